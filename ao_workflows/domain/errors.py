@@ -1,0 +1,278 @@
+"""Every error that the platform raises on purpose.
+
+What belongs here: the classes, their facts as fields, and their messages (what happened, to what, and what
+the reader can do about it). What does not: the decision what to do about one, which is its catcher's, save
+for one fact that all share: ``transient``, whether trying again may help.
+
+    AoError
+    ├── SiteError             site.toml has mistakes
+    ├── RidError              a name that cannot be a work's
+    ├── MessageError          a queue's message that cannot be used
+    ├── WrongEnvironment      a site that would eat another environment's queue
+    ├── NothingStored         a stage was asked for whose input is not there
+    ├── WorkBusy              another run has the work                                  transient
+    ├── StagingError          the scratch disk does not do what was asked of it
+    ├── ServiceError          AWS, or the network to it, does not answer                transient
+    ├── ObjectError           S3 will not give the object
+    │   ├── ObjectNotRestored     Glacier is still at it                                transient
+    │   └── DownloadMismatch      what arrived is not what S3 holds                     transient
+    ├── ZipRefused            a zip that is none, or is not safe to unpack
+    ├── BagInvalid            a bag that is not what its manifests say
+    ├── SyncError             the sync script
+    │   ├── SyncScriptMissing
+    │   ├── SyncOptionsError
+    │   ├── SyncFailed
+    │   ├── ArchiveMismatch       the archive does not hold what was bagged
+    │   └── ArchiveNotFlushed     it has not put it on disk                             transient
+    └── DatabaseError         DRS
+        └── DatabaseUnavailable                                                         transient
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+
+class AoError(Exception):
+    """The root of the tree. ``transient`` says whether the same call may succeed later without a person."""
+
+    transient: ClassVar[bool] = False
+
+
+class SiteError(AoError):
+    """site.toml cannot be used; ``mistakes`` has one line for each thing that is wrong in it."""
+
+    def __init__(self, source: str, mistakes: Sequence[str]) -> None:
+        self.source = source
+        self.mistakes = tuple(mistakes)
+        count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
+        lines = "\n".join(f"  - {mistake}" for mistake in self.mistakes)
+        super().__init__(f"{source}: {count}:\n{lines}")
+
+
+class RidError(AoError):
+    """A name that cannot be a work's RID."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"{name!r} cannot be a work's RID: {reason}")
+
+
+class MessageError(AoError):
+    """A queue's message that says nothing usable; ``reason`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class WrongEnvironment(AoError):
+    """An intake belongs to another environment than the site."""
+
+    def __init__(self, intake: str, belongs_to: str, site: str) -> None:
+        self.intake = intake
+        self.belongs_to = belongs_to
+        self.site = site
+        super().__init__(
+            f"intake {intake!r} belongs to {belongs_to!r}, and this site is {site!r}: nothing was received. "
+            f"Set environment = {belongs_to!r} in site.toml if this is that site, or take the intake out"
+        )
+
+
+class NothingStored(AoError):
+    """A stage's input is not in staging; ``start_from`` is the asset whose materialization brings it."""
+
+    def __init__(self, rid: str, missing: str, start_from: str | None) -> None:
+        self.rid = rid
+        self.missing = missing
+        self.start_from = start_from
+        way_out = (
+            f"start from {start_from}: dagster asset materialize -m ao_workflows.definitions "
+            f"--select '{start_from}+' --partition {rid}"
+            if start_from
+            else "ask Glacier for the work again; the event that follows starts a run"
+        )
+        super().__init__(f"{rid}: {missing}; {way_out}")
+
+
+class WorkBusy(AoError):
+    """Another run has the work's lock; ``holder`` is what it wrote there of itself."""
+
+    transient = True
+
+    def __init__(self, rid: str, lock: Path, holder: str) -> None:
+        self.rid = rid
+        self.lock = lock
+        self.holder = holder
+        super().__init__(f"{rid} is being worked on by {holder or 'another process'} (lock {lock})")
+
+
+class StagingError(AoError):
+    """The scratch disk refused a read or a write."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"staging: {path}: {reason}")
+
+
+class ServiceError(AoError):
+    """AWS, or the way to it, failed; ``where`` names the queue or object, region and profile that were used."""
+
+    transient = True
+
+    def __init__(self, doing: str, where: str, reason: str) -> None:
+        self.doing = doing
+        self.where = where
+        self.reason = reason
+        super().__init__(f"{doing} failed at {where}: {reason}")
+
+
+class ObjectError(AoError):
+    """S3 will not give the object. ``where`` names bucket, key, version, region and profile."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where = where
+        self.reason = reason
+        super().__init__(f"{where}: {reason}")
+
+
+class ObjectNotRestored(ObjectError):
+    """Glacier has been asked and is not ready."""
+
+    transient = True
+
+
+class DownloadMismatch(ObjectError):
+    """The bytes that arrived are not those that S3 holds."""
+
+    transient = True
+
+    def __init__(self, where: str, what: str, expected: str, found: str) -> None:
+        self.what = what
+        self.expected = expected
+        self.found = found
+        super().__init__(where, f"{what} should be {expected} and is {found}; what arrived was thrown away")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a bag.
+
+    ``kind`` is one of ``checksum``, ``missing``, ``unexpected``, ``oxum`` and ``structure``; ``path`` is relative
+    to the zip's (or the folder's) top; ``algorithm``, ``expected`` and ``found`` are empty where they say nothing.
+    """
+
+    kind: str
+    path: str
+    reason: str
+    algorithm: str = ""
+    expected: str = ""
+    found: str = ""
+
+
+class ZipRefused(AoError):
+    """A zip that is none, or that is not safe to unpack. ``member`` is None where the whole file is meant."""
+
+    def __init__(self, path: Path, member: str | None, reason: str) -> None:
+        self.path = path
+        self.member = member
+        self.reason = reason
+        what = f"{path.name}: member {member!r}" if member is not None else path.name
+        super().__init__(f"{what}: {reason}; nothing of it was kept")
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The refusal as a bag's problem, for the report."""
+        return (Problem("zip", self.member or self.path.name, self.reason),)
+
+
+class BagInvalid(AoError):
+    """A bag that is not what its manifests say; ``problems`` has every one, file by file."""
+
+    def __init__(self, name: str, problems: Sequence[Problem]) -> None:
+        self.name = name
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        super().__init__(f"{name} is not a valid bag: {first.path}: {first.reason}{more}")
+
+
+class SyncError(AoError):
+    """The sync of one work failed."""
+
+
+class SyncScriptMissing(SyncError):
+    """There is no script to run, or it may not be run."""
+
+    def __init__(self, script: str, reason: str) -> None:
+        self.script = script
+        self.reason = reason
+        super().__init__(f"the sync script {script!r} {reason}; [sync] script in site.toml names it")
+
+
+class SyncOptionsError(SyncError):
+    """A sync.yml that says something that is not known."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+
+class SyncFailed(SyncError):
+    """The script ended otherwise than well; ``tail`` is the last of what it printed."""
+
+    def __init__(self, rid: str, command: Sequence[str], reason: str, log: Path, tail: Sequence[str]) -> None:
+        self.rid = rid
+        self.command = tuple(command)
+        self.reason = reason
+        self.log = log
+        self.tail = tuple(tail)
+        last = "".join(f"\n  | {line}" for line in self.tail)
+        super().__init__(f"{rid}: the sync script {reason}. Its log is {log}. It ended with:{last or ' nothing'}")
+
+
+class ArchiveMismatch(SyncError):
+    """The archive does not hold what was bagged; ``problems`` has every file that differs."""
+
+    def __init__(self, rid: str, place: Path, problems: Sequence[Problem]) -> None:
+        self.rid = rid
+        self.place = place
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        super().__init__(
+            f"{rid}: {place} does not hold what was bagged: {first.path}: {first.reason}{more}. "
+            f"The staged work was kept; sync it again with the asset synced_archive"
+        )
+
+
+class ArchiveNotFlushed(SyncError):
+    """The archive's file system did not put the work on disk."""
+
+    transient = True
+
+    def __init__(self, place: str, reason: str) -> None:
+        self.place = place
+        self.reason = reason
+        super().__init__(f"sync -f {place} failed: {reason}. The staged work was kept")
+
+
+class DatabaseError(AoError):
+    """DRS refused what was asked of it; ``where`` is the database, or the file that names it, without a password."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where = where
+        self.reason = reason
+        super().__init__(f"DRS: {where}: {reason}")
+
+
+class DatabaseUnavailable(DatabaseError):
+    """DRS does not answer."""
+
+    transient = True

@@ -1,0 +1,142 @@
+"""Restore events: what S3 says of an object, from whatever wrapping it comes in.
+
+What belongs here: a queue's message as text, made into frozen values. What does not: whether a site wants the
+event, and what is then done (``ao_workflows.domain.intake``).
+
+Source of the shapes: AWS, "Event message structure" (S3 user guide), "Amazon SNS message formats", "Object
+Created and restore events" (EventBridge).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+from ao_workflows.domain.errors import MessageError
+
+_EVENTBRIDGE_NAMES = {
+    "Object Restore Completed": "ObjectRestore:Completed",
+    "Object Restore Initiated": "ObjectRestore:Post",
+    "Object Restore Expired": "ObjectRestore:Delete",
+}
+_EVENTBRIDGE_CREATED = {
+    "PutObject": "ObjectCreated:Put",
+    "POST Object": "ObjectCreated:Post",
+    "CopyObject": "ObjectCreated:Copy",
+    "CompleteMultipartUpload": "ObjectCreated:CompleteMultipartUpload",
+}
+
+
+@dataclass(frozen=True)
+class ObjectEvent:
+    """One thing that happened to one object. Times are RFC 3339 as S3 wrote them; ``size`` is in bytes.
+
+    ``version_id``, ``etag``, ``sequencer``, ``size`` and ``restore_expires`` are None where S3 left them out.
+    """
+
+    name: str
+    time: str
+    region: str
+    bucket: str
+    key: str
+    size: int | None = None
+    etag: str | None = None
+    version_id: str | None = None
+    sequencer: str | None = None
+    restore_expires: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """The same for every delivery of this event, another for the next restore of the same object."""
+        return "|".join((self.name, self.bucket, self.key, self.version_id or self.etag or "", self.time))
+
+
+def parse_message(body: str) -> tuple[ObjectEvent, ...]:
+    """The events in a queue's message; none for S3's test event.
+
+    Takes a message as S3 sends it, in an SNS envelope, raw from SNS, or from EventBridge.
+
+    :raises MessageError: if it is none of these.
+    """
+    try:
+        message = json.loads(body)
+    except ValueError as error:
+        raise MessageError(f"it is no JSON: {error}") from error
+    if not isinstance(message, dict):
+        raise MessageError("it is JSON, but no object")
+    if message.get("Type") == "Notification" and isinstance(message.get("Message"), str):
+        return parse_message(message["Message"])
+    if message.get("Event") == "s3:TestEvent":
+        return ()
+    if message.get("source") == "aws.s3" and "detail" in message:
+        return (_from_eventbridge(message),)
+    records = message.get("Records")
+    if not isinstance(records, list):
+        raise MessageError("it has neither Records from S3 nor a detail from EventBridge")
+    return tuple(_from_s3(record) for record in records)
+
+
+def _from_s3(record: Any) -> ObjectEvent:
+    if _text(record, "eventSource") != "aws:s3":
+        raise MessageError(f"a record comes from {record['eventSource']!r}, not from S3")
+    item = _table(_table(record, "s3"), "object")
+    restored = record.get("glacierEventData", {}).get("restoreEventData", {})
+    return ObjectEvent(
+        name=_text(record, "eventName"),
+        time=_text(record, "eventTime"),
+        region=_text(record, "awsRegion"),
+        bucket=_text(_table(record["s3"], "bucket"), "name"),
+        key=unquote_plus(_text(item, "key")),
+        size=_size(item),
+        etag=item.get("eTag"),
+        version_id=item.get("versionId"),
+        sequencer=item.get("sequencer"),
+        restore_expires=restored.get("lifecycleRestorationExpiryTime"),
+    )
+
+
+def _from_eventbridge(message: Mapping[str, Any]) -> ObjectEvent:
+    """EventBridge's wrapping of the same; its keys are not URL-encoded."""
+    detail = _table(message, "detail")
+    item = _table(detail, "object")
+    kind = _text(message, "detail-type")
+    if kind == "Object Created":
+        name = _EVENTBRIDGE_CREATED.get(detail.get("reason", ""), "ObjectCreated:Other")
+    else:
+        name = _EVENTBRIDGE_NAMES.get(kind, kind)
+    return ObjectEvent(
+        name=name,
+        time=_text(message, "time"),
+        region=_text(message, "region"),
+        bucket=_text(_table(detail, "bucket"), "name"),
+        key=_text(item, "key"),
+        size=_size(item),
+        etag=item.get("etag"),
+        version_id=item.get("version-id"),
+        sequencer=item.get("sequencer"),
+        restore_expires=detail.get("restore-expiry-time"),
+    )
+
+
+def _table(of: Any, name: str) -> dict[str, Any]:
+    value = of.get(name) if isinstance(of, dict) else None
+    if not isinstance(value, dict):
+        raise MessageError(f"{name!r} is missing, or no object")
+    return value
+
+
+def _text(of: Any, name: str) -> str:
+    value = of.get(name) if isinstance(of, dict) else None
+    if not isinstance(value, str) or not value:
+        raise MessageError(f"{name!r} is missing, or no text")
+    return value
+
+
+def _size(item: Mapping[str, Any]) -> int | None:
+    size = item.get("size")
+    if size is not None and (not isinstance(size, int) or size < 0):
+        raise MessageError(f"'size' is {size!r}, not a number of bytes")
+    return size

@@ -1,0 +1,95 @@
+"""Fixity: which bytes a file must have, and whether a tree has them.
+
+What belongs here: the list of what was bagged, on disk and in memory, and reading a tree against it. What does
+not: BagIt's rules about manifests (``ao_workflows.domain.bags``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ao_workflows.domain.errors import Problem
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileFixity:
+    """One unpacked file: its work's RID, its path in the work's folder, its size in bytes, its digests in hex."""
+
+    work: str
+    path: str
+    size: int
+    digests: Mapping[str, str]
+
+
+def write_fixity(path: Path, files: Iterable[FileFixity]) -> None:
+    """Writes one JSON array a file and line: a work of 200,000 files is read again line by line."""
+    with path.open("w", encoding="utf-8") as out:
+        for file in files:
+            out.write(json.dumps([file.work, file.path, file.size, dict(file.digests)], ensure_ascii=False))
+            out.write("\n")
+
+
+def read_fixity(path: Path) -> Iterator[FileFixity]:
+    """What ``write_fixity`` wrote."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield FileFixity(*json.loads(line))
+
+
+def strongest(digests: Mapping[str, str]) -> str:
+    """The algorithm to compare by where several are known: the one with the longest digest."""
+    return max(digests, key=lambda name: (len(digests[name]), name))
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """A file's digest in hex, read in pieces of 1 MiB."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm, _bufsize=_CHUNK).hexdigest()
+
+
+def compare_tree(
+    root: Path,
+    files: Iterable[tuple[str, FileFixity]],
+    how: Literal["checksum", "size"],
+    threads: int | None = None,
+) -> list[Problem]:
+    """Every file that is not below ``root``, at the path it comes with, as its fixity says.
+
+    Compares sizes and, by ``checksum``, the strongest digest. Reads on ``threads`` threads, as many as there are cores by default: hashing lets go of the interpreter.
+    """
+
+    def look(placed: tuple[str, FileFixity]) -> Problem | None:
+        name, file = placed
+        path = root / name
+        try:
+            size = path.stat(follow_symlinks=False).st_size
+            if size != file.size:
+                return Problem(
+                    "size", name, f"has {size} bytes, not {file.size}", "", str(file.size), str(size)
+                )
+            if how == "size":
+                return None
+            algorithm = strongest(file.digests)
+            found = file_digest(path, algorithm)
+        except FileNotFoundError:
+            return Problem("missing", name, "is not there")
+        except OSError as error:
+            return Problem("unreadable", name, f"cannot be read: {error.strerror}")
+        expected = file.digests[algorithm]
+        if found != expected:
+            return Problem(
+                "checksum", name, f"has another {algorithm} than was bagged", algorithm, expected, found
+            )
+        return None
+
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        return [problem for problem in pool.map(look, files) if problem]

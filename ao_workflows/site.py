@@ -1,0 +1,246 @@
+"""The site: one deployment, described by one ``site.toml``, read once and checked whole.
+
+What belongs here: the settings' names, types and rules, and where the file is found. What does not: what is
+done with them, and any secret; secrets are files that a setting names.
+
+Every key has an environment override: ``AO_`` and the key's path in capitals, parts joined by two underscores,
+such as ``AO_STAGING__ROOT`` or, for an intake, ``AO_INTAKE__FPL__QUEUE``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ao_workflows.domain.errors import SiteError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""The folder that holds the package: in a checkout, the one with ``docker/`` and ``.demo/``."""
+
+Environment = Literal["demo", "dev", "prod"]
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StagingSection(_Section):
+    """The scratch disk."""
+
+    root: AbsolutePath
+    keep: Annotated[str, Field(pattern=r"^(until-synced|[0-9]+ days)$")] = "until-synced"
+
+    @property
+    def keep_for(self) -> timedelta:
+        """How long a work stays on the scratch disk after it was synced."""
+        return timedelta() if self.keep == "until-synced" else timedelta(days=int(self.keep.split()[0]))
+
+
+class IntakeSection(_Section):
+    """One SQS queue, with the bucket, region and credentials that belong to it."""
+
+    queue: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$")]
+    bucket: Annotated[str, Field(min_length=3)]
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    environment: Environment
+    aws_profile: str | None = None
+    endpoint_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    events: tuple[str, ...] = ("ObjectRestore:Completed",)
+    keys: tuple[str, ...] = ("*.bag.zip",)
+
+
+class ArchiveSection(_Section):
+    """Where the archive is mounted, and the prefix that the image server reads."""
+
+    parent: AbsolutePath
+    web: Annotated[str, Field(pattern=r"^s3://[^/]+")] | None = None
+
+
+class SyncSection(_Section):
+    """The archive's own sync script."""
+
+    script: str
+    timeout_minutes: Annotated[int, Field(gt=0)] = 720
+    verify: Literal["checksum", "size"] = "checksum"
+    env: dict[str, str] = {}
+
+
+class DrsSection(_Section):
+    """The archive's database, named in one of two ways."""
+
+    url: Annotated[str, Field(pattern=r"^(mysql\+pymysql|sqlite)://")] | None = None
+    config: Annotated[str, Field(pattern=r"^[^:]+:/.+")] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> DrsSection:
+        if (self.url is None) == (self.config is None):
+            raise ValueError("needs either url or config")
+        return self
+
+
+class Site(BaseSettings):
+    """One deployment. The field names are the keys of site.toml."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AO_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    environment: Environment
+    aws_credentials: AbsolutePath | None = None
+    max_queued_runs: Annotated[int, Field(gt=0)] = 100
+    staging: StagingSection
+    intake: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], IntakeSection] = {}
+    archive: ArchiveSection
+    sync: SyncSection
+    drs: DrsSection
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment lies over the file, which comes in as initial values."""
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None) -> Site:
+    """The site that ``path`` describes; without one, that of ``AO_SITE``, else the demo's.
+
+    :raises SiteError: with every mistake in one message.
+    """
+    if path is None and (named := os.environ.get("AO_SITE")):
+        path = Path(named)
+    if path is None:
+        path = CHECKOUT / ".demo" / "site.toml"
+        if not path.exists():
+            return parse(demo_site(path.parent, endpoint_url="http://127.0.0.1:9"), "the demo's site")
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SiteError(str(path), [f"cannot be read: {error}; AO_SITE says which file it is"]) from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Site:
+    """The site that the TOML ``text`` describes, checked whole; ``source`` names it in errors.
+
+    :raises SiteError: with every mistake in one message.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SiteError(source, [f"is no TOML: {error}"]) from error
+    mistakes = _intakes_by_name(values)
+    try:
+        site = Site(**values)
+    except ValidationError as error:
+        mistakes += [_in_words(fault) for fault in error.errors(include_url=False)]
+    except Exception as error:  # noqa: BLE001 - pydantic-settings wraps a value that is no JSON in errors of its own
+        mistakes.append(str(error))
+    if mistakes:
+        raise SiteError(source, mistakes)
+    return site
+
+
+def _intakes_by_name(values: dict[str, Any]) -> list[str]:
+    """Turns the array ``[[intake]]`` into a table by name, in place; what cannot be is left out and told."""
+    entries = values.get("intake", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        values.pop("intake")
+        return ["intake: must be an array of tables, each headed [[intake]]"]
+    mistakes = []
+    by_name: dict[str, Any] = {}
+    for number, entry in enumerate(entries, 1):
+        name = entry.pop("name", None)
+        if not isinstance(name, str):
+            mistakes.append(f"intake number {number}: needs a name")
+        elif name in by_name:
+            mistakes.append(f"intake.{name}: is there twice")
+        else:
+            by_name[name] = entry
+    values["intake"] = by_name
+    return mistakes
+
+
+def _in_words(fault: Any) -> str:
+    """One of pydantic's faults as ``key: what is allowed (is: value)``."""
+    key = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    match fault["type"]:
+        case "missing":
+            return f"{key}: is missing"
+        case "extra_forbidden":
+            return f"{key}: is no setting"
+        case "string_pattern_mismatch":
+            said = _PATTERNS.get(fault["ctx"]["pattern"], f"must match {fault['ctx']['pattern']}")
+        case "value_error":
+            said = str(fault["ctx"]["error"])
+        case _:
+            said = re.sub(r"^Input should", "must", fault["msg"])
+    shown = "" if isinstance(fault["input"], dict) else f" (is: {fault['input']!r})"
+    return f"{key}: {said}{shown}"
+
+
+_PATTERNS = {
+    r"^(until-synced|[0-9]+ days)$": "must be 'until-synced' or '<n> days'",
+    r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$": "must be an SQS queue's name, not its URL",
+    r"^[a-z0-9-]+$": "must be an AWS region, such as 'us-east-1'",
+    r"^https?://": "must begin with http:// or https://",
+    r"^s3://[^/]+": "must begin with s3://",
+    r"^(mysql\+pymysql|sqlite)://": "must begin with mysql+pymysql:// or sqlite:///",
+    r"^[^:]+:/.+": "must be 'section:/path/to/db_apps.config'",
+    r"^[a-z][a-z0-9_]{0,39}$": "the name must be lower-case letters, digits and '_', at most 40, and begin with a letter",
+}
+
+
+def demo_site(folder: Path, endpoint_url: str) -> str:
+    """The demo's site.toml: everything in ``folder``, S3 and SQS at ``endpoint_url``."""
+    return f"""\
+environment = "demo"
+aws_credentials = "{folder}/aws-credentials"
+
+[staging]
+root = "{folder}/staging"
+keep = "1 days"  # so that a work can be redone when the demo's S3 is gone
+
+[[intake]]
+name = "demo"
+queue = "ReadyToIntake"
+bucket = "glacier.staging.demo"
+region = "us-east-1"
+aws_profile = "demo"
+environment = "demo"
+endpoint_url = "{endpoint_url}"
+
+[archive]
+parent = "{folder}/archive/Archive"
+
+[sync]
+script = "{CHECKOUT}/docker/sync/syncOneWork.sh"
+
+[drs]
+url = "sqlite:///{folder}/drs.sqlite"
+"""
