@@ -1,0 +1,77 @@
+"""How an intake's AWS is reached: region, profile, endpoint, time-outs, and its errors in words.
+
+What belongs here: making a client of boto3's, and naming where a call went. What does not: the calls themselves
+(``ao_workflows.resources.s3``, ``ao_workflows.resources.sqs``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from ao_workflows.domain.errors import AoError, ServiceError
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+ATTEMPTS = 5
+
+
+class AwsConnection(dg.Config):
+    """The way to one intake's AWS. No secret: ``profile`` names a section of the file ``credentials_file``."""
+
+    region: str
+    profile: str | None = None
+    endpoint_url: str | None = None
+    credentials_file: str | None = None
+
+    def __str__(self) -> str:
+        parts = [f"region {self.region}", f"profile {self.profile or 'default'}"]
+        if self.endpoint_url:
+            parts.append(f"endpoint {self.endpoint_url}")
+        return ", ".join(parts)
+
+
+def make_client(service: str, connection: AwsConnection, pool: int = 10) -> Any:
+    """A boto3 client with time-outs and boto3's own retries; ``pool`` connections are kept open at most.
+
+    boto3 is imported here, since importing it costs a fifth of what Dagster costs.
+    """
+    import boto3
+    import botocore.session
+    from botocore.config import Config
+
+    session = botocore.session.Session(profile=connection.profile)
+    if connection.credentials_file:
+        session.set_config_variable("credentials_file", connection.credentials_file)
+    return boto3.Session(botocore_session=session).client(
+        service,
+        region_name=connection.region,
+        endpoint_url=connection.endpoint_url,
+        config=Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            max_pool_connections=pool,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        ),
+    )
+
+
+@contextmanager
+def calls_explained(doing: str, where: str) -> Iterator[None]:
+    """Turns what boto3 raises into ``ServiceError``: what was being done, where, and what came back."""
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+    try:
+        yield
+    except AoError:
+        raise
+    except ClientError as error:
+        said = error.response.get("Error", {})
+        raise ServiceError(
+            doing, where, f"{said.get('Code', 'error')}: {said.get('Message', error)}"
+        ) from error
+    except (BotoCoreError, HTTPClientError) as error:
+        raise ServiceError(doing, where, str(error)) from error

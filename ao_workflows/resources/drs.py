@@ -1,0 +1,261 @@
+"""DRS, the archive's database: the one client of its table ``glacier_sync_progress``.
+
+What belongs here: connecting, writing and reading, and what is tried again when the database fails. What does
+not: how the database is named (``drs_config``), what the table is (``drs_table``), what a driver's error means
+(``drs_failures``), and which row an entry belongs to (``ao_workflows.domain.progress``).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import dagster as dg
+
+from ao_workflows.domain.errors import DatabaseError, DatabaseUnavailable
+from ao_workflows.domain.progress import Progress, Stage, entry_of, row_to_write, stored_entry, stored_list
+from ao_workflows.resources.drs_config import Database, named_database
+from ao_workflows.resources.drs_failures import no_table, told
+from ao_workflows.resources.drs_table import TABLE, latest_first, progress_of, progress_table
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Table
+
+CONNECT_SECONDS = 5
+LOCK_SECONDS = 3
+ANSWER_SECONDS = 30
+LONGEST_DELAY = 2.0
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The archive's database, named by a URL or by ``section:/path/to/db_apps.config``.
+
+    Each call opens its own connection and closes it, so that none is held while files move, and each takes
+    what may pass (a deadlock, a lost connection, a server that restarts) for ``patience`` seconds before it
+    raises ``DatabaseUnavailable``.
+    """
+
+    url: str | None = None
+    config: str | None = None
+    patience: float = 15.0
+
+    def init(self) -> bool:
+        """Make the table where it is missing, and say whether it was.
+
+        :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
+        """
+        database = self._database()
+        if database.is_sqlite:
+            Path(database.where).parent.mkdir(parents=True, exist_ok=True)
+
+        def make(connection: Connection) -> bool:
+            from sqlalchemy import inspect
+
+            _one_writer_at_a_time(connection, database, "init")
+            if inspect(connection).has_table(TABLE):
+                return False
+            progress_table(connection.dialect.name).create(connection)
+            return True
+
+        return self._attempt(database, make, writes=True)
+
+    def record(
+        self, rid: str, stage: Stage | None, at: datetime, data: Mapping[str, object], *, event: str = ""
+    ) -> None:
+        """Note in one transaction that a stage was done: its column and one more entry in ``user_data``.
+
+        ``stage`` None adds the entry only, such as a failure's. ``event`` is the restore event's identity:
+        the row that has it is the one written to, and an event that no row knows begins another row, so that
+        the columns of an earlier restore stay as they are. Without an event it is the row that was updated
+        last. The same call again changes nothing. ``data`` is anything that JSON has a form for.
+
+        :raises ValueError: if ``at`` has no time zone.
+        :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
+        """
+        if at.tzinfo is None:
+            raise ValueError("a time without its zone cannot be compared with the database's")
+        database = self._existing_database()
+        entry = stored_entry(stage, at, data, event)
+        # The column has whole seconds, and MySQL would round them up
+        second = at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+        times = {stage.column: second} if stage else {}
+
+        def write(connection: Connection) -> None:
+            _one_writer_at_a_time(connection, database, rid)
+            table = progress_table(connection.dialect.name)
+            (query,) = latest_first(table, [rid])
+            rows = [progress_of(row) for row in connection.execute(query) if row.object_name == rid]
+            row = row_to_write(rows, stage, entry_of(entry))
+            if row:
+                _add(connection, table, row.row, times, entry)
+            else:
+                values = {"object_name": rid, "user_data": json.dumps([entry]), **times}
+                connection.execute(table.insert().values(values))
+
+        self._attempt(database, write, writes=True)
+
+    def rows(self, rids: Sequence[str] | None = None) -> list[Progress]:
+        """The row that was updated last of each work, of those named or of all, in the order of their RIDs.
+
+        :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
+        """
+
+        def read(connection: Connection) -> list[Progress]:
+            latest: dict[str, Progress] = {}
+            for query in latest_first(progress_table(connection.dialect.name), rids):
+                for row in connection.execute(query):
+                    if row.object_name is not None and row.object_name not in latest:
+                        latest[row.object_name] = progress_of(row)
+            # A MySQL database compares names without case, RIDs have it
+            wanted = latest.keys() if rids is None else latest.keys() & set(rids)
+            return [latest[rid] for rid in sorted(wanted)]
+
+        return self._attempt(self._existing_database(), read, writes=False)
+
+    def check(self) -> str:
+        """Connect, look at the table, and say what is there.
+
+        :raises DatabaseError: if something is missing, ``DatabaseUnavailable`` if the database is away.
+        """
+        database = self._existing_database()
+
+        def look(connection: Connection) -> str:
+            from sqlalchemy import func, inspect, select
+
+            table = progress_table(connection.dialect.name)
+            inspector = inspect(connection)
+            if not inspector.has_table(TABLE):
+                raise no_table(database)
+            found = {column["name"] for column in inspector.get_columns(TABLE)}
+            if missing := [column.name for column in table.columns if column.name not in found]:
+                raise DatabaseError(database.where, f"the table {TABLE} has no column {', '.join(missing)}")
+            count = connection.execute(select(func.count()).select_from(table)).scalar_one()
+            version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+            name = "mariadb" if getattr(connection.dialect, "is_mariadb", False) else connection.dialect.name
+            kind = f"{name} {version}{_tls_in_use(connection)}"
+            return f"{kind} at {database.where}: {TABLE} has {count} row{'s'[: count != 1]}"
+
+        return self._attempt(database, look, writes=False)
+
+    def _database(self) -> Database:
+        # Read at every call: a password that was changed in the option file holds from the next call on
+        return named_database(self.url, self.config)
+
+    def _existing_database(self) -> Database:
+        database = self._database()
+        # SQLite would make an empty one
+        if database.is_sqlite and not Path(database.where).is_file():
+            raise DatabaseError(database.where, "there is no such file; `ao drs init` makes it")
+        return database
+
+    def _attempt(self, database: Database, action: Callable[[Connection], T], *, writes: bool) -> T:
+        """``action`` in a transaction of its own, from the start again while what stops it may pass."""
+        from sqlalchemy.exc import DBAPIError
+
+        engine = _engine(database)
+        until = time.monotonic() + self.patience
+        delay = 0.05
+        while True:
+            try:
+                with engine.connect() as connection:
+                    if writes and database.is_sqlite:
+                        # A transaction that reads first and asks to write later is refused if another has
+                        # written in between
+                        connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    result = action(connection)
+                    connection.commit()
+                    return result
+            except (DBAPIError, DatabaseUnavailable) as error:
+                failure = told(database, error) if isinstance(error, DBAPIError) else error
+                pause = delay * random.uniform(0.5, 1.5)  # noqa: S311 - so that writers do not meet again
+                if not failure.transient or time.monotonic() + pause > until:
+                    raise failure from (None if failure is error else error)
+                _log.warning("%s; trying again", failure)
+            time.sleep(pause)
+            delay = min(delay * 2, LONGEST_DELAY)
+
+
+@functools.lru_cache(maxsize=8)
+def _engine(database: Database) -> Engine:
+    """One engine a process and database. It holds no connection, so a fork may inherit it."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    if database.is_sqlite:
+        return create_engine(
+            database.url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": LOCK_SECONDS}
+        )
+    arguments: dict[str, object] = {
+        "charset": "utf8mb4",
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": ANSWER_SECONDS,
+        "write_timeout": ANSWER_SECONDS,
+        # TIMESTAMP columns are written and read in the session's time zone
+        "init_command": f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_SECONDS}",
+    }
+    if database.socket:
+        arguments["unix_socket"] = database.socket
+    if database.tls and database.tls.mode == "disabled":
+        arguments["ssl_disabled"] = True
+    elif database.tls:
+        try:
+            arguments["ssl"] = database.tls.context()
+        except OSError as error:
+            raise DatabaseError(database.source, f"its ssl- files cannot be used: {error}") from error
+    return create_engine(database.url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
+
+
+def _one_writer_at_a_time(connection: Connection, database: Database, name: str) -> None:
+    """Wait for any other writer of ours to the same work. The lock goes with the connection.
+
+    A row cannot be locked before it is there: two first writers to one work would make two rows of it. SQLite
+    has one writer at a time to begin with.
+    """
+    from sqlalchemy import text
+
+    if database.is_sqlite:
+        return
+    # At most 64 characters, and the same for all databases of a server
+    lock = "drs-" + hashlib.sha256(f"{database.url.database}/{name}".encode()).hexdigest()[:32]
+    got = connection.execute(text("SELECT GET_LOCK(:lock, :seconds)"), {"lock": lock, "seconds": LOCK_SECONDS})
+    if got.scalar() != 1:
+        raise DatabaseUnavailable(database.where, f"another writer has held {name} for {LOCK_SECONDS} s")
+
+
+def _add(
+    connection: Connection, table: Table, row: int, times: Mapping[str, datetime], entry: dict[str, object]
+) -> None:
+    """Set a row's times and append to its ``user_data``, unless all of that is there."""
+    from sqlalchemy import func
+
+    here = table.columns.id == row
+    # The archive's own systems write too: the row is locked, and what it holds now is what is added to
+    now = connection.execute(table.select().where(here).with_for_update()).one()
+    entries = stored_list(now.user_data)
+    if entry in entries and all(getattr(now, column) == at for column, at in times.items()):
+        return
+    if entry not in entries:
+        entries.append(entry)
+    values = {"user_data": json.dumps(entries), "update_time": func.current_timestamp(), **times}
+    connection.execute(table.update().where(here).values(values))
+
+
+def _tls_in_use(connection: Connection) -> str:
+    from sqlalchemy import text
+
+    if connection.dialect.name != "mysql":
+        return ""
+    status = connection.execute(text("SHOW STATUS LIKE 'Ssl_version'")).one_or_none()
+    return f" ({status[1]})" if status and status[1] else " (not encrypted)"

@@ -1,0 +1,78 @@
+"""The table ``glacier_sync_progress``, which is DRS to us: its columns, its rows, their order.
+
+What belongs here: what SQL sees of it. What does not: connecting (``drs``), and what a row says of a restore
+(``ao_workflows.domain.progress``).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ao_workflows.domain.progress import Progress, Stage, entry_of, stored_list
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row, Select, Table
+
+TABLE = "glacier_sync_progress"
+
+ROWS_A_QUERY = 500
+
+
+@functools.lru_cache(maxsize=2)
+def progress_table(dialect: str) -> Table:
+    """The table as ``init`` makes it. One that exists may differ: all that is asked of it is the names."""
+    from sqlalchemy import TIMESTAMP, Column, Integer, MetaData, String, Table, text
+    from sqlalchemy.types import UserDefinedType
+
+    class Json(UserDefinedType[str]):
+        """JSON as its text: what does not parse must not keep a work from being recorded."""
+
+        cache_ok = True
+
+        def get_col_spec(self, **_: object) -> str:
+            return "JSON"
+
+    on_update = "CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP" if dialect == "mysql" else "CURRENT_TIMESTAMP"
+    return Table(
+        TABLE,
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("object_name", String(255), index=True),
+        *(Column(stage.column, TIMESTAMP, nullable=True) for stage in Stage),
+        Column("user_data", Json, comment="[{time_stamp: RFC 3339, user_data: {...}}, ...]"),
+        Column("create_time", TIMESTAMP, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
+        Column("update_time", TIMESTAMP, nullable=True, server_default=text(on_update)),
+    )
+
+
+def latest_first(table: Table, rids: Sequence[str] | None) -> Iterable[Select[tuple[object, ...]]]:
+    """All rows of the works, those updated last first, in queries of a bearable size."""
+    from sqlalchemy import func, select
+
+    c = table.columns
+    ordered = select(*c).order_by(func.coalesce(c.update_time, c.create_time).desc(), c.id.desc())
+    if rids is None:
+        yield ordered
+        return
+    for start in range(0, len(rids), ROWS_A_QUERY):
+        yield ordered.where(c.object_name.in_(rids[start : start + ROWS_A_QUERY]))
+
+
+def progress_of(row: Row[Any]) -> Progress:
+    """A row of the table, parsed."""
+    return Progress(
+        row=row.id,
+        rid=row.object_name,
+        times={stage: at for stage in Stage if (at := _aware(getattr(row, stage.column)))},
+        entries=tuple(entry_of(item) for item in stored_list(row.user_data)),
+        created=_aware(row.create_time),
+        updated=_aware(row.update_time),
+    )
+
+
+def _aware(value: object) -> datetime | None:
+    # MySQL's 0000-00-00 arrives as text
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None

@@ -1,0 +1,191 @@
+"""The staging disk: locks, receipts, reports, and what is freed when a work is safe in the archive.
+
+What belongs here: making, reading and removing what ``StagingLayout`` names. What does not: moving a work's data,
+which its stage does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from ao_workflows.domain.errors import Problem, StagingError, WorkBusy
+from ao_workflows.domain.receipts import Receipt, boot_id
+from ao_workflows.domain.works import StagingLayout
+
+
+class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The scratch disk at ``root``; a synced work stays on it for ``keep_days`` days."""
+
+    root: str
+    keep_days: int = 0
+
+    _held: dict[str, int] = PrivateAttr(default_factory=dict)
+
+    @property
+    def layout(self) -> StagingLayout:
+        return StagingLayout(Path(self.root))
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """A run keeps its work's lock from its first stage to its end."""
+        self.release()
+
+    def hold(self, rid: str, holder: str) -> None:
+        """Takes the work's lock for this process; does nothing where this process has it.
+
+        The kernel lets go of it when the process ends, however it ends.
+
+        :raises WorkBusy: where another process has it, saying what that one wrote of itself.
+        """
+        if rid in self._held:
+            return
+        path = self.layout.lock(rid)
+        made_parents(path)
+        while True:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                said = os.pread(handle, 4096, 0).decode(errors="replace").strip()
+                os.close(handle)
+                raise WorkBusy(rid, path, said) from None
+            # The holder before removed the file that was opened here: what is locked must be what others will open.
+            if _same_file(handle, path):
+                break
+            os.close(handle)
+        os.ftruncate(handle, 0)
+        os.pwrite(
+            handle, f"{holder}, process {os.getpid()} on {socket.gethostname()}, since {now()}\n".encode(), 0
+        )
+        self._held[rid] = handle
+
+    def release(self) -> None:
+        """Gives back every lock of this process, and removes their files."""
+        while self._held:
+            rid, handle = self._held.popitem()
+            self.layout.lock(rid).unlink(missing_ok=True)
+            os.close(handle)
+
+    def receipt(self, rid: str, stage: str) -> Receipt | None:
+        """The stage's receipt, or None where there is none that can be read."""
+        try:
+            return Receipt.parse(self.layout.receipt(rid, stage).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def write_receipt(
+        self, rid: str, stage: str, took: Mapping[str, Any], left: Mapping[str, Any], run_id: str
+    ) -> Receipt:
+        receipt = Receipt(stage, rid, took, left, run_id, boot_id(), now())
+        write_whole(self.layout.receipt(rid, stage), receipt.dump())
+        return receipt
+
+    def write_report(
+        self, rid: str, name: str, problems: Iterable[Problem], run_id: str, source: str
+    ) -> Path:
+        """Writes what is wrong with the work's bag, every problem of it, and says where."""
+        path = self.layout.report(rid)
+        found = [asdict(problem) for problem in problems]
+        report = {
+            "rid": rid,
+            "bag": name,
+            "source": source,
+            "run_id": run_id,
+            "at": now(),
+            "problem_count": len(found),
+            "problems": found,
+        }
+        write_whole(path, json.dumps(report, indent=1, ensure_ascii=False))
+        return path
+
+    def keep_message(self, queue: str, message_id: str, body: str, reason: str) -> Path:
+        """Keeps a queue's message that cannot be used, whole; it is on the disk when this returns."""
+        path = self.layout.rejected_messages() / f"{message_id}.json"
+        kept = {"queue": queue, "message_id": message_id, "reason": reason, "at": now(), "body": body}
+        write_whole(path, json.dumps(kept, indent=1, ensure_ascii=False), flush=True)
+        return path
+
+    def remove_report(self, rid: str) -> None:
+        """A bag that is good now is in no quarantine."""
+        shutil.rmtree(self.layout.report(rid).parent, ignore_errors=True)
+
+    def free(self, rid: str) -> int:
+        """Removes a work's zip and folders, which the archive has been proven to hold. Returns the bytes freed."""
+        freed = 0
+        for folder in (self.layout.incoming(rid), self.layout.work(rid)):
+            freed += sum(
+                entry.stat(follow_symlinks=False).st_size for entry in folder.rglob("*") if entry.is_file()
+            )
+            if folder.exists():
+                shutil.rmtree(folder)
+        return freed
+
+    def free_outlived(self) -> list[str]:
+        """Frees the synced works that have been kept for as long as the site wants, and returns their RIDs."""
+        oldest = datetime.now(UTC) - timedelta(days=self.keep_days)
+        freed = []
+        for folder in (self.layout.root / "incoming", self.layout.root / "works"):
+            for rid in sorted(os.listdir(folder)) if folder.exists() else ():
+                receipt = self.receipt(rid, "synced_archive") if not rid.startswith(".") else None
+                if receipt and receipt.left.get("kept") and datetime.fromisoformat(receipt.at) < oldest:
+                    self.free(rid)
+                    freed.append(rid)
+        return freed
+
+
+def now() -> str:
+    """The time, RFC 3339 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def made_parents(path: Path) -> Path:
+    """``path``, with the folders above it there.
+
+    :raises StagingError: if they cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StagingError(path.parent, f"cannot be made: {error.strerror}") from error
+    return path
+
+
+def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
+    """Writes a file that a reader sees whole or not at all; with ``flush``, on the disk and not only in memory.
+
+    :raises StagingError: if it cannot be written.
+    """
+    made_parents(path)
+    under_way = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with under_way.open("w", encoding="utf-8") as out:
+            out.write(text)
+            if flush:
+                out.flush()
+                os.fsync(out.fileno())
+        under_way.replace(path)
+        if flush:
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+    except OSError as error:
+        under_way.unlink(missing_ok=True)
+        raise StagingError(path, f"cannot be written: {error.strerror}") from error
+
+
+def _same_file(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
