@@ -1,0 +1,320 @@
+"""Assets: the four stages that a restored work goes through, in their order.
+
+What belongs here: reading a stage's input, calling what does the work, writing the receipt, and saying it all to
+the archivist. What does not: how a bag is proven or an object downloaded (``ao_workflows.domain``,
+``ao_workflows.resources``).
+
+Each stage ends with its receipt and its column in DRS. A stage that finds its own receipt for the same input, with
+what it names still there, does not do the work again; so a run may die anywhere and be run again.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ao_workflows import checks
+from ao_workflows.domain.bags import debag
+from ao_workflows.domain.errors import (
+    ArchiveMismatch,
+    BagInvalid,
+    DownloadMismatch,
+    NothingStored,
+    ZipRefused,
+)
+from ao_workflows.domain.events import ObjectEvent
+from ao_workflows.domain.fixity import compare_tree, read_fixity, write_fixity
+from ao_workflows.domain.progress import Stage
+from ao_workflows.domain.sync_options import SyncOptions
+from ao_workflows.domain.works import archive_place
+from ao_workflows.partitions import WORKS
+from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.s3 import S3
+from ao_workflows.resources.staging import Staging, made_parents
+from ao_workflows.resources.sync_script import SyncScript
+from ao_workflows.stages import (
+    MIB,
+    StoredEvent,
+    megabytes_a_second,
+    record,
+    stored_event,
+    tell_tenths,
+    tree_is_there,
+    valid_receipt,
+    work_held,
+    zip_is_there,
+)
+
+OWNERS = ["team:digital-preservation"]
+
+TRY_AGAIN = dg.RetryPolicy(
+    max_retries=6, delay=15, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
+"""For what may mend itself: half a minute, a minute, … a quarter of an hour, half an hour in all."""
+
+
+class RestoredMessageConfig(dg.Config):
+    """A restore event as run config. All empty: the event that is stored for the work is taken again."""
+
+    intake: str = ""
+    name: str = ""
+    time: str = ""
+    region: str = ""
+    bucket: str = ""
+    key: str = ""
+    size: int | None = None
+    etag: str | None = None
+    version_id: str | None = None
+    sequencer: str | None = None
+    restore_expires: str | None = None
+
+
+@dg.asset(partitions_def=WORKS, kinds={"sqs"}, owners=OWNERS, group_name="restore", retry_policy=TRY_AGAIN)
+def restored_message(
+    context: dg.AssetExecutionContext, config: RestoredMessageConfig, staging: Staging, drs: Drs
+) -> Iterator[Any]:
+    """**Glacier has restored this work.** The message that S3 sent, stored so that the work can be redone from it.
+
+    To redo a work, materialize the asset to start from and those after it; nothing need be configured.
+    """
+    rid = context.partition_key
+    with work_held(context, staging):
+        if config.key:
+            given = {name: value for name, value in config.model_dump().items() if name != "intake"}
+            stored = StoredEvent(config.intake, ObjectEvent(**given))
+            staging.write_receipt(
+                rid,
+                "restored_message",
+                {"event": stored.event.identity},
+                {"intake": stored.intake, "event": asdict(stored.event)},
+                context.run_id,
+            )
+        else:
+            stored = stored_event(staging, rid)
+            context.log.info(f"{rid}: the stored message of {stored.event.time} is taken again")
+        event = stored.event
+        context.log.info(f"{rid}: {event.name} at {event.time}: s3://{event.bucket}/{event.key}")
+        record(drs, context, Stage.RESTORED_MESSAGE, event, {"bucket": event.bucket, "key": event.key})
+        yield dg.MaterializeResult(
+            metadata={
+                "RID": rid,
+                "object": f"s3://{event.bucket}/{event.key}",
+                "event": event.name,
+                "event time": dg.MetadataValue.timestamp(datetime.fromisoformat(event.time)),
+                "intake": stored.intake,
+                "bytes": event.size,
+                "restored until": event.restore_expires or "not said",
+                "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, "restored_message"))),
+            }
+        )
+
+
+@dg.asset(
+    partitions_def=WORKS,
+    deps=[restored_message],
+    kinds={"s3"},
+    owners=OWNERS,
+    group_name="restore",
+    retry_policy=TRY_AGAIN,
+    check_specs=[checks.IS_WHAT_S3_HOLDS],
+)
+def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, drs: Drs) -> Iterator[Any]:
+    """**The work's zipped bag is on the scratch disk**, and is byte for byte what S3 holds."""
+    rid = context.partition_key
+    with work_held(context, staging):
+        stored = stored_event(staging, rid)
+        wanted = s3.look(stored.intake, stored.event.bucket, stored.event.key, stored.event.version_id)
+        took = {
+            "bucket": wanted.bucket,
+            "key": wanted.key,
+            "version": wanted.version_id,
+            "etag": wanted.etag,
+            "size": wanted.size,
+        }
+        zip_path = staging.layout.zip(rid)
+        receipt = valid_receipt(staging, rid, "downloaded_bag", took, zip_is_there(zip_path))
+        if receipt:
+            context.log.info(f"{rid}: the zip is here since {receipt.at}, from run {receipt.run_id}")
+        else:
+            part = made_parents(staging.layout.part(rid))
+            context.log.info(f"{rid}: downloading {wanted.size / MIB:,.1f} MiB from {wanted.where}")
+            try:
+                done = s3.download(
+                    stored.intake,
+                    wanted,
+                    part,
+                    tell_tenths(context.log.info, f"{rid}: downloaded", wanted.size),
+                )
+            except DownloadMismatch as error:
+                yield checks.failed(checks.IS_WHAT_S3_HOLDS, str(error))
+                raise
+            part.replace(zip_path)
+            receipt = staging.write_receipt(rid, "downloaded_bag", took, asdict(done), context.run_id)
+        record(drs, context, Stage.DOWNLOADED_BAG, stored.event, {"bytes": receipt.left["bytes"]})
+        yield dg.MaterializeResult(
+            metadata={
+                "RID": rid,
+                "object": f"s3://{wanted.bucket}/{wanted.key}",
+                "version": wanted.version_id or "none",
+                "bytes": receipt.left["bytes"],
+                "seconds": round(receipt.left["seconds"], 2),
+                "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
+                "proven by": receipt.left["proof"],
+                "md5": receipt.left["md5"],
+                "zip": dg.MetadataValue.path(str(zip_path)),
+            },
+            check_results=[checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {receipt.left['proof']}")],
+        )
+
+
+@dg.asset(
+    partitions_def=WORKS,
+    deps=[downloaded_bag],
+    kinds={"bagit"},
+    owners=OWNERS,
+    group_name="restore",
+    retry_policy=TRY_AGAIN,
+    check_specs=[checks.IS_A_VALID_BAG],
+)
+def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs) -> Iterator[Any]:
+    """**The work is unpacked on the scratch disk**, and every file is what was bagged.
+
+    A bag that is not what its manifests say is refused: nothing of it goes further, and its report says what is
+    wrong with which file.
+    """
+    rid = context.partition_key
+    with work_held(context, staging):
+        downloaded = staging.receipt(rid, "downloaded_bag")
+        zip_path, into = staging.layout.zip(rid), staging.layout.work(rid)
+        if downloaded is None or not zip_path.exists():
+            raise NothingStored(rid, f"the zip {zip_path} is not there", "downloaded_bag")
+        event = stored_event(staging, rid).event
+        stored_at = f"s3://{event.bucket}/{event.key}"
+        took = {"md5": downloaded.left["md5"], "bytes": downloaded.left["bytes"]}
+        fixity = staging.layout.fixity(rid)
+        receipt = valid_receipt(staging, rid, "debagged_work", took, tree_is_there(into, fixity))
+        if receipt:
+            context.log.info(f"{rid}: unpacked since {receipt.at}, by run {receipt.run_id}")
+        else:
+            context.log.info(f"{rid}: unpacking and proving {zip_path.name}")
+            under_way = staging.layout.work_under_way(rid, context.run_id)
+            try:
+                done = debag(zip_path, made_parents(into), under_way=under_way)
+            except (BagInvalid, ZipRefused) as error:
+                report = staging.write_report(rid, zip_path.name, error.problems, context.run_id, stored_at)
+                record(drs, context, None, event, {"refused": str(error), "report": str(report)})
+                yield checks.failed(
+                    checks.IS_A_VALID_BAG,
+                    str(error),
+                    error.problems,
+                    report=dg.MetadataValue.path(str(report)),
+                )
+                raise
+            write_fixity(fixity, done.files)
+            left = {
+                "works": [asdict(work) for work in done.works],
+                "bytes": done.bytes,
+                "seconds": done.seconds,
+                "fixity": str(fixity),
+            }
+            receipt = staging.write_receipt(rid, "debagged_work", took, left, context.run_id)
+            staging.remove_report(rid)
+        works = receipt.left["works"]
+        files = sum(work["files"] for work in works)
+        algorithms = sorted({name for work in works for name in work["algorithms"]})
+        record(drs, context, Stage.DEBAGGED_WORK, event, {"files": files, "bytes": receipt.left["bytes"]})
+        yield dg.MaterializeResult(
+            metadata={
+                "RID": rid,
+                "works": ", ".join(work["rid"] for work in works),
+                "files": files,
+                "bytes": receipt.left["bytes"],
+                "seconds": round(receipt.left["seconds"], 2),
+                "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
+                "algorithms": ", ".join(algorithms),
+                "folder": dg.MetadataValue.path(str(into)),
+            },
+            check_results=[
+                checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {', '.join(algorithms)}")
+            ],
+        )
+
+
+@dg.asset(
+    partitions_def=WORKS,
+    deps=[debagged_work],
+    kinds={"bash", "filesystem"},
+    owners=OWNERS,
+    group_name="restore",
+    retry_policy=TRY_AGAIN,
+    check_specs=[checks.IS_IN_THE_ARCHIVE],
+)
+def synced_archive(
+    context: dg.AssetExecutionContext, staging: Staging, sync_script: SyncScript, drs: Drs
+) -> Iterator[Any]:
+    """**The work is in the archive**: the sync script put it there, and every file was read back and compared.
+
+    Only then is the scratch disk freed.
+    """
+    rid = context.partition_key
+    with work_held(context, staging):
+        debagged = staging.receipt(rid, "debagged_work")
+        folder, fixity = staging.layout.work(rid), staging.layout.fixity(rid)
+        if debagged is None or not folder.exists():
+            raise NothingStored(rid, f"the unpacked work {folder} is not there", "downloaded_bag")
+        event = stored_event(staging, rid).event
+        started = time.monotonic()
+        places: dict[str, str] = {}
+        logs: list[str] = []
+        for work in (entry["rid"] for entry in debagged.left["works"]):
+            synced = sync_script.run(
+                work,
+                folder / work,
+                SyncOptions(),
+                context.run_id,
+                context.log.info,
+                datetime.now().astimezone(),
+            )
+            place = archive_place(Path(sync_script.archive_parent), work)
+            bagged = ((file.path, file) for file in read_fixity(fixity) if file.work == work)
+            if problems := compare_tree(place, bagged, sync_script.verify):
+                error = ArchiveMismatch(work, place, problems)
+                yield checks.failed(checks.IS_IN_THE_ARCHIVE, str(error), problems)
+                record(drs, context, None, event, {"failed": str(error)})
+                raise error
+            places[work] = str(place)
+            logs.append(str(synced.log))
+            context.log.info(f"{work}: {place} holds what was bagged")
+        seconds = time.monotonic() - started
+        files = sum(work["files"] for work in debagged.left["works"])
+        sync_script.flush(places.values())
+        staging.write_receipt(
+            rid,
+            "synced_archive",
+            dict(debagged.took),
+            {"places": places, "logs": logs, "seconds": seconds, "kept": staging.keep_days > 0},
+            context.run_id,
+        )
+        record(drs, context, Stage.SYNCED_ARCHIVE, event, {"places": places})
+        freed = staging.free_outlived() if staging.keep_days else [rid] if staging.free(rid) else []
+        yield dg.MaterializeResult(
+            metadata={
+                "RID": rid,
+                "works": ", ".join(places),
+                "files": files,
+                "bytes": debagged.left["bytes"],
+                "seconds": round(seconds, 2),
+                "MB/s": megabytes_a_second(debagged.left["bytes"], seconds),
+                "archive": dg.MetadataValue.path(" ".join(places.values())),
+                "log": dg.MetadataValue.path(" ".join(logs)),
+                "compared by": sync_script.verify,
+                "freed on the scratch disk": ", ".join(freed) or "nothing",
+            },
+            check_results=[
+                checks.passed(checks.IS_IN_THE_ARCHIVE, f"{files} files compared by {sync_script.verify}")
+            ],
+        )

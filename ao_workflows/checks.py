@@ -1,0 +1,82 @@
+"""Checks: what proves a stage, shown beside its asset in the web page.
+
+What belongs here: each check's name and description, and its result from what the stage found. What does not: the
+proving itself, which is the stage's. A check blocks: what failed one goes no further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from ao_workflows.domain.errors import Problem
+from ao_workflows.partitions import WORKS
+
+SHOWN = 100
+"""As many problems are shown in a table; the report has all of them."""
+
+
+def _check(name: str, asset: str, description: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=True, partitions_def=WORKS)
+
+
+IS_WHAT_S3_HOLDS = _check(
+    "is_what_s3_holds",
+    "downloaded_bag",
+    "The zip on the scratch disk has the size and the checksum that S3 gives.",
+)
+IS_A_VALID_BAG = _check(
+    "is_a_valid_bag",
+    "debagged_work",
+    "Every file has the digest that the bag's manifests give; none is missing, none is extra.",
+)
+IS_IN_THE_ARCHIVE = _check(
+    "is_in_the_archive",
+    "synced_archive",
+    "Every file was read back from the archive and is what was bagged.",
+)
+
+
+def passed(check: dg.AssetCheckSpec, description: str, **metadata: dg.MetadataValue) -> dg.AssetCheckResult:
+    """The check's result where everything is as it should be."""
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        asset_key=check.asset_key,
+        passed=True,
+        description=description,
+        metadata=metadata,
+    )
+
+
+def failed(
+    check: dg.AssetCheckSpec, description: str, problems: Sequence[Problem] = (), **metadata: dg.MetadataValue
+) -> dg.AssetCheckResult:
+    """The check's result where something is wrong, with the first hundred problems as a table."""
+    table = {"problems": problem_table(problems), "problem count": dg.MetadataValue.int(len(problems))}
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        asset_key=check.asset_key,
+        passed=False,
+        description=description,
+        metadata=(table if problems else {}) | metadata,
+    )
+
+
+def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
+    """The first hundred problems as a table for the web page."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "kind": problem.kind,
+                    "file": problem.path,
+                    "what is wrong": problem.reason,
+                    "algorithm": problem.algorithm,
+                    "expected": problem.expected,
+                    "found": problem.found,
+                }
+            )
+            for problem in problems[:SHOWN]
+        ]
+    )

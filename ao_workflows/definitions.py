@@ -1,0 +1,63 @@
+"""Definitions: the parts put together for one site. Loading this module reads site.toml and nothing else."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from ao_workflows import assets
+from ao_workflows.jobs import RESTORE_WORK
+from ao_workflows.resources.aws import AwsConnection
+from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.s3 import S3
+from ao_workflows.resources.sqs import Sqs
+from ao_workflows.resources.staging import Staging
+from ao_workflows.resources.sync_script import SyncScript
+from ao_workflows.sensors import intake_sensor
+from ao_workflows.site import Site, load
+
+
+def resources(site: Site) -> dict[str, dg.ConfigurableResource]:
+    """The site's clients, by the names that assets and sensors ask for."""
+    credentials = str(site.aws_credentials) if site.aws_credentials else None
+    connections = {
+        name: AwsConnection(
+            region=intake.region,
+            profile=intake.aws_profile,
+            endpoint_url=intake.endpoint_url,
+            credentials_file=credentials,
+        )
+        for name, intake in site.intake.items()
+    }
+    return {
+        "s3": S3(connections=connections),
+        "sqs": Sqs(
+            connections=connections, queues={name: intake.queue for name, intake in site.intake.items()}
+        ),
+        "staging": Staging(root=str(site.staging.root), keep_days=site.staging.keep_for.days),
+        "drs": Drs(url=site.drs.url, config=site.drs.config),
+        "sync_script": SyncScript(
+            script=site.sync.script,
+            archive_parent=str(site.archive.parent),
+            web_parent=site.archive.web,
+            logs=str(site.staging.root / "logs"),
+            timeout_minutes=site.sync.timeout_minutes,
+            verify=site.sync.verify,
+            env=site.sync.env,
+            db_config=site.drs.config or "",
+            credentials_file=credentials,
+        ),
+    }
+
+
+def build(site: Site) -> dg.Definitions:
+    """Everything that Dagster loads. A run's four stages share a process: four processes cost seconds of imports."""
+    return dg.Definitions(
+        assets=[assets.restored_message, assets.downloaded_bag, assets.debagged_work, assets.synced_archive],
+        jobs=[RESTORE_WORK],
+        sensors=[intake_sensor(name, intake, site) for name, intake in site.intake.items()],
+        resources=resources(site),
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build(load())

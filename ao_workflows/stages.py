@@ -1,0 +1,139 @@
+"""Stages: what each asset does around its own work.
+
+What belongs here: the stored event, the receipt that spares the work, the record in DRS, errors put into words
+for Dagster, progress and rates. What does not: the work of any one stage (``ao_workflows.assets``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+
+from ao_workflows.domain.errors import AoError, NothingStored
+from ao_workflows.domain.events import ObjectEvent
+from ao_workflows.domain.fixity import compare_tree, file_digest, read_fixity
+from ao_workflows.domain.progress import Stage
+from ao_workflows.domain.receipts import Receipt, boot_id
+from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.staging import Staging
+
+MIB = 1 << 20
+
+Depth = Literal["checksum", "size"]
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """What ``restored_message`` leaves: the event, and the name of the intake that it came by."""
+
+    intake: str
+    event: ObjectEvent
+
+
+def stored_event(staging: Staging, rid: str) -> StoredEvent:
+    """The event that the work's last ``restored_message`` stored.
+
+    :raises NothingStored: where there is none.
+    """
+    receipt = staging.receipt(rid, "restored_message")
+    if receipt is None:
+        raise NothingStored(rid, f"no restore event is stored in {staging.root}", None)
+    return StoredEvent(receipt.left["intake"], ObjectEvent(**receipt.left["event"]))
+
+
+def valid_receipt(
+    staging: Staging, rid: str, stage: str, took: Mapping[str, Any], there: Callable[[Receipt, Depth], bool]
+) -> Receipt | None:
+    """The stage's receipt, where it is for the same input and what it names is still there.
+
+    Nothing is flushed on the way, so what was written before this boot of the machine is compared by checksum; what
+    was written since, by size.
+    """
+    receipt = staging.receipt(rid, stage)
+    if receipt is None or dict(receipt.took) != dict(took):
+        return None
+    depth: Depth = "size" if receipt.boot == boot_id() else "checksum"
+    return receipt if there(receipt, depth) else None
+
+
+def zip_is_there(path: Path) -> Callable[[Receipt, Depth], bool]:
+    """Whether a downloaded zip is still what its receipt says."""
+
+    def there(receipt: Receipt, depth: Depth) -> bool:
+        if not path.exists() or path.stat().st_size != receipt.left["bytes"]:
+            return False
+        return depth == "size" or file_digest(path, "md5") == receipt.left["md5"]
+
+    return there
+
+
+def tree_is_there(folder: Path, fixity: Path) -> Callable[[Receipt, Depth], bool]:
+    """Whether unpacked works are still what their list of fixity says."""
+
+    def there(_receipt: Receipt, depth: Depth) -> bool:
+        if not folder.is_dir() or not fixity.exists():
+            return False
+        return not compare_tree(
+            folder, ((f"{file.work}/{file.path}", file) for file in read_fixity(fixity)), depth
+        )
+
+    return there
+
+
+def record(
+    drs: Drs,
+    context: dg.AssetExecutionContext,
+    stage: Stage | None,
+    event: ObjectEvent,
+    data: Mapping[str, object],
+) -> None:
+    """Writes the stage's end into DRS, or without a stage a note."""
+    drs.record(
+        context.partition_key,
+        stage,
+        datetime.now(UTC),
+        {"run_id": context.run_id, **data},
+        event=event.identity,
+    )
+
+
+@contextmanager
+def work_held(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[None]:
+    """Holds the work's lock, and puts the platform's errors into words for Dagster.
+
+    What may mend itself is tried again by the asset's retry policy; anything else fails the run at once.
+    """
+    try:
+        staging.hold(context.partition_key, f"run {context.run_id}")
+        yield
+    except AoError as error:
+        raise dg.Failure(
+            description=str(error),
+            metadata={"RID": context.partition_key, "error": type(error).__name__},
+            allow_retries=error.transient,
+        ) from error
+
+
+def tell_tenths(say: Callable[[str], None], what: str, total: int) -> Callable[[int], None]:
+    """A listener to progress that says each tenth of ``total`` bytes."""
+    told = 0
+
+    def listen(done: int) -> None:
+        nonlocal told
+        tenth = done * 10 // total if total else 10
+        if tenth > told:
+            told = tenth
+            say(f"{what} {tenth * 10} % of {total / MIB:,.1f} MiB")
+
+    return listen
+
+
+def megabytes_a_second(size: int, seconds: float) -> float:
+    """A rate in MB/s, of bytes and seconds."""
+    return round(size / 1e6 / max(seconds, 1e-6), 1)
