@@ -1,0 +1,34 @@
+"""The command line, ``ao``: one module a group of commands, each loaded when it is called.
+
+What belongs here: the list of commands. What does not: any of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+_COMMANDS = {
+    "demo": "ao_workflows.cli.demo:demo",
+    "ui": "ao_workflows.cli.demo:ui",
+}
+
+
+class _Lazy(click.Group):
+    """A group that imports a command's module when the command is called: ``ao`` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=_Lazy)
+def main() -> None:
+    """Brings restored works from S3 Glacier into the archive, every byte proven."""

@@ -1,0 +1,107 @@
+"""The demo's AWS: moto's server in a process of its own, with a staging bucket that tells a queue what is restored.
+
+What belongs here: making bucket and queue, and what staff do by hand: uploading and asking Glacier. What does not:
+anything that the platform does with them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ao_workflows.demo.processes import Processes
+from ao_workflows.resources.aws import AwsConnection, make_client
+from ao_workflows.site import IntakeSection
+
+STARTED_WITHIN_SECONDS = 60.0
+
+
+class EmulatedAws:
+    """S3 and SQS at ``endpoint_url``, as the intake names them."""
+
+    def __init__(self, intake: IntakeSection, credentials: Path) -> None:
+        connection = AwsConnection(
+            region=intake.region,
+            profile=intake.aws_profile,
+            endpoint_url=intake.endpoint_url,
+            credentials_file=str(credentials),
+        )
+        self._bucket = intake.bucket
+        self._queue = intake.queue
+        self._s3 = make_client("s3", connection)
+        self._sqs = make_client("sqs", connection)
+
+    def make(self) -> None:
+        """Makes the bucket and the queue, and has the one tell the other what Glacier has restored."""
+        self._s3.create_bucket(Bucket=self._bucket)
+        self._url = self._sqs.create_queue(QueueName=self._queue, tags={"environment": "demo"})["QueueUrl"]
+        arn = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        self._s3.put_bucket_notification_configuration(
+            Bucket=self._bucket,
+            NotificationConfiguration={
+                "QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectRestore:Completed"]}]
+            },
+        )
+
+    def upload(self, rid: str, zip_path: Path) -> None:
+        """Puts a zip where the archive keeps it, in Glacier."""
+        with zip_path.open("rb") as body:
+            self._s3.put_object(Bucket=self._bucket, Key=staging_key(rid), Body=body, StorageClass="GLACIER")
+
+    def restore(self, rids: Iterable[str]) -> None:
+        """Asks Glacier for works. The emulator is done at once, and says so when the object is next looked at."""
+        for rid in rids:
+            self._s3.restore_object(
+                Bucket=self._bucket,
+                Key=staging_key(rid),
+                RestoreRequest={"Days": 14, "GlacierJobParameters": {"Tier": "Bulk"}},
+            )
+            self._s3.head_object(Bucket=self._bucket, Key=staging_key(rid))
+
+    def waiting(self) -> int:
+        """The messages in the queue, those that are hidden from others included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found: dict[str, Any] = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+    def empty_queue(self) -> None:
+        """Throws away what the queue holds."""
+        self._sqs.purge_queue(QueueUrl=self._url)
+
+
+def staging_key(rid: str) -> str:
+    """Where the archive's staging buckets keep a work: ``Archive<n div 50>/<nn>/<RID>/<RID>.bag.zip``."""
+    bucket = int(rid[-2:])
+    return f"Archive{bucket // 50}/{bucket:02d}/{rid}/{rid}.bag.zip"
+
+
+def write_credentials(path: Path, profile: str) -> None:
+    """Writes an AWS credentials file with made-up keys, new each time: the emulator takes any."""
+    path.write_text(
+        f"[{profile}]\naws_access_key_id = {secrets.token_hex(10)}\naws_secret_access_key = {secrets.token_hex(20)}\n"
+    )
+    path.chmod(0o600)
+
+
+def start_emulator(processes: Processes, port: int) -> None:
+    """Starts moto's server, and returns when it answers.
+
+    :raises RuntimeError: if it does not, naming its log.
+    """
+    import urllib.request
+    from urllib.error import URLError
+
+    processes.start("aws", ["-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
+    until = time.monotonic() + STARTED_WITHIN_SECONDS
+    while True:
+        processes.check()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5):
+                return
+        except (URLError, TimeoutError) as error:
+            if time.monotonic() > until:
+                raise RuntimeError(f"the emulated AWS does not answer on port {port}: {error}") from error
+            time.sleep(0.1)

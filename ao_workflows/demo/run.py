@@ -1,0 +1,187 @@
+"""The demo from its beginning to its end, and the web page over what it left.
+
+What belongs here: the order of things, and the folder that everything is in. What does not: each thing itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+
+from ao_workflows.demo.aws import EmulatedAws, start_emulator, write_credentials
+from ao_workflows.demo.processes import Processes, free_port, no_interrupts, signals_interrupt
+from ao_workflows.demo.samples import Sample, make_samples
+from ao_workflows.site import CHECKOUT, Site, demo_site, load
+
+INTAKE = "demo"
+GIVE_UP_SECONDS = 900.0
+LOOK_EVERY_SECONDS = 0.5
+
+
+class Folder:
+    """The one folder that everything of the demo is in."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.site = root / "site.toml"
+        self.credentials = root / "aws-credentials"
+        self.dagster_home = root / "dagster"
+        self.samples = root / "samples"
+        self.logs = root / "logs"
+        self.archive = root / "archive"
+        self.staging = root / "staging"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What Dagster and the platform must be told to find the demo."""
+        return {"AO_SITE": str(self.site), "DAGSTER_HOME": str(self.dagster_home)}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps a second demo out of the folder.
+
+        :raises RuntimeError: if there is one in it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RuntimeError(f"another demo is running in {self.root}: end it first") from None
+            yield
+
+    def make_anew(self) -> None:
+        """Empties the folder and puts a site into it."""
+        for entry in self.root.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != "lock":
+                entry.unlink()
+        for share in range(4):
+            (self.archive / f"Archive{share}").mkdir(parents=True)
+        self.dagster_home.mkdir()
+        shutil.copy(CHECKOUT / "dagster.yaml", self.dagster_home)
+        write_credentials(self.credentials, INTAKE)
+        (self.root / "env").write_text(
+            "".join(f"export {name}='{value}'\n" for name, value in self.environment.items())
+            + f"export PATH='{Path(sys.executable).parent}':$PATH\n"
+        )
+
+    def write_site(self, port: int) -> Site:
+        """Writes site.toml for an emulator at ``port``, and returns the site."""
+        self.site.write_text(demo_site(self.root, f"http://127.0.0.1:{port}"))
+        return load(self.site)
+
+
+def run_demo(root: Path, out: TextIO) -> int:
+    """Runs the whole demo in ``root``; returns 0 if everything is as it should be, else 1."""
+    folder = Folder(root)
+    console = Console(file=out)
+    with folder.alone(), ExitStack() as stack:
+        folder.make_anew()
+        stack.enter_context(signals_interrupt())
+        processes = stack.enter_context(_processes(folder))
+        console.print("Making sample works …", highlight=False)
+        samples = make_samples(folder.samples)
+        aws = _start_aws(folder, processes)
+        for sample in samples:
+            aws.upload(sample.rid, sample.zip)
+        _make_database(folder)
+        started = time.monotonic()
+        aws.restore(sample.rid for sample in samples)
+        processes.start("daemon", ["-m", "dagster._daemon", "run", "-m", "ao_workflows.definitions"])
+        console.print(f"{len(samples)} zips lie in Glacier, and are asked for. From here on nobody does anything.")
+        return _watch_and_judge(folder, processes, aws, samples, console, started)
+
+
+def serve(root: Path, port: int, out: TextIO) -> int:
+    """Serves the web page over what the last demo left, with its S3 brought back and its daemon, until Ctrl-C."""
+    folder = Folder(root)
+    if not folder.site.exists():
+        print("There is no demo to look at yet: make demo", file=out)
+        return 1
+    with folder.alone(), ExitStack() as stack:
+        stack.enter_context(signals_interrupt())
+        processes = stack.enter_context(_processes(folder))
+        aws = _start_aws(folder, processes)
+        zips = {path.name.removesuffix(".bag.zip"): path for path in sorted(folder.samples.iterdir())}
+        for rid, path in zips.items():
+            aws.upload(rid, path)
+        aws.restore(zips)
+        aws.empty_queue()
+        target = ["-m", "ao_workflows.definitions"]
+        processes.start("daemon", ["-m", "dagster._daemon", "run", *target])
+        processes.start("web", ["-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *target])
+        print(f"http://127.0.0.1:{port}/assets  (Ctrl-C ends it)", file=out, flush=True)
+        while True:
+            processes.check()
+            time.sleep(LOOK_EVERY_SECONDS)
+
+
+@contextmanager
+def _processes(folder: Folder) -> Iterator[Processes]:
+    processes = Processes(folder.logs, folder.environment)
+    try:
+        yield processes
+    finally:
+        with no_interrupts():
+            processes.end()
+
+
+def _start_aws(folder: Folder, processes: Processes) -> EmulatedAws:
+    port = free_port()
+    site = folder.write_site(port)
+    start_emulator(processes, port)
+    aws = EmulatedAws(site.intake[INTAKE], folder.credentials)
+    aws.make()
+    return aws
+
+
+def _make_database(folder: Folder) -> None:
+    from ao_workflows.resources.drs import Drs
+
+    site = load(folder.site)
+    Drs(url=site.drs.url, config=site.drs.config).init()
+
+
+def _watch_and_judge(
+    folder: Folder, processes: Processes, aws: EmulatedAws, samples: Sequence[Sample], console: Console, started: float
+) -> int:
+    os.environ["DAGSTER_HOME"] = str(folder.dagster_home)
+    from dagster import DagsterInstance
+
+    from ao_workflows.demo.verdict import judge, summary
+    from ao_workflows.demo.watch import Standing, changes, read_standings, table
+
+    standings: dict[str, Standing] = {}
+    with DagsterInstance.get() as instance, ExitStack() as stack:
+        live = stack.enter_context(Live(console=console, transient=False)) if console.is_terminal else None
+        # The last message is acknowledged a tick after its run is there: the queue is empty last.
+        while not standings or not all(s.ended for s in standings.values()) or aws.waiting():
+            seconds = time.monotonic() - started
+            if seconds > GIVE_UP_SECONDS:
+                break
+            processes.check()
+            before, standings = standings, read_standings(instance, samples, standings)
+            if live:
+                live.update(table(samples, standings, seconds))
+            else:
+                for line in changes(before, standings):
+                    console.print(f"{seconds:6.1f} s  {line}", highlight=False, soft_wrap=True)
+            time.sleep(LOOK_EVERY_SECONDS)
+        seconds = time.monotonic() - started
+    verdicts = [judge(sample, standings[sample.rid], folder.archive, folder.staging) for sample in samples]
+    console.print(summary(verdicts, seconds, folder.root), highlight=False, soft_wrap=True, markup=False)
+    if left := aws.waiting():
+        console.print(f"NOT AS IT SHOULD BE: {left} messages are still in the queue", highlight=False)
+    return 1 if left or any(verdict.faults for verdict in verdicts) else 0

@@ -1,0 +1,117 @@
+"""Watching the demo's works: what stage each is at and what it is doing, read from Dagster as a person would.
+
+What belongs here: reading the runs, and showing them as a live table or as plain lines. What does not: judging
+what they left (``ao_workflows.demo.verdict``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
+
+from ao_workflows.demo.samples import Sample
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_DOING = {
+    "restored_message": "reading its message",
+    "downloaded_bag": "downloading",
+    "debagged_work": "unpacking",
+    "synced_archive": "syncing",
+}
+_STEP_EVENTS = {DagsterEventType.STEP_START, DagsterEventType.ASSET_MATERIALIZATION}
+"""What is planned for a run is in its log from the start, and says nothing of where it is."""
+
+_STYLES = {"in the archive": "green", "refused": "yellow", "asked of Glacier": "dim", "waiting its turn": "dim"}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a work stands: its stage in words, what it does now, and whether its run has ended."""
+
+    stage: str
+    doing: str = ""
+    ended: bool = False
+
+
+def read_standings(
+    instance: DagsterInstance, samples: Sequence[Sample], before: Mapping[str, Standing]
+) -> dict[str, Standing]:
+    """Where each sample's work stands now; one whose run has ended is not read again."""
+    runs: dict[str, DagsterRun] = {}
+    for run in reversed(instance.get_runs()):
+        if rid := run.tags.get("dagster/partition"):
+            runs[rid] = run
+    return {
+        sample.rid: before[sample.rid]
+        if sample.rid in before and before[sample.rid].ended
+        else _standing(instance, runs.get(sample.rid))
+        for sample in samples
+    }
+
+
+def _standing(instance: DagsterInstance, run: DagsterRun | None) -> Standing:
+    if run is None:
+        return Standing("asked of Glacier")
+    if run.status is DagsterRunStatus.SUCCESS:
+        return Standing("in the archive", ended=True)
+    if run.status in (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED):
+        return Standing("refused", _failure(instance, run.run_id), ended=True)
+    if run.status in (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED):
+        return Standing("waiting its turn")
+    step, said = "", ""
+    for record in instance.get_records_for_run(run.run_id, limit=20, ascending=False).records:
+        entry = record.event_log_entry
+        if entry.is_dagster_event and entry.get_dagster_event().event_type not in _STEP_EVENTS:
+            continue
+        step = step or entry.step_key or ""
+        if not said and not entry.is_dagster_event:
+            said = entry.user_message
+    return Standing(_DOING.get(step, "starting"), said)
+
+
+def _failure(instance: DagsterInstance, run_id: str) -> str:
+    """What the run's failed step says of itself."""
+    for record in instance.get_records_for_run(run_id, limit=50, ascending=False).records:
+        event = record.event_log_entry.dagster_event
+        if event is not None and event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                return data.user_failure_data.description
+            return data.error.message if data.error else ""
+    return "the run ended without saying why; its log in the web page says more"
+
+
+def table(samples: Sequence[Sample], standings: Mapping[str, Standing], seconds: float) -> Table:
+    """The works as a table for a terminal, one line each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    done = sum(standing.ended for standing in standings.values())
+    shown = Table(
+        title=f"{done} of {len(samples)} works done, {seconds:.0f} s", title_justify="left", expand=True, box=None
+    )
+    shown.add_column("work", no_wrap=True)
+    shown.add_column("stage", no_wrap=True)
+    shown.add_column("what it is, what it is doing", no_wrap=True, overflow="ellipsis", ratio=1)
+    for sample in samples:
+        standing = standings.get(sample.rid, Standing("being made"))
+        shown.add_row(
+            sample.rid,
+            Text(standing.stage, style=_STYLES.get(standing.stage, "cyan")),
+            Text(standing.doing.splitlines()[0] if standing.doing else sample.title, style="" if standing.doing else "dim"),
+        )
+    return shown
+
+
+def changes(before: Mapping[str, Standing], after: Mapping[str, Standing]) -> list[str]:
+    """A plain line for each work whose stage is another than before."""
+    return [
+        f"{rid:<12} {standing.stage}" + (f": {standing.doing.splitlines()[0]}" if standing.ended and standing.doing else "")
+        for rid, standing in after.items()
+        if rid not in before or before[rid].stage != standing.stage
+    ]
