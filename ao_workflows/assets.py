@@ -38,9 +38,9 @@ from ao_workflows.resources.staging import Staging, made_parents
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.stages import (
     MIB,
-    StoredEvent,
     megabytes_a_second,
-    record,
+    record_failure,
+    record_stage,
     stored_event,
     tell_tenths,
     tree_is_there,
@@ -51,9 +51,7 @@ from ao_workflows.stages import (
 
 OWNERS = ["team:digital-preservation"]
 
-TRY_AGAIN = dg.RetryPolicy(
-    max_retries=6, delay=15, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
-)
+TRY_AGAIN = dg.RetryPolicy(max_retries=6, delay=15, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """For what may mend itself: half a minute, a minute, … a quarter of an hour, half an hour in all."""
 
 
@@ -84,21 +82,16 @@ def restored_message(
     rid = context.partition_key
     with work_held(context, staging):
         if config.key:
-            given = {name: value for name, value in config.model_dump().items() if name != "intake"}
-            stored = StoredEvent(config.intake, ObjectEvent(**given))
-            staging.write_receipt(
-                rid,
-                "restored_message",
-                {"event": stored.event.identity},
-                {"intake": stored.intake, "event": asdict(stored.event)},
-                context.run_id,
-            )
+            given = ObjectEvent(**config.model_dump(exclude={"intake"}))
+            left = {"intake": config.intake, "event": asdict(given)}
+            staging.write_receipt(rid, "restored_message", {"event": given.identity}, left, context.run_id)
         else:
-            stored = stored_event(staging, rid)
-            context.log.info(f"{rid}: the stored message of {stored.event.time} is taken again")
+            context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
+        stored = stored_event(staging, rid)
         event = stored.event
         context.log.info(f"{rid}: {event.name} at {event.time}: s3://{event.bucket}/{event.key}")
-        record(drs, context, Stage.RESTORED_MESSAGE, event, {"bucket": event.bucket, "key": event.key})
+        came = {"bucket": event.bucket, "key": event.key}
+        record_stage(drs, Stage.RESTORED_MESSAGE, event, stored.receipt, came)
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
@@ -127,39 +120,31 @@ def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, 
     rid = context.partition_key
     with work_held(context, staging):
         stored = stored_event(staging, rid)
-        wanted = s3.look(stored.intake, stored.event.bucket, stored.event.key, stored.event.version_id)
-        took = {
-            "bucket": wanted.bucket,
-            "key": wanted.key,
-            "version": wanted.version_id,
-            "etag": wanted.etag,
-            "size": wanted.size,
-        }
         zip_path = staging.layout.zip(rid)
+        took = {"event": stored.event.identity}
         receipt = valid_receipt(staging, rid, "downloaded_bag", took, zip_is_there(zip_path))
         if receipt:
             context.log.info(f"{rid}: the zip is here since {receipt.at}, from run {receipt.run_id}")
         else:
+            wanted = s3.look(stored.intake, stored.event.bucket, stored.event.key, stored.event.version_id)
             part = made_parents(staging.layout.part(rid))
             context.log.info(f"{rid}: downloading {wanted.size / MIB:,.1f} MiB from {wanted.where}")
             try:
                 done = s3.download(
-                    stored.intake,
-                    wanted,
-                    part,
-                    tell_tenths(context.log.info, f"{rid}: downloaded", wanted.size),
+                    stored.intake, wanted, part, tell_tenths(context.log.info, f"{rid}: downloaded", wanted.size)
                 )
             except DownloadMismatch as error:
                 yield checks.failed(checks.IS_WHAT_S3_HOLDS, str(error))
                 raise
             part.replace(zip_path)
-            receipt = staging.write_receipt(rid, "downloaded_bag", took, asdict(done), context.run_id)
-        record(drs, context, Stage.DOWNLOADED_BAG, stored.event, {"bytes": receipt.left["bytes"]})
+            left = asdict(done) | {"etag": wanted.etag, "version": wanted.version_id}
+            receipt = staging.write_receipt(rid, "downloaded_bag", took, left, context.run_id)
+        record_stage(drs, Stage.DOWNLOADED_BAG, stored.event, receipt, {"bytes": receipt.left["bytes"]})
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
-                "object": f"s3://{wanted.bucket}/{wanted.key}",
-                "version": wanted.version_id or "none",
+                "object": f"s3://{stored.event.bucket}/{stored.event.key}",
+                "version": receipt.left["version"] or "none",
                 "bytes": receipt.left["bytes"],
                 "seconds": round(receipt.left["seconds"], 2),
                 "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
@@ -206,7 +191,7 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
                 done = debag(zip_path, made_parents(into), under_way=under_way)
             except (BagInvalid, ZipRefused) as error:
                 report = staging.write_report(rid, zip_path.name, error.problems, context.run_id, stored_at)
-                record(drs, context, None, event, {"refused": str(error), "report": str(report)})
+                record_failure(drs, context, event, {"refused": str(error), "report": str(report)})
                 yield checks.failed(
                     checks.IS_A_VALID_BAG,
                     str(error),
@@ -226,7 +211,7 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
         works = receipt.left["works"]
         files = sum(work["files"] for work in works)
         algorithms = sorted({name for work in works for name in work["algorithms"]})
-        record(drs, context, Stage.DEBAGGED_WORK, event, {"files": files, "bytes": receipt.left["bytes"]})
+        record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, {"files": files, "bytes": receipt.left["bytes"]})
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
@@ -238,15 +223,14 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
                 "algorithms": ", ".join(algorithms),
                 "folder": dg.MetadataValue.path(str(into)),
             },
-            check_results=[
-                checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {', '.join(algorithms)}")
-            ],
+            check_results=[checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {', '.join(algorithms)}")],
         )
 
 
 @dg.asset(
     partitions_def=WORKS,
-    deps=[debagged_work],
+    # The zip too: it is freed here. And to Dagster's command line, `downloaded_bag+` is one step down.
+    deps=[downloaded_bag, debagged_work],
     kinds={"bash", "filesystem"},
     owners=OWNERS,
     group_name="restore",
@@ -284,7 +268,7 @@ def synced_archive(
             if problems := compare_tree(place, bagged, sync_script.verify):
                 error = ArchiveMismatch(work, place, problems)
                 yield checks.failed(checks.IS_IN_THE_ARCHIVE, str(error), problems)
-                record(drs, context, None, event, {"failed": str(error)})
+                record_failure(drs, context, event, {"failed": str(error)})
                 raise error
             places[work] = str(place)
             logs.append(str(synced.log))
@@ -292,14 +276,14 @@ def synced_archive(
         seconds = time.monotonic() - started
         files = sum(work["files"] for work in debagged.left["works"])
         sync_script.flush(places.values())
-        staging.write_receipt(
+        receipt = staging.write_receipt(
             rid,
             "synced_archive",
             dict(debagged.took),
             {"places": places, "logs": logs, "seconds": seconds, "kept": staging.keep_days > 0},
             context.run_id,
         )
-        record(drs, context, Stage.SYNCED_ARCHIVE, event, {"places": places})
+        record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, {"places": places})
         freed = staging.free_outlived() if staging.keep_days else [rid] if staging.free(rid) else []
         yield dg.MaterializeResult(
             metadata={
@@ -314,7 +298,5 @@ def synced_archive(
                 "compared by": sync_script.verify,
                 "freed on the scratch disk": ", ".join(freed) or "nothing",
             },
-            check_results=[
-                checks.passed(checks.IS_IN_THE_ARCHIVE, f"{files} files compared by {sync_script.verify}")
-            ],
+            check_results=[checks.passed(checks.IS_IN_THE_ARCHIVE, f"{files} files compared by {sync_script.verify}")],
         )

@@ -7,6 +7,7 @@ proving itself, which is the stage's. A check blocks: what failed one goes no fu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -53,13 +54,15 @@ def failed(
     check: dg.AssetCheckSpec, description: str, problems: Sequence[Problem] = (), **metadata: dg.MetadataValue
 ) -> dg.AssetCheckResult:
     """The check's result where something is wrong, with the first hundred problems as a table."""
-    table = {"problems": problem_table(problems), "problem count": dg.MetadataValue.int(len(problems))}
+    shown: dict[str, Any] = dict(metadata)
+    if problems:
+        shown |= {"problem count": len(problems), "problems": problem_table(problems)}
     return dg.AssetCheckResult(
         check_name=check.name,
         asset_key=check.asset_key,
         passed=False,
         description=description,
-        metadata=(table if problems else {}) | metadata,
+        metadata=shown,
     )
 
 

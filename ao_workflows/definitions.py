@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from ao_workflows import assets
@@ -16,7 +18,7 @@ from ao_workflows.sensors import intake_sensor
 from ao_workflows.site import Site, load
 
 
-def resources(site: Site) -> dict[str, dg.ConfigurableResource]:
+def resources(site: Site) -> dict[str, Any]:
     """The site's clients, by the names that assets and sensors ask for."""
     credentials = str(site.aws_credentials) if site.aws_credentials else None
     connections = {
@@ -30,9 +32,7 @@ def resources(site: Site) -> dict[str, dg.ConfigurableResource]:
     }
     return {
         "s3": S3(connections=connections),
-        "sqs": Sqs(
-            connections=connections, queues={name: intake.queue for name, intake in site.intake.items()}
-        ),
+        "sqs": Sqs(connections=connections, queues={name: intake.queue for name, intake in site.intake.items()}),
         "staging": Staging(root=str(site.staging.root), keep_days=site.staging.keep_for.days),
         "drs": Drs(url=site.drs.url, config=site.drs.config),
         "sync_script": SyncScript(

@@ -60,10 +60,9 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
             for _, verdict in judged
             for wanted in verdict.wanted
         ]
+        rids = sorted({wanted.rid for _, verdict in judged for wanted in verdict.wanted})
         requested = tuple(
-            Pending(
-                message.receipt_handle, tuple(w.event.identity for w in verdict.wanted), message.hidden_until
-            )
+            Pending(message.receipt_handle, tuple(w.event.identity for w in verdict.wanted), message.hidden_until)
             for message, verdict in judged
             if verdict.wanted
         )
@@ -76,9 +75,7 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else dg.SkipReason(said),
-            dynamic_partitions_requests=[WORKS.build_add_request([r.partition_key for r in requests])]
-            if requests
-            else [],
+            dynamic_partitions_requests=[WORKS.build_add_request(rids)] if rids else [],
             cursor=Cursor(pending.waiting + requested).dump(),
         )
 
@@ -124,9 +121,7 @@ def _set_aside(
     for message, verdict in judged:
         if verdict.rejected:
             kept = staging.keep_message(queue, message.message_id, message.body, verdict.rejected)
-            context.log.error(
-                f"a message of {queue} cannot be used: {verdict.rejected}. It is kept in {kept}"
-            )
+            context.log.error(f"a message of {queue} cannot be used: {verdict.rejected}. It is kept in {kept}")
     sqs.delete(name, [message.receipt_handle for message, verdict in judged if not verdict.wanted])
 
 

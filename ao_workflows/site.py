@@ -36,6 +36,10 @@ def _absolute(path: Path) -> Path:
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
+# What no pattern matches is deleted from the queue: the one mistake that would empty it is caught here.
+EventPattern = Annotated[str, Field(pattern=r"^Object[A-Z*]|^\*$")]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,7 +48,7 @@ class StagingSection(_Section):
     """The scratch disk."""
 
     root: AbsolutePath
-    keep: Annotated[str, Field(pattern=r"^(until-synced|[0-9]+ days)$")] = "until-synced"
+    keep: Annotated[str, Field(pattern=r"^(until-synced|[0-9]{1,4} days)$")] = "until-synced"
 
     @property
     def keep_for(self) -> timedelta:
@@ -61,8 +65,8 @@ class IntakeSection(_Section):
     environment: Environment
     aws_profile: str | None = None
     endpoint_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
-    events: tuple[str, ...] = ("ObjectRestore:Completed",)
-    keys: tuple[str, ...] = ("*.bag.zip",)
+    events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
+    keys: Annotated[tuple[str, ...], Field(min_length=1)] = ("*.bag.zip",)
 
 
 class ArchiveSection(_Section):
@@ -139,7 +143,7 @@ def load(path: Path | None = None) -> Site:
         if not path.exists():
             return parse(demo_site(path.parent, endpoint_url="http://127.0.0.1:9"), "the demo's site")
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SiteError(str(path), [f"cannot be read: {error}; AO_SITE says which file it is"]) from error
     return parse(text, str(path))
@@ -200,19 +204,21 @@ def _in_words(fault: Any) -> str:
             said = str(fault["ctx"]["error"])
         case _:
             said = re.sub(r"^Input should", "must", fault["msg"])
-    shown = "" if isinstance(fault["input"], dict) else f" (is: {fault['input']!r})"
+    # A database's URL that is refused may still hold a password.
+    shown = "" if isinstance(fault["input"], dict) else f" (is: {re.sub('//.*@', '//…@', repr(fault['input']))})"
     return f"{key}: {said}{shown}"
 
 
 _PATTERNS = {
-    r"^(until-synced|[0-9]+ days)$": "must be 'until-synced' or '<n> days'",
+    r"^(until-synced|[0-9]{1,4} days)$": "must be 'until-synced' or '<n> days'",
+    r"^Object[A-Z*]|^\*$": "must be an event as messages name it, such as 'ObjectRestore:Completed', without 's3:'",
     r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$": "must be an SQS queue's name, not its URL",
     r"^[a-z0-9-]+$": "must be an AWS region, such as 'us-east-1'",
     r"^https?://": "must begin with http:// or https://",
     r"^s3://[^/]+": "must begin with s3://",
     r"^(mysql\+pymysql|sqlite)://": "must begin with mysql+pymysql:// or sqlite:///",
     r"^[^:]+:/.+": "must be 'section:/path/to/db_apps.config'",
-    r"^[a-z][a-z0-9_]{0,39}$": "the name must be lower-case letters, digits and '_', at most 40, and begin with a letter",
+    r"^[a-z][a-z0-9_]{0,39}$": "the name must be at most 40 lower-case letters, digits and '_', a letter first",
 }
 
 

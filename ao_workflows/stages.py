@@ -30,10 +30,11 @@ Depth = Literal["checksum", "size"]
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """What ``restored_message`` leaves: the event, and the name of the intake that it came by."""
+    """What ``restored_message`` leaves: the event, the name of the intake that it came by, and the receipt."""
 
     intake: str
     event: ObjectEvent
+    receipt: Receipt
 
 
 def stored_event(staging: Staging, rid: str) -> StoredEvent:
@@ -44,7 +45,7 @@ def stored_event(staging: Staging, rid: str) -> StoredEvent:
     receipt = staging.receipt(rid, "restored_message")
     if receipt is None:
         raise NothingStored(rid, f"no restore event is stored in {staging.root}", None)
-    return StoredEvent(receipt.left["intake"], ObjectEvent(**receipt.left["event"]))
+    return StoredEvent(receipt.left["intake"], ObjectEvent(**receipt.left["event"]), receipt)
 
 
 def valid_receipt(
@@ -76,31 +77,31 @@ def zip_is_there(path: Path) -> Callable[[Receipt, Depth], bool]:
 def tree_is_there(folder: Path, fixity: Path) -> Callable[[Receipt, Depth], bool]:
     """Whether unpacked works are still what their list of fixity says."""
 
-    def there(_receipt: Receipt, depth: Depth) -> bool:
-        if not folder.is_dir() or not fixity.exists():
+    def there(receipt: Receipt, depth: Depth) -> bool:
+        if not folder.is_dir():
             return False
-        return not compare_tree(
-            folder, ((f"{file.work}/{file.path}", file) for file in read_fixity(fixity)), depth
-        )
+        try:
+            files = list(read_fixity(fixity))
+        except (OSError, ValueError, TypeError):
+            return False
+        # A power cut may leave the receipt and cut the list: each of the lines that are left would still be right.
+        if len(files) != sum(work["files"] for work in receipt.left["works"]):
+            return False
+        return not compare_tree(folder, ((f"{file.work}/{file.path}", file) for file in files), depth)
 
     return there
 
 
-def record(
-    drs: Drs,
-    context: dg.AssetExecutionContext,
-    stage: Stage | None,
-    event: ObjectEvent,
-    data: Mapping[str, object],
-) -> None:
-    """Writes the stage's end into DRS, or without a stage a note."""
-    drs.record(
-        context.partition_key,
-        stage,
-        datetime.now(UTC),
-        {"run_id": context.run_id, **data},
-        event=event.identity,
-    )
+def record_stage(drs: Drs, stage: Stage, event: ObjectEvent, receipt: Receipt, data: Mapping[str, object]) -> None:
+    """Writes a stage's end into DRS, as its receipt has it: the same receipt again changes nothing."""
+    at = datetime.fromisoformat(receipt.at)
+    drs.record(receipt.rid, stage, at, {"run_id": receipt.run_id, **data}, event=event.identity)
+
+
+def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: ObjectEvent, data: Mapping[str, object]) -> None:
+    """Writes a note of what went wrong into DRS."""
+    noted = {"run_id": context.run_id, **data}
+    drs.record(context.partition_key, None, datetime.now(UTC), noted, event=event.identity)
 
 
 @contextmanager

@@ -64,7 +64,9 @@ class Processes:
         """
         for name, process in self._started:
             if process.poll() is not None:
-                raise RuntimeError(f"{name} ended with {process.returncode}: see {self._logs / name}.log")
+                log = self._logs / f"{name}.log"
+                said = log.read_text(errors="replace").splitlines()[-5:]
+                raise RuntimeError("\n  ".join([f"{name} ended with {process.returncode}: see {log}", *said]))
 
     def end(self) -> None:
         """Asks what was started to end, the last one first, then ends whatever is left below the demo."""
@@ -103,7 +105,9 @@ def signals_interrupt() -> Iterator[None]:
 @contextmanager
 def no_interrupts() -> Iterator[None]:
     """While inside, a second Ctrl-C does not cut short the ending of what was started."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:

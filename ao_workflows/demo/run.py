@@ -6,7 +6,6 @@ What belongs here: the order of things, and the folder that everything is in. Wh
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import sys
 import time
@@ -96,7 +95,7 @@ def run_demo(root: Path, out: TextIO) -> int:
         aws = _start_aws(folder, processes)
         for sample in samples:
             aws.upload(sample.rid, sample.zip)
-        _make_database(folder)
+        _make_databases(folder)
         started = time.monotonic()
         aws.restore(sample.rid for sample in samples)
         processes.start("daemon", ["-m", "dagster._daemon", "run", "-m", "ao_workflows.definitions"])
@@ -147,24 +146,30 @@ def _start_aws(folder: Folder, processes: Processes) -> EmulatedAws:
     return aws
 
 
-def _make_database(folder: Folder) -> None:
+def _make_databases(folder: Folder) -> None:
+    """Makes DRS and Dagster's own tables before two processes look at them: each would make what it misses."""
+    from dagster import DagsterInstance
+
     from ao_workflows.resources.drs import Drs
 
     site = load(folder.site)
     Drs(url=site.drs.url, config=site.drs.config).init()
+    with DagsterInstance.from_config(str(folder.dagster_home)) as instance:
+        instance.get_runs_count()
+        instance.get_dynamic_partitions("works")
+        instance.all_instigator_state()
 
 
 def _watch_and_judge(
     folder: Folder, processes: Processes, aws: EmulatedAws, samples: Sequence[Sample], console: Console, started: float
 ) -> int:
-    os.environ["DAGSTER_HOME"] = str(folder.dagster_home)
     from dagster import DagsterInstance
 
     from ao_workflows.demo.verdict import judge, summary
     from ao_workflows.demo.watch import Standing, changes, read_standings, table
 
     standings: dict[str, Standing] = {}
-    with DagsterInstance.get() as instance, ExitStack() as stack:
+    with DagsterInstance.from_config(str(folder.dagster_home)) as instance, ExitStack() as stack:
         live = stack.enter_context(Live(console=console, transient=False)) if console.is_terminal else None
         # The last message is acknowledged a tick after its run is there: the queue is empty last.
         while not standings or not all(s.ended for s in standings.values()) or aws.waiting():

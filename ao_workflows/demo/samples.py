@@ -1,8 +1,8 @@
 """The demo's sample works: zipped BagIt bags with drawn pages, made on the spot, some of them bad on purpose.
 
 What belongs here: which samples there are, the drawing of their pages, their bagging and zipping, and the
-digests of what was bagged, by which the demo judges the archive for itself. What does not: uploading them, and
-the platform's own reading of bags, which must not share a line with what makes its test.
+digests of what was bagged, by which the demo judges the archive for itself. What does not: uploading them,
+and the platform's own reading of bags, which must not share a line with what makes its test.
 
 The same Pillow makes the same bytes each time: every choice follows from the RID and every date is fixed.
 """
@@ -31,10 +31,10 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 class Sample:
     """One zip, and what is known of it before anybody has read it.
 
-    ``works`` maps the RID of each work in the zip to its payload, and that maps each path, relative to the work's
-    folder, to the sha256 of what was bagged, the file of ``bad_path`` included. It is empty for a zip that is no
-    bag. ``files`` and ``bytes`` count that payload, or all that the zip holds where it is no bag. ``wrong`` is
-    None for a good one.
+    ``works`` maps the RID of each work in the zip to its payload, and that maps each path, relative to the
+    work's folder, to the sha256 of what was bagged, the file of ``bad_path`` included. It is empty for a zip
+    that is no bag. ``files`` and ``bytes`` count that payload, or all that the zip holds where it is no bag.
+    ``wrong`` is None for a good one.
     """
 
     rid: str
@@ -69,7 +69,7 @@ def make_samples(into: Path, progress: Callable[[Sample], None] | None = None) -
 
 @dataclass(frozen=True)
 class _Work:
-    """What one bag holds; ``leaf`` is the size of an original in pixels, and a page for the web is half as wide."""
+    """What one bag holds; ``leaf`` is an original's size in pixels, and a page for the web is half as wide."""
 
     rid: str
     name: str
@@ -139,9 +139,8 @@ def _make(into: Path, recipe: _Recipe) -> Sample:
     works: dict[str, dict[str, str]] = {}
     files = size = 0
     bad_path: str | None = None
-    with zipfile.ZipFile(
-        zip_path, "w", zipfile.ZIP_DEFLATED if recipe.deflated else zipfile.ZIP_STORED
-    ) as out:
+    method = zipfile.ZIP_DEFLATED if recipe.deflated else zipfile.ZIP_STORED
+    with zipfile.ZipFile(zip_path, "w", method) as out:
         for work in recipe.works:
             payload = dict(_snapshots(work) if recipe.wrong == "no bag" else _payload(work))
             files += len(payload)
@@ -159,9 +158,7 @@ def _make(into: Path, recipe: _Recipe) -> Sample:
 
 def _spoil(bag: dict[str, bytes], wrong: Wrong) -> str:
     """Spoil one page of a finished bag, and say which; the zip is written after it, so its CRC is right."""
-    member = next(
-        path for path in sorted(bag) if path.startswith("data/images/") and path.endswith("0003.jpg")
-    )
+    member = next(path for path in sorted(bag) if path.startswith("data/images/") and path.endswith("0003.jpg"))
     content = bag.pop(member)
     if wrong == "checksum":
         middle = len(content) // 2
@@ -170,7 +167,7 @@ def _spoil(bag: dict[str, bytes], wrong: Wrong) -> str:
 
 
 def _write(out: zipfile.ZipFile, files: dict[str, bytes]) -> None:
-    """Write the files, folders first: the archive's bagging tool does, and its reader knows a bag by its folder."""
+    """Write the files, folders first: the archive's own tool writes these entries and knows a bag by them."""
     paths = [PurePosixPath(path) for path in files]
     folders = {str(folder) for path in paths for folder in path.parents if folder != PurePosixPath()}
     made_on = (2024, 5, 17, 10, 30, 0)
@@ -199,9 +196,7 @@ def _tag_files(work: _Work, payload: dict[str, bytes]) -> dict[str, bytes]:
         tags[f"manifest-{algorithm}.txt"] = _manifest(
             algorithm, {f"data/{path}": content for path, content in payload.items()}
         )
-    return tags | {
-        f"tagmanifest-{algorithm}.txt": _manifest(algorithm, tags) for algorithm in work.algorithms
-    }
+    return tags | {f"tagmanifest-{algorithm}.txt": _manifest(algorithm, tags) for algorithm in work.algorithms}
 
 
 def _manifest(algorithm: str, files: dict[str, bytes]) -> bytes:
@@ -261,19 +256,17 @@ class _Plate:
 
 def _plate(rid: str, name: str, size: tuple[int, int]) -> _Plate:
     height = size[1]
-    return _Plate(
-        _blank_leaf(rid, name, size), _lines_of_script(rid, size), _font(height // 12), _font(height // 24)
-    )
+    return _Plate(_blank_leaf(rid, name, size), _lines_of_script(rid, size), _font(height // 12), _font(height // 24))
 
 
 def _page(plate: _Plate, caption: str, number: str) -> Image.Image:
-    """A scanned leaf of a pecha: six lines in a red frame, the work's name and the page's number beside it."""
+    """A scanned leaf of a pecha: six lines in a red frame, name and number beside it."""
     page = plate.blank.copy()
     width, height = page.size
     chance = _chance(caption)
     line_width = int(width * 0.80)
-    for line in range(6):
-        start = chance.randrange(plate.lines.width - line_width)
+    starts = chance.sample(range(0, plate.lines.width - line_width, line_width // 2), 6)
+    for line, start in enumerate(starts):
         mask = plate.lines.crop((start, 0, start + line_width, plate.lines.height))
         page.paste((38, 28, 24), (int(width * 0.10), int(height * (0.16 + 0.115 * line))), mask)
     draw = ImageDraw.Draw(page)
@@ -313,8 +306,8 @@ def _blank_leaf(rid: str, name: str, size: tuple[int, int]) -> Image.Image:
 def _lines_of_script(rid: str, size: tuple[int, int]) -> Image.Image:
     """One long line, as a mask, from which each line of each page is a piece.
 
-    It only looks like Tibetan (heads along one line, legs, vowels, a dot after each syllable): no font of it can
-    be counted on where the demo runs, and to draw the strokes anew for each page would take too long.
+    It only looks like Tibetan (heads along one line, legs, vowels, a dot after each syllable): no font of it
+    can be counted on where the demo runs, and to draw the strokes anew for each page would take too long.
     """
     chance = _chance(rid, "script")
     unit = max(size[1] // 40, 3)
@@ -328,9 +321,7 @@ def _lines_of_script(rid: str, size: tuple[int, int]) -> Image.Image:
                 foot = head + unit * chance.choice((2, 3, 4))
                 draw.line((x + unit * leg, head, x + unit * leg, foot), 255, stroke)
             if chance.choice((True, True, False)):
-                draw.arc(
-                    (x, head + unit, x + unit * 2, head + unit * 3), chance.choice((0, 180)), 360, 255, stroke
-                )
+                draw.arc((x, head + unit, x + unit * 2, head + unit * 3), chance.choice((0, 180)), 360, 255, stroke)
             if not chance.randrange(3):
                 draw.arc((x, unit, x + unit * 2, head), 160, 380, 255, stroke)
             x += unit * 3

@@ -103,7 +103,10 @@ def table(samples: Sequence[Sample], standings: Mapping[str, Standing], seconds:
         shown.add_row(
             sample.rid,
             Text(standing.stage, style=_STYLES.get(standing.stage, "cyan")),
-            Text(standing.doing.splitlines()[0] if standing.doing else sample.title, style="" if standing.doing else "dim"),
+            Text(
+                standing.doing.splitlines()[0] if standing.doing else sample.title,
+                style="" if standing.doing else "dim",
+            ),
         )
     return shown
 
@@ -111,7 +114,8 @@ def table(samples: Sequence[Sample], standings: Mapping[str, Standing], seconds:
 def changes(before: Mapping[str, Standing], after: Mapping[str, Standing]) -> list[str]:
     """A plain line for each work whose stage is another than before."""
     return [
-        f"{rid:<12} {standing.stage}" + (f": {standing.doing.splitlines()[0]}" if standing.ended and standing.doing else "")
+        f"{rid:<12} {standing.stage}"
+        + (f": {standing.doing.splitlines()[0]}" if standing.ended and standing.doing else "")
         for rid, standing in after.items()
         if rid not in before or before[rid].stage != standing.stage
     ]

@@ -79,9 +79,7 @@ def debag(
                 for path, digests in bag.payload_entries().items()
             ]
             (folder / "data").rename(under_way / rid)
-            works.append(
-                DebaggedWork(rid, len(listed), sum(file.size for file in listed), tuple(bag.algorithms))
-            )
+            works.append(DebaggedWork(rid, len(listed), sum(file.size for file in listed), tuple(bag.algorithms)))
             files += listed
         shutil.rmtree(under_way / "bags")
         if into.exists():
@@ -91,9 +89,7 @@ def debag(
         raise StagingError(into, f"{zip_path.name} cannot be unpacked: {error}") from error
     finally:
         shutil.rmtree(under_way, ignore_errors=True)
-    return Debagged(
-        tuple(works), tuple(files), (), sum(work.bytes for work in works), time.monotonic() - started
-    )
+    return Debagged(tuple(works), tuple(files), (), sum(work.bytes for work in works), time.monotonic() - started)
 
 
 def _unpack(zip_path: Path, into: Path, progress: Callable[[int, int], None]) -> list[Path]:
@@ -120,11 +116,7 @@ def _unpack(zip_path: Path, into: Path, progress: Callable[[int, int], None]) ->
 def _unsafe(member: zipfile.ZipInfo) -> str | None:
     """Why a member must not be unpacked, or None."""
     parts = member.filename.rstrip("/").split("/")
-    if (
-        member.filename.startswith("/")
-        or "\\" in member.filename
-        or any(part in ("", ".", "..") for part in parts)
-    ):
+    if member.filename.startswith("/") or "\\" in member.filename or any(part in ("", ".", "..") for part in parts):
         return "its path would leave its folder"
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind and kind not in (stat.S_IFREG, stat.S_IFDIR):
@@ -139,17 +131,12 @@ def _proven(folder: Path) -> bagit.Bag:
         missing, unexpected = bag.compare_manifests_with_fs()
         problems = [
             *(Problem("missing", path, "is in the manifest and not in the bag") for path in sorted(missing)),
-            *(
-                Problem("unexpected", path, "is in the bag and not in the manifest")
-                for path in sorted(unexpected)
-            ),
+            *(Problem("unexpected", path, "is in the bag and not in the manifest") for path in sorted(unexpected)),
         ]
         if not problems:
             bag.validate(processes=1)
     except bagit.BagValidationError as error:
-        problems = [_in_words(detail) for detail in error.details] or [
-            Problem("structure", folder.name, str(error))
-        ]
+        problems = [_in_words(detail) for detail in error.details] or [Problem("structure", folder.name, str(error))]
     except bagit.BagError as error:
         problems = [Problem("structure", folder.name, str(error))]
     if problems:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -63,7 +64,7 @@ def parse_message(body: str) -> tuple[ObjectEvent, ...]:
     """
     try:
         message = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MessageError(f"it is no JSON: {error}") from error
     if not isinstance(message, dict):
         raise MessageError("it is JSON, but no object")
@@ -83,18 +84,17 @@ def _from_s3(record: Any) -> ObjectEvent:
     if _text(record, "eventSource") != "aws:s3":
         raise MessageError(f"a record comes from {record['eventSource']!r}, not from S3")
     item = _table(_table(record, "s3"), "object")
-    restored = record.get("glacierEventData", {}).get("restoreEventData", {})
     return ObjectEvent(
         name=_text(record, "eventName"),
-        time=_text(record, "eventTime"),
+        time=_time(record, "eventTime"),
         region=_text(record, "awsRegion"),
         bucket=_text(_table(record["s3"], "bucket"), "name"),
-        key=unquote_plus(_text(item, "key")),
+        key=_fit_to_store("key", unquote_plus(_text(item, "key"))),
         size=_size(item),
-        etag=item.get("eTag"),
-        version_id=item.get("versionId"),
-        sequencer=item.get("sequencer"),
-        restore_expires=restored.get("lifecycleRestorationExpiryTime"),
+        etag=_text_if_there(item, "eTag"),
+        version_id=_text_if_there(item, "versionId"),
+        sequencer=_text_if_there(item, "sequencer"),
+        restore_expires=_restore_expiry(record),
     )
 
 
@@ -104,20 +104,20 @@ def _from_eventbridge(message: Mapping[str, Any]) -> ObjectEvent:
     item = _table(detail, "object")
     kind = _text(message, "detail-type")
     if kind == "Object Created":
-        name = _EVENTBRIDGE_CREATED.get(detail.get("reason", ""), "ObjectCreated:Other")
+        name = _EVENTBRIDGE_CREATED.get(_text_if_there(detail, "reason") or "", "ObjectCreated:Other")
     else:
         name = _EVENTBRIDGE_NAMES.get(kind, kind)
     return ObjectEvent(
         name=name,
-        time=_text(message, "time"),
+        time=_time(message, "time"),
         region=_text(message, "region"),
         bucket=_text(_table(detail, "bucket"), "name"),
         key=_text(item, "key"),
         size=_size(item),
-        etag=item.get("etag"),
-        version_id=item.get("version-id"),
-        sequencer=item.get("sequencer"),
-        restore_expires=detail.get("restore-expiry-time"),
+        etag=_text_if_there(item, "etag"),
+        version_id=_text_if_there(item, "version-id"),
+        sequencer=_text_if_there(item, "sequencer"),
+        restore_expires=_text_if_there(detail, "restore-expiry-time"),
     )
 
 
@@ -132,11 +132,41 @@ def _text(of: Any, name: str) -> str:
     value = of.get(name) if isinstance(of, dict) else None
     if not isinstance(value, str) or not value:
         raise MessageError(f"{name!r} is missing, or no text")
+    return _fit_to_store(name, value)
+
+
+def _text_if_there(of: Mapping[str, Any], name: str) -> str | None:
+    return None if of.get(name) in (None, "") else _text(of, name)
+
+
+def _fit_to_store(name: str, value: str) -> str:
+    """``value``, where a run key or a tag can be made of it: PostgreSQL refuses NUL, and UTF-8 has no surrogates."""
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise MessageError(f"{name!r} is {value!r}, which no database takes")
     return value
+
+
+def _time(of: Any, name: str) -> str:
+    value = _text(of, name)
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        raise MessageError(f"{name!r} is {value!r}, not a time of RFC 3339") from None
+    return value
+
+
+def _restore_expiry(record: Mapping[str, Any]) -> str | None:
+    """Until when the object stays restored; only S3's messages about restores say it."""
+    if record.get("glacierEventData") is None:
+        return None
+    glacier = _table(record, "glacierEventData")
+    if glacier.get("restoreEventData") is None:
+        return None
+    return _text_if_there(_table(glacier, "restoreEventData"), "lifecycleRestorationExpiryTime")
 
 
 def _size(item: Mapping[str, Any]) -> int | None:
     size = item.get("size")
-    if size is not None and (not isinstance(size, int) or size < 0):
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
         raise MessageError(f"'size' is {size!r}, not a number of bytes")
     return size

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -64,32 +65,33 @@ def compare_tree(
 ) -> list[Problem]:
     """Every file that is not below ``root``, at the path it comes with, as its fixity says.
 
-    Compares sizes and, by ``checksum``, the strongest digest. Reads on ``threads`` threads, as many as there are cores by default: hashing lets go of the interpreter.
+    Compares sizes and, by ``checksum``, the strongest digest. Reads on ``threads`` threads, as many as there are
+    cores by default: hashing lets go of the interpreter.
     """
 
     def look(placed: tuple[str, FileFixity]) -> Problem | None:
         name, file = placed
         path = root / name
         try:
-            size = path.stat(follow_symlinks=False).st_size
-            if size != file.size:
-                return Problem(
-                    "size", name, f"has {size} bytes, not {file.size}", "", str(file.size), str(size)
-                )
-            if how == "size":
-                return None
-            algorithm = strongest(file.digests)
-            found = file_digest(path, algorithm)
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                return Problem("structure", name, "is no file")
+            if status.st_size != file.size:
+                reason = f"has {status.st_size} bytes, not {file.size}"
+                return Problem("size", name, reason, "", str(file.size), str(status.st_size))
+            return _compare_digest(path, name, file) if how == "checksum" else None
         except FileNotFoundError:
             return Problem("missing", name, "is not there")
         except OSError as error:
             return Problem("unreadable", name, f"cannot be read: {error.strerror}")
-        expected = file.digests[algorithm]
-        if found != expected:
-            return Problem(
-                "checksum", name, f"has another {algorithm} than was bagged", algorithm, expected, found
-            )
-        return None
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         return [problem for problem in pool.map(look, files) if problem]
+
+
+def _compare_digest(path: Path, name: str, file: FileFixity) -> Problem | None:
+    algorithm = strongest(file.digests)
+    expected, found = file.digests[algorithm], file_digest(path, algorithm)
+    if found == expected:
+        return None
+    return Problem("checksum", name, f"has another {algorithm} than was bagged", algorithm, expected, found)

@@ -90,14 +90,15 @@ def stored_entry(stage: Stage | None, at: datetime, data: Mapping[str, object], 
     }
 
 
-def stored_list(text: str | None) -> list[object]:
+def stored_list(stored: object) -> list[object]:
     """What ``user_data`` holds, as a list to add to; what is no list becomes its first item."""
-    if not text:
-        return []
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return [text]
+    value = stored
+    # SQLite keeps a bare number as a number
+    if isinstance(stored, str):
+        try:
+            value = json.loads(stored)
+        except ValueError:
+            value = stored or None
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

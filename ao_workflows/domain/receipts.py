@@ -39,9 +39,11 @@ class Receipt:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False)
 
     @classmethod
-    def parse(cls, text: str) -> Receipt | None:
+    def parse(cls, text: str | bytes) -> Receipt | None:
         """The receipt, or None where the text is none: half a receipt is no receipt, and the stage is done again."""
         try:
-            return cls(**json.loads(text))
+            receipt = cls(**json.loads(text))
         except (ValueError, TypeError):
             return None
+        whole = isinstance(receipt.took, dict) and isinstance(receipt.left, dict)
+        return receipt if whole else None

@@ -35,7 +35,7 @@ def parse_rid(name: str) -> str:
     if len(name) > RID_LENGTH:
         raise RidError(name, f"it has {len(name)} characters, more than {RID_LENGTH}")
     if not _RID.fullmatch(name):
-        raise RidError(name, "it may have only ASCII letters, digits, '_', '-' and '.', and begins with one of the first two")
+        raise RidError(name, "it begins with an ASCII letter or digit, and has only such, '_', '-' and '.' after it")
     if ".." in name or name.endswith("."):
         raise RidError(name, "dots stand single and inside")
     return name

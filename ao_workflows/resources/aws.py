@@ -46,7 +46,9 @@ def make_client(service: str, connection: AwsConnection, pool: int = 10) -> Any:
     session = botocore.session.Session(profile=connection.profile)
     if connection.credentials_file:
         session.set_config_variable("credentials_file", connection.credentials_file)
-    return boto3.Session(botocore_session=session).client(
+    # Typed as anything: boto3's stubs have an overload for each service's literal name, and none for a variable.
+    factory: Any = boto3.Session(botocore_session=session)
+    return factory.client(
         service,
         region_name=connection.region,
         endpoint_url=connection.endpoint_url,
@@ -70,8 +72,6 @@ def calls_explained(doing: str, where: str) -> Iterator[None]:
         raise
     except ClientError as error:
         said = error.response.get("Error", {})
-        raise ServiceError(
-            doing, where, f"{said.get('Code', 'error')}: {said.get('Message', error)}"
-        ) from error
+        raise ServiceError(doing, where, f"{said.get('Code', 'error')}: {said.get('Message', error)}") from error
     except (BotoCoreError, HTTPClientError) as error:
         raise ServiceError(doing, where, str(error)) from error

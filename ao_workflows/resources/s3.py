@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -83,9 +82,7 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
             if 'ongoing-request="true"' in restore:
                 raise ObjectNotRestored(where, "Glacier is still restoring it")
             if 'ongoing-request="false"' not in restore:
-                raise ObjectError(
-                    where, f"it is in {head['StorageClass']} and not restored: ask Glacier for it again"
-                )
+                raise ObjectError(where, f"it is in {head['StorageClass']} and not restored: ask Glacier for it again")
         return S3Object(
             bucket,
             key,

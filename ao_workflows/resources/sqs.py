@@ -73,9 +73,7 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
                 batch = handles[start : start + BATCH]
                 answer = client.delete_message_batch(
                     QueueUrl=url,
-                    Entries=[
-                        {"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(batch)
-                    ],
+                    Entries=[{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(batch)],
                 )
                 refused += [batch[int(entry["Id"])] for entry in answer.get("Failed", [])]
         return refused
@@ -88,9 +86,7 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
                 try:
                     url = client.get_queue_url(QueueName=self.queues[intake])["QueueUrl"]
                 except client.exceptions.QueueDoesNotExist as error:
-                    raise ServiceError(
-                        "finding the queue", self._where(intake), "there is no such queue"
-                    ) from error
+                    raise ServiceError("finding the queue", self._where(intake), "there is no such queue") from error
             self._reached[intake] = (client, url)
         return self._reached[intake]
 

@@ -7,8 +7,10 @@ which its stage does.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterable, Mapping
@@ -47,13 +49,17 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         The kernel lets go of it when the process ends, however it ends.
 
         :raises WorkBusy: where another process has it, saying what that one wrote of itself.
+        :raises StagingError: where the lock's file cannot be written.
         """
         if rid in self._held:
             return
         path = self.layout.lock(rid)
         made_parents(path)
         while True:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                raise StagingError(path, f"cannot be opened: {error.strerror}") from error
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -64,23 +70,31 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             if _same_file(handle, path):
                 break
             os.close(handle)
-        os.ftruncate(handle, 0)
-        os.pwrite(
-            handle, f"{holder}, process {os.getpid()} on {socket.gethostname()}, since {now()}\n".encode(), 0
-        )
         self._held[rid] = handle
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{holder}, process {os.getpid()} on {socket.gethostname()}, since {now()}\n".encode(), 0)
+        except OSError as error:
+            self._let_go(rid)
+            raise StagingError(path, f"cannot be written: {error.strerror}") from error
 
     def release(self) -> None:
         """Gives back every lock of this process, and removes their files."""
-        while self._held:
-            rid, handle = self._held.popitem()
-            self.layout.lock(rid).unlink(missing_ok=True)
-            os.close(handle)
+        for rid in list(self._held):
+            self._let_go(rid)
+
+    def _let_go(self, rid: str) -> None:
+        handle = self._held.pop(rid)
+        path = self.layout.lock(rid)
+        # Where a person removed the file meanwhile, the one that is there now is another process's lock.
+        if _same_file(handle, path):
+            path.unlink(missing_ok=True)
+        os.close(handle)
 
     def receipt(self, rid: str, stage: str) -> Receipt | None:
         """The stage's receipt, or None where there is none that can be read."""
         try:
-            return Receipt.parse(self.layout.receipt(rid, stage).read_text(encoding="utf-8"))
+            return Receipt.parse(self.layout.receipt(rid, stage).read_bytes())
         except FileNotFoundError:
             return None
 
@@ -91,9 +105,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         write_whole(self.layout.receipt(rid, stage), receipt.dump())
         return receipt
 
-    def write_report(
-        self, rid: str, name: str, problems: Iterable[Problem], run_id: str, source: str
-    ) -> Path:
+    def write_report(self, rid: str, name: str, problems: Iterable[Problem], run_id: str, source: str) -> Path:
         """Writes what is wrong with the work's bag, every problem of it, and says where."""
         path = self.layout.report(rid)
         found = [asdict(problem) for problem in problems]
@@ -111,7 +123,9 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def keep_message(self, queue: str, message_id: str, body: str, reason: str) -> Path:
         """Keeps a queue's message that cannot be used, whole; it is on the disk when this returns."""
-        path = self.layout.rejected_messages() / f"{message_id}.json"
+        plain = re.fullmatch(r"[A-Za-z0-9_-]{1,100}", message_id)
+        name = message_id if plain else hashlib.sha256(message_id.encode()).hexdigest()
+        path = self.layout.rejected_messages() / f"{name}.json"
         kept = {"queue": queue, "message_id": message_id, "reason": reason, "at": now(), "body": body}
         write_whole(path, json.dumps(kept, indent=1, ensure_ascii=False), flush=True)
         return path
@@ -121,27 +135,57 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         shutil.rmtree(self.layout.report(rid).parent, ignore_errors=True)
 
     def free(self, rid: str) -> int:
-        """Removes a work's zip and folders, which the archive has been proven to hold. Returns the bytes freed."""
+        """Removes a work's zip and folders, which the archive has been proven to hold. Returns the bytes freed.
+
+        :raises StagingError: if they cannot be removed.
+        """
         freed = 0
         for folder in (self.layout.incoming(rid), self.layout.work(rid)):
-            freed += sum(
-                entry.stat(follow_symlinks=False).st_size for entry in folder.rglob("*") if entry.is_file()
-            )
-            if folder.exists():
-                shutil.rmtree(folder)
+            try:
+                freed += sum(
+                    entry.stat(follow_symlinks=False).st_size for entry in folder.rglob("*") if entry.is_file()
+                )
+                if folder.exists():
+                    shutil.rmtree(folder)
+            except OSError as error:
+                raise StagingError(folder, f"cannot be removed: {error.strerror}") from error
         return freed
 
     def free_outlived(self) -> list[str]:
-        """Frees the synced works that have been kept for as long as the site wants, and returns their RIDs."""
+        """Frees the synced works that have been kept for as long as the site wants, and returns their RIDs.
+
+        A work that another run has, or of which something newer than what was synced is here, stays.
+        """
         oldest = datetime.now(UTC) - timedelta(days=self.keep_days)
         freed = []
         for folder in (self.layout.root / "incoming", self.layout.root / "works"):
             for rid in sorted(os.listdir(folder)) if folder.exists() else ():
-                receipt = self.receipt(rid, "synced_archive") if not rid.startswith(".") else None
-                if receipt and receipt.left.get("kept") and datetime.fromisoformat(receipt.at) < oldest:
-                    self.free(rid)
-                    freed.append(rid)
+                if rid.startswith(".") or not self._synced_before(rid, oldest):
+                    continue
+                was_held = rid in self._held
+                try:
+                    self.hold(rid, "the freeing of outlived works")
+                except WorkBusy:
+                    continue
+                try:
+                    # Asked again: until the lock was had, another run may have brought the work anew.
+                    if self._synced_before(rid, oldest):
+                        self.free(rid)
+                        freed.append(rid)
+                finally:
+                    if not was_held:
+                        self._let_go(rid)
         return freed
+
+    def _synced_before(self, rid: str, oldest: datetime) -> bool:
+        """Whether what is here of the work is what was synced, and that before ``oldest``, and kept since."""
+        synced = self.receipt(rid, "synced_archive")
+        if synced is None or not synced.left.get("kept") or datetime.fromisoformat(synced.at) >= oldest:
+            return False
+        downloaded, debagged = self.receipt(rid, "downloaded_bag"), self.receipt(rid, "debagged_work")
+        return (debagged is None or debagged.took == synced.took) and (
+            downloaded is None or all(downloaded.left.get(name) == value for name, value in synced.took.items())
+        )
 
 
 def now() -> str:
@@ -169,7 +213,8 @@ def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
     made_parents(path)
     under_way = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with under_way.open("w", encoding="utf-8") as out:
+        # A lone surrogate in a message's JSON becomes the escape that JSON has for it.
+        with under_way.open("w", encoding="utf-8", errors="backslashreplace") as out:
             out.write(text)
             if flush:
                 out.flush()

@@ -70,7 +70,7 @@ Exit codes:
    3  refused: a RID or a path that cannot be, or a work that is unfit
    4  the archive is not there
    5  audit-tool found fault with the work; nothing was copied
-   6  the copy into the archive failed; with -A the old tree is in its place
+   6  the copy into the archive failed; with -A the old tree is in its place, unless the message says otherwise
    7  audit-tool found fault with the archive's copy; with -A the old tree is in its place
    8  the web does not have all the images
    9  a tool that is needed is not on PATH
@@ -146,6 +146,8 @@ stop() {
             any_alive || break
             sleep 0.1
         done
+        # What heeds no TERM may have started more meanwhile.
+        descendants "$$"
         if any_alive; then
             kill -KILL "${tree[@]}" 2>/dev/null || true
         fi
@@ -215,15 +217,18 @@ find_archive_place() {
     local parent=$archive_parent bucket=00 last=
     without_trailing_slashes parent
     case ${parent##*/} in
-        '' | . | ..) fail "$REFUSED" "archiveParent ${parent@Q} must end with a name that takes a digit; $work was not synced" ;;
+        '' | . | ..)
+            fail "$REFUSED" "archiveParent ${parent@Q} must end with a name that takes a digit; $work was not synced"
+            ;;
     esac
     ((${#rid} < 2)) || last=${rid: -2}
     if [[ $last == [0-9][0-9] ]]; then
         bucket=$last
     fi
     local root=$parent$((10#$bucket / BUCKETS_PER_SHARE))
-    [[ -d $root ]] || fail "$NO_ARCHIVE" "the archive ${root@Q} is not there; is it mounted? Nothing was copied of $work"
-    real_path root "$root" || fail "$NO_ARCHIVE" "the archive ${root@Q} cannot be followed"
+    [[ -d $root ]] ||
+        fail "$NO_ARCHIVE" "the archive ${root@Q} is not there; is it mounted? Nothing was copied of $work"
+    real_path root "$root" || fail "$NO_ARCHIVE" "the archive ${root@Q} cannot be followed; $work was not synced"
     if [[ $work/ == "$root"/* || $root/ == "$work"/* ]]; then
         fail "$REFUSED" "the work $work and the archive $root lie in one another"
     fi
@@ -240,7 +245,8 @@ find_archive_place() {
 
 find_web_place() {
     without_trailing_slashes web_parent
-    if [[ ! $web_parent =~ ^s3://[a-z0-9][a-z0-9.-]+(/[A-Za-z0-9_.=+-]+)*$ || $web_parent/ == */./* || $web_parent/ == */../* ]]; then
+    local prefix='^s3://[a-z0-9][a-z0-9.-]+(/[A-Za-z0-9_.=+-]+)*$'
+    if [[ ! $web_parent =~ $prefix || $web_parent/ == */./* || $web_parent/ == */../* ]]; then
         fail "$REFUSED" "webParent ${web_parent@Q} is not an S3 prefix such as s3://bucket/Works; $work was not synced"
     fi
     local digest
@@ -410,16 +416,19 @@ trap 'stop 129 HUP' HUP
 
 # The tools inherit the lock, so that a run never meets what a killed one has left running.
 exec {lock}<"$work"
-run flock -w "$SECONDS_TO_WAIT_FOR_ANOTHER_RUN" "$lock" || (($? != 1)) || fail "$BUSY" "another run has $work; nothing was done"
+run flock -w "$SECONDS_TO_WAIT_FOR_ANOTHER_RUN" "$lock" || (($? != 1)) ||
+    fail "$BUSY" "another run has $work; nothing was done"
 
 trap on_exit EXIT
-if [[ $archive_parent ]]; then
+if [[ -d $beside ]]; then
+    say "an earlier run was killed; what it left in $beside is cleared away first"
     settle || fail "$ARCHIVE_FAILED" "what a run that was killed has left in $beside cannot be cleared away"
 fi
 
 unfit=$(find "$work" \( ! -type f ! -type d -o -name "$PARTIAL" \) -printf '%y %P' -quit) ||
     fail "$REFUSED" "$work cannot be read whole"
-[[ ! $unfit ]] || fail "$REFUSED" "$work holds ${unfit@Q} (the first letter is its kind); only plain files and folders are synced"
+[[ ! $unfit ]] ||
+    fail "$REFUSED" "$work holds ${unfit@Q} (the first letter is its kind); only plain files and folders are synced"
 [[ $(find "$work" -type f -printf f -quit) ]] || fail "$REFUSED" "$work holds no file"
 
 audit "$AUDIT_BEFORE" "$work" "${LOCAL_AUDIT_OPTIONS:-}"

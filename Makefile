@@ -1,0 +1,57 @@
+# make demo    the main job on this machine, all set-up included
+# make ui      the web page over what the last demo left
+# make test    the tests, all set-up included
+# make lint    format, style, types, layers
+# make bench   the benchmarks; ONLY=name for one
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: demo ui test lint format bench pictures constraints clean
+
+demo: .venv/demo
+	@.ci/debian-packages rsync:rsync
+	@$(BIN)/ao demo
+
+ui: .venv/demo
+	@.ci/debian-packages rsync:rsync
+	@$(BIN)/ao ui
+
+test: .venv/test
+	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server chromium:chromium shellcheck:shellcheck openssl:openssl
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/lint
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: .venv/lint
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: .venv/bench
+	@.ci/debian-packages rsync:rsync
+	@$(BIN)/python -m benchmarks $(ONLY)
+
+pictures: .venv/test
+	@.ci/debian-packages rsync:rsync chromium:chromium
+	@AO_PICTURES=docs/images $(BIN)/python -m pytest ao_workflows_tests/ui
+
+# The environment, with each extra once: a target's stamp is newer than what says what is in it.
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 is missing: sudo apt-get install python3 python3-venv" >&2; exit 2; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Run this, then try again: sudo apt-get install python3-venv" >&2; exit 2; }
+
+.venv/%: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Setting up: ao-workflows[$*] in .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@
+
+# Every version as it is installed now, by name alone: where from is the machine's own business.
+constraints: .venv/bench .venv/lint .venv/test
+	@$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt
+
+clean:
+	rm -rf .venv .demo .build

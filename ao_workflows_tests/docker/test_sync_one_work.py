@@ -1,0 +1,774 @@
+"""The reference sync script: real bash and rsync on real folders, stand-ins for audit-tool, aws and s5cmd.
+
+What belongs here: what the script does when it is run by hand. What does not: how the platform calls it, and
+the platform's own proof of what the archive holds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "docker" / "sync" / "syncOneWork.sh"
+RID = "W1NLM4712"
+BUCKET = Path("Archive0") / "12"
+WEB = "s3://archive.example.org/Works/a8/W1NLM4712/images/"
+LONG_ENOUGH = 60.0
+"""Seconds after which what a test awaits will not come."""
+
+TOOLS = (
+    *(
+        "bash",
+        "cat",
+        "chmod",
+        "env",
+        "find",
+        "flock",
+        "md5sum",
+        "mkdir",
+        "mktemp",
+        "mv",
+        "realpath",
+        "rm",
+        "rsync",
+    ),
+    *("sed", "setpriv", "sleep", "sort", "tr"),
+)
+"""All that the script may count on; nothing else of this machine is on its PATH."""
+
+OLD = {"images/v1/a.jpg": b"old a", "images/v1/z.jpg": b"old z", "only-old.txt": b"kept"}
+NEW = {
+    "images/v1/a.jpg": b"new and longer a",
+    "images/v1/z.jpg": b"new and longer z",
+    "images/v1/\u0f04 \u0f40 with spaces.jpg": b"Tibetan",
+    "-leading dash": b"dash",
+    "a line\nfeed %": b"feed",
+    ".hidden": b"hidden",
+    "empty": b"",
+}
+SLOW = {"a.jpg": b"a" * 1000, "z.jpg": b"z" * 6_000_000}
+"""Bytes that a slowed rsync needs many seconds for: the first file is done long before the second."""
+
+
+def _missing() -> list[str]:
+    return [tool for tool in TOOLS if not shutil.which(tool)]
+
+
+pytestmark = pytest.mark.skipif(
+    bool(_missing()) and os.environ.get("CI") != "true", reason=f"not on PATH: {', '.join(_missing())}"
+)
+
+
+def await_that(holds: Callable[[], object], what: str) -> None:
+    """Returns once ``holds()`` is true; a test that waits in vain fails with ``what``."""
+    deadline = time.monotonic() + LONG_ENOUGH
+    while not holds():
+        assert time.monotonic() < deadline, f"it never came about that {what}"
+        time.sleep(0.005)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder``: its path, its bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def fill(folder: Path, content: dict[str, bytes], day: int = 1) -> Path:
+    """``folder`` with ``content`` in it, each file's time being midnight UTC on that day of January 2020."""
+    for name, data in content.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        at = 1_577_836_800 + (day - 1) * 86_400
+        os.utime(path, (at, at))
+    return folder
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One archive, one scratch disk, and a PATH on which each test puts the stand-ins that it wants."""
+
+    top: Path
+
+    @property
+    def place(self) -> Path:
+        return self.top / BUCKET / RID
+
+    @property
+    def bucket(self) -> Path:
+        return self.top / BUCKET
+
+    def work(self, content: dict[str, bytes] = NEW, rid: str = RID) -> Path:
+        return fill(self.top / "staging here" / rid, content, day=2)
+
+    def put(self, tool: str, body: str) -> None:
+        """A stand-in on PATH, in bash, that may use ``$real`` for the tool that it stands for."""
+        path = self.top / "bin" / tool
+        path.unlink(missing_ok=True)
+        path.write_text(f"#!{shutil.which('bash')}\nreal={shutil.which(tool)}\n{body}\n")
+        path.chmod(0o755)
+
+    def restore(self, tool: str) -> None:
+        path = self.top / "bin" / tool
+        path.unlink()
+        path.symlink_to(shutil.which(tool) or tool)
+
+    def put_recorder(self, tool: str, then: str = "") -> None:
+        """A stand-in that records its words, then runs ``then``."""
+        record = f"{self.top}/{tool}.calls"
+        self.put(tool, f"printf '%s\\0' \"$PWD\" \"$@\" >>'{record}'; printf '\\n\\0' >>'{record}'\n{then}")
+
+    def calls(self, tool: str) -> list[list[str]]:
+        """Each call of a recorder: its folder, then its words."""
+        record = self.top / f"{tool}.calls"
+        calls = record.read_text().split("\n\0") if record.exists() else []
+        return [call.split("\0")[:-1] for call in calls if call]
+
+    def start(self, *words: str | Path, **env: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [SCRIPT, *words],
+            cwd=self.top,
+            env={
+                "PATH": str(self.top / "bin"),
+                "LANG": "C.UTF-8",
+                "TMPDIR": str(self.top / "tmp"),
+                "syncLogDateTimeDir": str(self.top / "logs"),
+                **env,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *words: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*words, **env)
+        out, err = process.communicate(timeout=LONG_ENOUGH)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def sync(self, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """One run for the usual work, with -a, which must succeed."""
+        done = self.run(*options, "-a", self.top / "Archive", "-s", "succeeded", self.work(), **env)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def start_slowly(self, *options: str) -> subprocess.Popen[str]:
+        """A run whose real rsync is held to a crawl; it returns once that one is in the midst of z.jpg."""
+        self.put("rsync", 'exec "$real" --bwlimit=200 "$@"')
+        process = self.start(*options, "-a", "Archive", "-s", "succeeded", self.work(SLOW))
+        beside = self.bucket / f".{RID}.sync"
+        await_that(lambda: list(beside.rglob("*z.jpg*")), "rsync is in the midst of the second file")
+        self.restore("rsync")
+        return process
+
+    def succeeded(self) -> list[str]:
+        path = self.top / "succeeded"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def assert_clean(self) -> None:
+        """Nothing of the script's own is left in the archive."""
+        assert [path.name for path in self.bucket.iterdir()] == [RID]
+        assert not list(self.bucket.rglob(".syncOneWork-partial"))
+
+    def processes(self) -> list[str]:
+        """The command lines of all processes that run in one of this desk's folders."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if (process / "cwd").readlink().is_relative_to(self.top):
+                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:  # it has ended meanwhile
+                continue
+        return found
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    assert not _missing(), "CI must have every tool that the script needs"
+    for folder in ("bin", "tmp", "Archive0"):
+        (tmp_path / folder).mkdir()
+    for tool in TOOLS:
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or tool)
+    return Desk(tmp_path)
+
+
+# --- the script itself
+
+
+def test_shellcheck_finds_nothing() -> None:
+    """Prevents the quoting mistakes that lose a work whose name has a space."""
+    if not shutil.which("shellcheck") and os.environ.get("CI") != "true":
+        pytest.skip("shellcheck is not on PATH")
+    done = subprocess.run(["shellcheck", SCRIPT], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_help_names_every_exit_code_and_touches_nothing(desk: Desk) -> None:
+    """Prevents a reader of a log from meeting a code that nothing explains."""
+    done = desk.run("-h")
+    assert done.returncode == 0
+    codes = ", ".join(re.findall(r"^ *((?:\d+, )*\d+)  \w", done.stdout.split("Exit codes:")[1], re.MULTILINE))
+    assert codes == "0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 129, 130, 143"
+    assert not (desk.top / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["work"],
+        ["-s", "list"],
+        ["-s", "list", "work", "another"],
+        ["-x", "-s", "list", "work"],
+        ["-s"],
+        ["-a", "", "-s", "list", "work"],
+        ["-w", "", "-s", "list", "work"],
+        ["-s", "", "work"],
+    ],
+)
+def test_a_wrong_command_line_ends_with_2_and_says_where_to_look(desk: Desk, words: list[str]) -> None:
+    """Prevents an unset variable in a caller from turning a sync into a mere audit."""
+    done = desk.run(*words)
+    assert done.returncode == 2
+    assert "-h prints the usage" in done.stderr
+
+
+# --- into the archive
+
+
+def test_a_work_arrives_whole_with_its_times_and_plain_modes(desk: Desk) -> None:
+    """Prevents the loss of a file for its name, and an archive that only the syncing user can read."""
+    work = desk.work()
+    for path in work.rglob("*"):
+        path.chmod(0o700)
+    desk.sync()
+    assert files(desk.place) == NEW
+    for path in desk.place.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644)
+        if path.is_file():
+            assert path.stat().st_mtime_ns == (work / path.relative_to(desk.place)).stat().st_mtime_ns
+    assert desk.succeeded() == [RID]
+    desk.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("rid", "place"),
+    [
+        ("W1NLM4712", "Archive0/12"),
+        ("W24", "Archive0/24"),
+        ("W25", "Archive1/25"),
+        ("W1FPL99", "Archive3/99"),
+        ("W108", "Archive0/08"),
+        ("W1KG1A", "Archive0/00"),
+        ("W", "Archive0/00"),
+        ("7", "Archive0/00"),
+    ],
+)
+def test_the_place_follows_from_the_last_two_digits(desk: Desk, rid: str, place: str) -> None:
+    """Prevents a work from being filed where nobody looks, 08 and 09 (no octal numbers) among them."""
+    for share in "123":
+        (desk.top / f"Archive{share}").mkdir()
+    done = desk.run("-a", "Archive/", "-s", "succeeded", f"{desk.work(rid=rid)}//")
+    assert done.returncode == 0, done.stderr
+    assert files(desk.top / place / rid) == NEW
+
+
+def test_paths_that_begin_with_a_dash_are_paths(desk: Desk) -> None:
+    """Prevents a folder's name from being taken for an option of one of the tools."""
+    fill(desk.top / "-in" / RID, NEW)
+    (desk.top / "-to\n0").mkdir()
+    done = desk.run("-a", "-to\n", "-s", "-list", "--", f"-in/{RID}", syncLogDateTimeDir="-logs")
+    assert done.returncode == 0, done.stderr
+    assert files(desk.top / "-to\n0" / "12" / RID) == NEW
+    assert (desk.top / "-list").read_text() == f"{RID}\n"
+
+
+def test_adding_keeps_what_the_archive_had_and_brings_what_changed(desk: Desk) -> None:
+    """Prevents an addition from removing files that the bag does not have."""
+    fill(desk.place, OLD)
+    desk.sync()
+    assert files(desk.place) == OLD | NEW
+    desk.assert_clean()
+
+
+def test_replacing_leaves_what_was_bagged_and_nothing_else(desk: Desk) -> None:
+    """Prevents files of the old tree from outliving their replacement."""
+    fill(desk.place, OLD)
+    desk.sync("-A")
+    assert files(desk.place) == NEW
+    desk.assert_clean()
+
+
+def test_replacing_mends_a_file_whose_size_and_time_still_match(desk: Desk) -> None:
+    """Prevents bit rot in the archive from surviving a replacement because rsync sees no change."""
+    rotten = {**NEW, "images/v1/a.jpg": b"new and l0nger a"}
+    fill(desk.place, rotten, day=2)
+    desk.sync("-A")
+    assert files(desk.place) == NEW
+
+
+def test_an_archive_that_is_not_mounted_is_not_filled(desk: Desk) -> None:
+    """Prevents a work from landing on the root disk, under a mount point that is not there."""
+    (desk.top / "Archive0").rmdir()
+    done = desk.run("-a", "Archive", "-s", "succeeded", desk.work())
+    assert done.returncode == 4
+    assert "is it mounted?" in done.stderr
+    assert RID in done.stderr
+    assert not (desk.top / "Archive0").exists()
+    assert desk.succeeded() == []
+
+
+@pytest.mark.parametrize(
+    "rid",
+    [
+        "..",
+        "W1..2",
+        "-W1",
+        "W1 2",
+        "\u0f56\u0f7c\u0f51",
+        "W1\n",
+        "W1.",
+        ".W1",
+        "W" * 65,
+        "W\u00e91",
+        "W$(touch x)",
+    ],
+)
+def test_a_name_that_cannot_be_a_rid_is_refused(desk: Desk, rid: str) -> None:
+    """Prevents a folder's name from choosing a place outside its bucket."""
+    (desk.top / "staging" / "sub").mkdir(parents=True)
+    fill(desk.top / "staging" / "sub" / rid, NEW)
+    done = desk.run("-a", "Archive", "-s", "succeeded", "--", desk.top / "staging" / "sub" / rid)
+    assert done.returncode == 3, done.stderr
+    assert not list((desk.top / "Archive0").iterdir())
+    assert desk.succeeded() == []
+
+
+def test_a_work_path_that_is_no_plain_folder_of_its_own_is_refused(desk: Desk) -> None:
+    """Prevents a link from passing one work off as another, and the archive from being synced into itself."""
+    work = desk.work()
+    (desk.top / "W2").symlink_to(work)
+    (desk.top / "W3").write_text("a file")
+    fill(desk.top / "Archive0" / "12" / "elsewhere" / RID, NEW)
+    inside = desk.top / "W4"
+    (fill(inside, NEW) / "Archive0").mkdir()
+    for path, parent in (
+        ("/", "Archive"),
+        (desk.top / "W2", "Archive"),
+        (desk.top / "W3", "Archive"),
+        (desk.top / "W9", "Archive"),
+        (desk.top / "Archive0" / "12" / "elsewhere" / RID, "Archive"),
+        (inside, "W4/Archive"),
+        (work, "Archive0/.."),
+        (work, "."),
+        (work, "/"),
+    ):
+        done = desk.run("-a", parent, "-s", "succeeded", path)
+        assert done.returncode == 3, (path, parent, done.stderr)
+        assert repr(str(path)) in done.stderr or str(path) in done.stderr
+    assert not desk.place.exists()
+    assert desk.succeeded() == []
+
+
+@pytest.mark.parametrize("link", ["Archive0/12", f"Archive0/12/{RID}", f"Archive0/12/.{RID}.sync"])
+def test_a_link_in_the_archive_does_not_lead_the_copy_out_of_it(desk: Desk, link: str) -> None:
+    """Prevents a link that was left in the archive from sending a work, or its removal, somewhere else."""
+    outside = fill(desk.top / "outside", OLD)
+    (desk.top / link).parent.mkdir(parents=True, exist_ok=True)
+    (desk.top / link).symlink_to(outside)
+    done = desk.run("-A", "-a", "Archive", "-s", "succeeded", desk.work())
+    assert done.returncode == 3
+    assert "in the way" in done.stderr
+    assert files(outside) == OLD
+
+
+def _link(work: Path) -> None:
+    (work / "link").symlink_to("/etc/hostname")
+
+
+def _link_named_line_feed(work: Path) -> None:
+    (work / "\n").symlink_to("/etc")
+
+
+def _pipe(work: Path) -> None:
+    os.mkfifo(work / "images" / "pipe")
+
+
+def _own_folder(work: Path) -> None:
+    fill(work / "images" / ".syncOneWork-partial", NEW)
+
+
+def _nothing(work: Path) -> None:
+    shutil.rmtree(work)
+    (work / "empty folder").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("spoil", [_link, _link_named_line_feed, _pipe, _own_folder, _nothing])
+def test_a_work_that_could_not_arrive_whole_is_refused(desk: Desk, spoil: Callable[[Path], None]) -> None:
+    """Prevents rsync's skipping of links, pipes and its own folders from passing for success, and an empty
+    folder from replacing a work."""
+    fill(desk.place, OLD)
+    spoil(desk.work())
+    done = desk.run("-A", "-a", "Archive", "-s", "succeeded", desk.top / "staging here" / RID)
+    assert done.returncode == 3
+    assert RID in done.stderr
+    assert files(desk.place) == OLD
+    assert desk.succeeded() == []
+
+
+# --- interrupted
+
+
+@pytest.mark.parametrize("options", [[], ["-A"]])
+def test_killed_while_copying_the_old_tree_stands_and_a_second_run_ends_right(desk: Desk, options: list[str]) -> None:
+    """Prevents half a file before a reader, a tool that outlives a killed run, and leftovers after the next."""
+    fill(desk.place, {"a.jpg": b"old", "z.jpg": b"old"})
+    process = desk.start_slowly(*options)
+    process.kill()
+    process.communicate()
+    waiting = [path for path in desk.bucket.rglob("*") if path.is_file() and path.parent != desk.place]
+    assert waiting, "the run was killed in its midst"
+    assert {name: data for name, data in files(desk.place).items() if "/" not in name} == {
+        "a.jpg": b"old",
+        "z.jpg": b"old",
+    }
+    await_that(lambda: not desk.processes(), "nothing of the killed run is left")
+    done = desk.run(*options, "-a", "Archive", "-s", "succeeded", desk.work(SLOW))
+    assert done.returncode == 0, done.stderr
+    assert "an earlier run was killed" in done.stdout
+    assert files(desk.place) == SLOW
+    assert desk.succeeded() == [RID]
+    desk.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("options", "sent", "code"),
+    [
+        ([], signal.SIGTERM, 143),
+        (["-A"], signal.SIGTERM, 143),
+        ([], signal.SIGINT, 130),
+        ([], signal.SIGHUP, 129),
+    ],
+)
+def test_a_signal_ends_the_script_and_rsync_and_clears_up(
+    desk: Desk, options: list[str], sent: signal.Signals, code: int
+) -> None:
+    """Prevents an rsync that goes on writing to the archive after its run was cancelled."""
+    old = {"a.jpg": b"old", "z.jpg": b"old"}
+    fill(desk.place, old)
+    process = desk.start_slowly(*options)
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=LONG_ENOUGH)
+    assert process.returncode == code
+    assert RID in err
+    assert not desk.processes()
+    assert files(desk.place) == old
+    assert desk.succeeded() == []
+    desk.assert_clean()
+
+
+def test_a_tool_that_will_not_end_is_killed_with_all_that_it_started(desk: Desk) -> None:
+    """Prevents a deaf audit-tool, or the program behind its launcher, from outliving the run."""
+    desk.put(
+        "audit-tool",
+        f"trap '' TERM\n(while :; do sleep 60; done) &\n: >'{desk.top}/deaf'\nwait",
+    )
+    process = desk.start("-a", "Archive", "-s", "succeeded", desk.work())
+    await_that((desk.top / "deaf").exists, "audit-tool runs")
+    process.terminate()
+    process.communicate(timeout=LONG_ENOUGH)
+    assert process.returncode == 143
+    await_that(lambda: not desk.processes(), "nothing of the run is left")
+
+
+FATAL_MOVES = [("KILL", move, when) for move in (1, 2) for when in ("before", "after")]
+
+
+def _put_fatal_move(desk: Desk, sent: str, move: int, when: str) -> None:
+    """An ``mv`` that does what it should, and ends the script before or after its ``move``-th time."""
+    doomed = f'(($(wc -l <"{desk.top}/moves") == {move})) && kill -{sent} $PPID'
+    (desk.top / "bin" / "wc").symlink_to(shutil.which("wc") or "wc")
+    before, after = (doomed + (" && exit 1" if sent == "KILL" else ""), "") if when == "before" else ("", doomed)
+    desk.put("mv", f'echo >>"{desk.top}/moves"\n{before}\n"$real" "$@"; code=$?\n{after}\nexit $code')
+
+
+@pytest.mark.parametrize(("sent", "move", "when"), FATAL_MOVES)
+@pytest.mark.parametrize("again", [["-A"], []])
+def test_killed_between_the_renames_of_a_replacement_either_tree_is_whole(
+    desk: Desk, sent: str, move: int, when: str, again: list[str]
+) -> None:
+    """Prevents the one moment in which a work has no place in the archive from losing it."""
+    fill(desk.place, OLD)
+    _put_fatal_move(desk, sent, move, when)
+    done = desk.run("-A", "-a", "Archive", "-s", "succeeded", desk.work())
+    assert done.returncode == -signal.SIGKILL
+    beside = desk.bucket / f".{RID}.sync"
+    whole = [files(place) for place in (desk.place, beside / "old", beside / "new" / RID) if place.exists()]
+    assert OLD in whole
+    assert NEW in whole
+    replaced = desk.place.exists() and files(desk.place) == NEW
+    desk.restore("mv")
+    desk.sync(*again)
+    assert files(desk.place) == (NEW if again or replaced else OLD | NEW)
+    assert desk.succeeded() == [RID]
+    desk.assert_clean()
+
+
+@pytest.mark.parametrize(("move", "when"), [(1, "before"), (1, "after"), (2, "before"), (2, "after")])
+def test_terminated_between_the_renames_the_work_has_its_place_back_at_once(desk: Desk, move: int, when: str) -> None:
+    """Prevents a cancelled replacement from leaving the archive without the work until the next run."""
+    fill(desk.place, OLD)
+    _put_fatal_move(desk, "TERM", move, when)
+    done = desk.run("-A", "-a", "Archive", "-s", "succeeded", desk.work())
+    assert done.returncode == 143, done.stderr
+    assert files(desk.place) == (NEW if move == 2 else OLD)
+    assert desk.succeeded() == []
+    desk.assert_clean()
+
+
+def test_a_rename_that_fails_puts_the_old_tree_back(desk: Desk) -> None:
+    """Prevents an error of the disk in the midst of a replacement from leaving nothing."""
+    fill(desk.place, OLD)
+    desk.put("mv", 'case "$*" in *"/new/"*) exit 1;; esac\nexec "$real" "$@"')
+    done = desk.run("-A", "-a", "Archive", "-s", "succeeded", desk.work())
+    assert done.returncode == 6
+    assert str(desk.place) in done.stderr
+    assert files(desk.place) == OLD
+    desk.assert_clean()
+
+
+def test_an_rsync_that_fails_fails_the_work_and_leaves_nothing_behind(desk: Desk) -> None:
+    """Prevents a full disk from staying full of files that no later run can use."""
+    fill(desk.place, OLD)
+    desk.put("rsync", 'ulimit -f 1000\nexec "$real" "$@"')
+    done = desk.run("-a", "Archive", "-s", "succeeded", desk.work(SLOW))
+    assert done.returncode == 6
+    assert RID in done.stderr
+    assert files(desk.place) == OLD
+    assert desk.succeeded() == []
+    desk.assert_clean()
+
+
+def test_a_second_run_of_the_same_work_waits_for_the_first(desk: Desk) -> None:
+    """Prevents two runs from building and renaming the same tree."""
+    work = desk.work()
+    first = os.open(work, os.O_RDONLY)
+    try:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        process = desk.start("-a", "Archive", "-s", "succeeded", work)
+        await_that(lambda: any("flock" in line for line in desk.processes()), "the second run waits")
+        assert not desk.bucket.exists()
+    finally:
+        os.close(first)
+    process.communicate(timeout=LONG_ENOUGH)
+    assert process.returncode == 0
+    assert files(desk.place) == NEW
+
+
+# --- the audit
+
+
+def test_the_audit_comes_before_and_after_with_its_words_unexpanded(desk: Desk) -> None:
+    """Prevents a work's own options from being expanded, or run, by the shell."""
+    desk.put_recorder("audit-tool")
+    work = desk.work()
+    words = "-D a=b\n'$(touch x)' `touch y` * ;"
+    desk.sync(LOCAL_AUDIT_OPTIONS=words, REPO_AUDIT_OPTIONS="-T One,Two", auditToolLogDateTimeDir="audit logs")
+    logs = str(desk.top / "audit logs")
+    split = ["-D", "a=b", "'$(touch", "x)'", "`touch", "y`", "*", ";"]
+    assert desk.calls("audit-tool") == [
+        [str(desk.top), "-l", logs, *split, str(work)],
+        [str(desk.top), "-l", logs, "-T", "One,Two", str(desk.place)],
+    ]
+    assert not (desk.top / "x").exists()
+    assert not (desk.top / "y").exists()
+
+
+def test_a_work_that_the_audit_faults_is_not_synced(desk: Desk) -> None:
+    """Prevents a work with a fault from reaching the archive."""
+    desk.put_recorder("audit-tool", "exit 1")
+    done = desk.run("-a", "Archive", "-s", "succeeded", desk.work())
+    assert done.returncode == 5
+    assert RID in done.stderr
+    assert not desk.bucket.exists()
+    assert desk.succeeded() == []
+
+
+def test_a_new_tree_that_the_audit_faults_does_not_replace_the_old_one(desk: Desk) -> None:
+    """Prevents a replacement whose fault was found from having been made all the same."""
+    fill(desk.place, OLD)
+    desk.put_recorder("audit-tool", f'case "${{*: -1}}" in {desk.bucket}/*/{RID}) exit 1;; esac')
+    done = desk.run("-A", "-a", "Archive", "-s", "succeeded", desk.work())
+    assert done.returncode == 7
+    assert files(desk.place) == OLD
+    assert desk.succeeded() == []
+    desk.assert_clean()
+
+
+def test_an_addition_that_the_audit_faults_is_no_success(desk: Desk) -> None:
+    """Prevents the second audit from being for show, and the web from getting what it faulted."""
+    desk.put("audit-tool", f'[[ "${{*: -1}}" != {desk.place} ]]')
+    desk.put_recorder("aws")
+    done = desk.run("-a", "Archive", "-w", "s3://web", "-s", "succeeded", desk.work())
+    assert done.returncode == 7
+    assert desk.calls("aws") == []
+    assert desk.succeeded() == []
+    desk.assert_clean()
+
+
+def test_with_neither_archive_nor_web_the_work_is_only_audited(desk: Desk) -> None:
+    """Prevents an audit from copying anything, and from passing for one where audit-tool is missing."""
+    done = desk.run("-s", "succeeded", desk.work())
+    assert done.returncode == 9
+    assert "was not audited" in done.stderr
+    assert desk.succeeded() == []
+    desk.put_recorder("audit-tool")
+    assert desk.run("-A", "-W", "-s", "succeeded", desk.work()).returncode == 0
+    assert len(desk.calls("audit-tool")) == 1
+    assert desk.succeeded() == [RID]
+    assert not list((desk.top / "Archive0").iterdir())
+
+
+# --- the web
+
+
+def test_aws_sends_the_images_and_nothing_else(desk: Desk) -> None:
+    """Prevents the archive's masters from becoming public, and images from going where nothing reads them."""
+    desk.put_recorder("aws")
+    desk.sync("-w", "s3://archive.example.org/Works/")
+    flags = ["--recursive", "--no-follow-symlinks", "--only-show-errors"]
+    assert desk.calls("aws") == [[str(desk.work()), "s3", "cp", *flags, "images/", WEB]]
+    assert desk.succeeded() == [RID]
+
+
+def test_s5cmd_is_taken_first_and_replacing_removes_only_after_all_is_sent(desk: Desk) -> None:
+    """Prevents a replacement that fails half way from leaving the web without images."""
+    desk.put_recorder("aws")
+    desk.put_recorder("s5cmd")
+    work = desk.work()
+    words = ("-W", "-w", "s3://archive.example.org/Works", "-s", "succeeded", work)
+    done = desk.run(*words, AWS_ENDPOINT_URL="http://localhost:9")
+    assert done.returncode == 0, done.stderr
+    start = [str(work), "--endpoint-url", "http://localhost:9", "--log", "error"]
+    assert desk.calls("s5cmd") == [
+        [*start, "cp", "--no-follow-symlinks", "images/", WEB],
+        [*start, "sync", "--no-follow-symlinks", "--size-only", "--delete", "images/", WEB],
+    ]
+    assert desk.calls("aws") == []
+    assert not desk.place.exists()
+
+
+@pytest.mark.parametrize("tool", ["aws", "s5cmd"])
+def test_images_that_could_not_be_sent_fail_the_work(desk: Desk, tool: str) -> None:
+    """Prevents a work from being called synced while the web has none of it, or has lost what it had."""
+    desk.put_recorder(tool, "exit 1")
+    done = desk.run("-W", "-a", "Archive", "-w", "s3://web/Works", "-s", "succeeded", desk.work())
+    assert done.returncode == 8
+    assert RID in done.stderr
+    assert len(desk.calls(tool)) == 1
+    assert desk.succeeded() == []
+
+
+def test_without_a_tool_for_the_web_nothing_is_begun(desk: Desk) -> None:
+    """Prevents hours of copying before a missing tool is met."""
+    done = desk.run("-a", "Archive", "-w", "s3://web/Works", "-s", "succeeded", desk.work())
+    assert done.returncode == 9
+    assert not desk.bucket.exists()
+
+
+def test_no_refresh_web_leaves_the_web_alone(desk: Desk) -> None:
+    """Prevents a copy that the web's people look after from being overwritten or removed."""
+    desk.put_recorder("aws")
+    done = desk.sync("-W", "-w", "s3://archive.example.org/Works", NO_REFRESH_WEB="Yes")
+    assert f"{WEB} stays as it is" in done.stdout
+    assert desk.calls("aws") == []
+    assert files(desk.place) == NEW
+    assert desk.succeeded() == [RID]
+
+
+def test_a_work_without_images_leaves_the_web_as_it_is(desk: Desk) -> None:
+    """Prevents a text-only work from failing, and from emptying the web with -W."""
+    desk.put_recorder("aws")
+    work = desk.work({"sources/text.xml": b"text"}, rid="W77")
+    (work / "images").mkdir()
+    done = desk.run("-W", "-w", "s3://web/Works", "-s", "succeeded", work)
+    assert done.returncode == 0
+    assert "has no images" in done.stdout
+    assert desk.calls("aws") == []
+
+
+@pytest.mark.parametrize(
+    "parent", ["/mnt/web", "s3://", "s3://web/../c", "s3://web/./c", "s3://web//c", "s3://web/a*", "--delete"]
+)
+def test_a_web_parent_that_is_no_prefix_is_refused(desk: Desk, parent: str) -> None:
+    """Prevents -W from removing what lies elsewhere in the bucket."""
+    desk.put_recorder("s5cmd")
+    done = desk.run("-W", "-w", parent, "-s", "succeeded", desk.work())
+    assert done.returncode == 3
+    assert desk.calls("s5cmd") == []
+
+
+# --- what is written
+
+
+def test_the_inventory_lists_every_file_one_a_line(desk: Desk) -> None:
+    """Prevents a name with a line feed from making two files of one in the list."""
+    desk.sync()
+    header, *lines = (desk.top / "logs" / "sync-inventory" / f"{RID}.tsv").read_text().splitlines()
+    assert header == "size\tmtime\tpath"
+    listed = {}
+    for line in lines:
+        size, mtime, path = line.split("\t")
+        assert mtime.startswith("2020-01-02T00:00:00.")
+        listed[path.replace("%0A", "\n").replace("%25", "%")] = int(size)
+    assert listed == {path: len(data) for path, data in NEW.items()}
+
+
+def test_logs_go_where_the_environment_says(desk: Desk) -> None:
+    """Prevents two works that sync in one second from sharing a log."""
+    logs = desk.top / "other logs"
+    desk.sync(
+        syncLogDateTimeDir="",
+        syncLogDateTimeFile=str(logs / "sync-now.log"),
+        syncLogTempDir=str(logs / "temp"),
+        auditToolLogDateTimeDir=str(logs / "audit"),
+    )
+    record = (logs / "sync-now.log").read_text()
+    assert "images/v1/a.jpg" in record
+    assert "images/v1/\u0f04 \u0f40 with spaces.jpg" in record
+    assert (logs / "sync-inventory" / f"{RID}.tsv").exists()
+    assert list((logs / "temp").iterdir()) == []
+    assert list((desk.top / "tmp").iterdir()) == []
+
+
+def test_without_an_environment_the_logs_are_kept_in_a_folder_of_their_own(desk: Desk) -> None:
+    """Prevents a run by hand from failing for want of a variable, or from writing beside the work."""
+    done = desk.sync(syncLogDateTimeDir="")
+    (logs,) = (desk.top / "tmp").iterdir()
+    assert str(logs) in done.stdout
+    assert (logs / "sync-inventory" / f"{RID}.tsv").exists()
+    assert files(desk.work()) == NEW
+
+
+def test_a_success_list_that_cannot_be_written_is_met_first_and_one_that_can_is_appended_to(
+    desk: Desk,
+) -> None:
+    """Prevents a work that was synced for hours from counting as failed for the want of one line."""
+    work = desk.work()
+    done = desk.run("-a", "Archive", "-s", "no/such/folder/list", work)
+    assert done.returncode == 11
+    assert not desk.bucket.exists()
+    (desk.top / "succeeded").write_text("W1\n")
+    desk.sync()
+    assert desk.succeeded() == ["W1", RID]

@@ -1,0 +1,141 @@
+"""The list of what was bagged, and a tree read against it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from ao_workflows.domain.fixity import FileFixity, compare_tree, file_digest, read_fixity, strongest, write_fixity
+
+CONTENT = {"images/1.jpg": b"one", "images/བསྟན 2.jpg": b"two\n", "empty": b"", "line\nfeed": b"x" * 3_000_000}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name, content in CONTENT.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path
+
+
+def bagged() -> Iterator[tuple[str, FileFixity]]:
+    for name, content in CONTENT.items():
+        digests = {"md5": hashlib.md5(content).hexdigest(), "sha256": hashlib.sha256(content).hexdigest()}  # noqa: S324
+        yield name, FileFixity("W1", name, len(content), digests)
+
+
+def found(tree: Path, how: Literal["checksum", "size"] = "checksum") -> list[tuple[str, str]]:
+    return [(problem.path, problem.kind) for problem in compare_tree(tree, bagged(), how)]
+
+
+def test_the_list_comes_back_as_it_was(tmp_path: Path) -> None:
+    """A name that a line of JSON cannot hold would make two files of one, or none."""
+    files = [file for _, file in bagged()]
+    write_fixity(tmp_path / "fixity.jsonl", files)
+    assert list(read_fixity(tmp_path / "fixity.jsonl")) == files
+    assert len((tmp_path / "fixity.jsonl").read_bytes().splitlines()) == len(files)
+
+
+def test_the_longest_digest_is_the_strongest() -> None:
+    """Compared by MD5 where SHA-512 is known, a forged file would pass."""
+    digests = {"md5": "0" * 32, "sha512": "0" * 128, "sha256": "0" * 64, "sha1": "0" * 40}
+    assert strongest(digests) == "sha512"
+
+
+def test_a_digest_is_the_whole_files(tree: Path) -> None:
+    """A file of several pieces must not be known by its first."""
+    assert file_digest(tree / "line\nfeed", "sha256") == hashlib.sha256(CONTENT["line\nfeed"]).hexdigest()
+
+
+def test_a_tree_that_is_as_bagged_has_no_problem(tree: Path) -> None:
+    """And what else is there is no business of the comparison's."""
+    (tree / "more").write_text("more")
+    assert found(tree) == found(tree, "size") == []
+
+
+def test_a_changed_byte_is_found_by_checksum_and_not_by_size(tree: Path) -> None:
+    """This is what the proof is for."""
+    (tree / "images/1.jpg").write_bytes(b"onE")
+    assert found(tree, "size") == []
+    (problem,) = compare_tree(tree, bagged(), "checksum")
+    assert (problem.path, problem.kind, problem.algorithm) == ("images/1.jpg", "checksum", "sha256")
+    assert problem.expected == hashlib.sha256(b"one").hexdigest()
+    assert problem.found == hashlib.sha256(b"onE").hexdigest()
+
+
+def _longer(path: Path) -> None:
+    path.write_bytes(b"one and more")
+
+
+def _removed(path: Path) -> None:
+    path.unlink()
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _link(path: Path) -> None:
+    elsewhere = path.parent.parent / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _below_a_file(path: Path) -> None:
+    path.unlink()
+    for other in path.parent.iterdir():
+        other.unlink()
+    path.parent.rmdir()
+    path.parent.write_bytes(b"")
+
+
+@pytest.mark.parametrize("how", ["checksum", "size"])
+@pytest.mark.parametrize(
+    ("spoil", "kind"),
+    [
+        (_longer, "size"),
+        (_removed, "missing"),
+        (_folder, "structure"),
+        (_link, "structure"),
+        (_pipe, "structure"),
+        (_below_a_file, "unreadable"),
+    ],
+)
+def test_a_file_that_is_not_as_bagged_is_named(
+    tree: Path, spoil: Callable[[Path], None], kind: str, how: Literal["checksum", "size"]
+) -> None:
+    """Every file that differs, once, in words; a pipe must not be waited for, nor a link be followed."""
+    spoil(tree / "images/1.jpg")
+    assert ("images/1.jpg", kind) in found(tree, how)
+
+
+def test_every_problem_is_found_in_the_order_of_the_list(tree: Path) -> None:
+    """A report with only the first of a thousand files is made anew a thousand times."""
+    for name in CONTENT:
+        (tree / name).unlink()
+    assert found(tree) == [(name, "missing") for name in CONTENT]
+
+
+def test_many_files_are_compared_on_any_number_of_threads(tmp_path: Path) -> None:
+    """A result that depends on who reads first would be flaky proof."""
+    files = []
+    for number in range(300):
+        content = str(number).encode()
+        (tmp_path / str(number)).write_bytes(content)
+        digests = {"sha256": hashlib.sha256(content if number % 100 else b"other").hexdigest()}
+        files.append((str(number), FileFixity("W1", str(number), len(content), digests)))
+    for threads in (1, 4):
+        problems = compare_tree(tmp_path, files, "checksum", threads)
+        assert [problem.path for problem in problems] == ["0", "100", "200"]

@@ -1,0 +1,82 @@
+"""Which messages become runs, and which may be deleted when: no event lost, none done twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ao_workflows.domain.intake import Cursor, Pending, acknowledge, judge
+from ao_workflows_tests.domain.test_events import message, of_object, record, sample
+
+EVENTS = ("ObjectRestore:Completed",)
+KEYS = ("*.bag.zip",)
+
+
+def test_only_what_the_intake_wants_becomes_a_run(shared_data: Path) -> None:
+    """The event that a restore has begun would start a run hours too early."""
+    verdict = judge(sample(shared_data, "s3-two-records-one-wanted.json"), EVENTS, KEYS)
+    assert [wanted.rid for wanted in verdict.wanted] == ["W1NLM4700"]
+    assert verdict.rejected is None
+
+
+def test_events_and_keys_are_shell_patterns_that_mind_capitals() -> None:
+    """An intake for new objects names them by class, and not each by itself."""
+    created = message(record(eventName="ObjectCreated:Put"))
+    assert judge(created, ("ObjectCreated:*",), KEYS).wanted
+    assert not judge(created, ("ObjectRestore:*",), KEYS).wanted
+    assert not judge(message(of_object(key="W1.BAG.ZIP")), EVENTS, KEYS).wanted
+    assert [w.rid for w in judge(message(of_object(key="a/W1.zip")), EVENTS, ("*.zip",)).wanted] == ["W1"]
+
+
+def test_a_message_of_which_nothing_is_wanted_is_no_mistake(shared_data: Path) -> None:
+    """A quarantine full of inventories and test events hides the message that matters."""
+    for body in (sample(shared_data, "s3-test-event.json"), message(of_object(key="inventory.csv"))):
+        verdict = judge(body, EVENTS, KEYS)
+        assert (verdict.wanted, verdict.rejected) == ((), None)
+
+
+def test_an_unreadable_message_is_rejected_with_its_reason() -> None:
+    """Deleted in silence, its work would never come."""
+    verdict = judge("{", EVENTS, KEYS)
+    assert verdict.wanted == ()
+    assert verdict.rejected
+    assert "no JSON" in verdict.rejected
+
+
+def test_a_good_record_is_taken_though_its_neighbours_rid_is_none() -> None:
+    """Two works in one message: the wrong name of the one must not cost the other its restore."""
+    body = message(of_object(key="x/..bag.zip"), of_object(key="x/W1 copy.bag.zip"), of_object(key="x/W2.bag.zip"))
+    verdict = judge(body, EVENTS, KEYS)
+    assert [wanted.rid for wanted in verdict.wanted] == ["W2"]
+    assert verdict.rejected
+    assert "'W1 copy'" in verdict.rejected
+
+
+def test_the_cursor_comes_back_as_it_was() -> None:
+    """A cursor that forgets a message leaves it in the queue for ever, delivered again and again."""
+    cursor = Cursor((Pending("handle-1", ("a|b", "བ"), 12.5), Pending("handle-2", ("c",), 13.0)))
+    assert Cursor.parse(cursor.dump()) == cursor
+    assert Cursor.parse(None) == Cursor.parse("") == Cursor()
+
+
+def test_a_cursor_stays_plain_json() -> None:
+    """A colleague reads it in the web page when an intake hangs."""
+    assert json.loads(Cursor((Pending("h", ("k",), 1.0),)).dump()) == {
+        "pending": [{"receipt_handle": "h", "run_keys": ["k"], "hidden_until": 1.0}]
+    }
+
+
+def test_a_message_is_deleted_only_once_all_its_runs_are_there() -> None:
+    """A daemon that dies between request and run leaves nothing else to start the run from."""
+    both, one, none = Pending("both", ("a", "b"), 100), Pending("one", ("a", "c"), 100), Pending("none", ("c",), 100)
+    sorted_out = acknowledge([both, one, none], {"a", "b"}.__contains__, now=50)
+    assert sorted_out.deletable == (both,)
+    assert sorted_out.waiting == (one, none)
+
+
+def test_a_message_that_others_see_again_is_forgotten_unless_its_runs_are_there() -> None:
+    """Kept, it would take room in the queue's limit for ever; its receipt handle is no good any more."""
+    lapsed, done = Pending("lapsed", ("c",), 50), Pending("done", ("a",), 50)
+    sorted_out = acknowledge([lapsed, done], {"a"}.__contains__, now=50)
+    assert sorted_out.deletable == (done,)
+    assert sorted_out.waiting == ()

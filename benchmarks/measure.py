@@ -1,0 +1,37 @@
+"""How a benchmark measures: the sides in turn, several times, and the medians."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import TypedDict
+
+
+class Result(TypedDict):
+    """One line of the table; ``ours`` and ``peer`` are medians in ``unit``, ``bound`` says what ``ratio`` must be."""
+
+    name: str
+    ours: float
+    peer: float | None
+    unit: str
+    ratio: float
+    bound: str
+    holds: bool
+
+
+def seconds_in_turn(rounds: int, *sides: Callable[[], object]) -> list[float]:
+    """The median seconds of each side, run in turn for so many rounds: neighbours disturb all sides alike."""
+    taken: list[list[float]] = [[] for _ in sides]
+    for _ in range(rounds):
+        for side, times in zip(sides, taken, strict=True):
+            started = time.perf_counter()
+            side()
+            times.append(time.perf_counter() - started)
+    return [statistics.median(times) for times in taken]
+
+
+def at_most(name: str, ours: float, peer: float, unit: str, most: float) -> Result:
+    """A line that holds where ours over the peer's is at most ``most``."""
+    ratio = ours / peer
+    return Result(name=name, ours=ours, peer=peer, unit=unit, ratio=ratio, bound=f"at most {most}", holds=ratio <= most)
