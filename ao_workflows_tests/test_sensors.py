@@ -1,0 +1,208 @@
+"""One intake's sensor, tick by tick, against a queue over HTTP and a real instance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
+from dagster._core.test_utils import create_run_for_test
+
+from ao_workflows import sensors
+from ao_workflows.definitions import resources
+from ao_workflows.domain.errors import ServiceError, WrongEnvironment
+from ao_workflows.domain.intake import Cursor
+from ao_workflows.sensors import intake_sensor
+from ao_workflows_tests.resources.moto_server import Aws
+from ao_workflows_tests.sites import TrialSite, trial_site
+
+
+@pytest.fixture
+def site(tmp_path: Path, aws: Aws) -> Iterator[TrialSite]:
+    with trial_site(tmp_path, aws) as trial:
+        yield trial
+
+
+def _event(bucket: str, key: str, time: str = "2026-11-21T06:32:44.000Z") -> dict[str, Any]:
+    return {
+        "eventSource": "aws:s3",
+        "eventName": "ObjectRestore:Completed",
+        "eventTime": time,
+        "awsRegion": "ap-northeast-2",
+        "s3": {"bucket": {"name": bucket}, "object": {"key": key, "size": 3, "eTag": "ab"}},
+    }
+
+
+def _send(site: TrialSite, *bodies: object) -> None:
+    url = site.aws.sqs.get_queue_url(QueueName=site.intake.queue)["QueueUrl"]
+    for body in bodies:
+        site.aws.sqs.send_message(QueueUrl=url, MessageBody=body if isinstance(body, str) else json.dumps(body))
+
+
+def _restored(site: TrialSite, *rids: str) -> dict[str, Any]:
+    return {"Records": [_event(site.intake.bucket, f"Archive0/12/{rid}/{rid}.bag.zip") for rid in rids]}
+
+
+def _in_queue(site: TrialSite) -> tuple[int, int]:
+    """How many messages are to be had, and how many are hidden."""
+    url = site.aws.sqs.get_queue_url(QueueName=site.intake.queue)["QueueUrl"]
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = site.aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return int(found[names[0]]), int(found[names[1]])
+
+
+def _tick(site: TrialSite, cursor: str | None = None) -> dg.SensorResult:
+    sensor = intake_sensor("demo", site.intake, site.site)
+    clients = {name: client for name, client in resources(site.site).items() if name in ("sqs", "staging")}
+    with dg.build_sensor_context(
+        instance=site.instance, cursor=cursor, sensor_name="demo_intake", resources=clients
+    ) as context:
+        result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def _make_runs(site: TrialSite, result: dg.SensorResult) -> None:
+    """As the daemon does after the tick."""
+    for request in result.run_requests or ():
+        create_run_for_test(
+            site.instance, tags={RUN_KEY_TAG: str(request.run_key), SENSOR_NAME_TAG: "demo_intake"}
+        )
+
+
+def test_a_tick_requests_a_run_for_each_work_and_deletes_nothing(site: TrialSite) -> None:
+    """A message deleted in the tick that requests its run is lost with a daemon that dies before it makes the run."""
+    _send(site, _restored(site, "W1NLM4712", "W1NLM4788"))
+    result = _tick(site)
+    assert [request.partition_key for request in result.run_requests or ()] == ["W1NLM4712", "W1NLM4788"]
+    assert len({request.run_key for request in result.run_requests or ()}) == 2
+    assert _in_queue(site) == (0, 1)
+
+
+def test_a_later_tick_deletes_the_message_once_its_runs_are_there(site: TrialSite) -> None:
+    """A message that is never deleted comes back for ever."""
+    _send(site, _restored(site, "W1NLM4712", "W1NLM4788"))
+    first = _tick(site)
+    second = _tick(site, first.cursor)
+    assert _in_queue(site) == (0, 1), "its runs are not there yet"
+    _make_runs(site, first)
+    third = _tick(site, second.cursor)
+    assert _in_queue(site) == (0, 0)
+    assert Cursor.parse(third.cursor) == Cursor()
+
+
+def test_a_message_whose_runs_never_came_is_forgotten_when_sqs_shows_it_again(
+    site: TrialSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its receipt handle is stale then; the next delivery requests the runs anew."""
+    _send(site, _restored(site, "W1NLM4712"))
+    first = _tick(site)
+    monkeypatch.setattr("time.time", lambda: Cursor.parse(first.cursor).pending[0].hidden_until + 1)
+    assert Cursor.parse(_tick(site, first.cursor).cursor) == Cursor()
+    assert _in_queue(site)[1] == 1
+
+
+def test_the_same_event_again_is_the_same_run_and_a_second_restore_another(site: TrialSite) -> None:
+    """SQS delivers at least once, and Dagster makes one run for a run key."""
+    again = _restored(site, "W1NLM4712")
+    later = {"Records": [_event(site.intake.bucket, "Archive0/12/W1NLM4712/W1NLM4712.bag.zip", "2026-12-21T00:00:00Z")]}
+    _send(site, again, again, later)
+    keys = [request.run_key for request in _tick(site).run_requests or ()]
+    assert len(keys) == 3
+    assert len(set(keys)) == 2
+
+
+def test_messages_that_ask_for_no_run_are_deleted_at_once(site: TrialSite) -> None:
+    """S3's test event, and events of other kinds, would fill the queue."""
+    other = _restored(site, "W1NLM4712")
+    other["Records"][0]["eventName"] = "ObjectRestore:Post"
+    _send(site, {"Service": "Amazon S3", "Event": "s3:TestEvent"}, other)
+    result = _tick(site)
+    assert not result.run_requests
+    assert _in_queue(site) == (0, 0)
+
+
+@pytest.mark.parametrize("body", ["no JSON", '{"a": 1}', '{"Records": [{"eventSource": "aws:s3"}]}'])
+def test_a_message_that_cannot_be_used_is_kept_whole_before_it_is_deleted(site: TrialSite, body: str) -> None:
+    """It may be the only news of a work."""
+    _send(site, body)
+    _tick(site)
+    assert _in_queue(site) == (0, 0)
+    (kept,) = site.layout.rejected_messages().iterdir()
+    assert json.loads(kept.read_text())["body"] == body
+
+
+def test_a_message_that_cannot_be_kept_stays_in_the_queue(site: TrialSite) -> None:
+    """A full disk must not eat a message."""
+    site.layout.rejected_messages().parent.parent.mkdir(parents=True)
+    site.layout.rejected_messages().parent.write_text("in the way")
+    _send(site, "no JSON")
+    with pytest.raises(Exception, match="staging"):
+        _tick(site)
+    assert sum(_in_queue(site)) == 1
+
+
+def test_a_rid_that_cannot_be_one_is_set_aside_and_its_neighbour_runs(site: TrialSite) -> None:
+    """Dagster refuses some partition keys: one of them must not stop the tick, and with it the queue."""
+    bad = _event(site.intake.bucket, "Archive0/00/W..1/W...1.bag.zip")
+    _send(site, {"Records": [bad, *_restored(site, "W1NLM4712")["Records"]]})
+    result = _tick(site)
+    assert [request.partition_key for request in result.run_requests or ()] == ["W1NLM4712"]
+    (kept,) = site.layout.rejected_messages().iterdir()
+    assert "W...1" in json.loads(kept.read_text())["reason"]
+    _make_runs(site, result)
+    _tick(site, result.cursor)
+    assert _in_queue(site) == (0, 0)
+
+
+def test_nothing_is_received_while_the_run_queue_is_full(site: TrialSite) -> None:
+    """SQS keeps messages for days; Dagster's queue of 100,000 runs keeps nobody's."""
+    for _ in range(site.site.max_queued_runs):
+        create_run_for_test(site.instance, status=dg.DagsterRunStatus.NOT_STARTED)
+    _send(site, _restored(site, "W1NLM4712"))
+    result = _tick(site)
+    assert not result.run_requests
+    assert "queue is full" in str(result.skip_reason)
+    assert _in_queue(site) == (1, 0)
+
+
+@pytest.mark.parametrize("how", ["site.toml", "tag"])
+def test_a_site_that_is_not_production_takes_nothing_of_production_s(tmp_path: Path, aws: Aws, how: str) -> None:
+    """A developer's laptop that eats production's backlog loses works of the archive."""
+    with trial_site(tmp_path, aws, environment="prod" if how == "site.toml" else "demo") as site:
+        if how == "tag":
+            url = aws.sqs.get_queue_url(QueueName=site.intake.queue)["QueueUrl"]
+            aws.sqs.tag_queue(QueueUrl=url, Tags={"environment": "prod"})
+        _send(site, _restored(site, "W1NLM4712"))
+        with pytest.raises(WrongEnvironment, match=r"intake 'demo' belongs to 'prod', and this site is 'demo'"):
+            _tick(site)
+        assert _in_queue(site) == (1, 0)
+
+
+def test_a_queue_that_is_not_there_is_named_with_its_region_and_profile(site: TrialSite) -> None:
+    """Whoever is called at night must see which of five queues it is."""
+    url = site.aws.sqs.get_queue_url(QueueName=site.intake.queue)["QueueUrl"]
+    site.aws.sqs.delete_queue(QueueUrl=url)
+    with pytest.raises(ServiceError) as raised:
+        _tick(site)
+    for said in (site.intake.queue, site.intake.region, str(site.intake.aws_profile)):
+        assert said in str(raised.value)
+
+
+def test_sensors_start_stopped_everywhere_but_in_the_demo(site: TrialSite) -> None:
+    """A person starts what takes messages."""
+    dev = site.site.model_copy(update={"environment": "dev"})
+    assert intake_sensor("a", site.intake, dev).default_status is dg.DefaultSensorStatus.STOPPED
+    assert intake_sensor("a", site.intake, site.site).default_status is dg.DefaultSensorStatus.RUNNING
+
+
+def test_a_tick_takes_no_more_than_its_batch(site: TrialSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick that never ends is killed at its time limit, and its messages come again."""
+    monkeypatch.setattr(sensors, "BATCH", 3)
+    _send(site, *(_restored(site, f"W1NLM47{number:02d}") for number in range(5)))
+    assert len(_tick(site).run_requests or ()) == 3
+    assert _in_queue(site) == (2, 3)
