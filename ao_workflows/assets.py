@@ -39,8 +39,10 @@ from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.stages import (
     MIB,
     megabytes_a_second,
+    paths_shown,
     record_failure,
     record_stage,
+    size_shown,
     stored_event,
     tell_tenths,
     tree_is_there,
@@ -75,7 +77,7 @@ class RestoredMessageConfig(dg.Config):
 def restored_message(
     context: dg.AssetExecutionContext, config: RestoredMessageConfig, staging: Staging, drs: Drs
 ) -> Iterator[Any]:
-    """**Glacier has restored this work.** The message that S3 sent, stored so that the work can be redone from it.
+    """Glacier has restored the work. The message that S3 sent is stored, so that the work can be redone from it.
 
     To redo a work, materialize the asset to start from and those after it; nothing need be configured.
     """
@@ -99,10 +101,10 @@ def restored_message(
                 "event": event.name,
                 "event time": dg.MetadataValue.timestamp(datetime.fromisoformat(event.time)),
                 "intake": stored.intake,
-                "bytes": event.size,
-                "restored until": event.restore_expires or "not said",
                 "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, "restored_message"))),
             }
+            | size_shown(event.size)
+            | ({"restored until": event.restore_expires} if event.restore_expires else {})
         )
 
 
@@ -116,7 +118,7 @@ def restored_message(
     check_specs=[checks.IS_WHAT_S3_HOLDS],
 )
 def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, drs: Drs) -> Iterator[Any]:
-    """**The work's zipped bag is on the scratch disk**, and is byte for byte what S3 holds."""
+    """The work's zipped bag is on the scratch disk, and is byte for byte what S3 holds."""
     rid = context.partition_key
     with work_held(context, staging):
         stored = stored_event(staging, rid)
@@ -144,14 +146,14 @@ def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, 
             metadata={
                 "RID": rid,
                 "object": f"s3://{stored.event.bucket}/{stored.event.key}",
-                "version": receipt.left["version"] or "none",
-                "bytes": receipt.left["bytes"],
                 "seconds": round(receipt.left["seconds"], 2),
                 "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
                 "proven by": receipt.left["proof"],
                 "md5": receipt.left["md5"],
                 "zip": dg.MetadataValue.path(str(zip_path)),
-            },
+            }
+            | size_shown(receipt.left["bytes"])
+            | ({"version": receipt.left["version"]} if receipt.left["version"] else {}),
             check_results=[checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {receipt.left['proof']}")],
         )
 
@@ -166,7 +168,7 @@ def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, 
     check_specs=[checks.IS_A_VALID_BAG],
 )
 def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs) -> Iterator[Any]:
-    """**The work is unpacked on the scratch disk**, and every file is what was bagged.
+    """The work is unpacked on the scratch disk, and every file is what was bagged.
 
     A bag that is not what its manifests say is refused: nothing of it goes further, and its report says what is
     wrong with which file.
@@ -217,12 +219,12 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
                 "RID": rid,
                 "works": ", ".join(work["rid"] for work in works),
                 "files": files,
-                "bytes": receipt.left["bytes"],
                 "seconds": round(receipt.left["seconds"], 2),
                 "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
                 "algorithms": ", ".join(algorithms),
                 "folder": dg.MetadataValue.path(str(into)),
-            },
+            }
+            | size_shown(receipt.left["bytes"]),
             check_results=[checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {', '.join(algorithms)}")],
         )
 
@@ -240,7 +242,7 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
 def synced_archive(
     context: dg.AssetExecutionContext, staging: Staging, sync_script: SyncScript, drs: Drs
 ) -> Iterator[Any]:
-    """**The work is in the archive**: the sync script put it there, and every file was read back and compared.
+    """The work is in the archive. The sync script put it there, and every file was read back and compared.
 
     Only then is the scratch disk freed.
     """
@@ -253,7 +255,7 @@ def synced_archive(
         event = stored_event(staging, rid).event
         started = time.monotonic()
         places: dict[str, str] = {}
-        logs: list[str] = []
+        logs: dict[str, str] = {}
         for work in (entry["rid"] for entry in debagged.left["works"]):
             synced = sync_script.run(
                 work,
@@ -271,7 +273,7 @@ def synced_archive(
                 record_failure(drs, context, event, {"failed": str(error)})
                 raise error
             places[work] = str(place)
-            logs.append(str(synced.log))
+            logs[work] = str(synced.log)
             context.log.info(f"{work}: {place} holds what was bagged")
         seconds = time.monotonic() - started
         files = sum(work["files"] for work in debagged.left["works"])
@@ -290,13 +292,13 @@ def synced_archive(
                 "RID": rid,
                 "works": ", ".join(places),
                 "files": files,
-                "bytes": debagged.left["bytes"],
                 "seconds": round(seconds, 2),
                 "MB/s": megabytes_a_second(debagged.left["bytes"], seconds),
-                "archive": dg.MetadataValue.path(" ".join(places.values())),
-                "log": dg.MetadataValue.path(" ".join(logs)),
                 "compared by": sync_script.verify,
                 "freed on the scratch disk": ", ".join(freed) or "nothing",
-            },
+            }
+            | size_shown(debagged.left["bytes"])
+            | paths_shown("archive", places)
+            | paths_shown("log", logs),
             check_results=[checks.passed(checks.IS_IN_THE_ARCHIVE, f"{files} files compared by {sync_script.verify}")],
         )

@@ -138,3 +138,16 @@ def tell_tenths(say: Callable[[str], None], what: str, total: int) -> Callable[[
 def megabytes_a_second(size: int, seconds: float) -> float:
     """A rate in MB/s, of bytes and seconds."""
     return round(size / 1e6 / max(seconds, 1e-6), 1)
+
+
+def size_shown(size: int | None) -> dict[str, Any]:
+    """A size as a number of bytes, which Dagster draws over time, and in words."""
+    return {} if size is None else {"bytes": size, "size": f"{size / 1e6:,.1f} MB"}
+
+
+def paths_shown(name: str, by_work: Mapping[str, str]) -> dict[str, Any]:
+    """One path a work, each with a button of its own to copy it; a zip's single work needs no naming."""
+    return {
+        name if len(by_work) == 1 else f"{name} of {work}": dg.MetadataValue.path(path)
+        for work, path in by_work.items()
+    }

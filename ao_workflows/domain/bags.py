@@ -109,7 +109,7 @@ def _unpack(zip_path: Path, into: Path, progress: Callable[[int, int], None]) ->
         raise ZipRefused(zip_path, None, f"it is no zip that can be read: {error}") from error
     bags = sorted(folder for folder in into.glob("*") if folder.name.endswith(BAG_SUFFIX) and folder.is_dir())
     if not bags:
-        raise ZipRefused(zip_path, None, f"it holds no bag: no folder <RID>{BAG_SUFFIX} is at its top")
+        raise ZipRefused(zip_path, None, f"it holds no bag: no folder whose name ends in {BAG_SUFFIX} is at its top")
     return bags
 
 
