@@ -46,7 +46,7 @@ class Desk:
         path.chmod(0o755)
 
     def resource(self) -> SyncScript:
-        settings = {
+        settings: dict[str, Any] = {
             "script": str(self.folder / "syncOneWork.sh"),
             "archive_parent": "/mnt/Archive",
             "web_parent": "s3://archive.tbrc.org/Works",
@@ -365,12 +365,21 @@ def test_asked_to_end_the_script_may_clear_up_and_say_so(desk: Desk, clock: Cloc
 def test_what_a_finished_script_leaves_behind_holds_nobody_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in the background that keeps the output open would hold the work until the time limit."""
     monkeypatch.setattr(sync_script, "_GRACE_SECONDS", 0.2)
-    desk.write('sleep 1000 & echo $!; setsid -f bash -c "echo \\$BASHPID; exec sleep 1000"; succeed "$1"')
-    left: list[Watched] = []
-    desk.run(say=lambda line: left.append(Watched(int(line))))
-    (escaped,) = (process for process in left if not process.has_ended())
-    escaped.kill()
-    assert len(left) == 2
+    desk.write(
+        'sleep 1000 & echo "left $!"; mkfifo "$list.up"\n'
+        """setsid -f bash -c 'echo "escaped $BASHPID"; echo >"$0"; exec sleep 1000' "$list.up"\n"""
+        'read -r _ <"$list.up"; succeed "$1"'
+    )
+    started: dict[str, Watched] = {}
+
+    def say(line: str) -> None:
+        name, pid = line.split()
+        started[name] = Watched(int(pid))
+
+    desk.run(say=say)
+    started["left"].await_end()
+    assert not started["escaped"].has_ended()
+    started["escaped"].kill()
 
 
 def test_what_is_still_printed_when_the_script_has_ended_is_read(desk: Desk) -> None:
