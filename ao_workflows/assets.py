@@ -27,7 +27,7 @@ from ao_workflows.domain.errors import (
     ZipRefused,
 )
 from ao_workflows.domain.events import ObjectEvent
-from ao_workflows.domain.fixity import compare_tree, read_fixity, write_fixity
+from ao_workflows.domain.fixity import compare_tree, write_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.sync_options import SyncOptions
 from ao_workflows.domain.works import archive_place
@@ -38,6 +38,8 @@ from ao_workflows.resources.staging import Staging, made_parents
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.stages import (
     MIB,
+    depth_for,
+    listed_files,
     megabytes_a_second,
     paths_shown,
     record_failure,
@@ -86,7 +88,9 @@ def restored_message(
         if config.key:
             given = ObjectEvent(**config.model_dump(exclude={"intake"}))
             left = {"intake": config.intake, "event": asdict(given)}
-            staging.write_receipt(rid, "restored_message", {"event": given.identity}, left, context.run_id)
+            took = {"event": given.identity}
+            # On the disk, not only in memory: nobody sends it again.
+            staging.write_receipt(rid, "restored_message", took, left, context.run_id, flush=True)
         else:
             context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
         stored = stored_event(staging, rid)
@@ -206,7 +210,7 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
                 "works": [asdict(work) for work in done.works],
                 "bytes": done.bytes,
                 "seconds": done.seconds,
-                "fixity": str(fixity),
+                "listed": len(done.files),
             }
             receipt = staging.write_receipt(rid, "debagged_work", took, left, context.run_id)
             staging.remove_report(rid)
@@ -248,32 +252,32 @@ def synced_archive(
     """
     rid = context.partition_key
     with work_held(context, staging):
-        debagged = staging.receipt(rid, "debagged_work")
+        debagged, earlier = staging.receipt(rid, "debagged_work"), staging.receipt(rid, "synced_archive")
         folder, fixity = staging.layout.work(rid), staging.layout.fixity(rid)
-        if debagged is None or not folder.exists():
+        bagged = listed_files(fixity, debagged) if debagged else None
+        if debagged is None or bagged is None:
             raise NothingStored(rid, f"the unpacked work {folder} is not there", "downloaded_bag")
+        # Synced before, and scratch was freed: the archive's copy is all there is, and is compared again.
+        freed_before = earlier is not None and earlier.took == debagged.took and not folder.exists()
+        if not freed_before and not tree_is_there(folder, fixity)(debagged, depth_for(debagged)):
+            raise NothingStored(rid, f"the unpacked work {folder} is not there as it was", "downloaded_bag")
         event = stored_event(staging, rid).event
         started = time.monotonic()
         places: dict[str, str] = {}
-        logs: dict[str, str] = {}
+        logs: dict[str, str] = dict(earlier.left["logs"]) if earlier and freed_before else {}
         for work in (entry["rid"] for entry in debagged.left["works"]):
-            synced = sync_script.run(
-                work,
-                folder / work,
-                SyncOptions(),
-                context.run_id,
-                context.log.info,
-                datetime.now().astimezone(),
-            )
+            if not freed_before:
+                at = datetime.now().astimezone()
+                synced = sync_script.run(work, folder / work, SyncOptions(), context.run_id, context.log.info, at)
+                logs[work] = str(synced.log)
             place = archive_place(Path(sync_script.archive_parent), work)
-            bagged = ((file.path, file) for file in read_fixity(fixity) if file.work == work)
-            if problems := compare_tree(place, bagged, sync_script.verify):
-                error = ArchiveMismatch(work, place, problems)
+            in_archive = [(file.path, file) for file in bagged if file.work == work]
+            if problems := compare_tree(place, in_archive, sync_script.verify):
+                error = ArchiveMismatch(work, place, problems, staged=not freed_before)
                 yield checks.failed(checks.IS_IN_THE_ARCHIVE, str(error), problems)
                 record_failure(drs, context, event, {"failed": str(error)})
                 raise error
             places[work] = str(place)
-            logs[work] = str(synced.log)
             context.log.info(f"{work}: {place} holds what was bagged")
         seconds = time.monotonic() - started
         files = sum(work["files"] for work in debagged.left["works"])

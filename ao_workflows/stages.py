@@ -17,7 +17,7 @@ import dagster as dg
 
 from ao_workflows.domain.errors import AoError, NothingStored
 from ao_workflows.domain.events import ObjectEvent
-from ao_workflows.domain.fixity import compare_tree, file_digest, read_fixity
+from ao_workflows.domain.fixity import FileFixity, compare_tree, file_digest, read_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.resources.drs import Drs
@@ -59,8 +59,12 @@ def valid_receipt(
     receipt = staging.receipt(rid, stage)
     if receipt is None or dict(receipt.took) != dict(took):
         return None
-    depth: Depth = "size" if receipt.boot == boot_id() else "checksum"
-    return receipt if there(receipt, depth) else None
+    return receipt if there(receipt, depth_for(receipt)) else None
+
+
+def depth_for(receipt: Receipt) -> Depth:
+    """How what a receipt names is to be compared: see ``valid_receipt``."""
+    return "size" if receipt.boot == boot_id() else "checksum"
 
 
 def zip_is_there(path: Path) -> Callable[[Receipt, Depth], bool]:
@@ -78,18 +82,24 @@ def tree_is_there(folder: Path, fixity: Path) -> Callable[[Receipt, Depth], bool
     """Whether unpacked works are still what their list of fixity says."""
 
     def there(receipt: Receipt, depth: Depth) -> bool:
-        if not folder.is_dir():
+        files = listed_files(fixity, receipt)
+        if files is None or not folder.is_dir():
             return False
-        try:
-            files = list(read_fixity(fixity))
-        except (OSError, ValueError, TypeError):
-            return False
-        # A power cut may leave the receipt and cut the list: each of the lines that are left would still be right.
-        if len(files) != sum(work["files"] for work in receipt.left["works"]):
-            return False
-        return not compare_tree(folder, ((f"{file.work}/{file.path}", file) for file in files), depth)
+        return not compare_tree(folder, [(f"{file.work}/{file.path}", file) for file in files], depth)
 
     return there
+
+
+def listed_files(fixity: Path, debagged: Receipt) -> list[FileFixity] | None:
+    """The list of fixity that ``debagged_work`` wrote, or None where it is not whole.
+
+    A power cut may leave the receipt and cut the list: each of the lines that are left would still be right.
+    """
+    try:
+        files = list(read_fixity(fixity))
+    except (OSError, ValueError, TypeError):
+        return None
+    return files if len(files) == debagged.left["listed"] else None
 
 
 def record_stage(drs: Drs, stage: Stage, event: ObjectEvent, receipt: Receipt, data: Mapping[str, object]) -> None:

@@ -64,7 +64,9 @@ def with_tree(staging: Staging) -> Staging:
         work, _, below = name.partition("/")
         listed.append(FileFixity(work, below, len(content), {"sha256": hashlib.sha256(content).hexdigest()}))
     works = [{"rid": "W1", "files": 2}, {"rid": "W2", "files": 1}]
-    staging.write_receipt("W1", "debagged_work", TOOK, {"works": works}, "run")
+    staging.write_receipt(
+        "W1", "debagged_work", TOOK, {"works": works, "listed": sum(work["files"] for work in works)}, "run"
+    )
     write_fixity(staging.layout.fixity("W1"), listed)
     return staging
 

@@ -14,7 +14,7 @@ import dagster as dg
 
 from ao_workflows.domain.errors import AoError, ServiceError
 
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = 5
 READ_SECONDS = 60
 ATTEMPTS = 5
 
@@ -34,7 +34,14 @@ class AwsConnection(dg.Config):
         return ", ".join(parts)
 
 
-def make_client(service: str, connection: AwsConnection, pool: int = 10) -> Any:
+def make_client(
+    service: str,
+    connection: AwsConnection,
+    *,
+    pool: int = 10,
+    read_seconds: int = READ_SECONDS,
+    attempts: int = ATTEMPTS,
+) -> Any:
     """A boto3 client with time-outs and boto3's own retries; ``pool`` connections are kept open at most.
 
     boto3 is imported here, since importing it costs a fifth of what Dagster costs.
@@ -54,9 +61,9 @@ def make_client(service: str, connection: AwsConnection, pool: int = 10) -> Any:
         endpoint_url=connection.endpoint_url,
         config=Config(
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            read_timeout=read_seconds,
             max_pool_connections=pool,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": attempts},
         ),
     )
 
