@@ -141,7 +141,7 @@ def load(path: Path | None = None) -> Site:
     if path is None:
         path = CHECKOUT / ".demo" / "site.toml"
         if not path.exists():
-            return parse(demo_site(path.parent, endpoint_url="http://127.0.0.1:9"), "the demo's site")
+            return parse(demo_site(path.parent, endpoint_url=None), "the demo's site")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -222,16 +222,9 @@ _PATTERNS = {
 }
 
 
-def demo_site(folder: Path, endpoint_url: str) -> str:
-    """The demo's site.toml: everything in ``folder``, S3 and SQS at ``endpoint_url``."""
-    return f"""\
-environment = "demo"
-aws_credentials = "{folder}/aws-credentials"
-
-[staging]
-root = "{folder}/staging"
-keep = "1 days"  # so that a work can be redone when the demo's S3 is gone
-
+def demo_site(folder: Path, endpoint_url: str | None) -> str:
+    """The demo's site.toml: everything in ``folder``, S3 and SQS at ``endpoint_url``; no intake where that is None."""
+    intake = f"""
 [[intake]]
 name = "demo"
 queue = "ReadyToIntake"
@@ -240,6 +233,14 @@ region = "us-east-1"
 aws_profile = "demo"
 environment = "demo"
 endpoint_url = "{endpoint_url}"
+"""
+    return f"""\
+environment = "demo"
+aws_credentials = "{folder}/aws-credentials"
+
+[staging]
+root = "{folder}/staging"
+keep = "1 days"  # so that a work can be redone when the demo's S3 is gone
 
 [archive]
 parent = "{folder}/archive/Archive"
@@ -249,4 +250,4 @@ script = "{CHECKOUT}/docker/sync/syncOneWork.sh"
 
 [drs]
 url = "sqlite:///{folder}/drs.sqlite"
-"""
+{intake if endpoint_url else ""}"""
