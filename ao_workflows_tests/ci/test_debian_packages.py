@@ -38,6 +38,14 @@ def test_nothing_is_asked_for_where_all_is_there(tmp_path: Path) -> None:
     assert _asked(tmp_path) == ""
 
 
+def test_a_library_is_known_by_its_file(tmp_path: Path) -> None:
+    """It has no command to look for, and what needs it ends without a word."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/libsome.so.1").touch()
+    assert _run(_tools(tmp_path, 1000), f"{tmp_path}/l*/libsome.so.1:libsome1").returncode == 0
+    assert _run(_tools(tmp_path, 1000), f"{tmp_path}/l*/libother.so.1:libother1").returncode == 2
+
+
 def test_where_it_may_not_it_prints_the_one_command_and_exits_2(tmp_path: Path) -> None:
     """A person without root must know what to ask the one who has it for."""
     done = _run(_tools(tmp_path, 1000), "sh:dash", "no-such-thing:thing", "nor-this:other")
