@@ -18,7 +18,6 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows import checks
-from ao_workflows.domain.bags import debag
 from ao_workflows.domain.errors import (
     ArchiveMismatch,
     BagInvalid,
@@ -32,6 +31,7 @@ from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.sync_options import SyncOptions
 from ao_workflows.domain.works import archive_place
 from ao_workflows.partitions import WORKS
+from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.s3 import S3
 from ao_workflows.resources.staging import Staging, made_parents
@@ -47,6 +47,7 @@ from ao_workflows.stages import (
     size_shown,
     stored_event,
     tell_tenths,
+    tell_tenths_of,
     tree_is_there,
     valid_receipt,
     work_held,
@@ -171,7 +172,7 @@ def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, 
     retry_policy=TRY_AGAIN,
     check_specs=[checks.IS_A_VALID_BAG],
 )
-def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs) -> Iterator[Any]:
+def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger: Debagger, drs: Drs) -> Iterator[Any]:
     """The work is unpacked on the scratch disk, and every file is what was bagged.
 
     A bag that is not what its manifests say is refused: nothing of it goes further, and its report says what is
@@ -194,7 +195,9 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
             context.log.info(f"{rid}: unpacking and proving {zip_path.name}")
             under_way = staging.layout.work_under_way(rid, context.run_id)
             try:
-                done = debag(zip_path, made_parents(into), under_way=under_way)
+                done = debagger.debag(
+                    zip_path, made_parents(into), under_way, tell_tenths_of(context.log.info, f"{rid}: unpacked")
+                )
             except (BagInvalid, ZipRefused) as error:
                 report = staging.write_report(rid, zip_path.name, error.problems, context.run_id, stored_at)
                 record_failure(drs, context, event, {"refused": str(error), "report": str(report)})
@@ -211,12 +214,14 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
                 "bytes": done.bytes,
                 "seconds": done.seconds,
                 "listed": len(done.files),
+                "warnings": list(done.warnings),
             }
             receipt = staging.write_receipt(rid, "debagged_work", took, left, context.run_id)
             staging.remove_report(rid)
-        works = receipt.left["works"]
+        works, warnings = receipt.left["works"], receipt.left["warnings"]
         files = sum(work["files"] for work in works)
-        algorithms = sorted({name for work in works for name in work["algorithms"]})
+        algorithms = ", ".join(sorted({name for work in works for name in work["algorithms"]}))
+        unproven = [work["rid"] for work in works if not work["proven"]]
         record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, {"files": files, "bytes": receipt.left["bytes"]})
         yield dg.MaterializeResult(
             metadata={
@@ -225,11 +230,19 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
                 "files": files,
                 "seconds": round(receipt.left["seconds"], 2),
                 "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
-                "algorithms": ", ".join(algorithms),
+                "algorithms": algorithms,
                 "folder": dg.MetadataValue.path(str(into)),
             }
-            | size_shown(receipt.left["bytes"]),
-            check_results=[checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {', '.join(algorithms)}")],
+            | size_shown(receipt.left["bytes"])
+            | ({"unproven": f"no manifest came with {', '.join(unproven)}"} if unproven else {})
+            | ({"warnings": "\n".join(warnings[: checks.SHOWN])} if warnings else {}),
+            check_results=[
+                checks.unproven(
+                    checks.IS_A_VALID_BAG, f"no manifest came with {', '.join(unproven)}: nothing is proven"
+                )
+                if unproven
+                else checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {algorithms}")
+            ],
         )
 
 

@@ -58,6 +58,17 @@ def passed(check: dg.AssetCheckSpec, description: str, **metadata: dg.MetadataVa
     )
 
 
+def unproven(check: dg.AssetCheckSpec, description: str) -> dg.AssetCheckResult:
+    """The check's result where there was nothing to prove by: a warning, which does not block."""
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        asset_key=check.asset_key,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=description,
+    )
+
+
 def failed(
     check: dg.AssetCheckSpec, description: str, problems: Sequence[Problem] = (), **metadata: dg.MetadataValue
 ) -> dg.AssetCheckResult:

@@ -9,6 +9,7 @@ import dagster as dg
 from ao_workflows import assets
 from ao_workflows.jobs import RESTORE_WORK
 from ao_workflows.resources.aws import AwsConnection
+from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.s3 import S3
 from ao_workflows.resources.sqs import Sqs
@@ -34,6 +35,7 @@ def resources(site: Site) -> dict[str, Any]:
         "s3": S3(connections=connections),
         "sqs": Sqs(connections=connections, queues={name: intake.queue for name, intake in site.intake.items()}),
         "staging": Staging(root=str(site.staging.root), keep_days=site.staging.keep_for.days),
+        "debagger": Debagger(**site.debag.model_dump()),
         "drs": Drs(url=site.drs.url, config=site.drs.config),
         "sync_script": SyncScript(
             script=site.sync.script,

@@ -15,6 +15,7 @@ import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -69,6 +70,23 @@ class IntakeSection(_Section):
     keys: Annotated[tuple[str, ...], Field(min_length=1)] = ("*.bag.zip",)
 
 
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("must be a time zone, such as 'Asia/Seoul'") from None
+    return name
+
+
+class DebagSection(_Section):
+    """How much a zip may hold, and the zone of the local times in it."""
+
+    max_members: Annotated[int, Field(gt=0)] = 1_000_000
+    max_bytes: Annotated[int, Field(gt=0)] = 4 << 40
+    max_ratio: Annotated[int, Field(gt=0)] = 100
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+
+
 class ArchiveSection(_Section):
     """Where the archive is mounted, and the prefix that the image server reads."""
 
@@ -114,6 +132,7 @@ class Site(BaseSettings):
     max_queued_runs: Annotated[int, Field(gt=0)] = 100
     staging: StagingSection
     intake: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], IntakeSection] = {}
+    debag: DebagSection = DebagSection()
     archive: ArchiveSection
     sync: SyncSection
     drs: DrsSection

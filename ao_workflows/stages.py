@@ -145,6 +145,18 @@ def tell_tenths(say: Callable[[str], None], what: str, total: int) -> Callable[[
     return listen
 
 
+def tell_tenths_of(say: Callable[[str], None], what: str) -> Callable[[int, int], None]:
+    """The same where the bytes in all are told with those done."""
+    listen: Callable[[int], None] | None = None
+
+    def listen_to_both(done: int, total: int) -> None:
+        nonlocal listen
+        listen = listen or tell_tenths(say, what, total)
+        listen(done)
+
+    return listen_to_both
+
+
 def megabytes_a_second(size: int, seconds: float) -> float:
     """A rate in MB/s, of bytes and seconds."""
     return round(size / 1e6 / max(seconds, 1e-6), 1)
