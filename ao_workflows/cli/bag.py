@@ -168,10 +168,14 @@ def _print_verdict(result: dict[str, Any]) -> None:
     if result["valid"]:
         click.echo(f"{result['path']}: valid, {result['files']} files, {result['bytes']} bytes")
     else:
-        click.echo(f"{result['path']}: " + (result.get("error") or f"not valid, {len(result['problems'])} problems"))
+        click.echo(f"{result['path']}: " + (result.get("error") or f"not valid, {_counted(result['problems'])}"))
         _print_problems(result["problems"])
     for line in result["warnings"]:
         click.echo(f"  warning: {line}")
+
+
+def _counted(problems: list[dict[str, Any]]) -> str:
+    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
 
 
 def _print_problems(problems: list[dict[str, Any]]) -> None:

@@ -45,7 +45,7 @@ def plan_unpacking(zip_path: Path, members: list[Member]) -> Plan:
     layout = recognise([member.name for member in members], zip_path.name)
     rids = {**layout.bags, **layout.works}
     if not rids:
-        raise ZipRefused(zip_path, None, "it holds no bag (a folder <RID>.bag at its top), and no work")
+        raise ZipRefused(zip_path, None, "it holds no bag, which is a folder whose name ends in .bag, and no work")
     if layout.strays:
         more = f" (nor do {len(layout.strays) - 1} more)" if len(layout.strays) > 1 else ""
         roots = ", ".join(sorted(rids))
