@@ -69,9 +69,7 @@ def _tick(site: TrialSite, cursor: str | None = None) -> dg.SensorResult:
 def _make_runs(site: TrialSite, result: dg.SensorResult) -> None:
     """As the daemon does after the tick."""
     for request in result.run_requests or ():
-        create_run_for_test(
-            site.instance, tags={RUN_KEY_TAG: str(request.run_key), SENSOR_NAME_TAG: "demo_intake"}
-        )
+        create_run_for_test(site.instance, tags={RUN_KEY_TAG: str(request.run_key), SENSOR_NAME_TAG: "demo_intake"})
 
 
 def test_a_tick_requests_a_run_for_each_work_and_deletes_nothing(site: TrialSite) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ao_workflows.domain.errors import NothingStored
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.fixity import FileFixity, write_fixity
-from ao_workflows.domain.errors import NothingStored
 from ao_workflows.domain.receipts import Receipt
 from ao_workflows.resources.staging import Staging
 from ao_workflows.stages import stored_event, tree_is_there, valid_receipt, zip_is_there

@@ -34,8 +34,12 @@ class AwsConnection(dg.Config):
         return ", ".join(parts)
 
 
-def make_client(service: str, connection: AwsConnection, pool: int = 10) -> Any:
-    """A boto3 client with time-outs and boto3's own retries; ``pool`` connections are kept open at most.
+def make_client(service: str, connection: AwsConnection, pool: int = 10, read_seconds: float = READ_SECONDS) -> Any:
+    """A boto3 client with time-outs and boto3's own retries; ``pool`` connections are kept open at most, and one that
+    brings nothing for ``read_seconds`` is given up.
+
+    boto3 compares no checksum of its own with what it reads: it would take that of the whole object, which some
+    servers send with a range too, for the range's.
 
     boto3 is imported here, since importing it costs a fifth of what Dagster costs.
     """
@@ -54,8 +58,9 @@ def make_client(service: str, connection: AwsConnection, pool: int = 10) -> Any:
         endpoint_url=connection.endpoint_url,
         config=Config(
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            read_timeout=read_seconds,
             max_pool_connections=pool,
+            response_checksum_validation="when_required",
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         ),
     )

@@ -144,9 +144,7 @@ def test_a_lock_that_cannot_be_made_is_the_disks_failure(tmp_path: Path) -> None
         Staging(root=str(tmp_path)).hold("W1", "run")
 
 
-def test_a_lock_on_a_full_disk_is_let_go_of(
-    staging: Staging, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_lock_on_a_full_disk_is_let_go_of(staging: Staging, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Held on, the run's own next try would find the work busy, with itself."""
 
     def full(*_: object) -> int:

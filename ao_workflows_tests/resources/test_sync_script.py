@@ -350,7 +350,7 @@ def test_a_script_that_never_stops_printing_is_ended_too(desk: Desk, clock: Cloc
 
 def test_asked_to_end_the_script_may_clear_up_and_say_so(desk: Desk, clock: Clock) -> None:
     """It is asked first: a script that is killed at once leaves half a file in the archive."""
-    desk.write("trap 'rm \"$list.half\"; exit 1' TERM; touch \"$list.half\"; echo ready; while :; do sleep 0.05; done")
+    desk.write('trap \'rm "$list.half"; exit 1\' TERM; touch "$list.half"; echo ready; while :; do sleep 0.05; done')
 
     def say(_line: str) -> None:
         clock.ahead = 5 * 60

@@ -1,0 +1,79 @@
+"""What the documentation shows is there, and works."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ao_workflows.site import IntakeSection, Site, parse
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def _commands() -> Iterator[str]:
+    for page in PAGES:
+        for block in _blocks(page, "console"):
+            yield from (line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ "))
+
+
+TARGETS = sorted({target for page in PAGES for target in re.findall(r"(?:`|\$ )make ([a-z]+)", page.read_text())})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_each_make_target_that_is_shown_exists(target: str) -> None:
+    """A stranger's first command must not end with `No rule to make target`."""
+    subprocess.run(["make", "-n", target], cwd=CHECKOUT, check=True, capture_output=True)
+
+
+def test_each_command_that_is_shown_is_one_that_a_test_runs() -> None:
+    """A command that nobody runs is wrong after the next change."""
+    tests = "".join(path.read_text() for path in (CHECKOUT / "ao_workflows_tests").rglob("test_*.py"))
+    for command in set(_commands()):
+        if command.startswith(("make ", "export ")):
+            continue
+        words = command.replace("'", "").split()
+        assert " ".join(words[:3]) in tests or command.startswith("dagster dev"), command
+
+
+def test_the_readme_s_site_is_a_valid_one() -> None:
+    """Who copies it must be able to start from it."""
+    (text,) = _blocks(CHECKOUT / "README.md", "toml")
+    assert parse(text, "README.md").environment == "dev"
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    """A setting that is not in the table cannot be found; one that is gone misleads."""
+    shown = set(re.findall(r"^\| `([a-z_.]+)` \|", (CHECKOUT / "docs/site.md").read_text(), re.MULTILINE))
+    there = {"intake.name"}
+    for name, field in Site.model_fields.items():
+        section = IntakeSection if name == "intake" else field.annotation
+        keys = getattr(section, "model_fields", None)
+        there |= {f"{name}.{key}" for key in keys} if keys else {name}
+    assert shown == there
+
+
+def test_every_link_and_picture_is_there() -> None:
+    """A page that points to nothing."""
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_constraints_name_versions_and_no_place() -> None:
+    """A lock file with addresses works on one machine only."""
+    lines = (CHECKOUT / "constraints.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+", line) for line in lines)
+    assert "dagster==1.13.27" in lines
+    assert "dagster-aws==0.29.27" in lines
+    assert tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["name"] == "ao-workflows"
