@@ -6,6 +6,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 ARGS ?=
+# Playwright's driver needs libatomic.
+FOR_BROWSER := chromium:chromium '/usr/lib/*/libatomic.so.1:libatomic1'
 
 .PHONY: demo ui test lint format bench pictures constraints clean
 
@@ -18,7 +20,7 @@ ui: .venv/demo
 	@$(BIN)/ao ui
 
 test: .venv/test
-	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server chromium:chromium shellcheck:shellcheck openssl:openssl
+	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl $(FOR_BROWSER)
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: .venv/lint
@@ -36,7 +38,7 @@ bench: .venv/bench
 	@$(BIN)/python -m benchmarks $(ONLY)
 
 pictures: .venv/test
-	@.ci/debian-packages rsync:rsync chromium:chromium
+	@.ci/debian-packages rsync:rsync $(FOR_BROWSER)
 	@AO_PICTURES=docs/images $(BIN)/python -m pytest ao_workflows_tests/ui
 
 # The environment, with each extra once: a target's stamp is newer than what says what is in it.

@@ -18,7 +18,6 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows import checks
-from ao_workflows.domain.bags import debag
 from ao_workflows.domain.errors import (
     ArchiveMismatch,
     BagInvalid,
@@ -28,11 +27,12 @@ from ao_workflows.domain.errors import (
     ZipRefused,
 )
 from ao_workflows.domain.events import ObjectEvent
-from ao_workflows.domain.fixity import compare_tree, read_fixity, write_fixity
+from ao_workflows.domain.fixity import compare_tree, write_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.sync_options import SyncOptions
 from ao_workflows.domain.works import archive_place
 from ao_workflows.partitions import WORKS
+from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.download import Places
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.progress import ProgressTeller
@@ -40,10 +40,15 @@ from ao_workflows.resources.s3 import S3
 from ao_workflows.resources.staging import Staging, made_parents
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.stages import (
+    depth_for,
+    listed_files,
     megabytes_a_second,
+    paths_shown,
     record_failure,
     record_stage,
+    size_shown,
     stored_event,
+    tell_tenths_of,
     tree_is_there,
     valid_receipt,
     work_held,
@@ -80,7 +85,7 @@ class RestoredMessageConfig(dg.Config):
 def restored_message(
     context: dg.AssetExecutionContext, config: RestoredMessageConfig, staging: Staging, drs: Drs
 ) -> Iterator[Any]:
-    """**Glacier has restored this work.** The message that S3 sent, stored so that the work can be redone from it.
+    """Glacier has restored the work. The message that S3 sent is stored, so that the work can be redone from it.
 
     To redo a work, materialize the asset to start from and those after it; nothing need be configured.
     """
@@ -89,7 +94,9 @@ def restored_message(
         if config.key:
             given = ObjectEvent(**config.model_dump(exclude={"intake"}))
             left = {"intake": config.intake, "event": asdict(given)}
-            staging.write_receipt(rid, "restored_message", {"event": given.identity}, left, context.run_id)
+            took = {"event": given.identity}
+            # On the disk, not only in memory: nobody sends it again.
+            staging.write_receipt(rid, "restored_message", took, left, context.run_id, flush=True)
         else:
             context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
         stored = stored_event(staging, rid)
@@ -104,10 +111,10 @@ def restored_message(
                 "event": event.name,
                 "event time": dg.MetadataValue.timestamp(datetime.fromisoformat(event.time)),
                 "intake": stored.intake,
-                "bytes": event.size,
-                "restored until": event.restore_expires or "not said",
                 "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, "restored_message"))),
             }
+            | size_shown(event.size)
+            | ({"restored until": event.restore_expires} if event.restore_expires else {})
         )
 
 
@@ -121,7 +128,7 @@ def restored_message(
     check_specs=[checks.IS_WHAT_S3_HOLDS],
 )
 def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, drs: Drs) -> Iterator[Any]:
-    """**The work's zipped bag is on the scratch disk**, and is byte for byte what S3 holds."""
+    """The work's zipped bag is on the scratch disk, and is byte for byte what S3 holds."""
     rid = context.partition_key
     with work_held(context, staging):
         stored = stored_event(staging, rid)
@@ -161,8 +168,6 @@ def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, 
             metadata={
                 "RID": rid,
                 "object": f"s3://{event.bucket}/{event.key}",
-                "version": left["version"] or "none",
-                "bytes": left["bytes"],
                 "seconds": round(left["seconds"], 2),
                 "MB/s": megabytes_a_second(left["fetched"], left["seconds"]),
                 "parts": left["parts"],
@@ -171,7 +176,9 @@ def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, 
                 "proven by": left["proof"],
                 "crc64nvme": left["crc64nvme"],
                 "zip": dg.MetadataValue.path(str(places.final)),
-            },
+            }
+            | size_shown(left["bytes"])
+            | ({"version": left["version"]} if left["version"] else {}),
             check_results=[checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {left['proof']}")],
         )
 
@@ -185,8 +192,8 @@ def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, 
     retry_policy=TRY_AGAIN,
     check_specs=[checks.IS_A_VALID_BAG],
 )
-def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs) -> Iterator[Any]:
-    """**The work is unpacked on the scratch disk**, and every file is what was bagged.
+def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger: Debagger, drs: Drs) -> Iterator[Any]:
+    """The work is unpacked on the scratch disk, and every file is what was bagged.
 
     A bag that is not what its manifests say is refused: nothing of it goes further, and its report says what is
     wrong with which file.
@@ -208,7 +215,9 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
             context.log.info(f"{rid}: unpacking and proving {zip_path.name}")
             under_way = staging.layout.work_under_way(rid, context.run_id)
             try:
-                done = debag(zip_path, made_parents(into), under_way=under_way)
+                done = debagger.debag(
+                    zip_path, made_parents(into), under_way, tell_tenths_of(context.log.info, f"{rid}: unpacked")
+                )
             except (BagInvalid, ZipRefused) as error:
                 report = staging.write_report(rid, zip_path.name, error.problems, context.run_id, stored_at)
                 record_failure(drs, context, event, {"refused": str(error), "report": str(report)})
@@ -224,26 +233,36 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
                 "works": [asdict(work) for work in done.works],
                 "bytes": done.bytes,
                 "seconds": done.seconds,
-                "fixity": str(fixity),
+                "listed": len(done.files),
+                "warnings": list(done.warnings),
             }
             receipt = staging.write_receipt(rid, "debagged_work", took, left, context.run_id)
             staging.remove_report(rid)
-        works = receipt.left["works"]
+        works, warnings = receipt.left["works"], receipt.left["warnings"]
         files = sum(work["files"] for work in works)
-        algorithms = sorted({name for work in works for name in work["algorithms"]})
+        algorithms = ", ".join(sorted({name for work in works for name in work["algorithms"]}))
+        unproven = [work["rid"] for work in works if not work["proven"]]
         record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, {"files": files, "bytes": receipt.left["bytes"]})
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
                 "works": ", ".join(work["rid"] for work in works),
                 "files": files,
-                "bytes": receipt.left["bytes"],
                 "seconds": round(receipt.left["seconds"], 2),
                 "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
-                "algorithms": ", ".join(algorithms),
+                "algorithms": algorithms,
                 "folder": dg.MetadataValue.path(str(into)),
-            },
-            check_results=[checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {', '.join(algorithms)}")],
+            }
+            | size_shown(receipt.left["bytes"])
+            | ({"unproven": f"no manifest came with {', '.join(unproven)}"} if unproven else {})
+            | ({"warnings": "\n".join(warnings[: checks.SHOWN])} if warnings else {}),
+            check_results=[
+                checks.unproven(
+                    checks.IS_A_VALID_BAG, f"no manifest came with {', '.join(unproven)}: nothing is proven"
+                )
+                if unproven
+                else checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {algorithms}")
+            ],
         )
 
 
@@ -260,38 +279,38 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, drs: Drs)
 def synced_archive(
     context: dg.AssetExecutionContext, staging: Staging, sync_script: SyncScript, drs: Drs
 ) -> Iterator[Any]:
-    """**The work is in the archive**: the sync script put it there, and every file was read back and compared.
+    """The work is in the archive. The sync script put it there, and every file was read back and compared.
 
     Only then is the scratch disk freed.
     """
     rid = context.partition_key
     with work_held(context, staging):
-        debagged = staging.receipt(rid, "debagged_work")
+        debagged, earlier = staging.receipt(rid, "debagged_work"), staging.receipt(rid, "synced_archive")
         folder, fixity = staging.layout.work(rid), staging.layout.fixity(rid)
-        if debagged is None or not folder.exists():
+        bagged = listed_files(fixity, debagged) if debagged else None
+        if debagged is None or bagged is None:
             raise NothingStored(rid, f"the unpacked work {folder} is not there", "downloaded_bag")
+        # Synced before, and scratch was freed: the archive's copy is all there is, and is compared again.
+        freed_before = earlier is not None and earlier.took == debagged.took and not folder.exists()
+        if not freed_before and not tree_is_there(folder, fixity)(debagged, depth_for(debagged)):
+            raise NothingStored(rid, f"the unpacked work {folder} is not there as it was", "downloaded_bag")
         event = stored_event(staging, rid).event
         started = time.monotonic()
         places: dict[str, str] = {}
-        logs: list[str] = []
+        logs: dict[str, str] = dict(earlier.left["logs"]) if earlier and freed_before else {}
         for work in (entry["rid"] for entry in debagged.left["works"]):
-            synced = sync_script.run(
-                work,
-                folder / work,
-                SyncOptions(),
-                context.run_id,
-                context.log.info,
-                datetime.now().astimezone(),
-            )
+            if not freed_before:
+                at = datetime.now().astimezone()
+                synced = sync_script.run(work, folder / work, SyncOptions(), context.run_id, context.log.info, at)
+                logs[work] = str(synced.log)
             place = archive_place(Path(sync_script.archive_parent), work)
-            bagged = ((file.path, file) for file in read_fixity(fixity) if file.work == work)
-            if problems := compare_tree(place, bagged, sync_script.verify):
-                error = ArchiveMismatch(work, place, problems)
+            in_archive = [(file.path, file) for file in bagged if file.work == work]
+            if problems := compare_tree(place, in_archive, sync_script.verify):
+                error = ArchiveMismatch(work, place, problems, staged=not freed_before)
                 yield checks.failed(checks.IS_IN_THE_ARCHIVE, str(error), problems)
                 record_failure(drs, context, event, {"failed": str(error)})
                 raise error
             places[work] = str(place)
-            logs.append(str(synced.log))
             context.log.info(f"{work}: {place} holds what was bagged")
         seconds = time.monotonic() - started
         files = sum(work["files"] for work in debagged.left["works"])
@@ -310,13 +329,13 @@ def synced_archive(
                 "RID": rid,
                 "works": ", ".join(places),
                 "files": files,
-                "bytes": debagged.left["bytes"],
                 "seconds": round(seconds, 2),
                 "MB/s": megabytes_a_second(debagged.left["bytes"], seconds),
-                "archive": dg.MetadataValue.path(" ".join(places.values())),
-                "log": dg.MetadataValue.path(" ".join(logs)),
                 "compared by": sync_script.verify,
                 "freed on the scratch disk": ", ".join(freed) or "nothing",
-            },
+            }
+            | size_shown(debagged.left["bytes"])
+            | paths_shown("archive", places)
+            | paths_shown("log", logs),
             check_results=[checks.passed(checks.IS_IN_THE_ARCHIVE, f"{files} files compared by {sync_script.verify}")],
         )

@@ -6,6 +6,7 @@ proving itself, which is the stage's. A check blocks: what failed one goes no fu
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,14 @@ SHOWN = 100
 """As many problems are shown in a table; the report has all of them."""
 
 
+NOT_RUN = " 'Execution failed' says that an earlier stage stopped the work before this check."
+
+# A check's partitions are new in Dagster; without them the page has a work's failed check as "not evaluated".
+warnings.filterwarnings("ignore", "Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
+
+
 def _check(name: str, asset: str, description: str) -> dg.AssetCheckSpec:
+    description += NOT_RUN
     return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=True, partitions_def=WORKS)
 
 
@@ -50,13 +58,24 @@ def passed(check: dg.AssetCheckSpec, description: str, **metadata: dg.MetadataVa
     )
 
 
+def unproven(check: dg.AssetCheckSpec, description: str) -> dg.AssetCheckResult:
+    """The check's result where there was nothing to prove by: a warning, which does not block."""
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        asset_key=check.asset_key,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=description,
+    )
+
+
 def failed(
     check: dg.AssetCheckSpec, description: str, problems: Sequence[Problem] = (), **metadata: dg.MetadataValue
 ) -> dg.AssetCheckResult:
     """The check's result where something is wrong, with the first hundred problems as a table."""
     shown: dict[str, Any] = dict(metadata)
     if problems:
-        shown |= {"problem count": len(problems), "problems": problem_table(problems)}
+        shown |= {"how many": f"{len(problems)} problems", "problems": problem_table(problems)}
     return dg.AssetCheckResult(
         check_name=check.name,
         asset_key=check.asset_key,
@@ -67,19 +86,10 @@ def failed(
 
 
 def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
-    """The first hundred problems as a table for the web page."""
+    """The first hundred problems as a table for the web page, too narrow for digests: the report has those."""
     return dg.MetadataValue.table(
         [
-            dg.TableRecord(
-                {
-                    "kind": problem.kind,
-                    "file": problem.path,
-                    "what is wrong": problem.reason,
-                    "algorithm": problem.algorithm,
-                    "expected": problem.expected,
-                    "found": problem.found,
-                }
-            )
+            dg.TableRecord({"kind": problem.kind, "file": problem.path, "what is wrong": problem.reason})
             for problem in problems[:SHOWN]
         ]
     )

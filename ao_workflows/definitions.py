@@ -9,6 +9,7 @@ import dagster as dg
 from ao_workflows import assets
 from ao_workflows.jobs import RESTORE_WORK
 from ao_workflows.resources.aws import AwsConnection
+from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.s3 import S3, DownloadSettings
 from ao_workflows.resources.sqs import Sqs
@@ -39,6 +40,7 @@ def resources(site: Site) -> dict[str, Any]:
             reserve_gib=site.staging.reserve_gib,
             room_wait_hours=site.staging.room_wait_hours,
         ),
+        "debagger": Debagger(**site.debag.model_dump()),
         "drs": Drs(url=site.drs.url, config=site.drs.config),
         "sync_script": SyncScript(
             script=site.sync.script,

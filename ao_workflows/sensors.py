@@ -48,7 +48,7 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
         sqs.delete(name, [message.receipt_handle for message in pending.deletable])
         room = room_in_queue(context.instance, site.max_queued_runs) - len(pending.waiting)
         received = list(sqs.receive(name, min(room, BATCH), RECEIVE_SECONDS)) if room > 0 else []
-        judged = [(message, judge(message.body, intake.events, intake.keys)) for message in received]
+        judged = [(message, judge(message.body, intake.bucket, intake.events, intake.keys)) for message in received]
         _set_aside(context, sqs, staging, name, intake.queue, judged)
         requests = [
             dg.RunRequest(

@@ -15,6 +15,7 @@ import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -86,6 +87,23 @@ class DownloadSection(_Section):
     restore_wait_hours: Annotated[float, Field(ge=0)] = 12
 
 
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("must be a time zone, such as 'Asia/Seoul'") from None
+    return name
+
+
+class DebagSection(_Section):
+    """How much a zip may hold, and the zone of the local times in it."""
+
+    max_members: Annotated[int, Field(gt=0)] = 1_000_000
+    max_bytes: Annotated[int, Field(gt=0)] = 4 << 40
+    max_ratio: Annotated[int, Field(gt=0)] = 100
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+
+
 class ArchiveSection(_Section):
     """Where the archive is mounted, and the prefix that the image server reads."""
 
@@ -132,6 +150,7 @@ class Site(BaseSettings):
     staging: StagingSection
     download: DownloadSection = DownloadSection()
     intake: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], IntakeSection] = {}
+    debag: DebagSection = DebagSection()
     archive: ArchiveSection
     sync: SyncSection
     drs: DrsSection
@@ -159,7 +178,7 @@ def load(path: Path | None = None) -> Site:
     if path is None:
         path = CHECKOUT / ".demo" / "site.toml"
         if not path.exists():
-            return parse(demo_site(path.parent, endpoint_url="http://127.0.0.1:9"), "the demo's site")
+            return parse(demo_site(path.parent, endpoint_url=None), "the demo's site")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -240,8 +259,18 @@ _PATTERNS = {
 }
 
 
-def demo_site(folder: Path, endpoint_url: str) -> str:
-    """The demo's site.toml: everything in ``folder``, S3 and SQS at ``endpoint_url``."""
+def demo_site(folder: Path, endpoint_url: str | None) -> str:
+    """The demo's site.toml: everything in ``folder``, S3 and SQS at ``endpoint_url``; no intake where that is None."""
+    intake = f"""
+[[intake]]
+name = "demo"
+queue = "ReadyToIntake"
+bucket = "glacier.staging.demo"
+region = "us-east-1"
+aws_profile = "demo"
+environment = "demo"
+endpoint_url = "{endpoint_url}"
+"""
     return f"""\
 environment = "demo"
 aws_credentials = "{folder}/aws-credentials"
@@ -251,15 +280,6 @@ root = "{folder}/staging"
 keep = "1 days"  # so that a work can be redone when the demo's S3 is gone
 reserve_gib = 1
 
-[[intake]]
-name = "demo"
-queue = "ReadyToIntake"
-bucket = "glacier.staging.demo"
-region = "us-east-1"
-aws_profile = "demo"
-environment = "demo"
-endpoint_url = "{endpoint_url}"
-
 [archive]
 parent = "{folder}/archive/Archive"
 
@@ -268,4 +288,4 @@ script = "{CHECKOUT}/docker/sync/syncOneWork.sh"
 
 [drs]
 url = "sqlite:///{folder}/drs.sqlite"
-"""
+{intake if endpoint_url else ""}"""

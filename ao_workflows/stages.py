@@ -17,7 +17,7 @@ import dagster as dg
 
 from ao_workflows.domain.errors import AoError, NothingStored
 from ao_workflows.domain.events import ObjectEvent
-from ao_workflows.domain.fixity import compare_tree, read_fixity
+from ao_workflows.domain.fixity import FileFixity, compare_tree, read_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.resources.digests import file_crc64nvme
@@ -58,8 +58,12 @@ def valid_receipt(
     receipt = staging.receipt(rid, stage)
     if receipt is None or dict(receipt.took) != dict(took):
         return None
-    depth: Depth = "size" if receipt.boot == boot_id() else "checksum"
-    return receipt if there(receipt, depth) else None
+    return receipt if there(receipt, depth_for(receipt)) else None
+
+
+def depth_for(receipt: Receipt) -> Depth:
+    """How what a receipt names is to be compared: see ``valid_receipt``."""
+    return "size" if receipt.boot == boot_id() else "checksum"
 
 
 def zip_is_there(path: Path) -> Callable[[Receipt, Depth], bool]:
@@ -77,18 +81,24 @@ def tree_is_there(folder: Path, fixity: Path) -> Callable[[Receipt, Depth], bool
     """Whether unpacked works are still what their list of fixity says."""
 
     def there(receipt: Receipt, depth: Depth) -> bool:
-        if not folder.is_dir():
+        files = listed_files(fixity, receipt)
+        if files is None or not folder.is_dir():
             return False
-        try:
-            files = list(read_fixity(fixity))
-        except (OSError, ValueError, TypeError):
-            return False
-        # A power cut may leave the receipt and cut the list: each of the lines that are left would still be right.
-        if len(files) != sum(work["files"] for work in receipt.left["works"]):
-            return False
-        return not compare_tree(folder, ((f"{file.work}/{file.path}", file) for file in files), depth)
+        return not compare_tree(folder, [(f"{file.work}/{file.path}", file) for file in files], depth)
 
     return there
+
+
+def listed_files(fixity: Path, debagged: Receipt) -> list[FileFixity] | None:
+    """The list of fixity that ``debagged_work`` wrote, or None where it is not whole.
+
+    A power cut may leave the receipt and cut the list: each of the lines that are left would still be right.
+    """
+    try:
+        files = list(read_fixity(fixity))
+    except (OSError, ValueError, TypeError):
+        return None
+    return files if len(files) == debagged.left["listed"] else None
 
 
 def record_stage(drs: Drs, stage: Stage, event: ObjectEvent, receipt: Receipt, data: Mapping[str, object]) -> None:
@@ -120,6 +130,33 @@ def work_held(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[N
         ) from error
 
 
+def tell_tenths_of(say: Callable[[str], None], what: str) -> Callable[[int, int], None]:
+    """A listener to progress, of bytes done and bytes in all, that says each tenth."""
+    told = 0
+
+    def listen(done: int, total: int) -> None:
+        nonlocal told
+        tenth = done * 10 // total if total else 10
+        if tenth > told:
+            told = tenth
+            say(f"{what} {tenth * 10} % of {total / 1e6:,.1f} MB")
+
+    return listen
+
+
 def megabytes_a_second(size: int, seconds: float) -> float:
     """A rate in MB/s, of bytes and seconds."""
     return round(size / 1e6 / max(seconds, 1e-6), 1)
+
+
+def size_shown(size: int | None) -> dict[str, Any]:
+    """A size as a number of bytes, which Dagster draws over time, and in words."""
+    return {} if size is None else {"bytes": size, "size": f"{size / 1e6:,.1f} MB"}
+
+
+def paths_shown(name: str, by_work: Mapping[str, str]) -> dict[str, Any]:
+    """One path a work, each with a button of its own to copy it; a zip's single work needs no naming."""
+    return {
+        name if len(by_work) == 1 else f"{name} of {work}": dg.MetadataValue.path(path)
+        for work, path in by_work.items()
+    }

@@ -1,4 +1,4 @@
-"""A site for one test: real staging, archive, DRS on SQLite, the reference script, and a queue and bucket of its own."""
+"""A site for one test: real staging, archive, DRS on SQLite, the reference script, a queue and a bucket of its own."""
 
 from __future__ import annotations
 

@@ -174,11 +174,41 @@ def test_a_wrong_byte_in_the_archive_fails_the_sync_and_keeps_scratch(site: Tria
 
 
 def test_a_stage_whose_input_was_cleaned_away_says_where_to_start(site: TrialSite) -> None:
-    """The work was synced and freed; a person who redoes the sync alone must be told the way."""
+    """A person who redoes one stage alone must be told the way."""
     site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
-    for step in ("debagged_work", "synced_archive"):
-        said = _failure(site.run(RID, select=step), step).user_failure_data.description
-        assert f"--select 'downloaded_bag+' --partition {RID}" in said
+    said = _failure(site.run(RID, select="debagged_work"), "debagged_work").user_failure_data.description
+    assert f"--select 'downloaded_bag+' --partition {RID}" in said
+
+
+def test_a_work_that_was_synced_and_freed_is_compared_again(site: TrialSite) -> None:
+    """A run that died after scratch was freed is run again: it must neither fail nor say what it has not seen."""
+    site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+    assert site.run(RID, select="synced_archive").success
+    (site.place(RID) / "empty.txt").write_text("no more")
+    said = _failure(site.run(RID, select="synced_archive"), "synced_archive").user_failure_data.description
+    assert "empty.txt: has 7 bytes, not 0" in said
+    assert "downloaded_bag" in said
+
+
+def test_a_list_of_fixity_that_was_cut_proves_nothing(tmp_path: Path, aws: Aws) -> None:
+    """Each line that a power cut left is right, and none of the lost files would be missed."""
+    with trial_site(tmp_path, aws, keep="3 days") as site:
+        site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+        fixity = site.layout.fixity(RID)
+        fixity.write_text(fixity.read_text().splitlines(keepends=True)[0])
+        assert not site.run(RID, select="synced_archive").success
+        assert site.run(RID, select="downloaded_bag+").success
+
+
+def test_what_a_killed_run_left_half_unpacked_is_removed_by_the_next(site: TrialSite) -> None:
+    """A work of 300 GB, half unpacked twice, fills the scratch disk."""
+    left = site.layout.work_under_way(RID, "0b9d1f2a-dead")
+    other = site.layout.work_under_way(f"{RID}.1", "0b9d1f2a-dead")
+    for folder in (left, other):
+        folder.mkdir(parents=True)
+    assert site.run(RID, site.restore(RID, bag_zip(RID, FILES))).success
+    assert not left.exists()
+    assert other.exists()
 
 
 def test_a_work_that_nobody_announced_says_so(site: TrialSite) -> None:
@@ -192,21 +222,19 @@ def test_a_second_run_of_a_work_says_who_has_it_and_is_tried_again(
 ) -> None:
     """Two runs in one folder would each wreck the other's work."""
     body = site.restore(RID, bag_zip(RID, FILES))
-    waited: list[float] = []
     other = Staging(root=str(site.site.staging.root))
     other.hold(RID, "run 1234")
 
-    def wait(seconds: float) -> None:
-        waited.append(seconds)
+    def wait(_policy: dg.RetryPolicy, _attempt: int) -> float:
         other.release()
+        return 0.0
 
-    monkeypatch.setattr("dagster._core.execution.plan.active.time.sleep", wait)
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", wait)
     result = site.run(RID, body)
     retries = [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
     assert result.success
     assert len(retries) == 1
     assert "run 1234" in str(retries[0].step_retry_data.error)
-    assert waited
 
 
 def test_a_run_leaves_no_lock(site: TrialSite) -> None:

@@ -12,6 +12,7 @@ from ao_workflows.domain.errors import NothingStored
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.fixity import FileFixity, write_fixity
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.staging import Staging
 from ao_workflows.stages import stored_event, tree_is_there, valid_receipt, zip_is_there
 
@@ -49,8 +50,8 @@ def debagged(staging: Staging) -> Receipt | None:
 @pytest.fixture
 def with_zip(staging: Staging) -> Staging:
     put_zip(staging)
-    md5 = hashlib.md5(b"bytes", usedforsecurity=False).hexdigest()
-    staging.write_receipt("W1", "downloaded_bag", TOOK, {"bytes": 5, "md5": md5}, "run")
+    left = {"bytes": 5, "crc64nvme": file_crc64nvme(staging.layout.zip("W1"))}
+    staging.write_receipt("W1", "downloaded_bag", TOOK, left, "run")
     return staging
 
 
@@ -64,7 +65,9 @@ def with_tree(staging: Staging) -> Staging:
         work, _, below = name.partition("/")
         listed.append(FileFixity(work, below, len(content), {"sha256": hashlib.sha256(content).hexdigest()}))
     works = [{"rid": "W1", "files": 2}, {"rid": "W2", "files": 1}]
-    staging.write_receipt("W1", "debagged_work", TOOK, {"works": works}, "run")
+    staging.write_receipt(
+        "W1", "debagged_work", TOOK, {"works": works, "listed": sum(work["files"] for work in works)}, "run"
+    )
     write_fixity(staging.layout.fixity("W1"), listed)
     return staging
 

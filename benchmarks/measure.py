@@ -20,11 +20,18 @@ class Result(TypedDict):
     holds: bool
 
 
-def seconds_in_turn(rounds: int, *sides: Callable[[], object]) -> list[float]:
-    """The median seconds of each side, run in turn for so many rounds: neighbours disturb all sides alike."""
+def seconds_in_turn(
+    rounds: int, *sides: Callable[[], object], before: Callable[[], object] | None = None
+) -> list[float]:
+    """The median seconds of each side, run in turn for so many rounds: neighbours disturb all sides alike.
+
+    ``before`` clears the way for each side each time, and is not counted.
+    """
     taken: list[list[float]] = [[] for _ in sides]
     for _ in range(rounds):
         for side, times in zip(sides, taken, strict=True):
+            if before:
+                before()
             started = time.perf_counter()
             side()
             times.append(time.perf_counter() - started)
@@ -35,3 +42,24 @@ def at_most(name: str, ours: float, peer: float, unit: str, most: float) -> Resu
     """A line that holds where ours over the peer's is at most ``most``."""
     ratio = ours / peer
     return Result(name=name, ours=ours, peer=peer, unit=unit, ratio=ratio, bound=f"at most {most}", holds=ratio <= most)
+
+
+def at_least(name: str, ours: float, peer: float, unit: str, least: float) -> Result:
+    """A line that holds where the peer's over ours is at least ``least``."""
+    ratio = peer / ours
+    return Result(
+        name=name, ours=ours, peer=peer, unit=unit, ratio=ratio, bound=f"at least {least}", holds=ratio >= least
+    )
+
+
+def within(name: str, ours: float, unit: str, most: float) -> Result:
+    """A line without a peer that holds where ours is at most ``most``; its ratio is that of ours to it."""
+    return Result(
+        name=name,
+        ours=ours,
+        peer=None,
+        unit=unit,
+        ratio=ours / most,
+        bound=f"at most {most} {unit}",
+        holds=ours <= most,
+    )

@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "bag": "ao_workflows.cli.bag:bag",
     "demo": "ao_workflows.cli.demo:demo",
     "ui": "ao_workflows.cli.demo:ui",
 }

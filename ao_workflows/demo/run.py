@@ -170,7 +170,8 @@ def _watch_and_judge(
 
     standings: dict[str, Standing] = {}
     with DagsterInstance.from_config(str(folder.dagster_home)) as instance, ExitStack() as stack:
-        live = stack.enter_context(Live(console=console, transient=False)) if console.is_terminal else None
+        shows_tables = console.is_terminal and not console.is_dumb_terminal
+        live = stack.enter_context(Live(console=console)) if shows_tables else None
         # The last message is acknowledged a tick after its run is there: the queue is empty last.
         while not standings or not all(s.ended for s in standings.values()) or aws.waiting():
             seconds = time.monotonic() - started

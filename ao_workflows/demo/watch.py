@@ -69,8 +69,8 @@ def _standing(instance: DagsterInstance, run: DagsterRun | None) -> Standing:
         if entry.is_dagster_event and entry.get_dagster_event().event_type not in _STEP_EVENTS:
             continue
         step = step or entry.step_key or ""
-        if not said and not entry.is_dagster_event:
-            said = entry.user_message
+        if not said and not entry.is_dagster_event and entry.step_key == step:
+            said = entry.user_message.removeprefix(f"{run.tags['dagster/partition']}: ")
     return Standing(_DOING.get(step, "starting"), said)
 
 

@@ -1,41 +1,33 @@
-"""Bags: a zip of BagIt bags becomes the folders of its works, or is refused with everything that is wrong.
+"""Bags: a zip becomes the folders of its works, every byte proven in one pass, or is refused with all that is wrong.
 
-What belongs here: BagIt's rules (RFC 8493), with ``bagit`` as their authority, and the safe way out of a zip. What
-does not: where in staging the folders go, and what a run says of it.
+What belongs here: the two things that are done with a bag, ``debag`` and ``validate``, put together from the zip's
+reader (``zips``), what its names mean (``bag_layout``) and BagIt's rules (``bag_rules``). What does not: where in
+staging the folders go, and what a run says of it.
 """
 
 from __future__ import annotations
 
-import shutil
+import os
 import stat
 import time
-import zipfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-
-import bagit
+from datetime import tzinfo
+from pathlib import Path
 
 from ao_workflows.domain.errors import BagInvalid, Problem, StagingError, ZipRefused
 from ao_workflows.domain.fixity import FileFixity
-from ao_workflows.domain.works import parse_rid
-
-BAG_SUFFIX = ".bag"
-
-
-@dataclass(frozen=True)
-class DebaggedWork:
-    """One work of a zip: its RID, its payload's files and bytes, the algorithms that its manifests name."""
-
-    rid: str
-    files: int
-    bytes: int
-    algorithms: tuple[str, ...]
+from ao_workflows.domain.new_trees import NewTree
+from ao_workflows.domain.proof import DebaggedWork, Progress, Proof, prove_folder, prove_zip
+from ao_workflows.domain.unpacking import Plan, check_rids, plan_unpacking
+from ao_workflows.domain.zip_directory import Limits, read_directory
+from ao_workflows.domain.zips import TWIN, OpenZip, modification_time
 
 
 @dataclass(frozen=True)
 class Debagged:
-    """What a zip became: its works, the fixity of their files, warnings, bytes written and seconds taken."""
+    """What a zip became: its works, the fixity of their files, warnings, payload bytes and seconds taken."""
 
     works: tuple[DebaggedWork, ...]
     files: tuple[FileFixity, ...]
@@ -44,114 +36,131 @@ class Debagged:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Validated:
+    """What validating a bag, or a zip of bags, brought: everything that is wrong, and what is merely unusual."""
+
+    path: Path
+    bags: tuple[str, ...]
+    files: int
+    bytes: int
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+    seconds: float
+
+    @property
+    def valid(self) -> bool:
+        return not self.problems
+
+
 def debag(
     zip_path: Path,
     into: Path,
     *,
+    limits: Limits | None = None,
+    threads: int | None = None,
+    time_zone: tzinfo | None = None,
     under_way: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Debagged:
-    """Unpacks a zip of bags, proves every file, and leaves each work in ``into/<RID>``.
+    """Unpacks a zip of bags, or of plain works, proves every file, and leaves each work in ``into/<RID>``.
 
-    ``into`` appears in one rename of ``under_way``, in place of what was there, or not at all. ``progress`` is
-    told bytes done and bytes in all.
+    A bag's payload becomes the work, and its manifests and tag files the work's ``<RID>.bag/``, in place of such a
+    folder in the payload. ``into`` appears in one rename of ``under_way`` (a hidden sibling, unless given), in place
+    of what was there, or not at all. ``time_zone`` is that of the zip's local times, the machine's unless given;
+    ``progress`` is told bytes done and bytes in all.
 
-    :raises ZipRefused: if the file is no zip, or a member would leave its folder.
+    :raises ZipRefused: if the file is no zip, or is not safe to unpack.
     :raises BagInvalid: with every problem, if a bag is not what its manifests say.
     :raises StagingError: if the disk refuses.
     """
-    started = time.monotonic()
+    started = time.perf_counter()
     under_way = under_way or into.with_name(f".{into.name}.tmp")
-    shutil.rmtree(under_way, ignore_errors=True)
+    with _opened(zip_path) as descriptor:
+        members = read_directory(zip_path, descriptor, limits or Limits())
+        plan = plan_unpacking(zip_path, members)
+        check_rids(zip_path, plan)
+        with NewTree(under_way) as tree:
+            _make_folders(tree, plan, zip_path)
+            source = OpenZip(zip_path, descriptor, tree, time_zone)
+            proof = prove_zip(source, plan, threads or _cores(), progress)
+            if proof.problems:
+                raise BagInvalid(zip_path.name, proof.problems)
+            tree.set_times(
+                (target, modification_time(member, time_zone))
+                for member, target in zip(plan.members, plan.targets, strict=True)
+                if target and member.is_folder
+            )
+            tree.publish(into)
+    return Debagged(
+        tuple(proof.works),
+        tuple(proof.files),
+        tuple(proof.warnings),
+        sum(work.bytes for work in proof.works),
+        time.perf_counter() - started,
+    )
+
+
+def validate(
+    path: Path,
+    *,
+    limits: Limits | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Validated:
+    """Says what is wrong with the bag in a folder, or with those in a zip, which is read and not unpacked.
+
+    :raises StagingError: if the disk refuses.
+    """
+    started = time.perf_counter()
+    if path.is_dir():
+        proof = prove_folder(path, threads or _cores(), progress)
+    else:
+        try:
+            with _opened(path) as descriptor:
+                plan = plan_unpacking(path, read_directory(path, descriptor, limits or Limits()))
+                proof = prove_zip(OpenZip(path, descriptor), plan, threads or _cores(), progress)
+            if not plan.bags:
+                reason = "it holds works and no bag: no manifest says what their bytes should be"
+                proof.problems.append(Problem("structure", path.name, reason))
+        except ZipRefused as error:
+            proof = Proof(problems=[*error.problems])
+    return Validated(
+        path,
+        tuple(work.rid for work in proof.works if work.proven),
+        sum(work.files for work in proof.works),
+        sum(work.bytes for work in proof.works),
+        tuple(proof.problems),
+        tuple(proof.warnings),
+        time.perf_counter() - started,
+    )
+
+
+@contextmanager
+def _opened(zip_path: Path) -> Iterator[int]:
+    """The zip's descriptor; what the disk refuses on the way is said of it."""
     try:
-        bags = _unpack(zip_path, under_way / "bags", progress or (lambda _done, _all: None))
-        works, files = [], []
-        for folder in bags:
-            rid = parse_rid(folder.name.removesuffix(BAG_SUFFIX))
-            bag = _proven(folder)
-            listed = [
-                FileFixity(
-                    rid,
-                    PurePosixPath(path).relative_to("data").as_posix(),
-                    (folder / path).stat().st_size,
-                    digests,
-                )
-                for path, digests in bag.payload_entries().items()
-            ]
-            (folder / "data").rename(under_way / rid)
-            works.append(DebaggedWork(rid, len(listed), sum(file.size for file in listed), tuple(bag.algorithms)))
-            files += listed
-        shutil.rmtree(under_way / "bags")
-        if into.exists():
-            shutil.rmtree(into)
-        under_way.rename(into)
+        # Not to wait for a writer, should the path be a pipe's.
+        descriptor = os.open(zip_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise StagingError(into, f"{zip_path.name} cannot be unpacked: {error}") from error
+        raise StagingError(zip_path, f"cannot be read: {error.strerror}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ZipRefused(zip_path, None, "it is no file")
+        yield descriptor
+    except OSError as error:
+        raise StagingError(Path(error.filename or zip_path), error.strerror or str(error)) from error
     finally:
-        shutil.rmtree(under_way, ignore_errors=True)
-    return Debagged(tuple(works), tuple(files), (), sum(work.bytes for work in works), time.monotonic() - started)
+        os.close(descriptor)
 
 
-def _unpack(zip_path: Path, into: Path, progress: Callable[[int, int], None]) -> list[Path]:
-    """Unpacks the zip, and returns the folders of its bags."""
-    try:
-        with zipfile.ZipFile(zip_path) as archive:
-            members = archive.infolist()
-            for member in members:
-                if reason := _unsafe(member):
-                    raise ZipRefused(zip_path, member.filename, reason)
-            total, done = sum(member.file_size for member in members), 0
-            for member in members:
-                archive.extract(member, into)
-                done += member.file_size
-                progress(done, total)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise ZipRefused(zip_path, None, f"it is no zip that can be read: {error}") from error
-    bags = sorted(folder for folder in into.glob("*") if folder.name.endswith(BAG_SUFFIX) and folder.is_dir())
-    if not bags:
-        raise ZipRefused(zip_path, None, f"it holds no bag: no folder <RID>{BAG_SUFFIX} is at its top")
-    return bags
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
-def _unsafe(member: zipfile.ZipInfo) -> str | None:
-    """Why a member must not be unpacked, or None."""
-    parts = member.filename.rstrip("/").split("/")
-    if member.filename.startswith("/") or "\\" in member.filename or any(part in ("", ".", "..") for part in parts):
-        return "its path would leave its folder"
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if kind and kind not in (stat.S_IFREG, stat.S_IFDIR):
-        return "it is neither a file nor a folder"
-    return None
-
-
-def _proven(folder: Path) -> bagit.Bag:
-    """The bag in ``folder``, all its files and digests as its manifests say."""
-    try:
-        bag = bagit.Bag(str(folder))
-        missing, unexpected = bag.compare_manifests_with_fs()
-        problems = [
-            *(Problem("missing", path, "is in the manifest and not in the bag") for path in sorted(missing)),
-            *(Problem("unexpected", path, "is in the bag and not in the manifest") for path in sorted(unexpected)),
-        ]
-        if not problems:
-            bag.validate(processes=1)
-    except bagit.BagValidationError as error:
-        problems = [_in_words(detail) for detail in error.details] or [Problem("structure", folder.name, str(error))]
-    except bagit.BagError as error:
-        problems = [Problem("structure", folder.name, str(error))]
-    if problems:
-        raise BagInvalid(folder.name, problems)
-    return bag
-
-
-def _in_words(detail: Exception) -> Problem:
-    if isinstance(detail, bagit.ChecksumMismatch):
-        return Problem(
-            "checksum",
-            detail.path,
-            f"its {detail.algorithm} is not the manifest's",
-            detail.algorithm,
-            detail.expected,
-            detail.found,
-        )
-    return Problem("structure", getattr(detail, "path", ""), str(detail))
+def _make_folders(tree: NewTree, plan: Plan, zip_path: Path) -> None:
+    for folder in plan.folders():
+        try:
+            tree.make_folder(folder)
+        except FileExistsError as error:
+            raise ZipRefused(zip_path, folder, TWIN) from error

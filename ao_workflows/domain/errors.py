@@ -217,8 +217,9 @@ class DownloadMismatch(ObjectError):
 class Problem:
     """One thing that is wrong with a bag.
 
-    ``kind`` is one of ``checksum``, ``missing``, ``unexpected``, ``oxum`` and ``structure``; ``path`` is relative
-    to the zip's (or the folder's) top; ``algorithm``, ``expected`` and ``found`` are empty where they say nothing.
+    ``kind`` is one of ``checksum``, ``size``, ``missing``, ``unexpected``, ``unreadable``, ``oxum``, ``structure``
+    and ``zip``; ``path`` is relative to the zip's (or the folder's) top; ``algorithm``, ``expected`` and ``found``
+    are empty where they say nothing.
     """
 
     kind: str
@@ -294,16 +295,18 @@ class SyncFailed(SyncError):
 class ArchiveMismatch(SyncError):
     """The archive does not hold what was bagged; ``problems`` has every file that differs."""
 
-    def __init__(self, rid: str, place: Path, problems: Sequence[Problem]) -> None:
+    def __init__(self, rid: str, place: Path, problems: Sequence[Problem], *, staged: bool) -> None:
         self.rid = rid
         self.place = place
         self.problems = tuple(problems)
         first = self.problems[0]
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
-        super().__init__(
-            f"{rid}: {place} does not hold what was bagged: {first.path}: {first.reason}{more}. "
-            f"The staged work was kept; sync it again with the asset synced_archive"
+        way_out = (
+            "The staged work was kept. Find out why, and materialize synced_archive again"
+            if staged
+            else "The work was synced before; bring it back from S3 by materializing downloaded_bag and what follows"
         )
+        super().__init__(f"{rid}: {place} does not hold what was bagged: {first.path}: {first.reason}{more}. {way_out}")
 
 
 class ArchiveNotFlushed(SyncError):

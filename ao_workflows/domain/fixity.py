@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from typing import Literal
 from ao_workflows.domain.errors import Problem
 
 _CHUNK = 1 << 20
+_BATCH = 16
+"""Files a task: what a task costs is more than looking at a small file."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def file_digest(path: Path, algorithm: str) -> str:
 
 def compare_tree(
     root: Path,
-    files: Iterable[tuple[str, FileFixity]],
+    files: Sequence[tuple[str, FileFixity]],
     how: Literal["checksum", "size"],
     threads: int | None = None,
 ) -> list[Problem]:
@@ -85,8 +87,11 @@ def compare_tree(
         except OSError as error:
             return Problem("unreadable", name, f"cannot be read: {error.strerror}")
 
+    def look_at_some(start: int) -> list[Problem]:
+        return [problem for placed in files[start : start + _BATCH] if (problem := look(placed))]
+
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        return [problem for problem in pool.map(look, files) if problem]
+        return [problem for some in pool.map(look_at_some, range(0, len(files), _BATCH)) for problem in some]
 
 
 def _compare_digest(path: Path, name: str, file: FileFixity) -> Problem | None:

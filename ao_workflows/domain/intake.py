@@ -46,10 +46,11 @@ class Verdict:
     rejected: str | None = None
 
 
-def judge(body: str, events: Sequence[str], keys: Sequence[str]) -> Verdict:
-    """What a message comes to at an intake that wants these ``events`` and ``keys`` (shell patterns).
+def judge(body: str, bucket: str, events: Sequence[str], keys: Sequence[str]) -> Verdict:
+    """What a message comes to at an intake of ``bucket`` that wants these ``events`` and ``keys`` (shell patterns).
 
-    A message with a usable and an unusable record gives runs for the one and a rejection for the other.
+    A message with an event that is well formed and cannot be used, because of its RID or its bucket, gives runs for
+    its other events, and a rejection. One with a record that cannot be read is rejected whole.
     """
     try:
         found = parse_message(body)
@@ -61,6 +62,9 @@ def judge(body: str, events: Sequence[str], keys: Sequence[str]) -> Verdict:
         if any(fnmatchcase(event.name, pattern) for pattern in events) and any(
             fnmatchcase(event.key, pattern) for pattern in keys
         ):
+            if event.bucket != bucket:
+                reasons.append(f"it names the bucket {event.bucket!r}, and the intake's is {bucket!r}")
+                continue
             try:
                 wanted.append(Wanted(rid_of_key(event.key), event))
             except RidError as error:

@@ -14,7 +14,7 @@ import dagster as dg
 
 from ao_workflows.domain.errors import AoError, ServiceError
 
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = 5
 READ_SECONDS = 60
 ATTEMPTS = 5
 
@@ -34,7 +34,14 @@ class AwsConnection(dg.Config):
         return ", ".join(parts)
 
 
-def make_client(service: str, connection: AwsConnection, pool: int = 10, read_seconds: float = READ_SECONDS) -> Any:
+def make_client(
+    service: str,
+    connection: AwsConnection,
+    *,
+    pool: int = 10,
+    read_seconds: float = READ_SECONDS,
+    attempts: int | None = None,
+) -> Any:
     """A boto3 client with time-outs and boto3's own retries; ``pool`` connections are kept open at most, and one that
     brings nothing for ``read_seconds`` is given up.
 
@@ -61,7 +68,7 @@ def make_client(service: str, connection: AwsConnection, pool: int = 10, read_se
             read_timeout=read_seconds,
             max_pool_connections=pool,
             response_checksum_validation="when_required",
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": attempts or ATTEMPTS},
         ),
     )
 

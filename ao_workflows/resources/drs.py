@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
@@ -98,10 +98,11 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
             (query,) = latest_first(table, [rid])
             rows = [progress_of(row) for row in connection.execute(query) if row.object_name == rid]
             row = row_to_write(rows, stage, entry_of(entry))
+            updated = _not_before(rows)
             if row:
-                _add(connection, table, row.row, times, entry)
+                _add(connection, table, row.row, times | {"update_time": updated}, entry)
             else:
-                values = {"object_name": rid, "user_data": json.dumps([entry]), **times}
+                values = {"object_name": rid, "user_data": json.dumps([entry]), "update_time": updated, **times}
                 connection.execute(table.insert().values(values))
 
         self._attempt(database, write, writes=True)
@@ -234,21 +235,28 @@ def _one_writer_at_a_time(connection: Connection, database: Database, name: str)
         raise DatabaseUnavailable(database.where, f"another writer has held {name} for {LOCK_SECONDS} s")
 
 
-def _add(
-    connection: Connection, table: Table, row: int, times: Mapping[str, datetime], entry: dict[str, object]
-) -> None:
-    """Set a row's times and append to its ``user_data``, unless all of that is there."""
-    from sqlalchemy import func
+def _not_before(rows: Sequence[Progress]) -> Any:
+    """The time, and no earlier than the work's other rows: a clock that is set back must not reorder them."""
+    from sqlalchemy import DateTime, case, func, literal
 
+    latest = max((at.replace(tzinfo=None) for row in rows if (at := row.updated or row.created)), default=None)
+    if latest is None:
+        return func.current_timestamp()
+    other = literal(latest, DateTime)
+    return case((other > func.current_timestamp(), other), else_=func.current_timestamp())
+
+
+def _add(connection: Connection, table: Table, row: int, times: Mapping[str, Any], entry: dict[str, object]) -> None:
+    """Set a row's times and append to its ``user_data``, unless all of that is there."""
     here = table.columns.id == row
     # The archive's own systems write too: the row is locked, and what it holds now is what is added to
     now = connection.execute(table.select().where(here).with_for_update()).one()
     entries = stored_list(now.user_data)
-    if entry in entries and all(getattr(now, column) == at for column, at in times.items()):
+    if entry in entries and all(getattr(now, column) == at for column, at in times.items() if column != "update_time"):
         return
     if entry not in entries:
         entries.append(entry)
-    values = {"user_data": json.dumps(entries), "update_time": func.current_timestamp(), **times}
+    values = {"user_data": json.dumps(entries), **times}
     connection.execute(table.update().where(here).values(values))
 
 

@@ -19,6 +19,9 @@ from ao_workflows.resources.aws import AwsConnection, calls_explained, make_clie
 HIDDEN_SECONDS = 600
 """How long a received message is hidden from others: long enough for the next tick to find its runs there."""
 
+READ_SECONDS = 10
+"""With two attempts, a queue that does not answer is told of long before the sensor's time limit of 60 s."""
+
 BATCH = 10
 """SQS gives, and deletes, at most ten messages a call."""
 
@@ -42,26 +45,26 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
         client, url = self._queue(intake)
         until = time.monotonic() + seconds
         received = 0
-        with calls_explained("receiving", self._where(intake)):
-            while received < most and time.monotonic() < until:
-                asked = time.time()
-                answer = client.receive_message(
-                    QueueUrl=url,
-                    MaxNumberOfMessages=min(BATCH, most - received),
-                    VisibilityTimeout=HIDDEN_SECONDS,
-                    WaitTimeSeconds=1,
-                )
-                messages = answer.get("Messages", [])
-                for message in messages:
-                    yield Received(
-                        message["MessageId"],
-                        message["ReceiptHandle"],
-                        message["Body"],
-                        asked + HIDDEN_SECONDS,
+        while received < most and time.monotonic() < until:
+            asked = time.time()
+            try:
+                with calls_explained("receiving", self._where(intake)):
+                    answer = client.receive_message(
+                        QueueUrl=url,
+                        MaxNumberOfMessages=min(BATCH, most - received),
+                        VisibilityTimeout=HIDDEN_SECONDS,
+                        WaitTimeSeconds=1,
                     )
-                if not messages:
+            except ServiceError:
+                if received:  # what is here already is worth its runs; the next tick tells of the rest
                     return
-                received += len(messages)
+                raise
+            messages = answer.get("Messages", [])
+            for message in messages:
+                yield Received(message["MessageId"], message["ReceiptHandle"], message["Body"], asked + HIDDEN_SECONDS)
+            if not messages:
+                return
+            received += len(messages)
 
     def delete(self, intake: str, receipt_handles: Iterable[str]) -> list[str]:
         """Deletes messages, and returns the receipt handles for which SQS says no. Deleting twice is harmless."""
@@ -82,7 +85,7 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The client and the queue's URL; kept, since a tick makes several calls."""
         if intake not in self._reached:
             with calls_explained("finding the queue", self._where(intake)):
-                client = make_client("sqs", self.connections[intake])
+                client = make_client("sqs", self.connections[intake], read_seconds=READ_SECONDS, attempts=2)
                 try:
                     url = client.get_queue_url(QueueName=self.queues[intake])["QueueUrl"]
                 except client.exceptions.QueueDoesNotExist as error:

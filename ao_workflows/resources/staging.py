@@ -85,6 +85,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
                 break
             os.close(handle)
         self._held[rid] = handle
+        self._sweep(rid)
         try:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{holder}, process {os.getpid()} on {socket.gethostname()}, since {now()}\n".encode(), 0)
@@ -106,6 +107,14 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             path.unlink(missing_ok=True)
         os.close(handle)
 
+    def _sweep(self, rid: str) -> None:
+        """Removes what runs of the work that were killed left half unpacked or half removed."""
+        left_over = re.compile(rf"\.{re.escape(rid)}\.[^.]+\.tmp")
+        for parent in (self.layout.incoming(rid).parent, self.layout.work(rid).parent):
+            for name in os.listdir(parent) if parent.exists() else ():
+                if left_over.fullmatch(name):
+                    shutil.rmtree(parent / name, ignore_errors=True)
+
     def receipt(self, rid: str, stage: str) -> Receipt | None:
         """The stage's receipt, or None where there is none that can be read."""
         try:
@@ -114,10 +123,17 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             return None
 
     def write_receipt(
-        self, rid: str, stage: str, took: Mapping[str, Any], left: Mapping[str, Any], run_id: str
+        self,
+        rid: str,
+        stage: str,
+        took: Mapping[str, Any],
+        left: Mapping[str, Any],
+        run_id: str,
+        *,
+        flush: bool = False,
     ) -> Receipt:
         receipt = Receipt(stage, rid, took, left, run_id, boot_id(), now())
-        write_whole(self.layout.receipt(rid, stage), receipt.dump())
+        write_whole(self.layout.receipt(rid, stage), receipt.dump(), flush=flush)
         return receipt
 
     def write_report(self, rid: str, name: str, problems: Iterable[Problem], run_id: str, source: str) -> Path:
@@ -162,7 +178,10 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
                     entry.stat(follow_symlinks=False).st_size for entry in folder.rglob("*") if entry.is_file()
                 )
                 if folder.exists():
-                    shutil.rmtree(folder)
+                    # Under a name of its own first: half a work must not stand where a receipt says a whole one does.
+                    going = folder.with_name(f".{rid}.freed.tmp")
+                    folder.rename(going)
+                    shutil.rmtree(going)
             except OSError as error:
                 raise StagingError(folder, f"cannot be removed: {error.strerror}") from error
         return freed

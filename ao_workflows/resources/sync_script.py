@@ -48,7 +48,7 @@ _READ = 1 << 16
 _LONGEST_LINE = 1 << 16
 _GRACE_SECONDS = 10
 
-_WATCH = 'read -r _; kill -TERM -- "-$1"; sleep "$2"; kill -KILL -- "-$1"'
+_WATCH = 'read -r _; kill -s TERM -- "-$1"; sleep "$2"; kill -s KILL -- "-$1"'
 """Reads until the worker is gone, however it ended, then ends the script's group."""
 
 

@@ -1,4 +1,4 @@
-"""What S3 says, in every wrapping, comes out as the same frozen value; what cannot be used is told, never raised raw."""
+"""What S3 says, in every wrapping, is one frozen value; what cannot be used is told, and never raised raw."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ def test_what_s3_may_leave_out_may_be_missing_null_or_empty() -> None:
     for item in ({}, dict.fromkeys(("size", "eTag", "versionId", "sequencer")), {"versionId": ""}):
         (event,) = parse_message(message(of_object(**item)))
         assert (event.size, event.etag, event.version_id, event.sequencer) == (None, None, None, None)
-    for glacier in (None, {}, {"restoreEventData": None}, {"restoreEventData": {}}):
+    without: list[Any] = [None, {}, {"restoreEventData": None}, {"restoreEventData": {}}]
+    for glacier in without:
         assert parse_message(message(record(glacierEventData=glacier)))[0].restore_expires is None
 
 
@@ -179,7 +180,12 @@ anything = st.recursive(
 def test_no_message_whatever_raises_anything_else(data: st.DataObject) -> None:
     """The shape that nobody thought of must not stop an intake either."""
     hostile = record(glacierEventData={"restoreEventData": {"lifecycleRestorationExpiryTime": "t"}})
-    bridged = {"source": "aws.s3", "detail-type": "Object Created", "time": "2024-04-06T00:11:23Z", "region": "r"}
+    bridged: dict[str, Any] = {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "time": "2024-04-06T00:11:23Z",
+        "region": "r",
+    }
     bridged["detail"] = {"reason": "PutObject", "bucket": {"name": "b"}, "object": {"key": "k", "etag": "e"}}
     target: Any = data.draw(st.sampled_from([{"Records": [hostile]}, bridged]))
     place = target

@@ -31,7 +31,7 @@ def bagged() -> Iterator[tuple[str, FileFixity]]:
 
 
 def found(tree: Path, how: Literal["checksum", "size"] = "checksum") -> list[tuple[str, str]]:
-    return [(problem.path, problem.kind) for problem in compare_tree(tree, bagged(), how)]
+    return [(problem.path, problem.kind) for problem in compare_tree(tree, list(bagged()), how)]
 
 
 def test_the_list_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_changed_byte_is_found_by_checksum_and_not_by_size(tree: Path) -> None
     """This is what the proof is for."""
     (tree / "images/1.jpg").write_bytes(b"onE")
     assert found(tree, "size") == []
-    (problem,) = compare_tree(tree, bagged(), "checksum")
+    (problem,) = compare_tree(tree, list(bagged()), "checksum")
     assert (problem.path, problem.kind, problem.algorithm) == ("images/1.jpg", "checksum", "sha256")
     assert problem.expected == hashlib.sha256(b"one").hexdigest()
     assert problem.found == hashlib.sha256(b"onE").hexdigest()
@@ -137,5 +137,5 @@ def test_many_files_are_compared_on_any_number_of_threads(tmp_path: Path) -> Non
         digests = {"sha256": hashlib.sha256(content if number % 100 else b"other").hexdigest()}
         files.append((str(number), FileFixity("W1", str(number), len(content), digests)))
     for threads in (1, 4):
-        problems = compare_tree(tmp_path, files, "checksum", threads)
+        problems = compare_tree(tmp_path, list(files), "checksum", threads)
         assert [problem.path for problem in problems] == ["0", "100", "200"]

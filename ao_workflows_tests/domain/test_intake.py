@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ao_workflows.domain.intake import Cursor, Pending, acknowledge, judge
-from ao_workflows_tests.domain.test_events import message, of_object, record, sample
+from ao_workflows.domain.intake import Cursor, Pending, Verdict, acknowledge
+from ao_workflows.domain.intake import judge as judge_for
+from ao_workflows_tests.domain.test_events import RESTORED, message, of_object, record, sample
 
 EVENTS = ("ObjectRestore:Completed",)
 KEYS = ("*.bag.zip",)
+BUCKET = "b"
+
+
+def judge(body: str, events: tuple[str, ...], keys: tuple[str, ...], bucket: str = BUCKET) -> Verdict:
+    return judge_for(body, bucket, events, keys)
 
 
 def test_only_what_the_intake_wants_becomes_a_run(shared_data: Path) -> None:
     """The event that a restore has begun would start a run hours too early."""
-    verdict = judge(sample(shared_data, "s3-two-records-one-wanted.json"), EVENTS, KEYS)
+    verdict = judge(sample(shared_data, "s3-two-records-one-wanted.json"), EVENTS, KEYS, RESTORED.bucket)
     assert [wanted.rid for wanted in verdict.wanted] == ["W1NLM4700"]
     assert verdict.rejected is None
 
@@ -50,6 +56,13 @@ def test_a_good_record_is_taken_though_its_neighbours_rid_is_none() -> None:
     assert [wanted.rid for wanted in verdict.wanted] == ["W2"]
     assert verdict.rejected
     assert "'W1 copy'" in verdict.rejected
+
+
+def test_an_event_of_another_bucket_is_rejected() -> None:
+    """A message that anybody may have sent must not lead the intake's credentials to another bucket's objects."""
+    verdict = judge(message(of_object(key="W1.bag.zip")), EVENTS, KEYS, bucket="ours")
+    assert verdict.wanted == ()
+    assert verdict.rejected == "it names the bucket 'b', and the intake's is 'ours'"
 
 
 def test_the_cursor_comes_back_as_it_was() -> None:

@@ -66,12 +66,17 @@ def test_one_work_is_redone_from_its_stored_message(finished_demo: FinishedDemo)
     assert sorted(path.relative_to(place) for path in place.rglob("*")) == before
 
 
-def test_ctrl_c_ends_the_demo_and_every_process_that_it_started(tmp_path: Path) -> None:
+@pytest.mark.parametrize("terminal_type", ["xterm", "dumb"])
+def test_ctrl_c_ends_the_demo_and_every_process_that_it_started(tmp_path: Path, terminal_type: str) -> None:
     """A daemon that outlives its demo eats the next one's messages, and a person's laptop."""
     folder = tmp_path / "interrupted"
     screen, terminal = pty.openpty()
     demo = subprocess.Popen(
-        [AO, "demo", "--folder", folder], stdin=terminal, stdout=terminal, stderr=subprocess.STDOUT, close_fds=True
+        [AO, "demo", "--folder", folder],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"TERM": terminal_type},
     )
     os.close(terminal)
     shown = b""

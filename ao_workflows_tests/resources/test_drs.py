@@ -268,6 +268,14 @@ def test_a_request_after_a_restore_begins_another_row(site: Site) -> None:
     assert site.only().times == {Stage.RESTORE_REQUESTED: NOON + timedelta(minutes=2)}
 
 
+def test_a_clock_that_was_set_back_does_not_reorder_a_work_s_rows(site: Site) -> None:
+    """A virtual machine's clock steps: the row of the restore before would be taken for the work's."""
+    site.drs.record("W1", Stage.RESTORED_MESSAGE, NOON, {}, event="spring")
+    site.sql("UPDATE glacier_sync_progress SET update_time = '2037-01-01 00:00:00'")
+    site.drs.record("W1", Stage.RESTORED_MESSAGE, NOON, {}, event="autumn")
+    assert site.only().event == "autumn"
+
+
 def test_the_row_updated_last_counts(site: Site) -> None:
     """The archive's system may have several rows for a work, and not in the order of their ids."""
     for rid in ("W1", "W2", "W1", "w1"):

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.domain.errors import Problem, StagingError, WorkBusy
-from ao_workflows.resources import staging as staging_module
 from ao_workflows.resources.staging import Staging, write_whole
 
 _HOLD = """
@@ -151,7 +150,7 @@ def test_a_lock_on_a_full_disk_is_let_go_of(staging: Staging, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(staging_module.os, "pwrite", full)
+        patched.setattr(os, "pwrite", full)
         with pytest.raises(StagingError, match="No space left"):
             staging.hold("W1", "run")
     staging.hold("W1", "run")
@@ -181,7 +180,7 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(staging_module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StagingError, match=f"{path}: cannot be written: No space left"):
         write_whole(path, "second", flush=True)
     assert path.read_text() == "first"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -45,7 +46,7 @@ class Desk:
         path.chmod(0o755)
 
     def resource(self) -> SyncScript:
-        settings = {
+        settings: dict[str, Any] = {
             "script": str(self.folder / "syncOneWork.sh"),
             "archive_parent": "/mnt/Archive",
             "web_parent": "s3://archive.tbrc.org/Works",
@@ -77,18 +78,22 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def has_ended(pid: int) -> bool:
-    """Whether nobody runs under the number any more; one that has ended may wait to be asked for its end."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
+class Watched:
+    """A process that is nobody's child here, by a handle that stays its own when its number is another's."""
 
+    def __init__(self, pid: int) -> None:
+        self._handle = os.pidfd_open(pid)
 
-def await_end(pid: int) -> None:
-    """Returns once the process, nobody's child here, has ended; the test's own time limit ends the waiting."""
-    while not has_ended(pid):
-        time.sleep(0.01)
+    def has_ended(self) -> bool:
+        return bool(select.select([self._handle], [], [], 0)[0])
+
+    def await_end(self) -> None:
+        select.select([self._handle], [], [])
+        os.close(self._handle)
+
+    def kill(self) -> None:
+        signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        self.await_end()
 
 
 def test_the_script_gets_its_words_in_the_contracts_order(desk: Desk) -> None:
@@ -326,23 +331,21 @@ def test_the_time_limit_ends_the_script_and_all_that_it_started(
     """An rsync that goes on writes into the archive beside the next run's."""
     monkeypatch.setattr(sync_script, "_GRACE_SECONDS", 0.2)
     desk.write(GRANDCHILD.format(own=own))
-    pids: list[int] = []
+    started: list[Watched] = []
 
     def say(line: str) -> None:
-        pids.append(int(line))
+        started.append(Watched(int(line)))
         clock.ahead = 5 * 60
 
     assert desk.failure(say=say).reason == "ran for longer than 5 minutes and was ended"
-    await_end(pids[0])
+    started[0].await_end()
 
 
 def test_a_script_that_never_stops_printing_is_ended_too(desk: Desk, clock: Clock) -> None:
     """A progress bar must not keep the time limit from being looked at."""
     desk.write("exec yes")
-    clock_starts: list[str] = []
 
-    def say(line: str) -> None:
-        clock_starts.append(line)
+    def say(_line: str) -> None:
         clock.ahead = 5 * 60
 
     assert desk.failure(say=say).reason == "ran for longer than 5 minutes and was ended"
@@ -362,12 +365,21 @@ def test_asked_to_end_the_script_may_clear_up_and_say_so(desk: Desk, clock: Cloc
 def test_what_a_finished_script_leaves_behind_holds_nobody_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in the background that keeps the output open would hold the work until the time limit."""
     monkeypatch.setattr(sync_script, "_GRACE_SECONDS", 0.2)
-    desk.write('sleep 1000 & echo $!; setsid sleep 1000 & sleep 0; echo $!; succeed "$1"')
-    desk.run()
-    left, escaped = map(int, desk.said)
-    await_end(left)
-    assert not has_ended(escaped)
-    os.kill(escaped, signal.SIGKILL)
+    desk.write(
+        'sleep 1000 & echo "left $!"; mkfifo "$list.up"\n'
+        """setsid -f bash -c 'echo "escaped $BASHPID"; echo >"$0"; exec sleep 1000' "$list.up"\n"""
+        'read -r _ <"$list.up"; succeed "$1"'
+    )
+    started: dict[str, Watched] = {}
+
+    def say(line: str) -> None:
+        name, pid = line.split()
+        started[name] = Watched(int(pid))
+
+    desk.run(say=say)
+    started["left"].await_end()
+    assert not started["escaped"].has_ended()
+    started["escaped"].kill()
 
 
 def test_what_is_still_printed_when_the_script_has_ended_is_read(desk: Desk) -> None:
@@ -383,16 +395,16 @@ def test_a_run_that_is_cancelled_ends_the_script(desk: Desk) -> None:
     class Cancelled(BaseException):
         """As Dagster interrupts a run: in the middle of anything."""
 
-    pids: list[int] = []
+    started: list[Watched] = []
 
     def say(line: str) -> None:
-        pids.append(int(line))
+        started.append(Watched(int(line)))
         raise Cancelled
 
     desk.write("echo $$; exec sleep 1000")
     with pytest.raises(Cancelled):
         desk.run(say=say)
-    assert has_ended(pids[0])
+    assert started[0].has_ended()
 
 
 _WORKER = """
@@ -417,12 +429,12 @@ def test_a_worker_that_is_killed_takes_the_script_with_it(desk: Desk) -> None:
         text=True,
     )
     assert worker.stdout
-    pids = [int(worker.stdout.readline()), int(worker.stdout.readline())]
-    assert not any(map(has_ended, pids))
+    started = [Watched(int(worker.stdout.readline())) for _ in range(2)]
+    assert not any(process.has_ended() for process in started)
     worker.kill()
     worker.communicate()
-    for pid in pids:
-        await_end(pid)
+    for process in started:
+        process.await_end()
 
 
 def test_the_archive_is_flushed_or_it_is_told(desk: Desk) -> None:

@@ -24,7 +24,7 @@ GROUP = "/locations/ao_workflows.definitions/asset-groups/restore/lineage"
 
 GOOD = "W1NLM4700"
 REFUSED = {
-    "W1NLM5043": "its sha512 is not the manifest's",
+    "W1NLM5043": "its sha512 is not the one in the manifest",
     "W1FPL1405": "is in the manifest and not in the bag",
     "W1NLM6671": "it holds no bag",
 }

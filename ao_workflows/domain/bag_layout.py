@@ -1,0 +1,92 @@
+"""What a zip holds, told by its names alone: bags, or plain works without a manifest, and what belongs to each.
+
+What belongs here: which folder is a bag or a work, its RID, and what is beside it. What does not: whether a bag
+is valid (``bag_rules``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ao_workflows.domain.member_names import folders_of
+
+BAG_SUFFIX = ".bag"
+PAYLOAD = "data/"
+
+_WORK_FOLDERS = frozenset({"archive", "sources", "images", "eBooks", "sync-inventory"})
+_LEFT_BY_DESKTOPS = ("__MACOSX/", ".DS_Store", "Thumbs.db")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The zip's bags, or its plain works: each folder's name, with ``/`` at its end, and the RID it would have.
+
+    ``strays`` are the names that belong to none of them, ``litter`` those of them that desktops leave behind.
+    """
+
+    bags: Mapping[str, str]
+    works: Mapping[str, str]
+    strays: tuple[str, ...]
+    litter: tuple[str, ...]
+
+
+def recognise(names: Sequence[str], zip_name: str) -> Layout:
+    """The layout of a zip with these names.
+
+    Bags are at its top: folders whose name ends in ``.bag``, or that have a ``bagit.txt``. In a zip without one,
+    works are known by the folders that they have in them, at the top or one below it; if the top itself has such
+    folders, it is a work under the zip's own name.
+    """
+    folders = folders_of(names)
+    tops = sorted(folder for folder in folders if "/" not in folder)
+    listed = set(names)
+    bags = {
+        f"{top}/": top.removesuffix(BAG_SUFFIX)
+        for top in tops
+        if top.endswith(BAG_SUFFIX) or f"{top}/bagit.txt" in listed
+    }
+    works = {} if bags else _works(folders, tops, zip_name)
+    strays, litter = _beside(names, [*bags, *works])
+    return Layout(bags, works, strays, litter)
+
+
+def _works(folders: set[str], tops: Sequence[str], zip_name: str) -> dict[str, str]:
+    inside: dict[str, set[str]] = {}
+    for folder in folders:
+        parent, _, name = folder.rpartition("/")
+        inside.setdefault(parent, set()).add(name)
+
+    def is_work(folder: str) -> bool:
+        has, name = inside.get(folder, set()), folder.rpartition("/")[2]
+        groups = (group for group in has if name and group.startswith(f"{name}-I"))
+        return bool(has & _WORK_FOLDERS) or any(inside.get(f"{folder}/{it}", set()) & _WORK_FOLDERS for it in groups)
+
+    if is_work(""):
+        return {"": zip_name.removesuffix(".zip").removesuffix(BAG_SUFFIX)}
+    works: dict[str, str] = {}
+    for top in tops:
+        below = [top] if is_work(top) else [f"{top}/{name}" for name in sorted(inside.get(top, ()))]
+        works |= {f"{folder}/": folder.rpartition("/")[2] for folder in below if is_work(folder)}
+    return works
+
+
+def _beside(names: Iterable[str], roots: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names that lie in none of the roots and are no folder above one; and those of them that desktops leave."""
+    if "" in roots:
+        return (), ()
+    tops = {root.partition("/")[0] for root in roots}
+    # A root at the top owns all that is in its folder: no need to look at each name against each root.
+    whole = {root.removesuffix("/") for root in roots if root.count("/") == 1}
+    deeper = tuple(root for root in roots if root.count("/") > 1)
+    strays: list[str] = []
+    litter: list[str] = []
+    for name in names:
+        top, below, _ = name.partition("/")
+        if top in whole and below:
+            continue
+        if top in tops and (name.startswith(deeper) or name == f"{top}/"):
+            continue
+        is_litter = name.startswith(_LEFT_BY_DESKTOPS[0]) or name.rpartition("/")[2] in _LEFT_BY_DESKTOPS[1:]
+        (litter if is_litter else strays).append(name)
+    return tuple(strays), tuple(litter)

@@ -1,0 +1,119 @@
+"""Names in a zip: what a member is called, and whether a folder can hold it and all the others.
+
+What belongs here: reading a name from its bytes, what makes one unsafe, and which ones do not go together. What
+does not: the rest of what the directory says of a member (``zip_directory``), and what the names mean
+(``bag_layout``).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+PART_LENGTH = 255
+"""Bytes that Linux's file systems take as one name."""
+
+PATH_LENGTH = 4096
+"""Bytes that Linux takes as a path."""
+
+TWINS = "differ in case or in Unicode normalisation only; another file system may take one for the other"
+
+_UNICODE_PATH = 0x7075
+_UNICODE_PATH_HEAD = 5
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def decode_name(raw: bytes, declared_utf8: bool, extra: dict[int, bytes]) -> str:
+    """A member's name from the bytes of its header.
+
+    Without the flag that says UTF-8, the Info-ZIP Unicode Path field counts if it belongs to these very bytes;
+    then UTF-8 is tried, since many tools write it and do not say so; what is none is CP437 (APPNOTE, appendix D).
+
+    :raises UnicodeDecodeError: if the flag says UTF-8 and the bytes are none.
+    """
+    if declared_utf8:
+        return raw.decode("utf-8")
+    field = extra.get(_UNICODE_PATH, b"")
+    if field[:1] == b"\x01" and int.from_bytes(field[1:_UNICODE_PATH_HEAD], "little") == zlib.crc32(raw):
+        return field[_UNICODE_PATH_HEAD:].decode("utf-8")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp437")
+
+
+def why_unsafe(name: str) -> str | None:
+    """Why no folder may take this name from a zip, or None. A folder's name ends in ``/``."""
+    path = name.removesuffix("/")
+    parts = path.split("/")
+    if not path:
+        reason = "it has no name"
+    elif name.startswith("/"):
+        reason = "its path is absolute"
+    elif _CONTROL.search(name):
+        reason = "its name has a control character"
+    elif "\\" in name:
+        reason = "its name has a backslash"
+    elif _DRIVE.match(name):
+        reason = "its path begins with a drive letter"
+    elif ".." in parts:
+        reason = "its path has '..' in it"
+    elif "" in parts or "." in parts:
+        reason = "its path has an empty part"
+    elif len(name) * 4 > PART_LENGTH and _too_long(path, parts):
+        reason = f"its name is over {PART_LENGTH} bytes, or its path over {PATH_LENGTH}"
+    else:
+        reason = None
+    return reason
+
+
+def _too_long(path: str, parts: list[str]) -> bool:
+    return len(path.encode()) > PATH_LENGTH or any(len(part.encode()) > PART_LENGTH for part in parts)
+
+
+def conflict(names: Iterable[str]) -> tuple[str, str] | None:
+    """The first name that cannot stand beside the others, with the reason; None where all go together."""
+    listed: set[str] = set()
+    for name in names:
+        if name in listed:
+            return name, "two members have this name"
+        listed.add(name)
+    folders = folders_of(listed)
+    if both := sorted(name for name in listed if name in folders):
+        return both[0], "it is both a file and a folder"
+    return None
+
+
+def folders_of(names: Iterable[str]) -> set[str]:
+    """Every folder that the names have or imply, without the ``/`` at its end."""
+    folders: set[str] = set()
+    for name in names:
+        parent = name.rpartition("/")[0]
+        while parent and parent not in folders:
+            folders.add(parent)
+            parent = parent.rpartition("/")[0]
+    return folders
+
+
+def twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of names that a file system may take for one: alike but for case or for Unicode normalisation.
+
+    Of two such folders only the folders are named, not what is in them.
+    """
+    names = list(names)
+    seen: dict[str, str] = {}
+    for path in chain(sorted(folders_of(names)), (name for name in names if not name.endswith("/"))):
+        twin = seen.setdefault(_folded(path), path)
+        if twin != path and twin.rpartition("/")[0] == path.rpartition("/")[0]:
+            yield twin, path
+
+
+def _folded(path: str) -> str:
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())

@@ -1,0 +1,39 @@
+"""The debagger as a site sets it: how much a zip may hold, and the zone of its local times.
+
+What belongs here: the settings, and calling ``ao_workflows.domain.bags`` with them. What does not: anything about
+bags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from ao_workflows.domain.bags import Debagged, debag
+from ao_workflows.domain.zip_directory import Limits
+
+
+class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Unpacks zips of at most ``max_members`` and ``max_bytes``, and ``max_ratio`` times what the zip has.
+
+    ``time_zone`` is None for the machine's own.
+    """
+
+    max_members: int
+    max_bytes: int
+    max_ratio: int
+    time_zone: str | None = None
+
+    def debag(self, zip_path: Path, into: Path, under_way: Path, progress: Callable[[int, int], None]) -> Debagged:
+        """As ``domain.bags.debag``, which says what it raises."""
+        return debag(
+            zip_path,
+            into,
+            under_way=under_way,
+            limits=Limits(self.max_members, self.max_bytes, self.max_ratio),
+            time_zone=ZoneInfo(self.time_zone) if self.time_zone else None,
+            progress=progress,
+        )

@@ -1,0 +1,125 @@
+"""What a zip holds, told by its names: bags, works without a manifest, and what belongs to neither."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ao_workflows.domain.bag_layout import recognise
+from ao_workflows_tests.domain.debagging import bytes_debagged, debagged, refused, right_entries
+from ao_workflows_tests.domain.zip_bytes import FOLDER, Entry, bag_files, entries_of, tree, zip_bytes
+
+
+def test_several_bags_in_one_zip_become_several_works(tmp_path: Path) -> None:
+    """Small works are sent together; one of them lost would be missed by nobody for years."""
+    entries = entries_of(bag_files({"a": b"1"}), "W1.bag") + entries_of(bag_files({"b": b"22"}), "W2.bag")
+    done = debagged(tmp_path, entries)
+    assert [(work.rid, work.files, work.bytes, work.proven) for work in done.works] == [
+        ("W1", 1, 1, True),
+        ("W2", 1, 2, True),
+    ]
+    assert done.bytes == 3
+    assert (tmp_path / "out/W1/a").read_bytes() == b"1"
+    assert (tmp_path / "out/W2/b").read_bytes() == b"22"
+
+
+def test_what_a_bag_declared_goes_with_its_work_and_replaces_what_an_earlier_bag_left(tmp_path: Path) -> None:
+    """The archive keeps by which manifest a work was proven; two bags' manifests in one folder prove nothing."""
+    files = bag_files(
+        {"a": b"1", "W1.bag/manifest-md5.txt": b"old", "W1.bag/notes": b"old"}, tags={"meta/n.txt": b"new"}
+    )
+    done = debagged(tmp_path, entries_of(files))
+    kept = {name: content for name, content in files.items() if not name.startswith("data/")}
+    found = tree(tmp_path / "out/W1")
+    assert {name.removeprefix("W1.bag/") for name, content in found.items() if content is not None} == {"a", *kept}
+    assert {name: found[f"W1.bag/{name}"] for name in kept} == kept
+    assert {file.path for file in done.files} == {"a", *(f"W1.bag/{name}" for name in kept)}
+    assert done.works[0].files == 3, "the payload that the manifest lists"
+
+
+@pytest.mark.parametrize("inside", ["archive", "sources", "images", "eBooks", "sync-inventory", "W1-I1/images"])
+@pytest.mark.parametrize("above", ["", "delivery/"])
+def test_works_without_a_manifest_are_known_by_their_folders(tmp_path: Path, inside: str, above: str) -> None:
+    """The oldest restored zips are no bags; their works must not be lost for it, nor pass for proven."""
+    done = debagged(tmp_path, [Entry(f"{above}W1/{inside}/a", b"1"), Entry(f"{above}W1/more", b"2")])
+    (work,) = done.works
+    assert (work.rid, work.files, work.proven, work.algorithms) == ("W1", 2, False, ("sha256",))
+    assert (tmp_path / f"out/W1/{inside}/a").read_bytes() == b"1"
+    assert {file.path for file in done.files} == {f"{inside}/a", "more"}
+    assert all(len(file.digests["sha256"]) == 64 for file in done.files)
+
+
+def test_a_zip_that_is_itself_a_work_has_its_own_name(tmp_path: Path) -> None:
+    """A work zipped from inside its folder has no folder that bears its RID."""
+    content = zip_bytes([Entry("images/W1-I1/a", b"1"), Entry("note", b"2")])
+    done = bytes_debagged(tmp_path, content)
+    assert [work.rid for work in done.works] == ["W1"]
+    assert tree(tmp_path / "out/W1")["images/W1-I1/a"] == b"1"
+
+
+def test_works_beside_and_below_one_another_are_all_found() -> None:
+    """A delivery folder beside a work is no reason to miss the works in it."""
+    layout = recognise(["W1/images/a", "box/W2/archive/a", "box/W3/W3-I1/images/a"], "delivery.zip")
+    assert layout.works == {"W1/": "W1", "box/W2/": "W2", "box/W3/": "W3"}
+    assert not layout.strays
+
+
+def test_a_zip_with_neither_bag_nor_work_is_refused(tmp_path: Path) -> None:
+    """An upload by mistake must be seen by a person, not filed as an empty work."""
+    assert "no bag" in refused(tmp_path, [Entry("readme", b"hello"), Entry("W1/pages/a", b"1")]).reason
+
+
+def test_a_zip_without_members_is_refused(tmp_path: Path) -> None:
+    """It is a whole zip, and nothing."""
+    assert "no bag" in refused(tmp_path, []).reason
+
+
+@pytest.mark.parametrize("stray", ["readme.txt", "W2/images/a", "bags/readme"])
+def test_what_lies_beside_the_bags_is_refused(tmp_path: Path, stray: str) -> None:
+    """The zip is deleted in the end: what was in no bag would be gone."""
+    error = refused(tmp_path, [*right_entries(), Entry(stray, b"x")])
+    assert error.member == stray
+
+
+def test_what_desktops_leave_beside_the_bags_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    """Every zip made on a Mac has it; refused, none of them could be restored."""
+    litter = ["__MACOSX/W1.bag/._bagit.txt", ".DS_Store"]
+    done = debagged(tmp_path, [*right_entries(), *(Entry(name, b"x") for name in litter)])
+    assert [warning.partition(":")[0] for warning in done.warnings] == litter
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["W1"]
+
+
+def test_what_desktops_leave_inside_a_bag_is_payload_like_any(tmp_path: Path) -> None:
+    """A bag is what its manifest says, no more and no less."""
+    done = debagged(tmp_path, entries_of(bag_files({"a": b"1", ".DS_Store": b"x"})))
+    assert (tmp_path / "out/W1/.DS_Store").read_bytes() == b"x"
+    assert done.warnings == ()
+
+
+def test_a_bag_inside_a_payload_is_payload(tmp_path: Path) -> None:
+    """A work that once was a bag must not be taken apart."""
+    inner = {f"old.bag/{name}": content for name, content in bag_files({"x": b"inner"}).items()}
+    debagged(tmp_path, entries_of(bag_files({"a": b"1", **inner})))
+    assert (tmp_path / "out/W1/old.bag/data/x").read_bytes() == b"inner"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["W1"]
+
+
+@pytest.mark.parametrize("folder", ["..bag", "a b.bag", ".bag", "W1..bag", "བོད.bag", "a" * 65 + ".bag"])
+def test_a_bag_whose_name_is_no_rid_is_refused(tmp_path: Path, folder: str) -> None:
+    """Its folder, partition and database row could not be named."""
+    error = refused(tmp_path, entries_of(bag_files({"a": b"1"}), folder))
+    assert error.member == f"{folder}/"
+    assert "RID" in error.reason
+
+
+def test_two_folders_for_one_work_are_refused(tmp_path: Path) -> None:
+    """One would be written over the other."""
+    entries = entries_of(bag_files({"a": b"1"}), "W1.bag") + entries_of(bag_files({"b": b"1"}), "W1")
+    assert "second folder" in refused(tmp_path, entries).reason
+
+
+def test_empty_folders_are_kept(tmp_path: Path) -> None:
+    """Works have folders that wait for their contents, and the present tool keeps them."""
+    debagged(tmp_path, [*right_entries(), Entry("W1.bag/data/empty/within/", mode=FOLDER)])
+    assert (tmp_path / "out/W1/empty/within").is_dir()
