@@ -23,6 +23,7 @@ from ao_workflows.domain.errors import (
     BagInvalid,
     DownloadMismatch,
     NothingStored,
+    ObjectMissing,
     ZipRefused,
 )
 from ao_workflows.domain.events import ObjectEvent
@@ -32,12 +33,13 @@ from ao_workflows.domain.sync_options import SyncOptions
 from ao_workflows.domain.works import archive_place
 from ao_workflows.partitions import WORKS
 from ao_workflows.resources.debagger import Debagger
+from ao_workflows.resources.download import Places
 from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.progress import ProgressTeller
 from ao_workflows.resources.s3 import S3
 from ao_workflows.resources.staging import Staging, made_parents
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.stages import (
-    MIB,
     depth_for,
     listed_files,
     megabytes_a_second,
@@ -46,7 +48,6 @@ from ao_workflows.stages import (
     record_stage,
     size_shown,
     stored_event,
-    tell_tenths,
     tell_tenths_of,
     tree_is_there,
     valid_receipt,
@@ -58,6 +59,10 @@ OWNERS = ["team:digital-preservation"]
 
 TRY_AGAIN = dg.RetryPolicy(max_retries=6, delay=15, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """For what may mend itself: half a minute, a minute, … a quarter of an hour, half an hour in all."""
+
+
+UNPACKED_TO_ZIP = 1.5
+"""How much larger than its zip a work is taken to be, where the zip's directory cannot be read: scans hardly shrink."""
 
 
 class RestoredMessageConfig(dg.Config):
@@ -127,39 +132,54 @@ def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, 
     rid = context.partition_key
     with work_held(context, staging):
         stored = stored_event(staging, rid)
-        zip_path = staging.layout.zip(rid)
-        took = {"event": stored.event.identity}
-        receipt = valid_receipt(staging, rid, "downloaded_bag", took, zip_is_there(zip_path))
+        event, layout = stored.event, staging.layout
+        places = Places(layout.zip(rid), layout.part(rid), layout.journal(rid))
+        took = {"event": event.identity}
+        receipt = valid_receipt(staging, rid, "downloaded_bag", took, zip_is_there(places.final))
         if receipt:
             context.log.info(f"{rid}: the zip is here since {receipt.at}, from run {receipt.run_id}")
+            staging.room.promise(rid, receipt.left["room"], context.log.info)
         else:
-            wanted = s3.look(stored.intake, stored.event.bucket, stored.event.key, stored.event.version_id)
-            part = made_parents(staging.layout.part(rid))
-            context.log.info(f"{rid}: downloading {wanted.size / MIB:,.1f} MiB from {wanted.where}")
             try:
-                done = s3.download(
-                    stored.intake, wanted, part, tell_tenths(context.log.info, f"{rid}: downloaded", wanted.size)
+                wanted = s3.look_when_restored(
+                    stored.intake, event.bucket, event.key, event.version_id, context.log.info
                 )
+                unpacked = s3.unpacked_size(stored.intake, wanted)
+                room = wanted.size + (unpacked.on_disk if unpacked else round(wanted.size * UNPACKED_TO_ZIP))
+                staging.room.promise(rid, room, context.log.info)
+                context.log.info(f"{rid}: downloading {wanted.size:,} bytes from {wanted.where}")
+                teller = ProgressTeller(rid, wanted.size, context.run_id, layout.progress(rid), context.log.info)
+                with teller:
+                    done = s3.download(stored.intake, wanted, places, teller)
             except DownloadMismatch as error:
                 yield checks.failed(checks.IS_WHAT_S3_HOLDS, str(error))
                 raise
-            part.replace(zip_path)
-            left = asdict(done) | {"etag": wanted.etag, "version": wanted.version_id}
+            except ObjectMissing:
+                places.remove()
+                raise
+            left = done.left() | {"room": room}
             receipt = staging.write_receipt(rid, "downloaded_bag", took, left, context.run_id)
-        record_stage(drs, Stage.DOWNLOADED_BAG, stored.event, receipt, {"bytes": receipt.left["bytes"]})
+        # Until the receipt was there, the journal was what spared the download.
+        places.journal.unlink(missing_ok=True)
+        left = dict(receipt.left)
+        proven = {"bytes": left["bytes"], "proof": left["proof"]}
+        record_stage(drs, Stage.DOWNLOADED_BAG, event, receipt, proven)
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
-                "object": f"s3://{stored.event.bucket}/{stored.event.key}",
-                "seconds": round(receipt.left["seconds"], 2),
-                "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
-                "proven by": receipt.left["proof"],
-                "md5": receipt.left["md5"],
-                "zip": dg.MetadataValue.path(str(zip_path)),
+                "object": f"s3://{event.bucket}/{event.key}",
+                "seconds": round(left["seconds"], 2),
+                "MB/s": megabytes_a_second(left["fetched"], left["seconds"]),
+                "parts": left["parts"],
+                "retries": left["retries"],
+                "resumed bytes": left["resumed"],
+                "proven by": left["proof"],
+                "crc64nvme": left["crc64nvme"],
+                "zip": dg.MetadataValue.path(str(places.final)),
             }
-            | size_shown(receipt.left["bytes"])
-            | ({"version": receipt.left["version"]} if receipt.left["version"] else {}),
-            check_results=[checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {receipt.left['proof']}")],
+            | size_shown(left["bytes"])
+            | ({"version": left["version"]} if left["version"] else {}),
+            check_results=[checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {left['proof']}")],
         )
 
 
@@ -186,7 +206,7 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
             raise NothingStored(rid, f"the zip {zip_path} is not there", "downloaded_bag")
         event = stored_event(staging, rid).event
         stored_at = f"s3://{event.bucket}/{event.key}"
-        took = {"md5": downloaded.left["md5"], "bytes": downloaded.left["bytes"]}
+        took = {"crc64nvme": downloaded.left["crc64nvme"], "bytes": downloaded.left["bytes"]}
         fixity = staging.layout.fixity(rid)
         receipt = valid_receipt(staging, rid, "debagged_work", took, tree_is_there(into, fixity))
         if receipt:

@@ -11,7 +11,7 @@ from ao_workflows.jobs import RESTORE_WORK
 from ao_workflows.resources.aws import AwsConnection
 from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.drs import Drs
-from ao_workflows.resources.s3 import S3
+from ao_workflows.resources.s3 import S3, DownloadSettings
 from ao_workflows.resources.sqs import Sqs
 from ao_workflows.resources.staging import Staging
 from ao_workflows.resources.sync_script import SyncScript
@@ -32,9 +32,14 @@ def resources(site: Site) -> dict[str, Any]:
         for name, intake in site.intake.items()
     }
     return {
-        "s3": S3(connections=connections),
+        "s3": S3(connections=connections, settings=DownloadSettings(**site.download.model_dump())),
         "sqs": Sqs(connections=connections, queues={name: intake.queue for name, intake in site.intake.items()}),
-        "staging": Staging(root=str(site.staging.root), keep_days=site.staging.keep_for.days),
+        "staging": Staging(
+            root=str(site.staging.root),
+            keep_days=site.staging.keep_for.days,
+            reserve_gib=site.staging.reserve_gib,
+            room_wait_hours=site.staging.room_wait_hours,
+        ),
         "debagger": Debagger(**site.debag.model_dump()),
         "drs": Drs(url=site.drs.url, config=site.drs.config),
         "sync_script": SyncScript(

@@ -50,6 +50,8 @@ class StagingSection(_Section):
 
     root: AbsolutePath
     keep: Annotated[str, Field(pattern=r"^(until-synced|[0-9]{1,4} days)$")] = "until-synced"
+    reserve_gib: Annotated[float, Field(ge=0)] = 10
+    room_wait_hours: Annotated[float, Field(ge=0)] = 24
 
     @property
     def keep_for(self) -> timedelta:
@@ -68,6 +70,21 @@ class IntakeSection(_Section):
     endpoint_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
     keys: Annotated[tuple[str, ...], Field(min_length=1)] = ("*.bag.zip",)
+
+
+class DownloadSection(_Section):
+    """How objects are brought from S3. What is not set follows from an object's size.
+
+    ``part_mib`` and ``parallel`` are one connection's share and the number of connections; their product is what a
+    crash costs at most. ``megabytes_per_second`` is the limit of one download. A connection that brings nothing for
+    ``stall_seconds`` is given up. ``restore_wait_hours`` is how long a run waits for Glacier.
+    """
+
+    part_mib: Annotated[int, Field(ge=1, le=1024)] | None = None
+    parallel: Annotated[int, Field(ge=1, le=64)] | None = None
+    megabytes_per_second: Annotated[float, Field(gt=0)] | None = None
+    stall_seconds: Annotated[float, Field(gt=0)] = 60
+    restore_wait_hours: Annotated[float, Field(ge=0)] = 12
 
 
 def _time_zone(name: str) -> str:
@@ -131,6 +148,7 @@ class Site(BaseSettings):
     aws_credentials: AbsolutePath | None = None
     max_queued_runs: Annotated[int, Field(gt=0)] = 100
     staging: StagingSection
+    download: DownloadSection = DownloadSection()
     intake: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], IntakeSection] = {}
     debag: DebagSection = DebagSection()
     archive: ArchiveSection
@@ -260,6 +278,7 @@ aws_credentials = "{folder}/aws-credentials"
 [staging]
 root = "{folder}/staging"
 keep = "1 days"  # so that a work can be redone when the demo's S3 is gone
+reserve_gib = 1
 
 [archive]
 parent = "{folder}/archive/Archive"

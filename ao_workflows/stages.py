@@ -17,13 +17,12 @@ import dagster as dg
 
 from ao_workflows.domain.errors import AoError, NothingStored
 from ao_workflows.domain.events import ObjectEvent
-from ao_workflows.domain.fixity import FileFixity, compare_tree, file_digest, read_fixity
+from ao_workflows.domain.fixity import FileFixity, compare_tree, read_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
+from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.staging import Staging
-
-MIB = 1 << 20
 
 Depth = Literal["checksum", "size"]
 
@@ -73,7 +72,7 @@ def zip_is_there(path: Path) -> Callable[[Receipt, Depth], bool]:
     def there(receipt: Receipt, depth: Depth) -> bool:
         if not path.exists() or path.stat().st_size != receipt.left["bytes"]:
             return False
-        return depth == "size" or file_digest(path, "md5") == receipt.left["md5"]
+        return depth == "size" or file_crc64nvme(path) == receipt.left["crc64nvme"]
 
     return there
 
@@ -131,30 +130,18 @@ def work_held(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[N
         ) from error
 
 
-def tell_tenths(say: Callable[[str], None], what: str, total: int) -> Callable[[int], None]:
-    """A listener to progress that says each tenth of ``total`` bytes."""
+def tell_tenths_of(say: Callable[[str], None], what: str) -> Callable[[int, int], None]:
+    """A listener to progress, of bytes done and bytes in all, that says each tenth."""
     told = 0
 
-    def listen(done: int) -> None:
+    def listen(done: int, total: int) -> None:
         nonlocal told
         tenth = done * 10 // total if total else 10
         if tenth > told:
             told = tenth
-            say(f"{what} {tenth * 10} % of {total / MIB:,.1f} MiB")
+            say(f"{what} {tenth * 10} % of {total / 1e6:,.1f} MB")
 
     return listen
-
-
-def tell_tenths_of(say: Callable[[str], None], what: str) -> Callable[[int, int], None]:
-    """The same where the bytes in all are told with those done."""
-    listen: Callable[[int], None] | None = None
-
-    def listen_to_both(done: int, total: int) -> None:
-        nonlocal listen
-        listen = listen or tell_tenths(say, what, total)
-        listen(done)
-
-    return listen_to_both
 
 
 def megabytes_a_second(size: int, seconds: float) -> float:

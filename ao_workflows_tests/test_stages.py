@@ -12,6 +12,7 @@ from ao_workflows.domain.errors import NothingStored
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.fixity import FileFixity, write_fixity
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.staging import Staging
 from ao_workflows.stages import stored_event, tree_is_there, valid_receipt, zip_is_there
 
@@ -49,8 +50,8 @@ def debagged(staging: Staging) -> Receipt | None:
 @pytest.fixture
 def with_zip(staging: Staging) -> Staging:
     put_zip(staging)
-    md5 = hashlib.md5(b"bytes", usedforsecurity=False).hexdigest()
-    staging.write_receipt("W1", "downloaded_bag", TOOK, {"bytes": 5, "md5": md5}, "run")
+    left = {"bytes": 5, "crc64nvme": file_crc64nvme(staging.layout.zip("W1"))}
+    staging.write_receipt("W1", "downloaded_bag", TOOK, left, "run")
     return staging
 
 

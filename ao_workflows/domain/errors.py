@@ -12,10 +12,15 @@ for one fact that all share: ``transient``, whether trying again may help.
     ├── NothingStored         a stage was asked for whose input is not there
     ├── WorkBusy              another run has the work                                  transient
     ├── StagingError          the scratch disk does not do what was asked of it
+    │   ├── StagingFull           it has no room left, whoever took it                  transient
+    │   └── NoRoom                a work waited for room as long as the site allows
     ├── ServiceError          AWS, or the network to it, does not answer                transient
     ├── ObjectError           S3 will not give the object
+    │   ├── ObjectMissing         there is none
     │   ├── ObjectNotRestored     Glacier is still at it                                transient
-    │   └── DownloadMismatch      what arrived is not what S3 holds                     transient
+    │   ├── RestoreTooSlow        Glacier was still at it when the site's patience ended
+    │   ├── ObjectChanged         it became another one while it was being downloaded
+    │   └── DownloadMismatch      what arrived, twice, is not what S3 holds
     ├── ZipRefused            a zip that is none, or is not safe to unpack
     ├── BagInvalid            a bag that is not what its manifests say
     ├── SyncError             the sync script
@@ -120,6 +125,41 @@ class StagingError(AoError):
         super().__init__(f"staging: {path}: {reason}")
 
 
+class StagingFull(StagingError):
+    """The scratch disk has no room for the ``wanted`` bytes; ``free`` are left."""
+
+    transient = True
+
+    def __init__(self, path: Path, wanted: int, free: int) -> None:
+        self.wanted = wanted
+        self.free = free
+        super().__init__(
+            path,
+            f"the disk is full: {_gib(wanted)} are wanted and {_gib(free)} are free; free some, or give "
+            f"[staging] reserve_gib in site.toml a larger share",
+        )
+
+
+class NoRoom(StagingError):
+    """A work did not get room on the scratch disk; every figure in bytes.
+
+    ``needed`` is what the work still has to write, ``free`` what the disk has, ``reserve`` what the site keeps free,
+    and ``promised`` what other works under way have still to write.
+    """
+
+    def __init__(self, root: Path, rid: str, needed: int, free: int, reserve: int, promised: int, reason: str) -> None:
+        self.rid = rid
+        self.needed = needed
+        self.free = free
+        self.reserve = reserve
+        self.promised = promised
+        super().__init__(
+            root,
+            f"no room for {rid}: {_gib(needed)} are needed; {_gib(free)} are free, of which {_gib(promised)} are "
+            f"promised to works under way and {_gib(reserve)} are the site's reserve; {reason}",
+        )
+
+
 class ServiceError(AoError):
     """AWS, or the way to it, failed; ``where`` names the queue or object, region and profile that were used."""
 
@@ -147,16 +187,30 @@ class ObjectNotRestored(ObjectError):
     transient = True
 
 
-class DownloadMismatch(ObjectError):
-    """The bytes that arrived are not those that S3 holds."""
+class ObjectMissing(ObjectError):
+    """There is no such object, or no such version of it."""
 
-    transient = True
+
+class RestoreTooSlow(ObjectError):
+    """Glacier was still at it when the site's patience ended."""
+
+
+class ObjectChanged(ObjectError):
+    """The object became another one while it was being downloaded."""
+
+
+class DownloadMismatch(ObjectError):
+    """The bytes that arrived, and those that were fetched again, are not those that S3 holds."""
 
     def __init__(self, where: str, what: str, expected: str, found: str) -> None:
         self.what = what
         self.expected = expected
         self.found = found
-        super().__init__(where, f"{what} should be {expected} and is {found}; what arrived was thrown away")
+        super().__init__(
+            where,
+            f"{what} should be {expected} and is {found}, after what was wrong was fetched again; what arrived was "
+            f"thrown away. Either the way to S3 alters bytes, or the object is not what S3 says of it",
+        )
 
 
 @dataclass(frozen=True)
@@ -279,3 +333,7 @@ class DatabaseUnavailable(DatabaseError):
     """DRS does not answer."""
 
     transient = True
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):,.2f} GiB"

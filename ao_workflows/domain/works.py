@@ -87,6 +87,18 @@ class StagingLayout:
         """The zip while it is being downloaded."""
         return self.incoming(rid) / f"{rid}.bag.zip.part"
 
+    def journal(self, rid: str) -> Path:
+        """Which parts of that are whole."""
+        return self.incoming(rid) / f"{rid}.bag.zip.journal"
+
+    def progress(self, rid: str) -> Path:
+        """How far the download is, while it is under way."""
+        return self.incoming(rid) / "progress.json"
+
+    def reservation(self, rid: str) -> Path:
+        """The room that the work has been promised, or waits for."""
+        return self.root / "reservations" / f"{rid}.json"
+
     def work(self, rid: str) -> Path:
         """The folder that holds the zip's works, each under its own RID."""
         return self.root / "works" / rid

@@ -39,10 +39,14 @@ def make_client(
     connection: AwsConnection,
     *,
     pool: int = 10,
-    read_seconds: int = READ_SECONDS,
-    attempts: int = ATTEMPTS,
+    read_seconds: float = READ_SECONDS,
+    attempts: int | None = None,
 ) -> Any:
-    """A boto3 client with time-outs and boto3's own retries; ``pool`` connections are kept open at most.
+    """A boto3 client with time-outs and boto3's own retries; ``pool`` connections are kept open at most, and one that
+    brings nothing for ``read_seconds`` is given up.
+
+    boto3 compares no checksum of its own with what it reads: it would take that of the whole object, which some
+    servers send with a range too, for the range's.
 
     boto3 is imported here, since importing it costs a fifth of what Dagster costs.
     """
@@ -63,7 +67,8 @@ def make_client(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=read_seconds,
             max_pool_connections=pool,
-            retries={"mode": "standard", "total_max_attempts": attempts},
+            response_checksum_validation="when_required",
+            retries={"mode": "standard", "total_max_attempts": attempts or ATTEMPTS},
         ),
     )
 

@@ -1,135 +1,270 @@
 """S3: what it says of an object, and the object's bytes, proven against what it says.
 
-What belongs here: every call to S3. What does not: where the bytes go in staging, and what a run makes of it.
+What belongs here: HeadObject, the wait for Glacier, and what a download needs to know of S3. What does not: reading
+the bytes (``ao_workflows.resources.s3_ranges``), bringing them to the disk (``ao_workflows.resources.download``), and
+what a run makes of it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from threading import Event, Lock
+from typing import Any
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from ao_workflows.domain.errors import (
-    DownloadMismatch,
+    ObjectChanged,
     ObjectError,
+    ObjectMissing,
     ObjectNotRestored,
+    RestoreTooSlow,
     ServiceError,
-    StagingError,
 )
-from ao_workflows.resources.aws import AwsConnection, calls_explained, make_client
+from ao_workflows.domain.s3_checksums import Claim, Proof, best_claim, even_parts, in_base64, proof_by
+from ao_workflows.domain.s3_objects import S3Object, check_restored, stated
+from ao_workflows.domain.transfer_plan import MIB, plan
+from ao_workflows.domain.zip_sizes import UnpackedSize, unpacked_size
+from ao_workflows.resources.aws import READ_SECONDS, AwsConnection, calls_explained, make_client
+from ao_workflows.resources.digests import can_be_joined
+from ao_workflows.resources.download import Brought, Places, bring
+from ao_workflows.resources.pace import Pace
 
-_CHUNK = 1 << 20
-_ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
-
-
-@dataclass(frozen=True)
-class S3Object:
-    """What S3 holds: ``size`` in bytes, ``etag`` without its quotation marks, ``version_id`` None in a bucket
-    without versions. ``where`` names it, and the way to it, in errors.
-    """
-
-    bucket: str
-    key: str
-    size: int
-    etag: str
-    version_id: str | None
-    where: str
+_FIRST_WAIT_SECONDS = 30.0
+_LONGEST_WAIT_SECONDS = 900.0
+_SPARE_CONNECTIONS = 2
+_WAIT = Event().wait
 
 
 @dataclass(frozen=True)
 class Download:
-    """A finished download: ``bytes``, ``seconds``, the ``md5`` of what arrived, and what proved it."""
+    """A finished download: which object it was in the end, its seconds, what proved it, and what was done for it."""
 
-    bytes: int
+    object: S3Object
     seconds: float
-    md5: str
     proof: str
+    brought: Brought
+
+    def left(self) -> dict[str, Any]:
+        """The same as a receipt keeps it."""
+        return {
+            "bytes": self.object.size,
+            "etag": self.object.stated.etag,
+            "version": self.object.version_id,
+            "seconds": self.seconds,
+            "proof": self.proof,
+            **asdict(self.brought),
+        }
+
+
+class DownloadSettings(dg.Config):
+    """A site's wishes. None leaves part size and parallelism to the object's size, and the rate to the line."""
+
+    part_mib: int | None = None
+    parallel: int | None = None
+    megabytes_per_second: float | None = None
+    stall_seconds: float = READ_SECONDS
+    backoff_seconds: float = 1.0
+    restore_wait_hours: float = 12.0
 
 
 class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
     """S3 as each intake reaches it; ``connections`` is by the intake's name."""
 
     connections: Mapping[str, AwsConnection]
+    settings: DownloadSettings = DownloadSettings()
+
+    _clients: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _clients_lock: Any = PrivateAttr(default_factory=Lock)
 
     def look(self, intake: str, bucket: str, key: str, version_id: str | None) -> S3Object:
         """Asks S3 for the object as it is now.
 
         :raises ObjectNotRestored: while Glacier is at it.
-        :raises ObjectError: where there is none, it may not be read, or it was not restored.
+        :raises ObjectMissing: where there is none.
+        :raises ObjectError: where it may not be read, or it was not restored.
         """
         connection = self._connection(intake)
         version = f" version {version_id}" if version_id else ""
         where = f"s3://{bucket}/{key}{version} ({connection})"
-        wanted = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
+        wanted = _named(bucket, key, version_id)
         with calls_explained("asking for the object", where):
-            client = make_client("s3", connection)
+            client = self._client(intake)
             try:
-                head = client.head_object(**wanted)
+                head = client.head_object(**wanted, ChecksumMode="ENABLED")
             except client.exceptions.ClientError as error:
-                reason = {
-                    "403": "S3 refuses access: the profile needs s3:GetObject on it",
-                    "404": "there is no such object",
-                }.get(error.response["Error"]["Code"])
-                if reason:
-                    raise ObjectError(where, reason) from error
+                match error.response["Error"]["Code"]:
+                    case "403":
+                        reason = "S3 refuses access: the profile needs s3:GetObject on it, and it must be there"
+                        raise ObjectError(where, reason) from error
+                    case "404" | "NoSuchKey" | "NoSuchVersion":
+                        raise ObjectMissing(where, "there is no such object") from error
                 raise
-        if head.get("StorageClass") in _ARCHIVED:
-            restore = head.get("Restore", "")
-            if 'ongoing-request="true"' in restore:
-                raise ObjectNotRestored(where, "Glacier is still restoring it")
-            if 'ongoing-request="false"' not in restore:
-                raise ObjectError(where, f"it is in {head['StorageClass']} and not restored: ask Glacier for it again")
-        return S3Object(
-            bucket,
-            key,
-            head["ContentLength"],
-            head["ETag"].strip('"'),
-            head.get("VersionId", version_id),
-            where,
-        )
+        check_restored(head, key, where)
+        return S3Object(bucket, key, head.get("VersionId", version_id), stated(head), where)
+
+    def look_when_restored(
+        self,
+        intake: str,
+        bucket: str,
+        key: str,
+        version_id: str | None,
+        say: Callable[[str], None],
+        wait: Callable[[float], object] = _WAIT,
+    ) -> S3Object:
+        """The same, after waiting for Glacier as long as the site allows; ``say`` is told of each wait.
+
+        :raises RestoreTooSlow: if that was not long enough.
+        """
+        left = self.settings.restore_wait_hours * 3600
+        pause = _FIRST_WAIT_SECONDS
+        while True:
+            try:
+                return self.look(intake, bucket, key, version_id)
+            except ObjectNotRestored as error:
+                if left <= 0:
+                    limit = f"{self.settings.restore_wait_hours:g} hours"
+                    raise RestoreTooSlow(
+                        error.where,
+                        f"{error.reason}, after {limit} of waiting; reprocess the work when it is ready, or give "
+                        f"[download] restore_wait_hours in site.toml a larger value",
+                    ) from error
+                pause = min(pause, left)
+                say(f"{error}; asking again in {pause:.0f} s")
+                wait(pause)
+                left -= pause
+                pause = min(2 * pause, _LONGEST_WAIT_SECONDS)
+
+    def unpacked_size(self, intake: str, wanted: S3Object) -> UnpackedSize | None:
+        """How large the zip's files are, by its directory; None where that cannot be read."""
+        with suppress(ServiceError):
+            return unpacked_size(self._pinned(intake, wanted).read, wanted.size)
+        return None
 
     def download(
-        self, intake: str, wanted: S3Object, part: Path, progress: Callable[[int], None] = lambda _: None
+        self,
+        intake: str,
+        wanted: S3Object,
+        places: Places,
+        tell: Callable[[int], None] = lambda _there: None,
     ) -> Download:
-        """Brings the object into the file ``part``, and proves it by its size and its ETag where that is an MD5.
+        """Brings the object to ``places.final``, proven. ``tell`` is called with the bytes that are there.
 
-        ``progress`` is told the bytes so far. ``part`` is removed where the bytes are not the object's.
+        An object that becomes another one meanwhile is begun anew, once.
 
-        :raises DownloadMismatch: where they are not.
+        :raises ObjectChanged: if it changes twice.
+        :raises DownloadMismatch: if what arrives is not, twice, what S3 says.
         """
-        request = {"Bucket": wanted.bucket, "Key": wanted.key, "IfMatch": wanted.etag}
-        if wanted.version_id:
-            request["VersionId"] = wanted.version_id
         started = time.monotonic()
-        md5 = hashlib.md5(usedforsecurity=False)
-        done = 0
-        with calls_explained("downloading", wanted.where):
-            body = make_client("s3", self._connection(intake)).get_object(**request)["Body"]
+        try:
+            proof, brought = self._bring(intake, wanted, places, tell)
+        except ObjectChanged as change:
+            wanted = self.look(intake, wanted.bucket, wanted.key, wanted.version_id)
             try:
-                with part.open("wb") as out:
-                    for chunk in body.iter_chunks(_CHUNK):
-                        out.write(chunk)
-                        md5.update(chunk)
-                        done += len(chunk)
-                        progress(done)
-            except OSError as error:
-                if error.filename is None and error.errno is None:
-                    raise ServiceError("downloading", wanted.where, str(error)) from error
-                raise StagingError(part, f"cannot be written: {error.strerror}") from error
-        seconds = time.monotonic() - started
-        by_etag = len(wanted.etag) == len(md5.hexdigest())
-        for what, expected, found in (
-            ("its size in bytes", str(wanted.size), str(done)),
-            *([("its MD5", wanted.etag, md5.hexdigest())] if by_etag else []),
-        ):
-            if expected != found:
-                part.unlink()
-                raise DownloadMismatch(wanted.where, what, expected, found)
-        return Download(done, seconds, md5.hexdigest(), "MD5 (ETag)" if by_etag else "size only")
+                proof, brought = self._bring(intake, wanted, places, tell)
+            except ObjectChanged as again:
+                places.remove()
+                raise ObjectChanged(
+                    wanted.where,
+                    f"it changed twice while it was being downloaded: {change.reason}; {again.reason}. Reprocess the "
+                    f"work when nobody writes to it any more",
+                ) from again
+        except ObjectMissing:
+            places.remove()
+            raise
+        return Download(wanted, time.monotonic() - started, proof.name, brought)
+
+    def _bring(
+        self, intake: str, wanted: S3Object, places: Places, tell: Callable[[int], None]
+    ) -> tuple[Proof, Brought]:
+        settings = self.settings
+        claim = best_claim(wanted.stated)
+        proof = proof_by(wanted.stated, claim, self._part_sizes(intake, wanted, claim))
+        cut = plan(
+            wanted.size,
+            proof.pieces,
+            claimed=proof.claim is not None,
+            joinable=proof.claim is not None and can_be_joined(proof.claim.algorithm),
+            part_size=settings.part_mib * MIB if settings.part_mib else None,
+            parallel=settings.parallel,
+        )
+        brought = bring(
+            self._pinned(intake, wanted),
+            wanted.where,
+            wanted.identity,
+            cut,
+            proof,
+            places,
+            Pace(settings.megabytes_per_second, backoff_seconds=settings.backoff_seconds),
+            tell,
+            lambda digests: self._wrong_pieces(intake, wanted, proof, digests),
+        )
+        return proof, brought
+
+    def _part_sizes(self, intake: str, wanted: S3Object, claim: Claim | None) -> Sequence[int] | None:
+        """The sizes of the parts that the object was uploaded in, where the claim is over them and S3 says them."""
+        if claim is None or claim.parts is None:
+            return None
+        first = self._head_part(intake, wanted, 1)
+        if first.get("PartsCount") != claim.parts:
+            return None
+        last = first if claim.parts == 1 else self._head_part(intake, wanted, claim.parts)
+        even = even_parts(wanted.size, claim.parts, first["ContentLength"], last["ContentLength"])
+        if even:
+            return even
+        heads = self._head_parts(intake, wanted, claim.parts)
+        return [head["ContentLength"] for head in heads]
+
+    def _wrong_pieces(self, intake: str, wanted: S3Object, proof: Proof, digests: Sequence[str]) -> Collection[int]:
+        """The upload's parts whose own checksums are others than what was found; none where S3 does not say them."""
+        claim = proof.claim
+        if claim is None or claim.parts is None or claim.by_etag:
+            return ()
+        said = [stated(head).checksums.get(claim.algorithm) for head in self._head_parts(intake, wanted, claim.parts)]
+        if None in said:
+            return ()
+        found = [in_base64(digest) for digest in digests]
+        return [number for number, digest in enumerate(found) if digest != said[number]]
+
+    def _head_parts(self, intake: str, wanted: S3Object, parts: int) -> list[dict[str, Any]]:
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            return list(pool.map(lambda part: self._head_part(intake, wanted, part), range(1, parts + 1)))
+
+    def _head_part(self, intake: str, wanted: S3Object, part: int) -> dict[str, Any]:
+        with calls_explained(f"asking for part {part}", wanted.where):
+            head: dict[str, Any] = self._client(intake).head_object(
+                **_named(wanted.bucket, wanted.key, wanted.version_id), PartNumber=part, ChecksumMode="ENABLED"
+            )
+        return head
+
+    def _pinned(self, intake: str, wanted: S3Object) -> Any:
+        # Imported where it is needed: botocore is a fifth of what a run pays for its definitions.
+        from ao_workflows.resources.s3_ranges import PinnedObject
+
+        return PinnedObject(
+            lambda ended: self._client(intake, ended),
+            wanted.bucket,
+            wanted.key,
+            wanted.version_id,
+            wanted.stated.etag,
+            wanted.size,
+            wanted.where,
+        )
+
+    def _client(self, intake: str, ended: Any = None) -> Any:
+        """The intake's client; a new one, with the credentials as they are now, where ``ended`` is the present one."""
+        with self._clients_lock:
+            client = self._clients.get(intake)
+            if client is None or client is ended:
+                pool = (self.settings.parallel or 16) + _SPARE_CONNECTIONS
+                client = make_client("s3", self._connection(intake), pool=pool, read_seconds=self.settings.stall_seconds)
+                self._clients[intake] = client
+        return client
 
     def _connection(self, intake: str) -> AwsConnection:
         try:
@@ -138,3 +273,7 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise ObjectError(
                 f"intake {intake!r}", f"is not in site.toml, which has {sorted(self.connections)}"
             ) from None
+
+
+def _named(bucket: str, key: str, version_id: str | None) -> dict[str, str]:
+    return {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})

@@ -25,19 +25,33 @@ from pydantic import PrivateAttr
 from ao_workflows.domain.errors import Problem, StagingError, WorkBusy
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.domain.works import StagingLayout
+from ao_workflows.resources.room import Room
 
 
 class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The scratch disk at ``root``; a synced work stays on it for ``keep_days`` days."""
+    """The scratch disk at ``root``; a synced work stays on it for ``keep_days`` days.
+
+    ``reserve_gib`` of it stay free, and a work waits ``room_wait_hours`` for room.
+    """
 
     root: str
     keep_days: int = 0
+    reserve_gib: float = 0
+    room_wait_hours: float = 24
 
     _held: dict[str, int] = PrivateAttr(default_factory=dict)
+    _room: Room | None = PrivateAttr(default=None)
 
     @property
     def layout(self) -> StagingLayout:
         return StagingLayout(Path(self.root))
+
+    @property
+    def room(self) -> Room:
+        """The disk's room, and what this process has been promised of it."""
+        if self._room is None:
+            self._room = Room(self.layout, int(self.reserve_gib * (1 << 30)), self.room_wait_hours * 3600)
+        return self._room
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """A run keeps its work's lock from its first stage to its end."""
@@ -80,7 +94,8 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise StagingError(path, f"cannot be written: {error.strerror}") from error
 
     def release(self) -> None:
-        """Gives back every lock of this process, and removes their files."""
+        """Gives back every lock of this process, and removes their files; and its room."""
+        self.room.release_all()
         for rid in list(self._held):
             self._let_go(rid)
 
@@ -155,6 +170,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         :raises StagingError: if they cannot be removed.
         """
+        self.room.release(rid)
         freed = 0
         for folder in (self.layout.incoming(rid), self.layout.work(rid)):
             try:

@@ -1,0 +1,210 @@
+"""An S3 that misbehaves on demand: HeadObject and GetObject over HTTP, for what moto's server cannot be made to do.
+
+What belongs here: the server, the objects it holds, and its faults. What does not: what is tested with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+_BLOCK = 64 << 10
+
+
+@dataclass(frozen=True)
+class Held:
+    """One object; ``headers`` are those of the whole, ``parts`` each upload part's size and headers."""
+
+    body: bytes
+    etag: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[tuple[int, Mapping[str, str]], ...] = ()
+
+
+def held(body: bytes, **headers: str) -> Held:
+    """An object put in one piece, whose ETag is its MD5."""
+    return Held(
+        body,
+        hashlib.md5(body, usedforsecurity=False).hexdigest(),
+        {name.replace("_", "-"): value for name, value in headers.items()},
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One GetObject: the ``number``-th, from 1 on, for the bytes ``start`` to before ``end``, by ``key_id``."""
+
+    number: int
+    start: int
+    end: int
+    key_id: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with an answer: a refusal with ``status`` and ``code``; or after ``after`` bytes of the body
+    it is ``cut`` short, the connection is ``reset``, or it ``stalls``; or the byte at ``flip`` of the object is
+    another one; or the ``range_ignored``.
+    """
+
+    status: int = 0
+    code: str = ""
+    after: int = 0
+    cut: bool = False
+    reset: bool = False
+    stall: bool = False
+    flip: int = -1
+    range_ignored: bool = False
+
+
+class S3Server:
+    """The server. ``fault`` decides what goes wrong with each GetObject, ``head_refusal`` is the status of every
+    HeadObject where it is set, and ``served`` counts the bytes of the bodies.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Held] = {}
+        self.fault: Callable[[Asked], Fault | None] = lambda _asked: None
+        self.asked: list[Asked] = []
+        self.head_refusal = 0
+        self.served = 0
+        self.lock = threading.Condition()
+        self.ended = threading.Event()
+        server = self
+
+        class Handler(_Handler):
+            s3 = server
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 64
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """A client that went away is what is tested."""
+
+        self._http = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def clear(self) -> None:
+        """Forgets what was asked and served, and every fault."""
+        with self.lock:
+            self.fault = lambda _asked: None
+            self.asked.clear()
+            self.served = 0
+
+    def count(self, amount: int) -> None:
+        with self.lock:
+            self.served += amount
+            self.lock.notify_all()
+
+    def close(self) -> None:
+        self.ended.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    s3: S3Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+    def do_HEAD(self) -> None:
+        if self.s3.head_refusal:
+            self._refuse(self.s3.head_refusal, "")
+            return
+        target = urlsplit(self.path)
+        found = self.s3.objects.get(unquote(target.path))
+        if found is None:
+            self._refuse(404, "NoSuchKey")
+            return
+        headers = dict(found.headers)
+        size = len(found.body)
+        if (part := parse_qs(target.query).get("partNumber")) and found.parts:
+            size, headers = found.parts[int(part[0]) - 1]
+            headers = {**headers, "x-amz-mp-parts-count": str(len(found.parts))}
+        self._begin(200, size, {"ETag": f'"{found.etag}"', **headers})
+
+    def do_GET(self) -> None:
+        found = self.s3.objects.get(unquote(urlsplit(self.path).path))
+        if found is None:
+            self._refuse(404, "NoSuchKey")
+            return
+        start, end = 0, len(found.body)
+        if wanted := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")):
+            start, end = int(wanted[1]), min(end, int(wanted[2]) + 1)
+        key_id = re.search(r"Credential=([^/]+)/", self.headers.get("Authorization", ""))
+        with self.s3.lock:
+            asked = Asked(len(self.s3.asked) + 1, start, end, key_id[1] if key_id else "")
+            self.s3.asked.append(asked)
+        fault = self.s3.fault(asked) or Fault()
+        # A fault may have put another object in this one's place.
+        found = self.s3.objects[unquote(urlsplit(self.path).path)]
+        if fault.status:
+            self._refuse(fault.status, fault.code)
+            return
+        if (if_match := self.headers.get("If-Match")) and if_match.strip('"') != found.etag:
+            self._refuse(412, "PreconditionFailed")
+            return
+        if fault.range_ignored:
+            start, end = 0, len(found.body)
+            self._begin(200, end, {"ETag": f'"{found.etag}"'})
+        else:
+            content_range = f"bytes {start}-{end - 1}/{len(found.body)}"
+            self._begin(206, end - start, {"ETag": f'"{found.etag}"', "Content-Range": content_range})
+        body = bytearray(found.body[start:end])
+        if start <= fault.flip < end:
+            body[fault.flip - start] ^= 1
+        broken = fault.cut or fault.reset or fault.stall
+        self._send(memoryview(body)[: fault.after] if broken else memoryview(body))
+        if broken:
+            self._break(fault)
+
+    def _send(self, body: memoryview) -> None:
+        for at in range(0, len(body), _BLOCK):
+            self.wfile.write(body[at : at + _BLOCK])
+            self.s3.count(len(body[at : at + _BLOCK]))
+
+    def _break(self, fault: Fault) -> None:
+        self.close_connection = True
+        if fault.stall:
+            self.s3.ended.wait()
+        if fault.reset:
+            with suppress(OSError):
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+
+    def _begin(self, status: int, length: int, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Accept-Ranges": "bytes", **headers, "Content-Length": str(length)}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _refuse(self, status: int, code: str) -> None:
+        said = f"<Error><Code>{code}</Code><Message>made to fail</Message></Error>"
+        text = said.encode() if self.command == "GET" else b""
+        self._begin(status, len(text), {"Content-Type": "application/xml"})
+        self.wfile.write(text)
+
+
+@pytest.fixture
+def s3_server() -> Iterator[S3Server]:
+    """A server of its own for each test."""
+    server = S3Server()
+    yield server
+    server.close()

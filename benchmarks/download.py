@@ -1,0 +1,250 @@
+"""Downloads: ours, proven, against boto3's and s5cmd's, which prove nothing; its memory, and what a kill costs.
+
+What belongs here: the server (rclone's, since moto's is slower than any client), the sides, and their comparison. What
+does not: the table and the file of results (``benchmarks.__main__``).
+
+The object has the checksum that S3 keeps of whatever is uploaded without another, CRC64NVME. The same bytes are held
+under a second key without it, which its MD5 proves: boto3's own download takes the checksum of the whole, which this
+server sends with each range too, for the range's, and fails; and hashing them is what our download costs at most.
+Every side fetches into the same folder, one after the other, over and over; a side's figure is its median.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ao_workflows.resources.aws import AwsConnection, make_client
+from ao_workflows.resources.download import Places
+from ao_workflows.resources.s3 import S3, Download, DownloadSettings
+from benchmarks.measure import Result, at_most
+
+SIZE = 2_000_000_000
+ROUNDS = 5
+KILLS = 5
+PART, PARALLEL = 16 << 20, 8
+BUCKET = "bags"
+CRC64NVME, MD5 = "crc64nvme.zip", "md5.zip"
+PROOFS = {CRC64NVME: "CRC64NVME", MD5: "MD5 (ETag)"}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The server, and the folder into which every side downloads."""
+
+    url: str
+    folder: Path
+
+    @property
+    def places(self) -> Places:
+        return Places(self.folder / "ours.zip", self.folder / "ours.part", self.folder / "ours.journal")
+
+    def client(self) -> Any:
+        return make_client("s3", AwsConnection(region="us-east-1", endpoint_url=self.url))
+
+    def bring(self, key: str) -> Download:
+        """Our download, from the first question to the proof."""
+        connection = AwsConnection(region="us-east-1", endpoint_url=self.url)
+        s3 = S3(connections={"bench": connection}, settings=DownloadSettings(part_mib=PART >> 20, parallel=PARALLEL))
+        return s3.download("bench", s3.look("bench", BUCKET, key, None), self.places)
+
+    def ours(self, key: str) -> None:
+        """The same, proven by what is meant to prove it."""
+        proof = self.bring(key).proof
+        assert proof == PROOFS[key], proof
+
+    def boto3(self) -> None:
+        self.client().download_file(BUCKET, MD5, str(self.folder / "boto3.zip"))
+
+    def s5cmd(self) -> None:
+        words = [
+            _tool("s5cmd"),
+            "--endpoint-url",
+            self.url,
+            "cp",
+            f"s3://{BUCKET}/{CRC64NVME}",
+            self.folder / "s5cmd.zip",
+        ]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+
+    def clear(self) -> None:
+        for path in self.folder.iterdir():
+            path.unlink()
+
+
+def run() -> list[Result]:
+    """Every comparison, and the two limits."""
+    with _served() as bench:
+        rates = _rates(bench)
+        return [
+            _at_least("verified download (MD5) over boto3 download_file", rates["ours, MD5"], rates["boto3"], 1.0),
+            _at_least("verified download (CRC64NVME) over s5cmd cp", rates["ours, CRC64NVME"], rates["s5cmd"], 0.85),
+            _at_least("verified download (MD5) over s5cmd cp", rates["ours, MD5"], rates["s5cmd"], None),
+            at_most("peak private memory of a download over 200 MB", _peak_private(bench), 200.0, "MB", 1.0),
+            _lost_by_kills(bench),
+        ]
+
+
+def _rates(bench: Bench) -> dict[str, float]:
+    """The median MB/s of each side, in turn: neighbours disturb all alike. The first round warms the machine up."""
+    sides: dict[str, Callable[[], object]] = {
+        "boto3": bench.boto3,
+        "ours, MD5": partial(bench.ours, MD5),
+        "s5cmd": bench.s5cmd,
+        "ours, CRC64NVME": partial(bench.ours, CRC64NVME),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(ROUNDS + 1):
+        for name, side in sides.items():
+            bench.clear()
+            started = time.perf_counter()
+            side()
+            rates[name].append(SIZE / 1e6 / (time.perf_counter() - started))
+    return {name: median(found[1:]) for name, found in rates.items()}
+
+
+def _at_least(name: str, ours: float, peer: float, least: float | None) -> Result:
+    ratio = ours / peer
+    bound = f"at least {least}" if least else "only told"
+    return Result(
+        name=name, ours=ours, peer=peer, unit="MB/s", ratio=ratio, bound=bound, holds=least is None or ratio >= least
+    )
+
+
+def _peak_private(bench: Bench) -> float:
+    """The largest private memory, in MB, of a process that does nothing but download, Python and Dagster included."""
+    bench.clear()
+    peak = 0
+    with _downloading(bench, MD5) as process:
+        while process.poll() is None:
+            # A process that has just ended has no memory to read.
+            with suppress(OSError):
+                peak = max(peak, _private_bytes(process.pid))
+            time.sleep(0.02)
+        assert process.returncode == 0
+    return peak / 1e6
+
+
+def _lost_by_kills(bench: Bench) -> Result:
+    """What a killed download wrote that the next one fetches again; the worst of some kills at random moments."""
+    moments = random.Random(KILLS)  # noqa: S311 - the same moments each time
+    worst = most = 0.0
+    for _ in range(KILLS):
+        bench.clear()
+        with _downloading(bench, CRC64NVME) as process:
+            moment = moments.uniform(0.1, 0.9) * SIZE
+            while process.poll() is None and _written_bytes(process.pid) < moment:
+                time.sleep(0.002)
+            process.send_signal(signal.SIGSTOP)
+            written = _written_bytes(process.pid)
+            process.kill()
+        done = bench.bring(CRC64NVME).brought
+        worst = max(worst, written - done.resumed)
+        most = PARALLEL * PART
+    return at_most("bytes fetched again after a kill over parallelism x part size", worst / 1e6, most / 1e6, "MB", 1.0)
+
+
+_DOWNLOAD = """
+import sys
+from pathlib import Path
+from benchmarks.download import Bench
+Bench(sys.argv[1], Path(sys.argv[2])).ours(sys.argv[3])
+"""
+
+
+@contextmanager
+def _downloading(bench: Bench, key: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Our download in a process of its own."""
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", _DOWNLOAD, bench.url, bench.folder, key])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _private_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
+
+
+def _written_bytes(pid: int) -> int:
+    """What the process has handed to write calls, the object's bytes but for a few kilobytes."""
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("wchar"))
+
+
+@contextmanager
+def _served() -> Iterator[Bench]:
+    """The server with both objects, and an empty folder for the downloads; all of it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="ao-bench-") as name, _keys():
+        root = Path(name)
+        for folder in ("held/bags", "here"):
+            (root / folder).mkdir(parents=True)
+        with (root / "held" / BUCKET / MD5).open("wb") as out:
+            while (left := SIZE - out.tell()) > 0:
+                out.write(os.urandom(min(left, 16 << 20)))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        words = [_tool("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}", root / "held"]
+        with (root / "log").open("wb") as log:
+            server = subprocess.Popen(words, stdout=log, stderr=log)
+        try:
+            bench = Bench(f"http://127.0.0.1:{port}", root / "here")
+            _upload(bench, root, server)
+            yield bench
+        finally:
+            server.kill()
+            server.wait()
+
+
+def _upload(bench: Bench, root: Path, server: subprocess.Popen[bytes]) -> None:
+    """Uploads the object that lies in the server's folder once more, as soon as the server answers."""
+    client = bench.client()
+    while True:
+        try:
+            client.list_buckets()
+            break
+        except Exception:  # noqa: BLE001 - of several kinds until the server listens
+            if server.poll() is not None:
+                raise RuntimeError((root / "log").read_text()) from None
+            time.sleep(0.1)
+    with (root / "held" / BUCKET / MD5).open("rb") as body:
+        client.put_object(Bucket=BUCKET, Key=CRC64NVME, Body=body, ChecksumAlgorithm="CRC64NVME")
+    # The server digests a file that it has not seen once, when it is first asked for it.
+    client.head_object(Bucket=BUCKET, Key=MD5)
+
+
+@contextmanager
+def _keys() -> Iterator[None]:
+    """Keys made on the spot, in the environment that all sides read: the server takes any."""
+    before = dict(os.environ)
+    os.environ.update(
+        AWS_ACCESS_KEY_ID=secrets.token_hex(10), AWS_SECRET_ACCESS_KEY=secrets.token_hex(20), AWS_REGION="us-east-1"
+    )
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _tool(name: str) -> str:
+    """A program that a wheel brought, beside the Python that runs this."""
+    return shutil.which(name, path=str(Path(sys.executable).parent)) or name
