@@ -34,6 +34,7 @@ class NewTree:
 
     def __init__(self, under_way: Path) -> None:
         self.path = under_way
+        self._published = False
         try:
             self._remove_abandoned()
             under_way.mkdir(_FOLDER_MODE)
@@ -64,7 +65,8 @@ class NewTree:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
-        shutil.rmtree(self.path, ignore_errors=True)
+        if not self._published:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def make_folder(self, path: str) -> None:
         """Makes one folder; its parent is there.
@@ -94,6 +96,7 @@ class NewTree:
         except OSError as error:
             raise StagingError(self.path, f"cannot be opened to others: {error.strerror}") from error
         put_in_place(self.path, into)
+        self._published = True
 
 
 class Writer:

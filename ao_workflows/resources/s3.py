@@ -262,7 +262,9 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
             client = self._clients.get(intake)
             if client is None or client is ended:
                 pool = (self.settings.parallel or 16) + _SPARE_CONNECTIONS
-                client = make_client("s3", self._connection(intake), pool=pool, read_seconds=self.settings.stall_seconds)
+                client = make_client(
+                    "s3", self._connection(intake), pool=pool, read_seconds=self.settings.stall_seconds
+                )
                 self._clients[intake] = client
         return client
 
