@@ -25,8 +25,13 @@ from ao_workflows.resources.digests import PieceDigests
 from ao_workflows.resources.journal import FinishedPart, Journal, PartDigests
 from ao_workflows.resources.pace import Limit, Pace
 
-BLOCK = 512 << 10
+BLOCK = 256 << 10
 """What is read at once: large enough to make Python's share small, small enough for the processor's cache."""
+
+WRITTEN = 64 << 10
+"""What is written at once. The kernel takes a write's memory in one piece, and pieces of this size are at hand: on
+virtual machines that hand free memory back to their host, larger ones must be had from there again, at twice the time.
+"""
 
 LEAVE_SECONDS = 5.0
 """How long a cancelled transfer waits for a thread that hangs in a call of the network's. It holds nothing of ours."""
@@ -326,7 +331,7 @@ class _Opened:
 def _write(handle: int, block: bytes, at: int) -> None:
     view = memoryview(block)
     while view:
-        written = os.pwrite(handle, view, at)
+        written = os.pwrite(handle, view[:WRITTEN], at)
         view, at = view[written:], at + written
 
 
