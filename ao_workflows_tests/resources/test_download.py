@@ -433,12 +433,12 @@ def _run_until(context: ForkServerContext, side: Side, served: int | None) -> bo
     """Runs a download in a process, and kills it when the server has sent so much. Whether it was killed."""
     process = context.Process(target=kill_me, args=(side.server.url, side.credentials, side.places.final.parent))
     process.start()
-    ended = threading.Thread(target=lambda: (process.join(), side.server.count(0)))
+    over = threading.Event()
+    # One thread alone asks for the exit code: it is read from a pipe, once.
+    ended = threading.Thread(target=lambda: (process.join(), over.set(), side.server.count(0)))
     ended.start()
     with side.server.lock:
-        side.server.lock.wait_for(
-            lambda: process.exitcode is not None or (served is not None and side.server.served >= served)
-        )
+        side.server.lock.wait_for(lambda: over.is_set() or (served is not None and side.server.served >= served))
     process.kill()
     ended.join()
     assert process.exitcode in {0, -9}
