@@ -7,14 +7,17 @@ what is in the files.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import secrets
 import shutil
 import stat
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from ao_workflows.domain.errors import StagingError
+from ao_workflows.domain.errors import StagingError, StagingFull
 
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
@@ -22,10 +25,14 @@ _PRIVATE = 0o700
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
+# ioctl_iflags(2), and linux/fs.h.
+_GET_FLAGS, _SET_FLAGS, _TOP_OF_TREES = 0x80086601, 0x40086602, 0x00020000
+
 
 class NewTree:
-    """The folder ``under_way``, ours alone until it is published: nobody else may enter it, and whoever makes it
-    holds its lock. What an earlier process left there is removed; one that still lives is not disturbed.
+    """A tree made inside the folder ``under_way``, which is ours alone until the tree is published: nobody else may
+    enter it, and whoever makes it holds its lock. What an earlier process left there is removed; one that still
+    lives is not disturbed.
 
     Use it as a context: what has not been published when it ends is gone.
 
@@ -33,30 +40,39 @@ class NewTree:
     """
 
     def __init__(self, under_way: Path) -> None:
-        self.path = under_way
-        self._published = False
+        self._outer = under_way
+        # By its name, which no other tree has, ext4 chooses a region of the disk for it: see ``_spread``.
+        self.path = under_way / secrets.token_hex(8)
         try:
             self._remove_abandoned()
-            under_way.mkdir(_FOLDER_MODE)
-            self._descriptor = os.open(under_way, _FOLDER)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            mode = stat.S_IMODE(os.fstat(self._descriptor).st_mode)
-            os.fchmod(self._descriptor, _PRIVATE)
+            under_way.mkdir(_PRIVATE)
+            self._lock = os.open(under_way, _FOLDER)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise StagingError(under_way, f"cannot be made: {error.strerror}") from error
-        # A umask that takes bits away, and a folder that hands on its set-group-id bit, are seen once, here.
-        self._modes_are_right = mode == _FOLDER_MODE
+            raise refusal(under_way, "cannot be made", error) from error
+        try:
+            os.fchmod(self._lock, _PRIVATE)
+            _spread(self._lock)
+            self.path.mkdir(_FOLDER_MODE)
+            self._descriptor = os.open(self.path, _FOLDER)
+            # A umask that takes bits away is seen once, here.
+            self._modes_are_right = stat.S_IMODE(os.fstat(self._descriptor).st_mode) == _FOLDER_MODE
+            if not self._modes_are_right:
+                os.fchmod(self._descriptor, _FOLDER_MODE)
+        except OSError as error:
+            self._clear_away()
+            raise refusal(under_way, "cannot be made", error) from error
 
     def _remove_abandoned(self) -> None:
         try:
-            descriptor = os.open(self.path, _FOLDER)
+            descriptor = os.open(self._outer, _FOLDER)
         except FileNotFoundError:
             return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(self.path)
+            shutil.rmtree(self._outer)
         except BlockingIOError as error:
-            raise StagingError(self.path, "another process is unpacking there; let it end first") from error
+            raise StagingError(self._outer, "another process is unpacking there; let it end first") from error
         finally:
             os.close(descriptor)
 
@@ -65,8 +81,14 @@ class NewTree:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
-        if not self._published:
-            shutil.rmtree(self.path, ignore_errors=True)
+        self._clear_away()
+
+    def _clear_away(self) -> None:
+        try:
+            self._outer.rmdir()
+        except OSError:
+            shutil.rmtree(self._outer, ignore_errors=True)
+        os.close(self._lock)
 
     def make_folder(self, path: str) -> None:
         """Makes one folder; its parent is there.
@@ -91,12 +113,7 @@ class NewTree:
 
         :raises StagingError: if the file system refuses; what stood there then stands there again.
         """
-        try:
-            os.fchmod(self._descriptor, _FOLDER_MODE)
-        except OSError as error:
-            raise StagingError(self.path, f"cannot be opened to others: {error.strerror}") from error
         put_in_place(self.path, into)
-        self._published = True
 
 
 class Writer:
@@ -148,7 +165,29 @@ def put_in_place(new: Path, into: Path) -> None:
             raise
         _remove(before)
     except OSError as error:
-        raise StagingError(into, f"cannot be put in place: {error.strerror}") from error
+        raise refusal(into, "cannot be put in place", error) from error
+
+
+def refusal(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingError:
+    """The error for what the disk refused at ``path``; a full one is told apart, ``wanted`` are the bytes for it."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        place = next(each for each in path.parents if each.exists())
+        disk = os.statvfs(place)
+        return StagingFull(path, wanted, disk.f_bavail * disk.f_frsize)
+    return StagingError(path, f"{what}: {error.strerror}")
+
+
+def _spread(folder: int) -> None:
+    """Asks ext4 to give each folder made in this one a region of its own, as it does for those of the root.
+
+    For five minutes ext4 keeps from using the inodes of deleted files again, and looks through all of them for each
+    new file nearby: where a work of 2,000 files had just been freed, that was a quarter of what the next one cost.
+    """
+    flags = bytearray(8)
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(folder, _GET_FLAGS, flags)
+        wanted = struct.unpack("=l", flags[:4])[0] | _TOP_OF_TREES
+        fcntl.ioctl(folder, _SET_FLAGS, struct.pack("=l", wanted))
 
 
 def _remove(path: Path) -> None:

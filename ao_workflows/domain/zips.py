@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-import zlib as codec
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isal import isal_zlib as codec
+
 from ao_workflows.domain.errors import StagingError, ZipRefused
-from ao_workflows.domain.new_trees import NewTree, Writer
+from ao_workflows.domain.new_trees import NewTree, Writer, refusal
 from ao_workflows.domain.zip_directory import LOCAL, STORED, HeaderMismatch, Member, content_start
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ class _Reader:
                 asked = min(_CHUNK, left + 1)
                 try:
                     out = inflater.decompress(fed, asked)
-                except codec.error as error:
+                except codec.error as error:  # type: ignore[misc]  # its stubs have an instance
                     raise _Damaged(f"it cannot be inflated: {error}") from error
                 left -= len(out)
                 if left < 0:
@@ -302,7 +303,7 @@ class _Reader:
 
     def _staging_error(self, task: Task, error: OSError) -> StagingError:
         folder = self._source.tree.path if self._source.tree else self._source.path
-        return StagingError(folder / (task.target or ""), f"cannot be written: {error.strerror}")
+        return refusal(folder / (task.target or ""), "cannot be written", error, task.member.size)
 
     def time_of(self, member: Member) -> int:
         """The member's modification time in ns since 1970: from its UTC field, else from its local time."""
