@@ -8,7 +8,7 @@ import dagster as dg
 
 from ao_workflows import assets
 from ao_workflows.jobs import RESTORE_WORK
-from ao_workflows.resources.aws import AwsConnection
+from ao_workflows.resources.aws import connections
 from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.s3 import S3, DownloadSettings
@@ -22,18 +22,10 @@ from ao_workflows.site import Site, load
 def resources(site: Site) -> dict[str, Any]:
     """The site's clients, by the names that assets and sensors ask for."""
     credentials = str(site.aws_credentials) if site.aws_credentials else None
-    connections = {
-        name: AwsConnection(
-            region=intake.region,
-            profile=intake.aws_profile,
-            endpoint_url=intake.endpoint_url,
-            credentials_file=credentials,
-        )
-        for name, intake in site.intake.items()
-    }
+    ways = connections(site)
     return {
-        "s3": S3(connections=connections, settings=DownloadSettings(**site.download.model_dump())),
-        "sqs": Sqs(connections=connections, queues={name: intake.queue for name, intake in site.intake.items()}),
+        "s3": S3(connections=ways, settings=DownloadSettings(**site.download.model_dump())),
+        "sqs": Sqs(connections=ways, queues={name: intake.queue for name, intake in site.intake.items()}),
         "staging": Staging(
             root=str(site.staging.root),
             keep_days=site.staging.keep_for.days,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
-from ao_workflows.domain.errors import WrongEnvironment
+from ao_workflows.domain.environments import refuse_other_environment
 from ao_workflows.domain.intake import Cursor, Pending, Received, Verdict, acknowledge, judge
 from ao_workflows.jobs import RESTORE_WORK
 from ao_workflows.partitions import WORKS
@@ -80,16 +80,6 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
         )
 
     return sensor
-
-
-def refuse_other_environment(intake: str, belongs_to: str | None, site: str) -> None:
-    """Keeps a site from eating another environment's messages: production's above all.
-
-    :raises WrongEnvironment: where the intake, or its queue's tag, names production and the site is not it, or the
-        other way round.
-    """
-    if belongs_to is not None and (belongs_to == "prod") != (site == "prod"):
-        raise WrongEnvironment(intake, belongs_to, site)
 
 
 def room_in_queue(instance: dg.DagsterInstance, most: int) -> int:

@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ao_workflows.domain.errors import SiteError
+from ao_workflows.domain.restores import LAYOUT, check_layout
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 """The folder that holds the package: in a checkout, the one with ``docker/`` and ``.demo/``."""
@@ -70,6 +71,7 @@ class IntakeSection(_Section):
     endpoint_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
     keys: Annotated[tuple[str, ...], Field(min_length=1)] = ("*.bag.zip",)
+    layout: Annotated[str, AfterValidator(check_layout)] = LAYOUT
 
 
 class DownloadSection(_Section):

@@ -70,6 +70,7 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "intake.fpl.endpoint_url": ("https://other", "https://other"),
     "intake.fpl.events": ('["ObjectCreated:Put"]', ("ObjectCreated:Put",)),
     "intake.fpl.keys": ('["*.zip"]', ("*.zip",)),
+    "intake.fpl.layout": ("{rid}.zip", "{rid}.zip"),
     "debag.max_members": ("9", 9),
     "debag.max_bytes": ("9", 9),
     "debag.max_ratio": ("9", 9),
@@ -212,6 +213,9 @@ def test_every_mistake_is_told_at_once_by_its_key() -> None:
         (changed(drs={"config": "db_apps"}), "section:/path/to"),
         (changed(staging={"keep": "99999999999 days"}), "staging.keep"),
         (changed(intake={"events": []}), "intake.fpl.events"),
+        (changed(intake={"layout": "{nn}/all.zip"}), "intake.fpl.layout: must be a key with {rid} in it"),
+        (changed(intake={"layout": "{rid}/{name}.zip"}), "intake.fpl.layout: must be a key with {rid} in it"),
+        (changed(intake={"layout": "{rid"}), "intake.fpl.layout: must be a key with {rid} in it"),
         (changed(intake={"events": ["s3:ObjectRestore:Completed"]}), "without 's3:'"),
     ],
 )

@@ -12,6 +12,7 @@ import click
 _COMMANDS = {
     "bag": "ao_workflows.cli.bag:bag",
     "demo": "ao_workflows.cli.demo:demo",
+    "restore": "ao_workflows.cli.restore:restore",
     "ui": "ao_workflows.cli.demo:ui",
 }
 

@@ -18,6 +18,7 @@ for one fact that all share: ``transient``, whether trying again may help.
     ├── ObjectError           S3 will not give the object
     │   ├── ObjectMissing         there is none
     │   ├── ObjectNotRestored     Glacier is still at it                                transient
+    │   ├── RestoreRefused        Glacier will not restore it as it was asked to
     │   ├── RestoreTooSlow        Glacier was still at it when the site's patience ended
     │   ├── ObjectChanged         it became another one while it was being downloaded
     │   └── DownloadMismatch      what arrived, twice, is not what S3 holds
@@ -99,7 +100,7 @@ class NothingStored(AoError):
             f"start from {start_from}: dagster asset materialize -m ao_workflows.definitions "
             f"--select '{start_from}+' --partition {rid}"
             if start_from
-            else "ask Glacier for the work again; the event that follows starts a run"
+            else f"ask Glacier for the work again: ao restore request {rid}; the event that follows starts a run"
         )
         super().__init__(f"{rid}: {missing}; {way_out}")
 
@@ -189,6 +190,10 @@ class ObjectNotRestored(ObjectError):
 
 class ObjectMissing(ObjectError):
     """There is no such object, or no such version of it."""
+
+
+class RestoreRefused(ObjectError):
+    """Glacier will not restore it as it was asked to."""
 
 
 class RestoreTooSlow(ObjectError):

@@ -6,15 +6,69 @@ What belongs here: the object as a value, read from the answer to HeadObject. Wh
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ao_workflows.domain.errors import ObjectError, ObjectNotRestored, RidError
+from ao_workflows.domain.errors import ObjectError, ObjectNotRestored
 from ao_workflows.domain.s3_checksums import ALGORITHMS, Stated
-from ao_workflows.domain.works import rid_of_key
 
 _ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where S3 keeps an object's bytes, and whether Glacier is bringing, or has brought, a copy that can be read.
+
+    ``archive_status`` is the tier of an object in INTELLIGENT_TIERING that has been moved into an archive, else empty.
+    ``ongoing`` and ``restored`` are both false where nobody has asked, or the copy has gone again. ``expires`` is when
+    it goes.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+    """
+
+    storage_class: str
+    archive_status: str = ""
+    ongoing: bool = False
+    restored: bool = False
+    expires: datetime | None = None
+
+    @property
+    def archived(self) -> bool:
+        """Whether the object itself cannot be read, but only a restored copy of it."""
+        return bool(self.archive_status) or self.storage_class in _ARCHIVED
+
+    @property
+    def deep(self) -> bool:
+        """Whether it is in the slower of S3's two archives, which knows no Expedited retrieval."""
+        return "DEEP_ARCHIVE" in (self.archive_status or self.storage_class)
+
+    def __str__(self) -> str:
+        return f"{self.storage_class} ({self.archive_status})" if self.archive_status else self.storage_class
+
+
+def storage_of(head: Mapping[str, Any]) -> Storage:
+    """What the answer to HeadObject says of the place; S3 leaves the class out where it is STANDARD."""
+    restore = head.get("Restore", "")
+    expiry = re.search(r'expiry-date="([^"]+)"', restore)
+    return Storage(
+        storage_class=head.get("StorageClass", "STANDARD"),
+        archive_status=head.get("ArchiveStatus", ""),
+        ongoing='ongoing-request="true"' in restore,
+        restored='ongoing-request="false"' in restore,
+        expires=_http_date(expiry[1]) if expiry else None,
+    )
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -55,25 +109,19 @@ def stated(head: Mapping[str, Any]) -> Stated:
     )
 
 
-def check_restored(head: Mapping[str, Any], key: str, where: str) -> None:
+def check_restored(head: Mapping[str, Any], bucket: str, key: str, where: str) -> None:
     """Whether an object that is in an archive has a restored copy, by the answer to HeadObject.
 
     :raises ObjectNotRestored: while Glacier is at it.
     :raises ObjectError: if nobody has asked for one, or it has expired.
     """
-    held_in = head.get("ArchiveStatus") or head.get("StorageClass")
-    if held_in not in _ARCHIVED and not head.get("ArchiveStatus"):
+    storage = storage_of(head)
+    if storage.restored or not storage.archived:
         return
-    restore = head.get("Restore", "")
-    if 'ongoing-request="true"' in restore:
+    if storage.ongoing:
         raise ObjectNotRestored(where, "Glacier is still restoring it")
-    if 'ongoing-request="false"' not in restore:
-        try:
-            way_out = f"ao restore request {rid_of_key(key)}"
-        except RidError:
-            way_out = "ao restore request"
-        raise ObjectError(
-            where,
-            f"it is in {held_in} and cannot be read: its restored copy has expired, or was never asked for. Ask "
-            f"Glacier for it: {way_out}",
-        )
+    raise ObjectError(
+        where,
+        f"it is in {storage} and cannot be read: its restored copy has expired, or was never asked for. Ask "
+        f"Glacier for it: ao restore request {shlex.quote(f's3://{bucket}/{key}')}",
+    )

@@ -53,13 +53,18 @@ def rid_of_key(key: str) -> str:
     raise RidError(name, "the object is no .zip")
 
 
+def bucket_number(rid: str) -> int:
+    """The number of the archive's bucket: the RID's last two digits, or 0 where they are no digits."""
+    last = rid[-2:]
+    return int(last) if len(last) == 2 and last.isascii() and last.isdigit() else 0  # noqa: PLR2004
+
+
 def archive_place(parent: Path, rid: str) -> Path:
     """Where the archive keeps a work: ``/mnt/Archive`` and W1NLM4712 make ``/mnt/Archive0/12/W1NLM4712``.
 
     The bucket is the RID's last two digits (``00`` where they are no digits), the share the bucket div 25.
     """
-    last = rid[-2:]
-    bucket = int(last) if len(last) == 2 and last.isascii() and last.isdigit() else 0  # noqa: PLR2004
+    bucket = bucket_number(rid)
     return parent.with_name(f"{parent.name}{bucket // BUCKETS_PER_SHARE}") / f"{bucket:02d}" / rid
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows.domain.errors import AoError, ServiceError
+from ao_workflows.site import Site
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
@@ -32,6 +33,19 @@ class AwsConnection(dg.Config):
         if self.endpoint_url:
             parts.append(f"endpoint {self.endpoint_url}")
         return ", ".join(parts)
+
+
+def connections(site: Site) -> dict[str, AwsConnection]:
+    """The way to each intake's AWS, by the intake's name."""
+    return {
+        name: AwsConnection(
+            region=intake.region,
+            profile=intake.aws_profile,
+            endpoint_url=intake.endpoint_url,
+            credentials_file=str(site.aws_credentials) if site.aws_credentials else None,
+        )
+        for name, intake in site.intake.items()
+    }
 
 
 def make_client(

@@ -34,6 +34,7 @@ from ao_workflows.resources.aws import READ_SECONDS, AwsConnection, calls_explai
 from ao_workflows.resources.digests import can_be_joined
 from ao_workflows.resources.download import Brought, Places, bring
 from ao_workflows.resources.pace import Pace
+from ao_workflows.resources.s3_heads import head_object
 
 _FIRST_WAIT_SECONDS = 30.0
 _LONGEST_WAIT_SECONDS = 900.0
@@ -94,18 +95,8 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         where = f"s3://{bucket}/{key}{version} ({connection})"
         wanted = _named(bucket, key, version_id)
         with calls_explained("asking for the object", where):
-            client = self._client(intake)
-            try:
-                head = client.head_object(**wanted, ChecksumMode="ENABLED")
-            except client.exceptions.ClientError as error:
-                match error.response["Error"]["Code"]:
-                    case "403":
-                        reason = "S3 refuses access: the profile needs s3:GetObject on it, and it must be there"
-                        raise ObjectError(where, reason) from error
-                    case "404" | "NoSuchKey" | "NoSuchVersion":
-                        raise ObjectMissing(where, "there is no such object") from error
-                raise
-        check_restored(head, key, where)
+            head = head_object(self._client(intake), where, **wanted, ChecksumMode="ENABLED")
+        check_restored(head, bucket, key, where)
         return S3Object(bucket, key, head.get("VersionId", version_id), stated(head), where)
 
     def look_when_restored(

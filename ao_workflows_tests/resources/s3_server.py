@@ -12,7 +12,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -69,7 +69,9 @@ class Fault:
 
 class S3Server:
     """The server. ``fault`` decides what goes wrong with each GetObject, ``head_refusal`` is the status of every
-    HeadObject where it is set, and ``served`` counts the bytes of the bodies.
+    HeadObject where it is set, and ``served`` counts the bytes of the bodies. ``restore_fault`` decides, by the path,
+    with what status and code a RestoreObject is refused that would be taken; ``restores`` has the path and the body of
+    every one.
     """
 
     def __init__(self) -> None:
@@ -77,6 +79,8 @@ class S3Server:
         self.fault: Callable[[Asked], Fault | None] = lambda _asked: None
         self.asked: list[Asked] = []
         self.head_refusal = 0
+        self.restore_fault: Callable[[str], tuple[int, str] | None] = lambda _path: None
+        self.restores: list[tuple[str, str]] = []
         self.served = 0
         self.lock = threading.Condition()
         self.ended = threading.Event()
@@ -175,6 +179,28 @@ class _Handler(BaseHTTPRequestHandler):
         if broken:
             self._break(fault)
 
+    def do_POST(self) -> None:
+        """RestoreObject, as S3 answers it: taken, already under way, already restored, or not in an archive."""
+        path = unquote(urlsplit(self.path).path)
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        with self.s3.lock:
+            self.s3.restores.append((path, body))
+        fault = self.s3.restore_fault(path)
+        found = self.s3.objects[path]
+        archived = found.headers.get("x-amz-archive-status") or found.headers.get("x-amz-storage-class")
+        restore = found.headers.get("x-amz-restore", "")
+        if fault:
+            self._refuse(*fault)
+        elif "true" in restore:
+            self._refuse(409, "RestoreAlreadyInProgress")
+        elif not archived:
+            self._refuse(403, "InvalidObjectState")
+        else:
+            if not restore:
+                begun = {**found.headers, "x-amz-restore": 'ongoing-request="true"'}
+                self.s3.objects[path] = replace(found, headers=begun)
+            self._begin(200 if restore else 202, 0, {})
+
     def _send(self, body: memoryview) -> None:
         for at in range(0, len(body), _BLOCK):
             self.wfile.write(body[at : at + _BLOCK])
@@ -197,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, status: int, code: str) -> None:
         said = f"<Error><Code>{code}</Code><Message>made to fail</Message></Error>"
-        text = said.encode() if self.command == "GET" else b""
+        text = said.encode() if self.command != "HEAD" else b""
         self._begin(status, len(text), {"Content-Type": "application/xml"})
         self.wfile.write(text)
 

@@ -1,0 +1,230 @@
+"""``ao restore``: asking Glacier for works, and seeing how far it is.
+
+What belongs here: arguments, the way through a list, what is printed, exit codes. What does not: whether to ask, and
+how it is told (``ao_workflows.domain.restores``), and asking (``ao_workflows.resources.restores``).
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event
+from time import monotonic
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from ao_workflows.domain.errors import AoError, DatabaseError, ServiceError
+from ao_workflows.domain.restores import Tier, Told, is_to_be_asked, listed
+
+if TYPE_CHECKING:
+    from ao_workflows.resources.restores import Restores
+
+_NOT_WELL = 1
+
+_OUTAGE = 5
+"""After so many failures of S3 itself in a row, the rest of a list would only wait for its time-outs."""
+
+_RIDS = click.argument("rids", metavar="RID...", nargs=-1)
+_LIST = click.option(
+    "--list",
+    "rid_list",
+    metavar="FILE",
+    type=click.File(encoding="utf-8", errors="replace"),
+    help="Take RIDs from FILE too, one a line; '-' is standard input.",
+)
+_INTAKE = click.option("--intake", metavar="NAME", help="Look in this intake's bucket only.  [in each of the site's]")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON list with everything, for programs.")
+
+
+@click.group()
+def restore() -> None:
+    """Ask Glacier for works, and see how far it is."""
+
+
+@restore.command("request")
+@_RIDS
+@_LIST
+@click.option(
+    "--tier", type=click.Choice([tier.value for tier in Tier]), default="Bulk", show_default=True, help="How fast."
+)
+@click.option(
+    "--days", type=click.IntRange(1, 365), default=14, show_default=True, help="The copy stays for so many days."
+)
+@click.option("--again", is_flag=True, help="Ask also for works that an earlier restore brought into the archive.")
+@click.option(
+    "--per-minute", type=click.IntRange(1), default=300, show_default=True, help="Ask for so many works at most."
+)
+@_INTAKE
+@_JSON
+def request_command(
+    rids: tuple[str, ...],
+    rid_list: TextIO | None,
+    tier: str,
+    days: int,
+    again: bool,
+    per_minute: int,
+    intake: str | None,
+    as_json: bool,
+) -> None:
+    """Ask Glacier for the work of each RID, and note in DRS that it was asked.
+
+    For a work that is not where the archive's layout has it, give its object's address, s3://bucket/key, in place of
+    the RID. What is asked for already, restored, or not in Glacier is left as it is, so the same list can be given
+    again.
+
+    Exits with 0 if all is well, 1 if a work could not be asked for, 2 if the command was not understood.
+    """
+    restores = _restores(intake)
+    pause = 60 / per_minute
+    next_at = monotonic()
+
+    def request(told: Told, stopped: Event) -> Told | None:
+        nonlocal next_at
+        if told.error:
+            return told
+        if told.state is None or not is_to_be_asked(told.state, again=again):
+            return restores.note_a_request_that_drs_missed(told)
+        if stopped.wait(max(0.0, next_at - monotonic())):
+            return None
+        next_at = max(next_at, monotonic()) + pause
+        return restores.ask(told, Tier(tier), days)
+
+    _go_through(restores, _names(rids, rid_list), request, as_json=as_json)
+
+
+@restore.command("status")
+@_RIDS
+@_LIST
+@_INTAKE
+@_JSON
+def status_command(rids: tuple[str, ...], rid_list: TextIO | None, intake: str | None, as_json: bool) -> None:
+    """Say how far Glacier is with the work of each RID, by S3 and DRS. Nothing is asked for.
+
+    Exits with 0 if all could be said, 1 if one could not, 2 if the command was not understood.
+    """
+    _go_through(_restores(intake), _names(rids, rid_list), lambda told, _stopped: told, as_json=as_json)
+
+
+def _restores(intake: str | None) -> Restores:
+    """The site's, imported when a command runs: ``--help`` answers without Dagster."""
+    from ao_workflows.resources.restores import Restores
+    from ao_workflows.site import load
+
+    try:
+        site = load()
+        if intake is not None and intake not in site.intake:
+            raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.intake) or 'it has none'}")
+        return Restores(site, intake)
+    except AoError as error:
+        click.echo(f"ao: {error}", err=True)
+        sys.exit(_NOT_WELL)
+
+
+def _names(rids: Sequence[str], rid_list: TextIO | None) -> list[str]:
+    names = listed([*rids, *(rid_list or ())])
+    if not names:
+        raise click.UsageError("name a work, or give a list of them with --list FILE")
+    return names
+
+
+def _go_through(
+    restores: Restores, names: Sequence[str], act: Callable[[Told, Event], Told | None], *, as_json: bool
+) -> None:
+    """Looks at each work and has ``act`` do the rest; says how each is, and how far it came. Ends the process.
+
+    DRS is asked once, for all. Without it nothing is asked of Glacier: nobody would know of it.
+    """
+    done: list[Told] = []
+    ended = ""
+    failures = 0
+    with _stoppable() as (stopped, signals):
+        try:
+            restores.read_rows(names)
+        except DatabaseError as error:
+            click.echo(f"ao: {error}", err=True)
+            sys.exit(_NOT_WELL)
+        for name in names:
+            told = None if stopped.is_set() else act(restores.look(name), stopped)
+            if told is None:
+                break
+            done.append(told)
+            if not as_json:
+                _print(told)
+            failures = failures + 1 if isinstance(told.error, ServiceError) else 0
+            if isinstance(told.error, DatabaseError):
+                ended = "DRS failed"
+                break
+            if failures == _OUTAGE:
+                ended = f"S3 failed {_OUTAGE} times in a row"
+                break
+    if signals:
+        ended = f"{signals[0].name} came"
+    if as_json:
+        click.echo(json.dumps([_as_json(told) for told in done], indent=1))
+    if len(names) > 1 or ended:
+        _print_summary(done, len(names), ended, to_stderr=as_json)
+    if signals:
+        sys.exit(128 + signals[0])
+    sys.exit(_NOT_WELL if any(told.error for told in done) else 0)
+
+
+@contextmanager
+def _stoppable() -> Iterator[tuple[Event, list[signal.Signals]]]:
+    """An event that Ctrl-C sets: a work that Glacier was asked for is still noted in DRS. A second one ends at once."""
+    stopped = Event()
+    came: list[signal.Signals] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(signal.Signals(number))
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped, came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print(told: Told) -> None:
+    if told.state:
+        click.echo(f"{told.name}: {told.sentence()}")
+    if told.error:
+        click.echo(f"ao: {told.name}: {told.error}", err=True)
+
+
+def _print_summary(done: Sequence[Told], of: int, ended: str, *, to_stderr: bool) -> None:
+    counts = Counter("failed" if told.error else "asked now" if told.asked_now else str(told.state) for told in done)
+    said = ", ".join(f"{count} {what}" for what, count in counts.items())
+    if ended:
+        text = f"Ended early, as {ended}: {len(done)} of {of} works done{said and f' ({said})'}."
+        click.echo(f"{text} The same command goes on with the rest.", err=True)
+    else:
+        click.echo(f"{of} works: {said}", err=to_stderr)
+
+
+def _as_json(told: Told) -> dict[str, Any]:
+    place, storage = told.place, told.storage
+    return {
+        "rid": told.rid,
+        "name": told.name,
+        "state": told.state,
+        "asked_now": told.asked_now,
+        "intake": place.intake if place else None,
+        "bucket": place.bucket if place else None,
+        "key": place.key if place else None,
+        "storage_class": storage.storage_class if storage else None,
+        "archive_status": storage.archive_status or None if storage else None,
+        "expires": storage.expires.isoformat() if storage and storage.expires else None,
+        "requested_on": told.requested.isoformat() if told.requested else None,
+        "synced_on": told.synced.isoformat() if told.synced else None,
+        "error": str(told.error) if told.error else None,
+    }

@@ -1,0 +1,19 @@
+"""Environments: what a site may touch of what belongs to another environment.
+
+What belongs here: the one rule, for the sensors, the commands and the checks alike. What does not: reading a queue's
+tags (``ao_workflows.resources.sqs``).
+"""
+
+from __future__ import annotations
+
+from ao_workflows.domain.errors import WrongEnvironment
+
+
+def refuse_other_environment(intake: str, belongs_to: str | None, site: str) -> None:
+    """Keeps a site from eating another environment's messages: production's above all.
+
+    :raises WrongEnvironment: where the intake, or its queue's tag, names production and the site is not it, or the
+        other way round.
+    """
+    if belongs_to is not None and (belongs_to == "prod") != (site == "prod"):
+        raise WrongEnvironment(intake, belongs_to, site)
