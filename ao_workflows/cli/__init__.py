@@ -12,7 +12,9 @@ import click
 _COMMANDS = {
     "bag": "ao_workflows.cli.bag:bag",
     "demo": "ao_workflows.cli.demo:demo",
+    "drs": "ao_workflows.cli.drs:drs",
     "restore": "ao_workflows.cli.restore:restore",
+    "site": "ao_workflows.cli.site:site",
     "ui": "ao_workflows.cli.demo:ui",
 }
 

@@ -22,8 +22,9 @@ import dagster as dg
 
 from ao_workflows.domain.errors import DatabaseError, DatabaseUnavailable
 from ao_workflows.domain.progress import Progress, Stage, entry_of, row_to_write, stored_entry, stored_list
+from ao_workflows.resources.drs_check import check_table
 from ao_workflows.resources.drs_config import Database, named_database
-from ao_workflows.resources.drs_failures import no_table, told
+from ao_workflows.resources.drs_failures import told
 from ao_workflows.resources.drs_table import TABLE, latest_first, progress_of, progress_table
 
 if TYPE_CHECKING:
@@ -126,29 +127,13 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._attempt(self._existing_database(), read, writes=False)
 
     def check(self) -> str:
-        """Connect, look at the table, and say what is there.
+        """Connect, look at the table and at what may be done with it, and say what is there. No row is changed.
 
         :raises DatabaseError: if something is missing, ``DatabaseUnavailable`` if the database is away.
         """
         database = self._existing_database()
 
-        def look(connection: Connection) -> str:
-            from sqlalchemy import func, inspect, select
-
-            table = progress_table(connection.dialect.name)
-            inspector = inspect(connection)
-            if not inspector.has_table(TABLE):
-                raise no_table(database)
-            found = {column["name"] for column in inspector.get_columns(TABLE)}
-            if missing := [column.name for column in table.columns if column.name not in found]:
-                raise DatabaseError(database.where, f"the table {TABLE} has no column {', '.join(missing)}")
-            count = connection.execute(select(func.count()).select_from(table)).scalar_one()
-            version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
-            name = "mariadb" if getattr(connection.dialect, "is_mariadb", False) else connection.dialect.name
-            kind = f"{name} {version}{_tls_in_use(connection)}"
-            return f"{kind} at {database.where}: {TABLE} has {count} row{'s'[: count != 1]}"
-
-        return self._attempt(database, look, writes=False)
+        return self._attempt(database, lambda connection: check_table(connection, database), writes=True)
 
     def _database(self) -> Database:
         # Read at every call: a password that was changed in the option file holds from the next call on
@@ -258,12 +243,3 @@ def _add(connection: Connection, table: Table, row: int, times: Mapping[str, Any
         entries.append(entry)
     values = {"user_data": json.dumps(entries), **times}
     connection.execute(table.update().where(here).values(values))
-
-
-def _tls_in_use(connection: Connection) -> str:
-    from sqlalchemy import text
-
-    if connection.dialect.name != "mysql":
-        return ""
-    status = connection.execute(text("SHOW STATUS LIKE 'Ssl_version'")).one_or_none()
-    return f" ({status[1]})" if status and status[1] else " (not encrypted)"

@@ -46,6 +46,7 @@ https://mariadb.com/kb/en/mariadb-error-codes/, https://dev.mysql.com/doc/mysql-
 _SQLITE_PASSING = {5: "the file is locked by another writer", 6: "the table is locked by another writer"}
 
 _DENIED = (1044, 1045, 1698)
+_NOT_GRANTED = (1142, 1143)
 _NO_DATABASE = 1049
 _NO_TABLE = 1146
 _NO_TLS = 2026
@@ -87,6 +88,8 @@ def _told_of_mysql(database: Database, error: DBAPIError) -> DatabaseError:
         return no_table(database)
     if code in _DENIED:
         reason = f"{said} ({code}); user and password are those of {database.source}"
+    elif code in _NOT_GRANTED:
+        reason = f"{said} ({code}); the user needs SELECT, INSERT and UPDATE on {TABLE}"
     elif code in (_NO_DATABASE, _NO_TLS):
         reason = f"{said} ({code}); {database.source} asks for it"
     else:

@@ -1,0 +1,49 @@
+"""``ao drs``: the archive's database, by hand.
+
+What belongs here: what is printed, and exit codes. What does not: the table (``ao_workflows.resources.drs``).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from ao_workflows.domain.errors import AoError
+
+_NOT_WELL = 1
+
+
+@click.group()
+def drs() -> None:
+    """The archive's database."""
+
+
+@drs.command("init")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+def init_command(as_json: bool) -> None:
+    """Make the table glacier_sync_progress where it is missing. One that is there is looked at, and never altered.
+
+    Exits with 0 if the table can be used, 1 if not, 2 if the command was not understood.
+    """
+    from ao_workflows.resources.drs import Drs
+    from ao_workflows.site import load
+
+    made = None
+    found = error = ""
+    try:
+        site = load()
+        client = Drs(url=site.drs.url, config=site.drs.config)
+        made = client.init()
+        found = client.check()
+    except AoError as refused:
+        error = str(refused)
+    if as_json:
+        click.echo(json.dumps({"made": made, "found": found or None, "error": error or None}))
+    else:
+        if found:
+            click.echo(f"{'The table was made' if made else 'The table is there'}: {found}")
+        if error:
+            click.echo(f"ao: {error}", err=True)
+    sys.exit(_NOT_WELL if error else 0)
