@@ -7,6 +7,7 @@ how it is told (``ao_workflows.domain.restores``), and asking (``ao_workflows.re
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections import Counter
@@ -30,7 +31,7 @@ _NOT_WELL = 1
 _OUTAGE = 5
 """After so many failures of S3 itself in a row, the rest of a list would only wait for its time-outs."""
 
-_RIDS = click.argument("rids", metavar="RID...", nargs=-1)
+_RIDS = click.argument("rids", metavar="[RID]...", nargs=-1)
 _LIST = click.option(
     "--list",
     "rid_list",
@@ -149,20 +150,23 @@ def _go_through(
         except DatabaseError as error:
             click.echo(f"ao: {error}", err=True)
             sys.exit(_NOT_WELL)
-        for name in names:
-            told = None if stopped.is_set() else act(restores.look(name), stopped)
-            if told is None:
-                break
-            done.append(told)
-            if not as_json:
-                _print(told)
-            failures = failures + 1 if isinstance(told.error, ServiceError) else 0
-            if isinstance(told.error, DatabaseError):
-                ended = "DRS failed"
-                break
-            if failures == _OUTAGE:
-                ended = f"S3 failed {_OUTAGE} times in a row"
-                break
+        try:
+            for name in names:
+                told = None if stopped.is_set() else act(restores.look(name), stopped)
+                if told is None:
+                    break
+                done.append(told)
+                if not as_json:
+                    _print(told)
+                failures = failures + 1 if isinstance(told.error, ServiceError) else 0
+                if isinstance(told.error, DatabaseError):
+                    ended = "DRS failed"
+                    break
+                if failures == _OUTAGE:
+                    ended = f"S3 failed {_OUTAGE} times in a row"
+                    break
+        except KeyboardInterrupt:
+            click.echo("ao: ended at once: Glacier may have been asked for one work more than is said", err=True)
     if signals:
         ended = f"{signals[0].name} came"
     if as_json:
@@ -184,6 +188,7 @@ def _stoppable() -> Iterator[tuple[Event, list[signal.Signals]]]:
         if came:
             raise KeyboardInterrupt
         came.append(signal.Signals(number))
+        os.write(sys.stderr.fileno(), b"ao: ending after the work that is under way; once more ends it at once\n")
         stopped.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

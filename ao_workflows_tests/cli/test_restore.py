@@ -380,7 +380,10 @@ def test_no_more_is_asked_in_a_minute_than_was_said(odd_shop: Shop, s3_server: S
     assert times[2] - times[0] >= timedelta(seconds=0.9)
 
 
-def test_an_interrupt_notes_what_was_asked_and_says_how_far_it_came(odd_shop: Shop, s3_server: S3Server) -> None:
+@pytest.mark.parametrize("twice", [False, True])
+def test_an_interrupt_notes_what_was_asked_and_says_how_far_it_came(
+    odd_shop: Shop, s3_server: S3Server, twice: bool
+) -> None:
     """Ctrl-C between S3's answer and DRS must not lose the one; the list goes on where it stopped."""
     for rid in ("W1A01", "W1A02", "W1A03"):
         hold(s3_server, rid)
@@ -402,15 +405,21 @@ def test_an_interrupt_notes_what_was_asked_and_says_how_far_it_came(odd_shop: Sh
     try:
         assert asking.wait(60)
         command.send_signal(signal.SIGINT)
+        assert command.stderr
+        assert "ao: ending after the work that is under way" in command.stderr.readline()
+        if twice:
+            command.send_signal(signal.SIGINT)
+            assert "ended at once: Glacier may have been asked for one work more" in command.stderr.readline()
         go_on.set()
         out, err = command.communicate(timeout=60)
     finally:
         command.kill()
         command.wait()
     assert command.returncode == 130
-    assert out.splitlines() == ["W1A01: asked; it is in GLACIER", "W1A02: asked; it is in GLACIER"]
-    assert "Ended early, as SIGINT came: 2 of 3 works done (2 asked now)." in err
-    assert [odd_shop.requested(rid) is None for rid in ("W1A01", "W1A02", "W1A03")] == [False, False, True]
+    done = ["W1A01"] if twice else ["W1A01", "W1A02"]
+    assert out.splitlines() == [f"{rid}: asked; it is in GLACIER" for rid in done]
+    assert f"Ended early, as SIGINT came: {len(done)} of 3 works done ({len(done)} asked now)." in err
+    assert [rid for rid in ("W1A01", "W1A02", "W1A03") if odd_shop.requested(rid)] == done
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ def test_an_archive_tier_of_intelligent_tiering_is_an_archive(
     s3_server.objects["/b/W1.zip"] = Held(
         CONTENT, MD5, {"x-amz-storage-class": "INTELLIGENT_TIERING", "x-amz-archive-status": "ARCHIVE_ACCESS"}
     )
-    with pytest.raises(ObjectError, match="ARCHIVE_ACCESS and cannot be read"):
+    with pytest.raises(ObjectError, match=r"INTELLIGENT_TIERING \(ARCHIVE_ACCESS\) and cannot be read"):
         reach(_way(s3_server, tmp_path)).look("fpl", "b", "W1.zip", None)
 
 
