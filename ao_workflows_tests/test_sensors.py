@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +16,13 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 from dagster._core.test_utils import create_run_for_test
+from dagster._grpc.utils import default_sensor_grpc_timeout
 
 from ao_workflows import sensors
-from ao_workflows.definitions import resources
+from ao_workflows.definitions import build, resources
 from ao_workflows.domain.errors import ServiceError, WrongEnvironment
-from ao_workflows.domain.intake import Cursor
+from ao_workflows.domain.events import parse_message
+from ao_workflows.domain.intake import Cursor, plan
 from ao_workflows.sensors import intake_sensor
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import TrialSite, trial_site
@@ -110,8 +117,7 @@ def test_the_same_event_again_is_the_same_run_and_a_second_restore_another(site:
     later = {"Records": [_event(site.intake.bucket, "Archive0/12/W1NLM4712/W1NLM4712.bag.zip", "2026-12-21T00:00:00Z")]}
     _send(site, again, again, later)
     keys = [request.run_key for request in _tick(site).run_requests or ()]
-    assert len(keys) == 3
-    assert len(set(keys)) == 2
+    assert len(keys) == len(set(keys)) == 2
 
 
 def test_messages_that_ask_for_no_run_are_deleted_at_once(site: TrialSite) -> None:
@@ -155,6 +161,132 @@ def test_a_rid_that_cannot_be_one_is_set_aside_and_its_neighbour_runs(site: Tria
     _make_runs(site, result)
     _tick(site, result.cursor)
     assert _in_queue(site) == (0, 0)
+
+
+def test_a_record_that_cannot_be_read_is_kept_and_its_neighbour_runs(site: TrialSite) -> None:
+    """The message is on the disk before it leaves the queue, and the good work does not wait for a person."""
+    _send(site, {"Records": [*_restored(site, "W1NLM4712")["Records"], {"eventSource": "aws:s3"}]})
+    result = _tick(site)
+    assert [request.partition_key for request in result.run_requests or ()] == ["W1NLM4712"]
+    (kept,) = site.layout.rejected_messages().iterdir()
+    assert len(json.loads(json.loads(kept.read_text())["body"])["Records"]) == 2
+    assert _in_queue(site) == (0, 1), "its run is not there yet"
+    _make_runs(site, result)
+    _tick(site, result.cursor)
+    assert _in_queue(site) == (0, 0)
+
+
+def test_a_message_that_cannot_be_kept_does_not_stop_the_others(site: TrialSite) -> None:
+    """It is the scratch disk's trouble, and it stays in the queue until that is over, also with a good record in it."""
+    site.layout.rejected_messages().parent.parent.mkdir(parents=True)
+    site.layout.rejected_messages().parent.write_text("in the way")
+    _send(site, {"Records": [*_restored(site, "W1NLM4712")["Records"], {}]}, _restored(site, "W1NLM4788"))
+    result = _tick(site)
+    assert [request.partition_key for request in result.run_requests or ()] == ["W1NLM4712", "W1NLM4788"]
+    _make_runs(site, result)
+    _tick(site, result.cursor)
+    assert _in_queue(site) == (0, 1)
+
+
+def test_an_intake_that_was_renamed_does_no_work_again(site: TrialSite) -> None:
+    """Dagster keeps run keys apart by the sensor's name: under the new one it knows of none."""
+    again = _restored(site, "W1NLM4712")
+    run_key = parse_message(json.dumps(again))[0].identity
+    create_run_for_test(site.instance, tags={RUN_KEY_TAG: run_key, SENSOR_NAME_TAG: "former_name_intake"})
+    _send(site, again, _restored(site, "W1NLM4712", "W1NLM4788"))
+    result = _tick(site)
+    assert [request.partition_key for request in result.run_requests or ()] == ["W1NLM4788"]
+    assert _in_queue(site) == (0, 1), "the message whose only run is there is gone"
+
+
+def test_no_tick_lists_all_partitions_or_all_runs(site: TrialSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 100,000 works, the list alone would take longer than a tick may."""
+    with dg.DagsterInstance.local_temp() as instance:
+        stored = replace(site, instance=instance)
+        asked = []
+        for name in ("get_dynamic_partitions", "get_runs", "get_run_records"):
+            monkeypatch.setattr(instance, name, lambda *words, name=name, **others: asked.append(name))
+        monkeypatch.setattr(instance, "get_run_ids", _only_by_tag(instance.get_run_ids))
+        _send(stored, *(_restored(stored, f"W1NLM47{number:02d}") for number in range(5)))
+        first = _evaluate(stored)
+        assert len(first.run_requests or ()) == 5
+        _evaluate(stored, first.cursor)
+    assert asked == []
+
+
+def _only_by_tag(get_run_ids: Any) -> Any:
+    def get(filters: dg.RunsFilter, limit: int) -> Any:
+        assert (list(filters.tags), limit) == ([RUN_KEY_TAG], 1)
+        return get_run_ids(filters, limit=limit)
+
+    return get
+
+
+def _evaluate(site: TrialSite, cursor: str | None = None) -> Any:
+    """The whole of a tick in the code server: what Dagster makes of the result, too."""
+    repository = build(site.site).get_repository_def()
+    clients = {name: client for name, client in resources(site.site).items() if name in ("sqs", "staging")}
+    with dg.build_sensor_context(
+        instance=site.instance, cursor=cursor, sensor_name="demo_intake", repository_def=repository, resources=clients
+    ) as context:
+        return repository.get_sensor_def("demo_intake").evaluate_tick(context)
+
+
+@pytest.fixture
+def slow(aws: Aws) -> Iterator[str]:
+    """The same AWS, which takes a second for each answer to a reception."""
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers["X-Amz-Target"].endswith("ReceiveMessage"):
+                time.sleep(1)
+            server = http.client.HTTPConnection(aws.endpoint_url.removeprefix("http://"))
+            server.request("POST", self.path, body, dict(self.headers))
+            said = server.getresponse().read()
+            server.close()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *words: object) -> None:
+            """The test says what went wrong."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_slow_queue_ends_a_tick_in_time_and_loses_nothing(
+    site: TrialSite, slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tick that Dagster cuts off at its time limit fails, and what it received is hidden for nothing."""
+    monkeypatch.setattr(sensors, "RECEIVE_SECONDS", 4.0)
+    _send(site, *(_restored(site, f"W1NLM47{number:02d}") for number in range(60)))
+    intake = site.intake.model_copy(update={"endpoint_url": slow})
+    settings = site.site.model_copy(update={"intake": {"demo": intake}})
+    result = _tick(replace(site, site=settings))
+    requested = len(result.run_requests or ())
+    assert 0 < requested < 60
+    assert len(Cursor.parse(result.cursor).pending) == requested
+    assert _in_queue(site) == (60 - requested, requested)
+
+
+def test_a_tick_has_an_end_below_a_third_of_its_time_limit() -> None:
+    """The limit is Dagster's, and a tick that it cuts off loses its work."""
+    assert default_sensor_grpc_timeout() / 3 > sensors.TICK_MOST_SECONDS
+    assert sensors.RECEIVE_SECONDS <= sensors.TICK_MOST_SECONDS - sensors.REST_SECONDS
+
+
+def test_a_tick_whose_time_is_up_gives_back_what_it_received(site: TrialSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hidden for ten minutes, the messages would wait for nobody."""
+    _send(site, *(_restored(site, f"W1NLM47{number:02d}") for number in range(5)))
+    monkeypatch.setattr(sensors, "plan", lambda *words: plan(*words[:-1], lambda: False))
+    result = _tick(site)
+    assert not result.run_requests
+    assert _in_queue(site) == (5, 0)
 
 
 def test_nothing_is_received_while_the_run_queue_is_full(site: TrialSite) -> None:

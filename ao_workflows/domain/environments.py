@@ -6,6 +6,8 @@ tags (``ao_workflows.resources.sqs``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ao_workflows.domain.errors import WrongEnvironment
 
 
@@ -17,3 +19,12 @@ def refuse_other_environment(intake: str, belongs_to: str | None, site: str) -> 
     """
     if belongs_to is not None and (belongs_to == "prod") != (site == "prod"):
         raise WrongEnvironment(intake, belongs_to, site)
+
+
+def tagged_environment(tags: Mapping[str, str]) -> str | None:
+    """The environment that a queue's tags name; ``Environment = Production`` means production too."""
+    for name, value in tags.items():
+        if name.strip().lower() == "environment":
+            environment = value.strip().lower()
+            return "prod" if environment == "production" else environment
+    return None

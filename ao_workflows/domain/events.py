@@ -30,6 +30,15 @@ _EVENTBRIDGE_CREATED = {
     "CompleteMultipartUpload": "ObjectCreated:CompleteMultipartUpload",
 }
 
+EVENT_NAMES = (*_EVENTBRIDGE_CREATED.values(), *_EVENTBRIDGE_NAMES.values())
+"""What a site may want: an object was made, or something came of a restore."""
+
+LARGEST = (1 << 63) - 1
+"""No object has more bytes; a number beyond it fits into no database."""
+
+LONGEST = 2500
+"""As many bytes an event's identity may have: PostgreSQL's index takes 2,704, and S3's longest key has 1,024."""
+
 
 @dataclass(frozen=True)
 class ObjectEvent:
@@ -55,8 +64,8 @@ class ObjectEvent:
         return "|".join((self.name, self.bucket, self.key, self.version_id or self.etag or "", self.time))
 
 
-def parse_message(body: str) -> tuple[ObjectEvent, ...]:
-    """The events in a queue's message; none for S3's test event.
+def parse_message(body: str) -> tuple[ObjectEvent | MessageError, ...]:
+    """What a queue's message says, record by record: an event, or why it cannot be read. S3's test event says nothing.
 
     Takes a message as S3 sends it, in an SNS envelope, raw from SNS, or from EventBridge.
 
@@ -70,6 +79,8 @@ def parse_message(body: str) -> tuple[ObjectEvent, ...]:
         raise MessageError("it is JSON, but no object")
     if message.get("Type") == "Notification" and isinstance(message.get("Message"), str):
         return parse_message(message["Message"])
+    if message.get("Type") == "SubscriptionConfirmation":
+        raise MessageError("SNS asks to confirm the queue's subscription: open the SubscribeURL that is in it")
     if message.get("Event") == "s3:TestEvent":
         return ()
     if message.get("source") == "aws.s3" and "detail" in message:
@@ -77,14 +88,22 @@ def parse_message(body: str) -> tuple[ObjectEvent, ...]:
     records = message.get("Records")
     if not isinstance(records, list):
         raise MessageError("it has neither Records from S3 nor a detail from EventBridge")
-    return tuple(_from_s3(record) for record in records)
+    return tuple(_record(record) for record in records)
+
+
+def _record(record: Any) -> ObjectEvent | MessageError:
+    """A record by itself: the one beside it may be of another work."""
+    try:
+        return _from_s3(record)
+    except MessageError as error:
+        return error
 
 
 def _from_s3(record: Any) -> ObjectEvent:
     if _text(record, "eventSource") != "aws:s3":
         raise MessageError(f"a record comes from {record['eventSource']!r}, not from S3")
     item = _table(_table(record, "s3"), "object")
-    return ObjectEvent(
+    event = ObjectEvent(
         name=_text(record, "eventName"),
         time=_time(record, "eventTime"),
         region=_text(record, "awsRegion"),
@@ -96,6 +115,7 @@ def _from_s3(record: Any) -> ObjectEvent:
         sequencer=_text_if_there(item, "sequencer"),
         restore_expires=_restore_expiry(record),
     )
+    return _fit_to_index(event)
 
 
 def _from_eventbridge(message: Mapping[str, Any]) -> ObjectEvent:
@@ -107,7 +127,7 @@ def _from_eventbridge(message: Mapping[str, Any]) -> ObjectEvent:
         name = _EVENTBRIDGE_CREATED.get(_text_if_there(detail, "reason") or "", "ObjectCreated:Other")
     else:
         name = _EVENTBRIDGE_NAMES.get(kind, kind)
-    return ObjectEvent(
+    event = ObjectEvent(
         name=name,
         time=_time(message, "time"),
         region=_text(message, "region"),
@@ -119,6 +139,7 @@ def _from_eventbridge(message: Mapping[str, Any]) -> ObjectEvent:
         sequencer=_text_if_there(item, "sequencer"),
         restore_expires=_text_if_there(detail, "restore-expiry-time"),
     )
+    return _fit_to_index(event)
 
 
 def _table(of: Any, name: str) -> dict[str, Any]:
@@ -146,12 +167,21 @@ def _fit_to_store(name: str, value: str) -> str:
     return value
 
 
+def _fit_to_index(event: ObjectEvent) -> ObjectEvent:
+    """``event``, where Dagster can look for its run: one request that it cannot store would fail every tick."""
+    if (size := len(event.identity.encode())) > LONGEST:
+        raise MessageError(f"its names have {size:,} bytes together, and S3's have at most {LONGEST:,}")
+    return event
+
+
 def _time(of: Any, name: str) -> str:
     value = _text(of, name)
     try:
-        datetime.fromisoformat(value)
+        zone = datetime.fromisoformat(value).tzinfo
     except ValueError:
-        raise MessageError(f"{name!r} is {value!r}, not a time of RFC 3339") from None
+        zone = None
+    if zone is None:
+        raise MessageError(f"{name!r} is {value!r}, not a time of RFC 3339")
     return value
 
 
@@ -167,6 +197,6 @@ def _restore_expiry(record: Mapping[str, Any]) -> str | None:
 
 def _size(item: Mapping[str, Any]) -> int | None:
     size = item.get("size")
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= LARGEST):
         raise MessageError(f"'size' is {size!r}, not a number of bytes")
     return size

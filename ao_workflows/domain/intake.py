@@ -22,12 +22,18 @@ from ao_workflows.domain.works import rid_of_key
 
 @dataclass(frozen=True)
 class Received:
-    """A message in flight: hidden from other receivers until ``hidden_until`` (seconds since the epoch)."""
+    """A message in flight: hidden from other receivers until ``hidden_until``.
+
+    ``times`` is how often it has been received, this time included; ``sent`` is when it came into the queue. Times
+    are in seconds since the epoch.
+    """
 
     message_id: str
     receipt_handle: str
     body: str
     hidden_until: float
+    times: int = 1
+    sent: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,8 @@ class Verdict:
 def judge(body: str, bucket: str, events: Sequence[str], keys: Sequence[str]) -> Verdict:
     """What a message comes to at an intake of ``bucket`` that wants these ``events`` and ``keys`` (shell patterns).
 
-    A message with an event that is well formed and cannot be used, because of its RID or its bucket, gives runs for
-    its other events, and a rejection. One with a record that cannot be read is rejected whole.
+    A message may be both: of several records, one that cannot be used, because it cannot be read, or because of its
+    RID or its bucket, is the reason for a rejection, and the others still give their runs.
     """
     try:
         found = parse_message(body)
@@ -58,18 +64,30 @@ def judge(body: str, bucket: str, events: Sequence[str], keys: Sequence[str]) ->
         return Verdict(rejected=error.reason)
     wanted: list[Wanted] = []
     reasons: list[str] = []
-    for event in found:
-        if any(fnmatchcase(event.name, pattern) for pattern in events) and any(
-            fnmatchcase(event.key, pattern) for pattern in keys
-        ):
-            if event.bucket != bucket:
-                reasons.append(f"it names the bucket {event.bucket!r}, and the intake's is {bucket!r}")
-                continue
-            try:
-                wanted.append(Wanted(rid_of_key(event.key), event))
-            except RidError as error:
-                reasons.append(str(error))
+    for number, record in enumerate(found, 1):
+        try:
+            event = _readable(record)
+            if _matches(event.name, events) and _matches(event.key, keys):
+                wanted.append(Wanted(_rid_of(event, bucket), event))
+        except (MessageError, RidError) as error:
+            reasons.append(f"record {number} of {len(found)}: {error}" if len(found) > 1 else str(error))
     return Verdict(tuple(wanted), "; ".join(reasons) or None)
+
+
+def _readable(record: ObjectEvent | MessageError) -> ObjectEvent:
+    if isinstance(record, MessageError):
+        raise record
+    return record
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _rid_of(event: ObjectEvent, bucket: str) -> str:
+    if event.bucket != bucket:
+        raise MessageError(f"it names the bucket {event.bucket!r}, and the intake's is {bucket!r}")
+    return rid_of_key(event.key)
 
 
 @dataclass(frozen=True)
@@ -122,3 +140,56 @@ def acknowledge(pending: Iterable[Pending], has_run: Callable[[str], bool], now:
         elif message.hidden_until > now:
             waiting.append(message)
     return Acknowledgement(tuple(deletable), tuple(waiting))
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A message that a tick dealt with. With no ``run_keys`` to wait for, it may be deleted now.
+
+    ``rejected`` is why it must be kept before it is deleted, whenever that is.
+    """
+
+    message: Received
+    run_keys: tuple[str, ...]
+    rejected: str | None
+
+    @property
+    def pending(self) -> Pending:
+        return Pending(self.message.receipt_handle, self.run_keys, self.message.hidden_until)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a tick does with what it received: each event's run is requested once; what is ``left`` goes back."""
+
+    requests: tuple[Wanted, ...]
+    taken: tuple[Taken, ...]
+    left: tuple[Received, ...]
+
+
+def plan(
+    received: Sequence[Received],
+    verdict_on: Callable[[str], Verdict],
+    has_run: Callable[[str], bool],
+    most: int,
+    in_time: Callable[[], bool] = lambda: True,
+) -> Plan:
+    """Takes messages until ``most`` runs are requested, or the time is up; a message is taken whole or not at all.
+
+    An event that has its run already, such as one that SQS delivers again or that came by another intake's name,
+    asks for none.
+    """
+    requests: dict[str, Wanted] = {}
+    taken: list[Taken] = []
+    for number, message in enumerate(received):
+        if len(requests) >= most or not in_time():
+            return Plan(tuple(requests.values()), tuple(taken), tuple(received[number:]))
+        verdict = verdict_on(message.body)
+        missing = {
+            wanted.event.identity: wanted
+            for wanted in verdict.wanted
+            if wanted.event.identity in requests or not has_run(wanted.event.identity)
+        }
+        requests |= missing
+        taken.append(Taken(message, tuple(missing), verdict.rejected))
+    return Plan(tuple(requests.values()), tuple(taken), ())

@@ -6,9 +6,11 @@ What belongs here: making a client of boto3's, and naming where a call went. Wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import queue
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -18,6 +20,8 @@ from ao_workflows.site import Site
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
 ATTEMPTS = 5
+
+T = TypeVar("T")
 
 
 class AwsConnection(dg.Config):
@@ -99,5 +103,31 @@ def calls_explained(doing: str, where: str) -> Iterator[None]:
     except ClientError as error:
         said = error.response.get("Error", {})
         raise ServiceError(doing, where, f"{said.get('Code', 'error')}: {said.get('Message', error)}") from error
-    except (BotoCoreError, HTTPClientError) as error:
+    except (BotoCoreError, HTTPClientError, TimeoutError) as error:
         raise ServiceError(doing, where, str(error)) from error
+
+
+def answered_within(seconds: float, call: Callable[[], T]) -> T:
+    """What ``call`` returns or raises, if it does so in time.
+
+    boto3's time-outs are those of one read of one attempt: a name server that hangs, an address after the other, or
+    an answer that comes byte by byte may take minutes. So the call has a thread of its own, which is left behind.
+
+    :raises TimeoutError: if it does not.
+    """
+    answers: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put((call(), None))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            answers.put((None, error))
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer, error = answers.get(timeout=max(0.0, seconds))
+    except queue.Empty:
+        raise TimeoutError(f"there was no answer within {seconds:.0f} s") from None
+    if error is not None:
+        raise error
+    return answer  # type: ignore[return-value]

@@ -7,7 +7,6 @@ which its stage does.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -150,15 +149,6 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             "problems": found,
         }
         write_whole(path, json.dumps(report, indent=1, ensure_ascii=False))
-        return path
-
-    def keep_message(self, queue: str, message_id: str, body: str, reason: str) -> Path:
-        """Keeps a queue's message that cannot be used, whole; it is on the disk when this returns."""
-        plain = re.fullmatch(r"[A-Za-z0-9_-]{1,100}", message_id)
-        name = message_id if plain else hashlib.sha256(message_id.encode()).hexdigest()
-        path = self.layout.rejected_messages() / f"{name}.json"
-        kept = {"queue": queue, "message_id": message_id, "reason": reason, "at": now(), "body": body}
-        write_whole(path, json.dumps(kept, indent=1, ensure_ascii=False), flush=True)
         return path
 
     def remove_report(self, rid: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ao_workflows.domain.intake import Cursor, Pending, Verdict, acknowledge
+from ao_workflows.domain.environments import tagged_environment
+from ao_workflows.domain.intake import Cursor, Pending, Plan, Received, Verdict, acknowledge, plan
 from ao_workflows.domain.intake import judge as judge_for
 from ao_workflows_tests.domain.test_events import RESTORED, message, of_object, record, sample
 
@@ -55,7 +56,15 @@ def test_a_good_record_is_taken_though_its_neighbours_rid_is_none() -> None:
     verdict = judge(body, EVENTS, KEYS)
     assert [wanted.rid for wanted in verdict.wanted] == ["W2"]
     assert verdict.rejected
-    assert "'W1 copy'" in verdict.rejected
+    assert "record 2 of 3: 'W1 copy'" in verdict.rejected
+
+
+def test_a_good_record_is_taken_though_its_neighbour_cannot_be_read() -> None:
+    """Kept as a whole, the message waits for a person; the work that is named well need not."""
+    verdict = judge(message(of_object(key="x/W1.bag.zip"), record(s3=[])), EVENTS, KEYS)
+    assert [wanted.rid for wanted in verdict.wanted] == ["W1"]
+    assert verdict.rejected
+    assert verdict.rejected.startswith("record 2 of 2: 's3'")
 
 
 def test_an_event_of_another_bucket_is_rejected() -> None:
@@ -93,3 +102,43 @@ def test_a_message_that_others_see_again_is_forgotten_unless_its_runs_are_there(
     sorted_out = acknowledge([lapsed, done], {"a"}.__contains__, now=50)
     assert sorted_out.deletable == (done,)
     assert sorted_out.waiting == ()
+
+
+def received(number: int, *keys: str) -> Received:
+    return Received(f"id-{number}", f"handle-{number}", message(*(of_object(key=key) for key in keys)), 100.0)
+
+
+def planned(messages: list[Received], there: set[str] = frozenset(), most: int = 100, **others: object) -> Plan:  # type: ignore[assignment]
+    return plan(messages, lambda body: judge(body, EVENTS, KEYS), there.__contains__, most, **others)  # type: ignore[arg-type]
+
+
+def test_the_same_event_twice_is_requested_once_and_both_messages_wait_for_it() -> None:
+    """SQS delivers at least once; either message may be the only one that a crash leaves."""
+    found = planned([received(1, "W1.bag.zip"), received(2, "W1.bag.zip"), received(3, "W2.bag.zip")])
+    assert [wanted.rid for wanted in found.requests] == ["W1", "W2"]
+    assert [len(taken.run_keys) for taken in found.taken] == [1, 1, 1]
+
+
+def test_an_event_that_has_its_run_asks_for_none() -> None:
+    """An intake that was renamed, and a message that could not be deleted, must not do a work again."""
+    messages = [received(1, "W1.bag.zip"), received(2, "W1.bag.zip", "W2.bag.zip")]
+    key = planned(messages).requests[0].event.identity
+    found = planned(messages, {key})
+    assert [wanted.rid for wanted in found.requests] == ["W2"]
+    assert [len(taken.run_keys) for taken in found.taken] == [0, 1], "the first may be deleted now"
+
+
+def test_no_message_is_taken_beyond_the_room_nor_after_the_time() -> None:
+    """A message of many records is taken whole; the messages after it go back, so that nobody waits for them."""
+    messages = [received(1, *(f"W{number}.bag.zip" for number in range(7))), received(2, "W9.bag.zip")]
+    found = planned(messages, most=3)
+    assert (len(found.requests), found.left) == (7, (messages[1],))
+    assert planned(messages, in_time=lambda: False) == Plan((), (), tuple(messages))
+
+
+def test_production_is_known_by_its_tag_however_it_is_written() -> None:
+    """A capital letter must not be what opens production's queue to a laptop."""
+    for tags in ({"environment": "prod"}, {"Environment": "Production"}, {"ENVIRONMENT": " PROD "}):
+        assert tagged_environment(tags) == "prod"
+    assert tagged_environment({"environment": "dev", "owner": "prod"}) == "dev"
+    assert tagged_environment({"owner": "prod"}) is None

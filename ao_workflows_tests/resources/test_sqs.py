@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
 import pytest
 
 from ao_workflows.domain.errors import ServiceError
 from ao_workflows.resources.aws import AwsConnection
-from ao_workflows.resources.sqs import Sqs
+from ao_workflows.resources.sqs import QueueState, Sqs
 from ao_workflows_tests.resources.moto_server import PROFILE, REGION, Aws
 
-SECONDS = 30.0
-"""Longer than any test: what ends a reception here is what it received."""
+
+def soon() -> float:
+    """Longer than any test: what ends a reception here is what it received."""
+    return time.monotonic() + 60
 
 
 def reach(aws: Aws, queue: str, connection: AwsConnection | None = None) -> Sqs:
@@ -36,7 +44,7 @@ def test_no_more_is_received_than_asked_for(aws: Aws) -> None:
     """What is received beyond the run queue's room is hidden from everybody for nothing."""
     queue = aws.make_queue()
     send(aws, queue, 25)
-    received = list(reach(aws, queue).receive("fpl", 12, SECONDS))
+    received = reach(aws, queue).receive("fpl", 12, soon())
     assert len({message.message_id for message in received}) == 12
     assert waiting(aws, queue) == (13, 12)
     assert {message.body for message in received} <= {f"body {number}" for number in range(25)}
@@ -47,9 +55,9 @@ def test_an_empty_queue_ends_the_reception(aws: Aws) -> None:
     queue = aws.make_queue()
     send(aws, queue, 3)
     sqs = reach(aws, queue)
-    assert len(list(sqs.receive("fpl", 100, SECONDS))) == 3
-    assert list(sqs.receive("fpl", 100, SECONDS)) == []
-    assert list(sqs.receive("fpl", 0, SECONDS)) == list(sqs.receive("fpl", 5, 0.0)) == []
+    assert len(sqs.receive("fpl", 100, soon())) == 3
+    assert sqs.receive("fpl", 100, soon()) == []
+    assert sqs.receive("fpl", 0, soon()) == sqs.receive("fpl", 5, 0.0) == []
 
 
 def test_what_is_deleted_is_gone_and_may_be_deleted_again(aws: Aws) -> None:
@@ -57,23 +65,23 @@ def test_what_is_deleted_is_gone_and_may_be_deleted_again(aws: Aws) -> None:
     queue = aws.make_queue()
     send(aws, queue, 13)
     sqs = reach(aws, queue)
-    handles = [message.receipt_handle for message in sqs.receive("fpl", 12, SECONDS)]
-    assert sqs.delete("fpl", handles) == []
+    handles = [message.receipt_handle for message in sqs.receive("fpl", 12, soon())]
+    assert sqs.delete("fpl", handles, soon()) == []
     assert waiting(aws, queue) == (1, 0)
-    sqs.delete("fpl", handles)
-    assert sqs.delete("fpl", []) == []
+    sqs.delete("fpl", handles, soon())
+    assert sqs.delete("fpl", [], soon()) == []
     assert waiting(aws, queue) == (1, 0)
 
 
 def test_the_queues_tags_are_read(aws: Aws) -> None:
     """The tag is what keeps another site from eating production's queue."""
-    assert reach(aws, aws.make_queue(environment="prod")).tags("fpl") == {"environment": "prod"}
-    assert reach(aws, aws.make_queue()).tags("fpl") == {}
+    assert reach(aws, aws.make_queue(environment="prod")).tags("fpl", soon()) == {"environment": "prod"}
+    assert reach(aws, aws.make_queue()).tags("fpl", soon()) == {}
 
 
 def test_a_queue_that_is_not_there_is_told_with_region_and_profile(aws: Aws) -> None:
     """Each of the three may be the wrong one."""
-    for call in (lambda sqs: sqs.tags("fpl"), lambda sqs: list(sqs.receive("fpl", 1, SECONDS))):
+    for call in (lambda sqs: sqs.tags("fpl", soon()), lambda sqs: sqs.receive("fpl", 1, soon())):
         with pytest.raises(ServiceError) as raised:
             call(reach(aws, "NoSuchQueue"))
         for part in ("there is no such queue", "NoSuchQueue", REGION, PROFILE):
@@ -84,14 +92,93 @@ def test_a_queue_that_vanishes_is_told_too(aws: Aws) -> None:
     """The queue's address is kept between calls; the queue itself may be deleted meanwhile."""
     queue = aws.make_queue()
     sqs = reach(aws, queue)
-    sqs.tags("fpl")
+    sqs.tags("fpl", soon())
     aws.sqs.delete_queue(QueueUrl=aws.sqs.get_queue_url(QueueName=queue)["QueueUrl"])
     with pytest.raises(ServiceError, match=f"receiving failed at queue {queue} "):
-        list(sqs.receive("fpl", 1, SECONDS))
+        sqs.receive("fpl", 1, soon())
 
 
 def test_a_profile_that_is_not_there_is_told(aws: Aws) -> None:
     """A secret that was not mounted must be found by its message."""
     connection = aws.connection.model_copy(update={"profile": "nobody"})
     with pytest.raises(ServiceError, match=r"queue q \(region .*, profile nobody.*nobody"):
-        reach(aws, "q", connection).tags("fpl")
+        reach(aws, "q", connection).tags("fpl", soon())
+
+
+def test_what_is_given_back_is_to_be_had_at_once(aws: Aws) -> None:
+    """A look at the queue must not keep the sensor waiting."""
+    queue = aws.make_queue()
+    send(aws, queue, 13)
+    sqs = reach(aws, queue)
+    handles = [message.receipt_handle for message in sqs.receive("fpl", 13, soon())]
+    assert sqs.give_back("fpl", handles, soon()) == []
+    assert waiting(aws, queue) == (13, 0)
+    assert [message.times for message in sqs.receive("fpl", 13, soon())] == [2] * 13
+
+
+def test_what_there_is_no_time_for_is_told(aws: Aws) -> None:
+    """Taken for deleted, it would be forgotten, and come back."""
+    queue = aws.make_queue()
+    sqs = reach(aws, queue)
+    sqs.tags("fpl", soon())
+    assert sqs.delete("fpl", ["a", "b"], time.monotonic()) == ["a", "b"]
+
+
+def test_the_state_of_a_queue_names_where_its_dead_letters_go(aws: Aws) -> None:
+    """Whoever looks too often sends messages there."""
+    queue, dead = aws.make_queue(), aws.make_queue()
+    url = aws.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    found = aws.sqs.get_queue_attributes(
+        QueueUrl=aws.sqs.get_queue_url(QueueName=dead)["QueueUrl"], AttributeNames=["QueueArn"]
+    )
+    redrive = {"deadLetterTargetArn": found["Attributes"]["QueueArn"], "maxReceiveCount": 5}
+    send(aws, queue, 3)
+    assert reach(aws, queue).state("fpl", soon()) == QueueState(3, 0, 0, None, None)
+    aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(redrive)})
+    assert reach(aws, queue).state("fpl", soon()) == QueueState(3, 0, 0, 5, dead)
+
+
+def test_a_message_can_be_sent_to_a_queue_of_either_kind(aws: Aws) -> None:
+    """One that was kept goes back to where it came from."""
+    ordered = f"{aws.make_queue()}.fifo"
+    aws.sqs.create_queue(QueueName=ordered, Attributes={"FifoQueue": "true"})
+    for queue in (aws.make_queue(), ordered):
+        sqs = reach(aws, queue)
+        assert sqs.send("fpl", "body", soon())
+        assert [message.body for message in sqs.receive("fpl", 1, soon())] == ["body"]
+
+
+@pytest.fixture
+def drip() -> Iterator[str]:
+    """A server that answers byte by byte, and never comes to an end."""
+    ended = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            try:
+                while not ended.wait(0.2):
+                    connection.sendall(b"x")
+            except OSError:
+                return
+
+    def accept() -> None:
+        while True:
+            try:
+                connection = server.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    server = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=accept, daemon=True).start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}"
+    ended.set()
+    server.close()
+
+
+def test_a_queue_that_answers_byte_by_byte_is_given_up(aws: Aws, drip: str) -> None:
+    """The time-outs of boto3 are for each read: such a call would never end."""
+    sqs = reach(aws, "q", aws.connection.model_copy(update={"endpoint_url": drip}))
+    with pytest.raises(ServiceError, match=r"finding the queue failed at queue q .*no answer within"):
+        sqs.tags("fpl", time.monotonic() + 0.5)

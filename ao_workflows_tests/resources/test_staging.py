@@ -206,24 +206,6 @@ def test_a_report_has_every_problem_and_goes_when_the_bag_is_good(staging: Stagi
     assert not path.parent.exists()
 
 
-@pytest.mark.parametrize("body", ["", "{", '{"a": "བསྟན"}\r\n\0', "\ud800 lone"])
-def test_a_message_that_cannot_be_used_is_kept_whole(staging: Staging, body: str) -> None:
-    """It is deleted from the queue next: what is not here is nowhere."""
-    path = staging.keep_message("fpl", "22b80b92-fdea", body, "it is no JSON")
-    kept = json.loads(path.read_bytes())
-    assert kept["body"] == body
-    assert (kept["queue"], kept["message_id"], kept["reason"]) == ("fpl", "22b80b92-fdea", "it is no JSON")
-    assert path.name == "22b80b92-fdea.json"
-
-
-@pytest.mark.parametrize("message_id", ["../../../escaped", "/etc/escaped", "", "a" * 300])
-def test_a_message_is_kept_in_its_folder_whatever_its_id(staging: Staging, message_id: str) -> None:
-    """The id comes from outside, and names a file."""
-    path = staging.keep_message("fpl", message_id, "body", "reason")
-    assert path.resolve().parent == staging.layout.rejected_messages().resolve()
-    assert json.loads(path.read_text())["message_id"] == message_id
-
-
 def bring(staging: Staging, rid: str, md5: str = "m") -> None:
     """A work as its first three stages leave it."""
     staging.layout.zip(rid).parent.mkdir(parents=True, exist_ok=True)
