@@ -13,6 +13,7 @@ import os
 import re
 import tomllib
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -21,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ao_workflows.domain.errors import SiteError
+from ao_workflows.domain.events import EVENT_NAMES
 from ao_workflows.domain.restores import LAYOUT, check_layout
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -38,8 +40,15 @@ def _absolute(path: Path) -> Path:
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
-# What no pattern matches is deleted from the queue: the one mistake that would empty it is caught here.
-EventPattern = Annotated[str, Field(pattern=r"^Object[A-Z*]|^\*$")]
+def _matches_an_event(pattern: str) -> str:
+    if not any(fnmatchcase(name, pattern) for name in EVENT_NAMES):
+        raise ValueError(f"must match an event: {', '.join(EVENT_NAMES)}; without 's3:'")
+    return pattern
+
+
+# What no pattern matches is deleted from the queue: the mistakes that would empty it are caught here.
+EventPattern = Annotated[str, AfterValidator(_matches_an_event)]
+KeyPattern = Annotated[str, Field(pattern=r"(\.zip|\*)$")]
 
 
 class _Section(BaseModel):
@@ -72,6 +81,7 @@ class IntakeSection(_Section):
     events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
     keys: Annotated[tuple[str, ...], Field(min_length=1)] = ("*.bag.zip",)
     layout: Annotated[str, AfterValidator(check_layout)] = LAYOUT
+    keys: Annotated[tuple[KeyPattern, ...], Field(min_length=1)] = ("*.bag.zip",)
 
 
 class DownloadSection(_Section):
@@ -250,7 +260,7 @@ def _in_words(fault: Any) -> str:
 
 _PATTERNS = {
     r"^(until-synced|[0-9]{1,4} days)$": "must be 'until-synced' or '<n> days'",
-    r"^Object[A-Z*]|^\*$": "must be an event as messages name it, such as 'ObjectRestore:Completed', without 's3:'",
+    r"(\.zip|\*)$": "must end with '.zip' or '*': no other object holds a work",
     r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$": "must be an SQS queue's name, not its URL",
     r"^[a-z0-9-]+$": "must be an AWS region, such as 'us-east-1'",
     r"^https?://": "must begin with http:// or https://",

@@ -217,6 +217,8 @@ def test_every_mistake_is_told_at_once_by_its_key() -> None:
         (changed(intake={"layout": "{rid}/{name}.zip"}), "intake.fpl.layout: must be a key with {rid} in it"),
         (changed(intake={"layout": "{rid"}), "intake.fpl.layout: must be a key with {rid} in it"),
         (changed(intake={"events": ["s3:ObjectRestore:Completed"]}), "without 's3:'"),
+        (changed(intake={"events": ["ObjectRestore:Complete"]}), "must match an event: ObjectCreated:Put"),
+        (changed(intake={"keys": ["*.bag"]}), "must end with '.zip' or '*'"),
     ],
 )
 def test_a_mistake_is_told_in_words(text: str, told: str) -> None:
