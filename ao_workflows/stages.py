@@ -115,19 +115,25 @@ def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: ObjectEve
 
 @contextmanager
 def work_held(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[None]:
-    """Holds the work's lock, and puts the platform's errors into words for Dagster.
+    """Holds the work's lock, and puts the platform's errors into words for Dagster, with the way out at their end.
 
     What may mend itself is tried again by the asset's retry policy; anything else fails the run at once.
     """
+    rid = context.partition_key
+    # The message left its queue when the run was made: the run is all that is left of the event.
+    way_out = f"Nothing is lost. To do the work again once this is mended: ao reprocess {rid}"
     try:
-        staging.hold(context.partition_key, f"run {context.run_id}")
+        staging.hold(rid, f"run {context.run_id}")
         yield
     except AoError as error:
         raise dg.Failure(
-            description=str(error),
-            metadata={"RID": context.partition_key, "error": type(error).__name__},
+            description=str(error) if isinstance(error, NothingStored) else f"{error}\n{way_out}",
+            metadata={"RID": rid, "error": type(error).__name__},
             allow_retries=error.transient,
         ) from error
+    except Exception as error:
+        error.add_note(way_out)
+        raise
 
 
 def tell_tenths_of(say: Callable[[str], None], what: str) -> Callable[[int, int], None]:

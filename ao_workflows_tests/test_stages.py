@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import pytest
 
-from ao_workflows.domain.errors import NothingStored
+from ao_workflows.domain.errors import NothingStored, ServiceError
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.fixity import FileFixity, write_fixity
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.partitions import WORKS
 from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.staging import Staging
-from ao_workflows.stages import stored_event, tree_is_there, valid_receipt, zip_is_there
+from ao_workflows.stages import stored_event, tree_is_there, valid_receipt, work_held, zip_is_there
 
 TOOK = {"md5": "m", "bytes": 5}
 FILES = {"W1/images/1.jpg": b"page1", "W1/བསྟན": b"", "W2/a\nb": b"second"}
@@ -156,3 +159,27 @@ def test_the_stored_event_is_the_one_that_came(staging: Staging) -> None:
     )
     stored = stored_event(staging, "W1")
     assert (stored.intake, stored.event) == ("fpl", event)
+
+
+@pytest.mark.parametrize("error", [ServiceError("downloading", "s3://b/k", "no answer"), KeyError("a mistake of ours")])
+def test_a_failed_run_names_the_command_that_does_its_work_again(tmp_path: Path, error: Exception) -> None:
+    """The message has left its queue: the failed run is all that is left of the event, and must say what to do."""
+
+    @dg.asset(partitions_def=WORKS)
+    def failing(context: dg.AssetExecutionContext, staging: Staging) -> None:
+        with work_held(context, staging):
+            raise error
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(str(WORKS.name), ["W1"])
+        result = dg.materialize(
+            [failing],
+            partition_key="W1",
+            instance=instance,
+            resources={"staging": Staging(root=str(tmp_path))},
+            raise_on_error=False,
+        )
+    failed: Any = result.failure_data_for_node("failing")
+    said = failed.user_failure_data.description if failed.user_failure_data else failed.error.to_string()
+    assert "once this is mended: ao reprocess W1\n" in f"{said}\n"
+    assert str(error) in said
