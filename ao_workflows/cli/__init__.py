@@ -15,6 +15,7 @@ _COMMANDS = {
     "drs": "ao_workflows.cli.drs:drs",
     "restore": "ao_workflows.cli.restore:restore",
     "site": "ao_workflows.cli.site:site",
+    "intake": "ao_workflows.cli.intake:intake",
     "ui": "ao_workflows.cli.demo:ui",
 }
 

@@ -1,0 +1,244 @@
+"""``ao intake``: what waits in the site's queues, and the messages that could not be used.
+
+What belongs here: arguments, what is printed, exit codes. What does not: what a message means
+(``ao_workflows.domain.intake``), and the calls to SQS (``ao_workflows.resources.sqs``).
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from ao_workflows.domain.errors import AoError
+from ao_workflows.domain.intake import Received, Verdict, judge, refuse_other_environment, tagged_environment
+
+if TYPE_CHECKING:
+    from ao_workflows.resources.sqs import Sqs
+    from ao_workflows.resources.staging import Staging
+    from ao_workflows.site import Site
+
+LOOK_SECONDS = 20.0
+"""So long a look at one queue takes at most."""
+
+HIDDEN_SECONDS = 60
+"""So long a message would stay hidden if this process were killed by force; otherwise it is given back at once."""
+
+ANSWER_SECONDS = 20.0
+"""So long the calls that end a look, or send a message, may take."""
+
+WIDTH = 80
+_FAILED = 1
+
+
+@click.group()
+def intake() -> None:
+    """Look at what waits in the queues, and deal with messages that cannot be used."""
+
+
+@intake.command()
+@click.argument("names", metavar="[INTAKE]...", nargs=-1)
+@click.option("--most", type=click.IntRange(1, 1000), default=20, show_default=True, help="Look at so many messages.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list with everything, for programs.")
+def peek(names: tuple[str, ...], most: int, as_json: bool) -> None:
+    """Show what waits in each INTAKE's queue, or in all of them.
+
+    Nothing is taken. What is looked at is hidden from the sensor meanwhile and given back at once, also on Ctrl-C.
+    SQS counts each look as a reception.
+
+    Exits with 0 if all queues were reached, 1 if one was not, 2 if the command was not understood.
+    """
+    site, sqs, _ = _open_site()
+    unknown = [name for name in names if name not in sqs.queues]
+    if unknown:
+        raise click.UsageError(f"no intake with a queue is called {unknown[0]}; {_names(sqs)}")
+    found: list[dict[str, Any]] = []
+    with _signals_noted() as noted:
+        for name in names or sqs.queues:
+            if noted:
+                break
+            try:
+                found.append(_look(site, sqs, name, most, noted))
+            except AoError as error:
+                found.append({"intake": name, "error": str(error)})
+            if not as_json:
+                _print_look(found[-1])
+    if as_json:
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    if noted:
+        sys.exit(128 + noted[0])
+    sys.exit(_FAILED if any("error" in each for each in found) else 0)
+
+
+@intake.command()
+@click.option(
+    "--send-back", "message_id", metavar="ID", help="Send this message to its queue again, and keep it no more."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list with everything, for programs.")
+def rejected(message_id: str | None, as_json: bool) -> None:
+    """List the messages that could not be used and were kept, the oldest first.
+
+    Exits with 0 if that was done, 1 if it was not, 2 if the command was not understood.
+    """
+    from ao_workflows.resources.rejected_messages import kept_messages
+
+    site, sqs, staging = _open_site()
+    try:
+        kept = kept_messages(staging)
+        if message_id is not None:
+            sent = _send_back(site, sqs, staging, message_id)
+            click.echo(json.dumps([sent], indent=1) if as_json else f"{message_id} is in {sent['queue']} again")
+            return
+    except AoError as error:
+        _fail(error)
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in kept], indent=1, ensure_ascii=False))
+        return
+    for each in kept:
+        click.echo(f"{each.message_id}  {each.intake}  {_time(datetime.fromisoformat(each.at))}")
+        click.echo(_indented(each.reason))
+    if kept:
+        click.echo("Each is whole in --json. To send one to its queue again: ao intake rejected --send-back ID")
+    else:
+        click.echo("No message is kept.")
+
+
+def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[str, Any]:
+    """What waits at one intake; whatever happens, what was received is given back before this returns."""
+    settings = site.intake[name]
+    until = time.monotonic() + LOOK_SECONDS
+    refuse_other_environment(name, settings.environment, site.environment)
+    refuse_other_environment(name, tagged_environment(sqs.tags(name, until)), site.environment)
+    state = sqs.state(name, until)
+    seen: list[Received] = []
+    stay: list[str] = []
+    try:
+        # One call at a time: a signal in the midst of one is heeded after it, when its messages are known.
+        while len(seen) < most and not noted:
+            batch = sqs.receive(name, min(10, most - len(seen)), until, hidden=HIDDEN_SECONDS)
+            seen += batch
+            if not batch:
+                break
+    finally:
+        stay = sqs.give_back(name, [message.receipt_handle for message in seen], time.monotonic() + ANSWER_SECONDS)
+    return {
+        "intake": name,
+        "where": sqs.where(name),
+        "queue": asdict(state),
+        "stay_hidden": len(stay),
+        "messages": [
+            _shown(message, judge(message.body, settings.bucket, settings.events, settings.keys))
+            for message in sorted(seen, key=lambda message: message.sent)
+        ],
+    }
+
+
+def _shown(message: Received, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "message_id": message.message_id,
+        "sent": datetime.fromtimestamp(message.sent, UTC).isoformat(timespec="seconds"),
+        "received_before": message.times - 1,
+        "works": [wanted.rid for wanted in verdict.wanted],
+        "rejected": verdict.rejected,
+        "body": message.body,
+    }
+
+
+def _print_look(look: dict[str, Any]) -> None:
+    if "error" in look:
+        click.echo(f"{look['intake']}:", err=True)
+        click.echo(_indented(look["error"]), err=True)
+        return
+    queue, messages = look["queue"], look["messages"]
+    click.echo(f"{look['intake']}: {look['where']}")
+    click.echo(
+        f"  about {queue['visible']} wait, {queue['hidden']} are hidden while they are dealt with, "
+        f"{queue['delayed']} are delayed"
+    )
+    if queue["max_receives"]:
+        said = f"received {queue['max_receives']} times, a message goes to {queue['dead_letters']}; a look counts"
+        click.echo(_indented(said, "  "))
+    if messages:
+        click.echo(f"  {'received':>8}  {'sent':<16}  what it asks for")
+    for message in messages:
+        if message["rejected"]:
+            what = f"{', '.join(message['works'])} cannot be used: {message['rejected']}".strip()
+        else:
+            what = ", ".join(message["works"]) or "nothing that this intake wants"
+        first = f"  {message['received_before']:>8}  {_time(datetime.fromisoformat(message['sent'])):<16}  "
+        click.echo(_indented(what, " " * len(first), first))
+    if look["stay_hidden"]:
+        click.echo(_indented(f"{look['stay_hidden']} of them stay hidden for up to {HIDDEN_SECONDS} s", "  "))
+
+
+def _send_back(site: Site, sqs: Sqs, staging: Staging, message_id: str) -> dict[str, str]:
+    """Sends a kept message to the queue that it came from; it is removed only once SQS has it."""
+    from ao_workflows.resources.rejected_messages import kept_messages, remove
+
+    kept = next((each for each in kept_messages(staging) if each.message_id == message_id), None)
+    if kept is None:
+        raise click.UsageError(f"no message {message_id} is kept; `ao intake rejected` lists those that are")
+    # An intake may have been renamed since; the queue is what counts.
+    name = next((name for name, queue in sqs.queues.items() if queue == kept.queue), None)
+    if name is None:
+        raise click.UsageError(f"the message came from the queue {kept.queue}, and no intake of this site has it")
+    until = time.monotonic() + ANSWER_SECONDS
+    refuse_other_environment(name, site.intake[name].environment, site.environment)
+    refuse_other_environment(name, tagged_environment(sqs.tags(name, until)), site.environment)
+    new_id = sqs.send(name, kept.body, until)
+    remove(staging, message_id)
+    return {"message_id": message_id, "intake": name, "queue": kept.queue, "sent_as": new_id}
+
+
+def _open_site() -> tuple[Site, Sqs, Staging]:
+    try:
+        from ao_workflows.definitions import resources
+        from ao_workflows.site import load
+
+        site = load()
+    except AoError as error:
+        _fail(error)
+    clients = resources(site)
+    return site, clients["sqs"], clients["staging"]
+
+
+@contextmanager
+def _signals_noted() -> Iterator[list[int]]:
+    """Notes the signals that would end this process, so that it ends once all is given back."""
+    noted: list[int] = []
+    before = {
+        number: signal.signal(number, lambda got, _frame: noted.append(got))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _names(sqs: Sqs) -> str:
+    return f"there are {', '.join(sqs.queues)}" if sqs.queues else "this site has none"
+
+
+def _time(at: datetime) -> str:
+    """On a person's clock."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _indented(text: str, indent: str = "    ", first: str | None = None) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=indent if first is None else first, subsequent_indent=indent)
+
+
+def _fail(error: AoError) -> NoReturn:
+    click.echo(f"ao: {error}", err=True)
+    sys.exit(_FAILED)
