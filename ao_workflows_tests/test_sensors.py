@@ -225,9 +225,16 @@ def _only_by_tag(get_run_ids: Any) -> Any:
 def _evaluate(site: TrialSite, cursor: str | None = None) -> Any:
     """The whole of a tick in the code server: what Dagster makes of the result, too."""
     repository = build(site.site).get_repository_def()
-    clients = {name: client for name, client in resources(site.site).items() if name in ("sqs", "staging")}
-    with dg.build_sensor_context(
-        instance=site.instance, cursor=cursor, sensor_name="demo_intake", repository_def=repository, resources=clients
+    with dg.SensorEvaluationContext(
+        instance_ref=site.instance.get_ref(),
+        instance=site.instance,
+        last_tick_completion_time=None,
+        last_run_key=None,
+        cursor=cursor,
+        repository_name=repository.name,
+        repository_def=repository,
+        sensor_name="demo_intake",
+        resources=repository.get_top_level_resources(),
     ) as context:
         return repository.get_sensor_def("demo_intake").evaluate_tick(context)
 

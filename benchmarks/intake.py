@@ -158,9 +158,16 @@ def _ticker(site: Site) -> Tick:
     sensor = repository.get_sensor_def(SENSOR)
 
     def tick(instance: dg.DagsterInstance, cursor: str | None) -> tuple[Any, float]:
-        clients = {name: client for name, client in resources(site).items() if name in ("sqs", "staging")}
-        with dg.build_sensor_context(
-            instance=instance, cursor=cursor, sensor_name=SENSOR, repository_def=repository, resources=clients
+        with dg.SensorEvaluationContext(
+            instance_ref=instance.get_ref(),
+            instance=instance,
+            last_tick_completion_time=None,
+            last_run_key=None,
+            cursor=cursor,
+            repository_name=repository.name,
+            repository_def=repository,
+            sensor_name=SENSOR,
+            resources=repository.get_top_level_resources(),
         ) as context:
             started = time.perf_counter()
             result = sensor.evaluate_tick(context)

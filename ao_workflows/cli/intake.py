@@ -114,6 +114,8 @@ def rejected(message_id: str | None, as_json: bool) -> None:
 
 def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[str, Any]:
     """What waits at one intake; whatever happens, what was received is given back before this returns."""
+    from ao_workflows.resources.sqs import BATCH
+
     settings = site.intake[name]
     until = time.monotonic() + LOOK_SECONDS
     refuse_other_environment(name, settings.environment, site.environment)
@@ -124,9 +126,9 @@ def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[
     try:
         # One call at a time: a signal in the midst of one is heeded after it, when its messages are known.
         while len(seen) < most and not noted:
-            batch = sqs.receive(name, min(10, most - len(seen)), until, hidden=HIDDEN_SECONDS)
-            seen += batch
-            if not batch:
+            asked = min(BATCH, most - len(seen))
+            seen += (batch := sqs.receive(name, asked, until, hidden=HIDDEN_SECONDS))
+            if len(batch) < asked:
                 break
     finally:
         stay = sqs.give_back(name, [message.receipt_handle for message in seen], time.monotonic() + ANSWER_SECONDS)
