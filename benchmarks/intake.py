@@ -115,11 +115,11 @@ def _most_queued(folder: Path, tick: Tick, queue: Queue) -> int:
     with _instance(folder / "queued", 10) as instance:
         queue.send(WAITING)
         cursor, most = None, 0
-        queued = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
+        queued = dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED])
         for _ in range(TICKS):
             result, _ = tick(instance, cursor)
             cursor = result.cursor
-            _make_runs(instance, result, dg.DagsterRunStatus.QUEUED)
+            _make_runs(instance, result, dg.DagsterRunStatus.NOT_STARTED)
             runs = instance.get_runs(queued)
             most = max(most, len(runs))
             for run in runs[:30]:

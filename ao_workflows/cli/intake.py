@@ -107,7 +107,7 @@ def rejected(message_id: str | None, as_json: bool) -> None:
         click.echo(f"{each.message_id}  {each.intake}  {_time(datetime.fromisoformat(each.at))}")
         click.echo(_indented(each.reason))
     if kept:
-        click.echo("Each is whole in --json. To send one to its queue again: ao intake rejected --send-back ID")
+        click.echo("Each is whole in --json. To send one to its queue again:\n  ao intake rejected --send-back ID")
     else:
         click.echo("No message is kept.")
 
@@ -161,21 +161,21 @@ def _print_look(look: dict[str, Any]) -> None:
         click.echo(_indented(look["error"]), err=True)
         return
     queue, messages = look["queue"], look["messages"]
-    click.echo(f"{look['intake']}: {look['where']}")
-    click.echo(
-        f"  about {queue['visible']} wait, {queue['hidden']} are hidden while they are dealt with, "
-        f"{queue['delayed']} are delayed"
-    )
+    click.echo(_indented(f"{look['intake']}: {look['where']}", "  ", ""))
+    said = f"about {queue['visible']} wait, {queue['hidden']} are hidden while they are dealt with"
+    click.echo(_indented(f"{said}, {queue['delayed']} are delayed", "  "))
     if queue["max_receives"]:
         said = f"received {queue['max_receives']} times, a message goes to {queue['dead_letters']}; a look counts"
         click.echo(_indented(said, "  "))
     if messages:
         click.echo(f"  {'received':>8}  {'sent':<16}  what it asks for")
     for message in messages:
+        works = ", ".join(message["works"])
         if message["rejected"]:
-            what = f"{', '.join(message['works'])} cannot be used: {message['rejected']}".strip()
+            what = f"{works}, and cannot be used otherwise: " if works else "cannot be used: "
+            what += message["rejected"]
         else:
-            what = ", ".join(message["works"]) or "nothing that this intake wants"
+            what = works or "nothing that this intake wants"
         first = f"  {message['received_before']:>8}  {_time(datetime.fromisoformat(message['sent'])):<16}  "
         click.echo(_indented(what, " " * len(first), first))
     if look["stay_hidden"]:
