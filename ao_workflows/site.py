@@ -79,9 +79,8 @@ class IntakeSection(_Section):
     aws_profile: str | None = None
     endpoint_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
-    keys: Annotated[tuple[str, ...], Field(min_length=1)] = ("*.bag.zip",)
-    layout: Annotated[str, AfterValidator(check_layout)] = LAYOUT
     keys: Annotated[tuple[KeyPattern, ...], Field(min_length=1)] = ("*.bag.zip",)
+    layout: Annotated[str, AfterValidator(check_layout)] = LAYOUT
 
 
 class DownloadSection(_Section):

@@ -13,9 +13,9 @@ _COMMANDS = {
     "bag": "ao_workflows.cli.bag:bag",
     "demo": "ao_workflows.cli.demo:demo",
     "drs": "ao_workflows.cli.drs:drs",
+    "intake": "ao_workflows.cli.intake:intake",
     "restore": "ao_workflows.cli.restore:restore",
     "site": "ao_workflows.cli.site:site",
-    "intake": "ao_workflows.cli.intake:intake",
     "ui": "ao_workflows.cli.demo:ui",
 }
 

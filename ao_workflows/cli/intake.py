@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from ao_workflows.domain.environments import refuse_other_environment, tagged_environment
 from ao_workflows.domain.errors import AoError
-from ao_workflows.domain.intake import Received, Verdict, judge, refuse_other_environment, tagged_environment
+from ao_workflows.domain.intake import Received, Verdict, judge
 
 if TYPE_CHECKING:
     from ao_workflows.resources.sqs import Sqs

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ao_workflows.domain.environments import tagged_environment
 from ao_workflows.domain.errors import AoError
 from ao_workflows.domain.findings import Finding, fail, judge_tag, ok, warn, without_secrets
 from ao_workflows.resources.aws import AwsConnection, calls_explained, connections, make_client
@@ -31,12 +32,13 @@ def check_queue(site: Site, intake: str) -> Iterator[Finding]:
     section = site.intake[intake]
     what = f"intake {intake}: queue {section.queue}"
     try:
-        tags = Sqs(connections=connections(site), queues={intake: section.queue}).tags(intake)
+        sqs = Sqs(connections=connections(site), queues={intake: section.queue})
+        tags = sqs.tags(intake, time.monotonic() + 2 * READ_SECONDS)
     except AoError as error:
         do = f"{_AWS_HELP}; the profile needs sqs:GetQueueUrl and sqs:ListQueueTags"
         yield fail(what, without_secrets(str(error)), do)
     else:
-        yield judge_tag(what, intake, section.environment, tags.get("environment"), site.environment)
+        yield judge_tag(what, intake, section.environment, tagged_environment(tags), site.environment)
 
 
 def check_bucket(site: Site, intake: str) -> Iterator[Finding]:
