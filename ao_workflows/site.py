@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ao_workflows.domain.errors import SiteError
 from ao_workflows.domain.events import EVENT_NAMES
@@ -38,6 +38,12 @@ def _absolute(path: Path) -> Path:
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+def _takes_a_digit(path: Path) -> Path:
+    if path.name in {"", ".."}:
+        raise ValueError("must end with a name that takes a digit: '/mnt/Archive' for '/mnt/Archive0'")
+    return path
 
 
 def _matches_an_event(pattern: str) -> str:
@@ -118,7 +124,7 @@ class DebagSection(_Section):
 class ArchiveSection(_Section):
     """Where the archive is mounted, and the prefix that the image server reads."""
 
-    parent: AbsolutePath
+    parent: Annotated[AbsolutePath, AfterValidator(_takes_a_digit)]
     web: Annotated[str, Field(pattern=r"^s3://[^/]+")] | None = None
 
 
@@ -129,6 +135,7 @@ class SyncSection(_Section):
     timeout_minutes: Annotated[int, Field(gt=0)] = 720
     verify: Literal["checksum", "size"] = "checksum"
     env: dict[str, str] = {}
+    options: AbsolutePath | None = None
 
 
 class DrsSection(_Section):
@@ -176,7 +183,21 @@ class Site(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment lies over the file, which comes in as initial values."""
-        return env_settings, init_settings
+        return _Variables(settings_cls), init_settings
+
+
+class _Variables(EnvSettingsSource):
+    """The overrides. Their keys are in any case, save what ``[sync.env]`` gives the script: there case counts."""
+
+    def __call__(self) -> dict[str, Any]:
+        values = super().__call__()
+        prefix = "AO_SYNC__ENV__"
+        given = {name[len(prefix) :]: value for name, value in os.environ.items() if name.upper().startswith(prefix)}
+        if given:
+            lowered = {name.lower().partition("__")[0] for name in given}
+            env = values["sync"]["env"]
+            values["sync"]["env"] = {name: value for name, value in env.items() if name not in lowered} | given
+        return values
 
 
 def load(path: Path | None = None) -> Site:

@@ -81,6 +81,7 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "sync.timeout_minutes": ("6", 6),
     "sync.verify": ("checksum", "checksum"),
     "sync.env": ('{"MORE": "yes"}', {"AUDIT_HOME": "/opt/audit", "MORE": "yes"}),
+    "sync.options": ("/etc/ao/sync.yml", Path("/etc/ao/sync.yml")),
     "drs.config": ("test:/run/secrets/other", "test:/run/secrets/other"),
 }
 
@@ -271,6 +272,27 @@ def test_the_databases_url_has_an_override_too(monkeypatch: pytest.MonkeyPatch) 
     """It is the other of two ways, so the file has none of its own here."""
     monkeypatch.setenv("AO_DRS__URL", "sqlite:////other")
     assert site.parse(changed(drs={"config": None}), "site.toml").drs.url == "sqlite:////other"
+
+
+def test_a_variable_for_the_script_keeps_its_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script reads AUDIT_HOME; given as audit_home, it would go on with what it had."""
+    monkeypatch.setenv("AO_SYNC__ENV__AUDIT_HOME", "/opt/other")
+    monkeypatch.setenv("AO_SYNC__ENV__MixedCase", '{"no": "JSON is read"}')
+    monkeypatch.setenv("AO_SYNC__ENV__IN__THREE__PARTS", "whole")
+    assert site.parse(WHOLE, "site.toml").sync.env == {
+        "AUDIT_HOME": "/opt/other",
+        "MixedCase": '{"no": "JSON is read"}',
+        "IN__THREE__PARTS": "whole",
+    }
+    monkeypatch.setenv("AO_SYNC__ENV", '{"MORE": "yes"}')
+    assert site.parse(WHOLE, "site.toml").sync.env["MORE"] == "yes"
+
+
+@pytest.mark.parametrize("parent", ["/", "//", "/mnt/.."])
+def test_an_archive_whose_name_takes_no_digit_is_refused(parent: str) -> None:
+    """The first work would end in a stack trace, hours after the start."""
+    (told,) = mistakes(changed(archive={"parent": parent}))
+    assert "archive.parent: must end with a name that takes a digit: '/mnt/Archive'" in told
 
 
 def test_an_override_is_checked_like_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

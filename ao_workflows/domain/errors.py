@@ -26,26 +26,29 @@ for one fact that all share: ``transient``, whether trying again may help.
     ├── BagInvalid            a bag that is not what its manifests say
     ├── SyncError             the sync script
     │   ├── SyncScriptMissing
-    │   ├── SyncOptionsError
+    │   ├── SyncOptionsError      a sync.yml that cannot be used
     │   ├── SyncFailed
-    │   ├── ArchiveMismatch       the archive does not hold what was bagged
-    │   └── ArchiveNotFlushed     it has not put it on disk                             transient
+    │   ├── CopyMismatch
+    │   │   ├── ArchiveMismatch   the archive does not hold what was bagged
+    │   │   └── WebMismatch       nor the web
+    │   ├── ArchiveNotFlushed     the archive has not put it on disk                    transient
+    │   └── WorksNotSynced        some of a zip's works failed                   transient, if all did
     └── DatabaseError         DRS
         └── DatabaseUnavailable                                                         transient
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 
 class AoError(Exception):
     """The root of the tree. ``transient`` says whether the same call may succeed later without a person."""
 
-    transient: ClassVar[bool] = False
+    transient: bool = False
 
 
 class SiteError(AoError):
@@ -276,12 +279,16 @@ class SyncScriptMissing(SyncError):
 
 
 class SyncOptionsError(SyncError):
-    """A sync.yml that says something that is not known."""
+    """A sync.yml that cannot be used; each of ``mistakes`` names its line, and its key where it has one."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path, mistakes: Sequence[str]) -> None:
         self.path = path
-        self.reason = reason
-        super().__init__(f"{path}: {reason}")
+        self.mistakes = tuple(mistakes)
+        said = self.mistakes[0] if len(self.mistakes) == 1 else "".join(f"\n  - {line}" for line in self.mistakes)
+        super().__init__(f"{path}: {said}{_NOT_STARTED}")
+
+
+_NOT_STARTED = "\nThe sync script was not started"
 
 
 class SyncFailed(SyncError):
@@ -293,25 +300,56 @@ class SyncFailed(SyncError):
         self.reason = reason
         self.log = log
         self.tail = tuple(tail)
-        last = "".join(f"\n  | {line}" for line in self.tail)
-        super().__init__(f"{rid}: the sync script {reason}. Its log is {log}. It ended with:{last or ' nothing'}")
+        last = "".join(f"\n  | {_short(line, _LONGEST_LINE)}" for line in self.tail)
+        super().__init__(
+            f"{rid}: the sync script {reason}. It was called as\n  {shlex.join(self.command)}\n"
+            f"Its log is {log}. It ended with:{last or ' nothing'}"
+        )
 
 
-class ArchiveMismatch(SyncError):
-    """The archive does not hold what was bagged; ``problems`` has every file that differs."""
+class CopyMismatch(SyncError):
+    """A copy of the work is not what was bagged; ``problems`` has every file that differs."""
 
-    def __init__(self, rid: str, place: Path, problems: Sequence[Problem], *, staged: bool) -> None:
+    def __init__(self, rid: str, place: Path | str, problems: Sequence[Problem], way_out: str) -> None:
         self.rid = rid
         self.place = place
         self.problems = tuple(problems)
         first = self.problems[0]
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        super().__init__(f"{rid}: {place} does not hold what was bagged: {first.path}: {first.reason}{more}. {way_out}")
+
+
+class ArchiveMismatch(CopyMismatch):
+    """The archive does not hold what was bagged."""
+
+    def __init__(self, rid: str, place: Path, problems: Sequence[Problem], *, staged: bool) -> None:
         way_out = (
-            "The staged work was kept. Find out why, and materialize synced_archive again"
+            "The staged work was kept. Find out why, and materialize synced_archive again; a sync.yml with replace: "
+            "true has the archive's copy replaced"
             if staged
             else "The work was synced before; bring it back from S3 by materializing downloaded_bag and what follows"
         )
-        super().__init__(f"{rid}: {place} does not hold what was bagged: {first.path}: {first.reason}{more}. {way_out}")
+        super().__init__(rid, place, problems, way_out)
+
+
+class WebMismatch(CopyMismatch):
+    """The web does not hold the images that were bagged."""
+
+    def __init__(self, rid: str, prefix: str, problems: Sequence[Problem]) -> None:
+        super().__init__(rid, prefix, problems, "Nothing was freed. Find out why, and materialize synced_archive again")
+
+
+class WorksNotSynced(SyncError):
+    """Of a zip's several works some were not synced: ``failed`` has each one's error, ``synced`` the others."""
+
+    def __init__(self, failed: Mapping[str, AoError], synced: Sequence[str]) -> None:
+        self.failed = dict(failed)
+        self.synced = tuple(synced)
+        self.transient = all(error.transient for error in failed.values())
+        done = f"{', '.join(synced)} {'is' if len(synced) == 1 else 'are'} done and will not be synced again. "
+        each = "".join(f"\n- {rid}: {str(error).removeprefix(f'{rid}: ')}" for rid, error in failed.items())
+        count = f"{len(failed)} of {len(failed) + len(synced)} works"
+        super().__init__(f"{count} failed: {', '.join(failed)}. {done if synced else ''}{each}")
 
 
 class ArchiveNotFlushed(SyncError):
@@ -322,7 +360,7 @@ class ArchiveNotFlushed(SyncError):
     def __init__(self, place: str, reason: str) -> None:
         self.place = place
         self.reason = reason
-        super().__init__(f"sync -f {place} failed: {reason}. The staged work was kept")
+        super().__init__(f"sync -f {place} {reason}. The staged work was kept")
 
 
 class DatabaseError(AoError):
@@ -342,3 +380,10 @@ class DatabaseUnavailable(DatabaseError):
 
 def _gib(size: int) -> str:
     return f"{size / (1 << 30):,.2f} GiB"
+
+
+_LONGEST_LINE = 1000
+
+
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest] + "…"

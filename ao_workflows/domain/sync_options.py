@@ -1,12 +1,31 @@
-"""Sync options: what a work's ``config/sync.yml`` asks of the sync script.
+"""Sync options: what a ``sync.yml`` asks of the sync script.
 
-What belongs here: the options as values, and the words and variables that they become. What does not: running
-the script (``ao_workflows.resources.sync_script``).
+What belongs here: the options as values, the rules that a file must keep, and the words and variables that they
+become. What does not: reading YAML (``ao_workflows.resources.sync_yml``) and running the script
+(``ao_workflows.resources.sync_script``).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+from ao_workflows.domain.errors import SyncOptionsError
+
+
+@dataclass(frozen=True)
+class Written:
+    """A value in a file, and the line that it, or its key, begins in, counted from 1.
+
+    ``value`` is a truth value, a text, a list or a mapping; None where it is anything else. ``text`` is what was
+    written, for messages.
+    """
+
+    line: int
+    value: bool | str | list[Written] | Mapping[str, Written] | None
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,3 +57,65 @@ class SyncOptions:
             "LOCAL_AUDIT_OPTIONS": " ".join(self.audit_pre),
             "REPO_AUDIT_OPTIONS": " ".join(self.audit_post),
         } | ({} if self.update_web else {"NO_REFRESH_WEB": "Yes"})
+
+
+_SWITCHES = ("archive", "web", "replace", "update_web")
+_AUDITS = ("pre", "post")
+_KNOWN: Mapping[str, tuple[str, ...]] = {"audit": _AUDITS, "sync": _SWITCHES}
+
+# A bag comes from outside, and a site's own script may hand these words to a shell: nothing that one reads as more
+# than a word is let through.
+_WORD = re.compile(r"[A-Za-z0-9_.,:=/+@%-]+(?: +[A-Za-z0-9_.,:=/+@%-]+)*")
+
+
+def parse_options(source: Path, written: Written | None) -> SyncOptions:
+    """The options that a file asks for, laid over the default; None is an empty file.
+
+    :raises SyncOptionsError: with every mistake, each with its line and key.
+    """
+    mistakes: list[tuple[int, str]] = []
+    values: dict[str, bool | tuple[str, ...]] = {}
+
+    def mistake(at: Written, key: str, reason: str) -> None:
+        mistakes.append((at.line, f"line {at.line}: {key}: {reason}" if key else f"line {at.line}: {reason}"))
+
+    def entries(at: Written, key: str, known: tuple[str, ...]) -> dict[str, Written]:
+        listed = ", ".join(known)
+        if not isinstance(at.value, Mapping):
+            mistake(at, key, f"must be a mapping with any of {listed}{_shown(at)}")
+            return {}
+        prefix = f"{key}." if key else ""
+        for name, value in at.value.items():
+            if name not in known:
+                mistake(value, f"{prefix}{name}", f"is no option; there are {listed}")
+        return {name: value for name, value in at.value.items() if name in known}
+
+    for section, at in (entries(written, "", tuple(_KNOWN)) if written else {}).items():
+        for name, value in entries(at, section, _KNOWN[section]).items():
+            if section == "sync":
+                if isinstance(value.value, bool):
+                    values[name] = value.value
+                else:
+                    mistake(value, f"sync.{name}", f"must be true or false{_shown(value)}")
+            elif not isinstance(value.value, list):
+                mistake(value, f"audit.{name}", f"must be a list of words, such as [-v]{_shown(value)}")
+            else:
+                for word in value.value:
+                    if not isinstance(word.value, str):
+                        mistake(word, f"audit.{name}", f"must be a word, in quotation marks{_shown(word)}")
+                    elif not _WORD.fullmatch(word.value):
+                        mistake(
+                            word,
+                            f"audit.{name}",
+                            f"a word has letters, digits, spaces inside, and any of _.,:=/+@%-{_shown(word)}",
+                        )
+                values[f"audit_{name}"] = tuple(str(word.value) for word in value.value)
+    if mistakes:
+        raise SyncOptionsError(source, [said for _, said in sorted(mistakes)])
+    return SyncOptions(**values)  # type: ignore[arg-type]
+
+
+def _shown(at: Written) -> str:
+    longest = 60
+    text = at.text if len(at.text) <= longest else at.text[:longest] + "…"
+    return f" (is: {text!r})" if at.text else ""

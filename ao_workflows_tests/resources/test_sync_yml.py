@@ -1,0 +1,188 @@
+"""A sync.yml, from its bytes to options; and whatever a bag might bring in its stead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ao_workflows.domain.errors import SyncOptionsError
+from ao_workflows.domain.sync_options import SyncOptions
+from ao_workflows.resources.sync_yml import read_options
+
+WHOLE = """\
+# every option there is
+audit: {pre: [-i, "-d 3"], post: []}
+sync:
+  archive: true
+  web: no
+  replace: True
+  update_web: false
+"""
+
+
+def put(work: Path, content: str | bytes) -> Path:
+    path = work / "config" / "sync.yml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def mistakes(work: Path, content: str | bytes) -> tuple[str, ...]:
+    path = put(work, content)
+    with pytest.raises(SyncOptionsError) as raised:
+        read_options(work, None)
+    assert raised.value.path == path
+    assert str(raised.value).startswith(f"{path}: ")
+    assert str(raised.value).endswith("The sync script was not started")
+    return raised.value.mistakes
+
+
+def test_every_option_is_read(tmp_path: Path) -> None:
+    """An option that is lost between the file and the script does what nobody asked for."""
+    put(tmp_path, WHOLE)
+    assert read_options(tmp_path, None) == SyncOptions(
+        archive=True, web=False, replace=True, update_web=False, audit_pre=("-i", "-d 3"), audit_post=()
+    )
+
+
+def test_what_is_left_out_is_the_default(tmp_path: Path) -> None:
+    """And a file with nothing in it, or only a comment, asks for nothing."""
+    for content in ("", "# nothing\n", "---\n", "\ufeffsync: {}\n", "{}"):
+        put(tmp_path, content)
+        assert read_options(tmp_path, None) == SyncOptions()
+    put(tmp_path, "sync: {web: false}")
+    assert read_options(tmp_path, None) == SyncOptions(web=False)
+
+
+def test_the_works_own_file_is_before_the_sites(tmp_path: Path) -> None:
+    """It is the one or the other: a work's file is laid over the default, not over the site's."""
+    sites = tmp_path / "site.yml"
+    sites.write_text("sync: {replace: true, web: false}")
+    work = tmp_path / "W1"
+    assert read_options(work, sites) == SyncOptions(replace=True, web=False)
+    put(work, "sync: {archive: false}")
+    assert read_options(work, sites) == SyncOptions(archive=False)
+
+
+def test_a_sites_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Passed over, its works would be synced with the default, which may be the contrary."""
+    with pytest.raises(SyncOptionsError, match=r"/none.yml: is not there; \[sync\] options in site.toml names it"):
+        read_options(tmp_path, tmp_path / "none.yml")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("sync:\n  replce: true\n", "line 2: sync.replce: is no option; there are archive, web, replace, update_web"),
+        ("\nsnyc: {}\n", "line 2: snyc: is no option; there are audit, sync"),
+        ("sync:\n  web: maybe\n", "line 2: sync.web: must be true or false (is: 'maybe')"),
+        ('sync:\n  web: "yes"\n', "line 2: sync.web: must be true or false (is: 'yes')"),
+        ("sync:\n  web: 1\n", "line 2: sync.web: must be true or false (is: '1')"),
+        ("sync:\n  web:\n", "line 2: sync.web: must be true or false"),
+        ("sync: yes\n", "line 1: sync: must be a mapping with any of archive, web, replace, update_web (is: 'yes')"),
+        ("sync:\n", "line 1: sync: must be a mapping"),
+        ("audit: {pre: -v}\n", "line 1: audit.pre: must be a list of words, such as [-v] (is: '-v')"),
+        ("audit:\n  post:\n  - -v\n  - 3\n", "line 4: audit.post: must be a word, in quotation marks (is: '3')"),
+        ("audit:\n  post: [[a]]\n", "line 2: audit.post: must be a word, in quotation marks (is: 'a list')"),
+        ("[archive]\n", "line 1: must be a mapping with any of audit, sync"),
+        ("just words\n", "line 1: must be a mapping with any of audit, sync (is: 'just words')"),
+        ("sync:\n  web: true\n  web: false\n", "line 3: web: is there twice, first in line 2"),
+        ("sync: {}\naudit: {}\nsync: {}\n", "line 3: sync: is there twice, first in line 1"),
+        ("sync:\n  ? [a]\n  : 1\n", "line 2: a key must be a word"),
+        ("sync:\n web: true\n  archive: true\n", "line 3: is no YAML: mapping values are not allowed here"),
+        ("sync:\n  - [\n", "line 3: is no YAML: "),
+        ("sync:\n\tweb: true\n", "line 2: is no YAML: found character '\\t' that cannot start any token"),
+        ("sync: {}\n---\nsync: {}\n", "line 2: a second document; one is read"),
+        ("sync:\n  web: !!python/object/apply:os.system [id]\n", "line 2: 'tag:yaml.org,2002:python/object/apply"),
+        ("sync: !!map {}\n", "line 1: 'tag:yaml.org,2002:map': tags are not read"),
+        ("sync: &a {web: true}\n", "line 1: 'a': anchors and aliases are not read"),
+        ("sync:\n  <<: {web: true}\n", "line 2: sync.<<: is no option"),
+        (b"sync:\n  web: \xff\n", "line 2: is no UTF-8"),
+        (b"sync: {}\n\x00\n", "line 2: is no YAML: the character 0x0"),
+        ("[" * 60_000, "line 1: more than 8 levels"),
+        ("sync: {}\n" + "#" * 70_000, "has more than 65536 bytes"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_key(tmp_path: Path, content: str | bytes, told: str) -> None:
+    """Before the script starts, and in words: whoever packed the bag has to mend it."""
+    (found,) = mistakes(tmp_path, content)
+    assert found.startswith(told), found
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    """One at a time, each would cost a new bag and a new restore."""
+    found = mistakes(tmp_path, "sync:\n  web: 1\n  wbe: true\naudit:\n  pre: [a;b]\n")
+    assert [line.partition(": ")[0] for line in found] == ["line 2", "line 3", "line 5"]
+
+
+def test_a_bomb_of_aliases_is_refused_before_it_is_one(tmp_path: Path) -> None:
+    """Nine lines of YAML can be a billion words."""
+    lines = ["audit:", " pre: &a0 [-v]", *(f" x{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))]
+    (found,) = mistakes(tmp_path, "\n".join(lines))
+    assert found.startswith("line 2: 'a0': anchors and aliases are not read")
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "a\\nb",
+        "a\\0b",
+        "a\\tb",
+        "$(id)",
+        "`id`",
+        "a;b",
+        "a|b",
+        "a&b",
+        ">x",
+        "*",
+        "?",
+        "~",
+        "'",
+        "\\\\",
+        "{a,b}",
+        "ཀ",
+        "",
+    ],
+)
+@pytest.mark.parametrize("place", ["pre", "post"])
+def test_no_word_is_more_than_a_word(tmp_path: Path, word: str, place: str) -> None:
+    """A site's own script may hand the words to a shell: a bag must not run something by its options."""
+    (found,) = mistakes(tmp_path, f'audit:\n  {place}: [-v, "{word}"]\n')
+    assert found.startswith(f"line 2: audit.{place}: a word has letters, digits, ")
+
+
+def _link(path: Path) -> None:
+    elsewhere = path.parent.parent.parent / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"), [(_link, "cannot be read: "), (_pipe, "is no file"), (_folder, "cannot be read: Is a directory")]
+)
+def test_what_is_no_file_is_neither_followed_nor_waited_for(
+    tmp_path: Path, spoil: Callable[[Path], None], told: str
+) -> None:
+    """A link could lead to what the worker alone may read; a pipe would hold the run for ever."""
+    spoil(put(tmp_path / "W1", WHOLE))
+    with pytest.raises(SyncOptionsError, match=told):
+        read_options(tmp_path / "W1", None)
+
+
+def test_a_config_that_is_a_file_is_none(tmp_path: Path) -> None:
+    """A work may have a payload file of that name."""
+    (tmp_path / "config").write_text("mine")
+    assert read_options(tmp_path, None) == SyncOptions()
