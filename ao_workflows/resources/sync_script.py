@@ -6,28 +6,30 @@ work (``ao_workflows.domain.fixity``).
 
 from __future__ import annotations
 
-import codecs
 import getpass
 import io
 import os
 import platform
-import selectors
 import shutil
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Literal
 
 import dagster as dg
 
 from ao_workflows.domain.errors import ArchiveNotFlushed, StagingError, SyncFailed, SyncScriptMissing
 from ao_workflows.domain.sync_options import SyncOptions
+from ao_workflows.domain.works import web_prefix
+from ao_workflows.resources.aws import AwsConnection
+from ao_workflows.resources.child_process import Output, ended_with_its_group
+from ao_workflows.resources.sync_yml import read_options
 
 _PASSED_ON = (
     "PATH",
@@ -44,12 +46,11 @@ _PASSED_ON = (
     "all_proxy",
 )
 _TAIL = 40
-_READ = 1 << 16
-_LONGEST_LINE = 1 << 16
-_GRACE_SECONDS = 10
+_FLUSH_SECONDS = 1800
 
-_WATCH = 'read -r _; kill -s TERM -- "-$1"; sleep "$2"; kill -s KILL -- "-$1"'
-"""Reads until the worker is gone, however it ended, then ends the script's group."""
+_TOLD_WHOLE = 1000
+_TOLD_SECONDS = 60
+_LONGEST_TOLD = 1000
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,32 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
     env: Mapping[str, str] = {}
     db_config: str = ""
     credentials_file: str | None = None
+    options: str | None = None
+
+    def options_of(self, work: Path) -> SyncOptions:
+        """What the work's ``config/sync.yml`` asks for, else the site's ``options``, else the default.
+
+        :raises SyncOptionsError: if it asks for something that is not known.
+        """
+        return read_options(work, Path(self.options) if self.options else None)
+
+    def web_place(self, rid: str, options: SyncOptions) -> str | None:
+        """Where the script puts the work's images on the web; None where it leaves the web as it is."""
+        untouched = not options.update_web or self.env.get("NO_REFRESH_WEB")
+        if self.web_parent is None or not options.web or untouched:
+            return None
+        return web_prefix(self.web_parent, rid)
+
+    def web_connection(self) -> AwsConnection:
+        """The way to the web's S3: the script's own, as its tools read it from the environment."""
+        given = {**os.environ, **self.env}
+        return AwsConnection(
+            # S3 says where a bucket is that is elsewhere.
+            region=given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION") or "us-east-1",
+            profile=self.env.get("AWS_PROFILE"),
+            endpoint_url=given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL"),
+            credentials_file=self.env.get("AWS_SHARED_CREDENTIALS_FILE") or self.credentials_file,
+        )
 
     def found(self) -> Path:
         """The script's path.
@@ -117,12 +144,14 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         until = monotonic() + self.timeout_minutes * 60
         with _opened(log, success_list) as out:
             process = self._started(command, environment)
-            with _ended_with_its_group(process):
-                output = _Output(process)
-                for text in output.lines(until):
-                    _write_line(out, text, log)
-                    tail.append(text)
-                    say(text)
+            with ended_with_its_group(process):
+                output = Output(process)
+                told = _Told(say, log)
+                for lines in output.lines(until):
+                    _write_lines(out, lines, log)
+                    tail.extend(lines[-_TAIL:])
+                    told.tell(lines)
+                told.end()
         reason = None
         if output.overdue:
             reason = f"ran for longer than {self.timeout_minutes} minutes and was ended"
@@ -149,15 +178,28 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         except OSError as error:
             raise SyncScriptMissing(self.script, f"cannot be started: {error.strerror}") from error
 
-    def flush(self, places: Iterable[str]) -> None:
-        """Has the archive's file systems put on disk what they were given, before scratch is freed.
+    def flush(self, place: Path | str) -> None:
+        """Has the file system of the archive's ``place`` put on disk what it was given, before scratch is freed.
 
-        :raises ArchiveNotFlushed: if one does not.
+        :raises ArchiveNotFlushed: if it does not, or takes longer than half an hour.
         """
-        for place in places:
-            done = subprocess.run(["sync", "-f", place], capture_output=True, text=True, check=False)  # noqa: S607
-            if done.returncode != 0:
-                raise ArchiveNotFlushed(place, done.stderr.strip())
+        flushing = subprocess.Popen(
+            ["sync", "-f", "--", place],  # noqa: S607 - as the site's PATH has it
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            _, said = flushing.communicate(timeout=_FLUSH_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            # Not waited for: a process that hangs in the kernel, as on an archive that is gone, heeds no signal.
+            reason = f"had not ended after {_FLUSH_SECONDS / 60:g} minutes; is the archive's disk still there?"
+            raise ArchiveNotFlushed(str(place), reason) from error
+        finally:
+            flushing.kill()
+        if flushing.returncode != 0:
+            raise ArchiveNotFlushed(str(place), f"failed: {said.decode(errors='replace').strip()}")
 
     def environment(self, rid: str, options: SyncOptions, at: datetime, run_id: str) -> dict[str, str]:
         """The variables that the script is given, and no others. ``at`` names its log folders, in local time.
@@ -198,24 +240,62 @@ def _user() -> str:
 
 
 @contextmanager
-def _opened(log: Path, success_list: Path) -> Iterator[io.TextIOWrapper]:
-    """The log, line by line on its way to the disk, and an empty success list, with the folders that they are in."""
+def _opened(log: Path, success_list: Path) -> Iterator[io.FileIO]:
+    """The log, each write of which is in it at once, and an empty success list, with the folders that they are in."""
     try:
         success_list.parent.mkdir(parents=True, exist_ok=True)
         log.parent.mkdir(parents=True, exist_ok=True)
         success_list.write_bytes(b"")
-        out = log.open("a", buffering=1, encoding="utf-8")
+        out = log.open("ab", buffering=0)
     except OSError as error:
         raise StagingError(log, f"cannot be written: {error.strerror}") from error
     with out:
         yield out
 
 
-def _write_line(out: io.TextIOWrapper, line: str, log: Path) -> None:
+def _write_lines(out: io.FileIO, lines: list[str], log: Path) -> None:
+    left = memoryview("".join(f"{line}\n" for line in lines).encode())
     try:
-        out.write(line + "\n")
+        while left:
+            left = left[out.write(left) :]
     except OSError as error:
         raise StagingError(log, f"cannot be written: {error.strerror}") from error
+
+
+class _Told:
+    """What of the output goes into the run's log, where each line is a row of Dagster's database: the first thousand
+    lines, then one a minute. The file has all of them.
+    """
+
+    def __init__(self, say: Callable[[str], None], log: Path) -> None:
+        self._say = say
+        self._log = log
+        self._whole = _TOLD_WHOLE
+        self._passed_over = 0
+        self._last = ""
+        self._told_at = 0.0
+
+    def tell(self, lines: list[str]) -> None:
+        for line in lines[: self._whole]:
+            self._say(_short(line))
+        rest = lines[self._whole :]
+        self._whole -= len(lines) - len(rest)
+        if rest:
+            self._passed_over += len(rest)
+            self._last = rest[-1]
+            if monotonic() - self._told_at >= _TOLD_SECONDS:
+                self.end()
+
+    def end(self) -> None:
+        if self._passed_over:
+            more = f"{self._passed_over:,} more line{'s'[: self._passed_over != 1]}"
+            self._say(f"… {more} in {self._log}, the last: {_short(self._last)}")
+            self._passed_over = 0
+            self._told_at = monotonic()
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _LONGEST_TOLD else f"{line[:_LONGEST_TOLD]}…"
 
 
 def _words(success_list: Path) -> list[bytes]:
@@ -224,88 +304,3 @@ def _words(success_list: Path) -> list[bytes]:
         return success_list.read_bytes().split()
     except FileNotFoundError:
         return []
-
-
-class _Output:
-    """What a process prints, until it has ended. ``overdue`` says, afterwards, that it had not by the time limit."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self.overdue = False
-
-    def lines(self, until: float) -> Iterator[str]:
-        """Each line, without its end; a carriage return ends one too, and no bytes are too odd for one."""
-        decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
-        begun = ""
-        for chunk in self._chunks(until):
-            *whole, begun = (begun + decoder.decode(chunk)).split("\n")
-            yield from whole
-            if len(begun) > _LONGEST_LINE:
-                yield begun
-                begun = ""
-        if begun := begun + decoder.decode(b"", final=True):
-            yield begun.removesuffix("\n")
-
-    def _chunks(self, until: float) -> Iterator[bytes]:
-        """What comes, until nobody can print any more; what a script leaves behind may do so for a grace only."""
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        printed = self._process.stdout.fileno()
-        ended = os.pidfd_open(self._process.pid)
-        has_ended = False
-        try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(printed, selectors.EVENT_READ)
-                selector.register(ended, selectors.EVENT_READ)
-                while selector.get_map():
-                    left = until - monotonic()
-                    if left <= 0:
-                        self.overdue = not has_ended
-                        return
-                    for key, _ in selector.select(left):
-                        if key.fd == ended:
-                            has_ended = True
-                            until = min(until, monotonic() + _GRACE_SECONDS)
-                            selector.unregister(ended)
-                        elif chunk := os.read(printed, _READ):
-                            yield chunk
-                        else:
-                            selector.unregister(printed)
-        finally:
-            os.close(ended)
-
-
-@contextmanager
-def _ended_with_its_group(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Ends the script and everything it started on the way out, and also where this process is killed inside."""
-    watch = None
-    try:
-        watch = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCH, "sh", str(process.pid), str(_GRACE_SECONDS)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        yield
-    finally:
-        _end_group(process)
-        if watch:
-            watch.kill()
-            watch.communicate()
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends the script and everything it started: asked first, and killed where that does not help."""
-    for ending, seconds in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, 0)):
-        until = monotonic() + seconds
-        try:
-            os.killpg(process.pid, ending)
-            while monotonic() < until:
-                process.poll()
-                os.killpg(process.pid, 0)
-                sleep(0.02)
-        except (ProcessLookupError, PermissionError):
-            break
-    process.wait()
-    if process.stdout:
-        process.stdout.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 
 from ao_workflows.domain.errors import ArchiveNotFlushed, StagingError, SyncFailed, SyncScriptMissing
 from ao_workflows.domain.sync_options import SyncOptions
-from ao_workflows.resources import sync_script
+from ao_workflows.resources import child_process, sync_script
 from ao_workflows.resources.sync_script import Synced, SyncScript
 
 AT = datetime(2026, 11, 21, 6, 32, 44, tzinfo=UTC)
@@ -94,6 +95,24 @@ class Watched:
     def kill(self) -> None:
         signal.pidfd_send_signal(self._handle, signal.SIGKILL)
         self.await_end()
+
+
+class Clock:
+    """The time that the time limit is measured by, which a test may put forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (sync_script, child_process):
+        monkeypatch.setattr(module, "monotonic", clock)
+    return clock
 
 
 def test_the_script_gets_its_words_in_the_contracts_order(desk: Desk) -> None:
@@ -209,7 +228,9 @@ def test_each_line_is_in_the_log_before_the_next_is_waited_for(desk: Desk) -> No
     ("printed", "lines"),
     [
         (r"\377\376 \340\275\226\n", ["\ufffd\ufffd བ"]),
-        (r" 1%%\r 50%%\r100%%\r\ndone\n", [" 1%", " 50%", "100%", "done"]),
+        (r" 1%%\r 50%%\r100%%\r\ndone\n", ["100%", "done"]),
+        (r" 1%%\r 50%%\r\r\n", [" 50%"]),
+        (r" 1%%\rfailed\n", ["failed"]),
         (r"no end", ["no end"]),
         (r"cut in a character \340\275", ["cut in a character \ufffd"]),
         (r"a\0b\n\n\v\n", ["a\0b", "", "\v"]),
@@ -227,11 +248,98 @@ def test_whatever_the_script_prints_is_lines(desk: Desk, printed: str, lines: li
 def test_a_flood_of_output_is_read_to_its_end(desk: Desk) -> None:
     """A full pipe would stop the script for ever; a line without an end would fill the worker's memory."""
     desk.write("seq 200000; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo last >&2; succeed \"$1\"")
-    desk.run()
-    assert desk.said[:200_000] == [str(number) for number in range(1, 200_001)]
-    assert sum(map(len, desk.said[200_000:-1])) == 3_000_000
-    assert max(map(len, desk.said)) < 1_000_000
-    assert desk.said[-1] == "last"
+    lines = desk.run().log.read_text().splitlines()
+    assert lines[:200_000] == [str(number) for number in range(1, 200_001)]
+    assert sum(map(len, lines[200_000:-1])) == 3_000_000
+    assert max(map(len, lines)) < 1_000_000
+    assert lines[-1] == "last"
+
+
+def test_a_flood_is_a_thousand_rows_in_the_runs_log_and_then_one_a_minute(desk: Desk) -> None:
+    """Each is a row of Dagster's database: a night of rsync's names would be millions."""
+    desk.write('seq 3000; echo x{1..2000}; seq 4; succeed "$1"')
+    log = desk.run().log
+    assert desk.said[:1000] == [str(number) for number in range(1, 1001)]
+    assert 1 <= len(desk.said) - 1000 <= 2
+    assert all(re.match(r"… [\d,]+ more lines? in .*sync-.*\.log, the last: ", line) for line in desk.said[1000:])
+    assert desk.said[-1].endswith("the last: 4")
+    assert max(map(len, desk.said)) < 1500
+    assert len(log.read_text().splitlines()) == 3005
+
+
+def test_what_is_not_told_is_summed_up_each_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who watches a sync of ten hours sees that it is alive, and where."""
+    clock, said = Clock(), list[str]()
+    monkeypatch.setattr(sync_script, "monotonic", clock)
+    told = sync_script._Told(said.append, Path("/log"))
+    told.tell([str(number) for number in range(1003)])
+    assert said[1000:] == ["… 3 more lines in /log, the last: 1002"]
+    for number in range(500):
+        told.tell([str(number)])
+    assert len(said) == 1001
+    clock.ahead = 61
+    told.tell(["a minute later"])
+    told.tell(["and the end"])
+    told.end()
+    told.end()
+    assert said[1001:] == [
+        "… 501 more lines in /log, the last: a minute later",
+        "… 1 more line in /log, the last: and the end",
+    ]
+
+
+_FLOODED = """
+import resource, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from ao_workflows.domain.sync_options import SyncOptions
+from ao_workflows.resources.sync_script import SyncScript
+script = SyncScript(script=sys.argv[1], archive_parent="/a", logs=sys.argv[2], timeout_minutes=5)
+rows = []
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+synced = script.run("W1", Path("/works/W1"), SyncOptions(), "run", rows.append, datetime.now(UTC))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, len(rows), synced.log.stat().st_size)
+synced.log.unlink()
+"""
+
+
+@pytest.mark.parametrize(
+    ("flood", "most_logged"),
+    [
+        # A gigabyte of one line that is overwritten again and again, then one of lines.
+        ("yes $' 12,345,678  42%\\r' | tr -d '\\n' | head -c 1000000000", 10_000),
+        ("yes 'images/W1-I0001/W1-I00010001.tif is as it was, and was not sent again' | head -c 1000000000", 1 << 30),
+    ],
+)
+def test_a_gigabyte_of_output_takes_little_memory_and_few_rows(desk: Desk, flood: str, most_logged: int) -> None:
+    """A worker that dies of its script's chatter takes the other works of its machine along."""
+    desk.write(f'{flood}; echo; succeed "$1"')
+    done = subprocess.run(
+        [sys.executable, "-c", _FLOODED, str(desk.folder / "syncOneWork.sh"), str(desk.folder / "logs")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    more_kib, rows, logged = map(int, done.stdout.split())
+    assert more_kib < 20_000
+    assert rows < 1010
+    assert logged <= most_logged
+
+
+def test_a_progress_bar_is_told_every_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not each of its million states, and not none of them for ten hours."""
+    clock = Clock()
+    monkeypatch.setattr(child_process, "monotonic", clock)
+    lines = child_process.Lines()
+    assert lines.add(b"a\n 1%\r 2%\r 3") == ["a"]
+    clock.ahead = 11
+    assert lines.add(b"%\r 4%") == [" 3%"]
+    assert lines.add(b"\r 5%\r") == []
+    clock.ahead = 22
+    assert lines.add(b"\r 6%\r") == [" 6%"]
+    assert lines.add(b" 7%\r") == []
+    assert lines.add(b"\nb") == [" 7%"]
+    assert lines.rest() == ["b"]
 
 
 def test_a_failure_says_which_work_how_and_what_was_printed_last(desk: Desk) -> None:
@@ -242,7 +350,11 @@ def test_a_failure_says_which_work_how_and_what_was_printed_last(desk: Desk) -> 
     assert error.tail == tuple(str(number) for number in range(61, 101))
     assert error.command[0] == str(desk.folder / "syncOneWork.sh")
     assert error.log.read_text().startswith("1\n2\n")
-    assert str(error.log) in str(error)
+    said = str(error)
+    assert said.startswith("W1: the sync script exited with 23. ")
+    assert f"{desk.folder}/syncOneWork.sh -a /mnt/Archive -w s3://archive.tbrc.org/Works -s " in said
+    assert str(error.log) in said
+    assert said.endswith("\n  | 99\n  | 100")
     assert not error.transient
 
 
@@ -300,23 +412,6 @@ def test_logs_that_cannot_be_written_are_the_disks_failure(desk: Desk) -> None:
     assert not (desk.folder / "works").exists()
 
 
-class Clock:
-    """The time that the time limit is measured by, which a test may put forward."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(sync_script, "monotonic", clock)
-    return clock
-
-
 GRANDCHILD = """
 bash -c 'trap "" TERM; echo $BASHPID; while :; do sleep 1000 & wait $!; done' &
 {own}
@@ -329,7 +424,7 @@ def test_the_time_limit_ends_the_script_and_all_that_it_started(
     desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch, own: str
 ) -> None:
     """An rsync that goes on writes into the archive beside the next run's."""
-    monkeypatch.setattr(sync_script, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(child_process, "GRACE_SECONDS", 0.2)
     desk.write(GRANDCHILD.format(own=own))
     started: list[Watched] = []
 
@@ -364,7 +459,7 @@ def test_asked_to_end_the_script_may_clear_up_and_say_so(desk: Desk, clock: Cloc
 
 def test_what_a_finished_script_leaves_behind_holds_nobody_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in the background that keeps the output open would hold the work until the time limit."""
-    monkeypatch.setattr(sync_script, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(child_process, "GRACE_SECONDS", 0.2)
     desk.write(
         'sleep 1000 & echo "left $!"; mkfifo "$list.up"\n'
         """setsid -f bash -c 'echo "escaped $BASHPID"; echo >"$0"; exec sleep 1000' "$list.up"\n"""
@@ -412,7 +507,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from ao_workflows.domain.sync_options import SyncOptions
-from ao_workflows.resources import sync_script
+from ao_workflows.resources import child_process, sync_script
 sync_script._GRACE_SECONDS = 0.2
 resource = sync_script.SyncScript(script=sys.argv[1], archive_parent="/a", logs=sys.argv[2], timeout_minutes=5)
 say = lambda line: print(line, flush=True)
@@ -437,9 +532,91 @@ def test_a_worker_that_is_killed_takes_the_script_with_it(desk: Desk) -> None:
         process.await_end()
 
 
+_CANCELLED = """
+import sys
+from pathlib import Path
+import dagster as dg
+from ao_workflows.domain.sync_options import SyncOptions
+from ao_workflows.resources.sync_script import SyncScript
+from datetime import UTC, datetime
+
+@dg.op
+def sync():
+    resource = SyncScript(script=sys.argv[1], archive_parent="/a", logs=sys.argv[2], timeout_minutes=5)
+    say = lambda line: print(line, flush=True)
+    resource.run("W1", Path("/works/W1"), SyncOptions(), "run", say, datetime.now(UTC))
+
+@dg.job(executor_def=dg.in_process_executor)
+def job():
+    sync()
+
+if __name__ == "__main__":
+    from dagster._utils.interrupts import setup_interrupt_handlers
+    setup_interrupt_handlers()
+    job.execute_in_process()
+"""
+
+
+def test_a_run_that_dagster_ends_ends_the_script(desk: Desk) -> None:
+    """A person presses Terminate; Dagster sends the run's process a TERM and waits for it."""
+    desk.write("echo $$; exec sleep 1000")
+    with subprocess.Popen(
+        [sys.executable, "-c", _CANCELLED, str(desk.folder / "syncOneWork.sh"), str(desk.folder / "logs")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as worker:
+        assert worker.stdout
+        script = Watched(int(worker.stdout.readline()))
+        assert not script.has_ended()
+        worker.terminate()
+        script.await_end()
+        worker.communicate()
+    assert worker.returncode != 0
+
+
 def test_the_archive_is_flushed_or_it_is_told(desk: Desk) -> None:
     """Scratch is freed next: what is only in memory yet may be the last copy."""
-    desk.resource().flush([str(desk.folder)])
+    desk.resource().flush(desk.folder)
     with pytest.raises(ArchiveNotFlushed, match=f"sync -f {desk.folder}/none failed: .*No such file") as raised:
-        desk.resource().flush([str(desk.folder), str(desk.folder / "none")])
+        desk.resource().flush(desk.folder / "none")
     assert raised.value.transient
+
+
+def test_a_flush_that_hangs_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that went away hangs whoever asks for it; the run would hold its place for ever."""
+    slow = desk.folder / "bin/sync"
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nexec sleep 1000\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", str(slow.parent), prepend=os.pathsep)
+    monkeypatch.setattr(sync_script, "_FLUSH_SECONDS", 0.3)
+    with pytest.raises(ArchiveNotFlushed, match=r"had not ended after 0.005 minutes; is the archive's disk"):
+        desk.resource().flush(desk.folder)
+
+
+def test_the_web_is_reached_as_the_script_reaches_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked for with other credentials or elsewhere, what was sent would not be found."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    desk.settings = {"credentials_file": "/run/secrets/aws"}
+    plain = desk.resource().web_connection()
+    assert (plain.region, plain.profile, plain.endpoint_url) == ("us-east-1", None, None)
+    assert plain.credentials_file == "/run/secrets/aws"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    desk.settings["env"] = {"AWS_PROFILE": "web", "AWS_ENDPOINT_URL_S3": "http://s3"}
+    given = desk.resource().web_connection()
+    assert (given.region, given.profile, given.endpoint_url) == ("eu-west-1", "web", "http://s3")
+
+
+def test_the_web_has_a_place_only_where_the_script_is_to_touch_it(desk: Desk) -> None:
+    """Else a work that is to leave the web alone would fail for what is not there."""
+    place = desk.resource().web_place("W1", SyncOptions())
+    assert place
+    assert place.endswith("/W1/images/")
+    assert desk.resource().web_place("W1", SyncOptions(web=False)) is None
+    assert desk.resource().web_place("W1", SyncOptions(update_web=False)) is None
+    desk.settings = {"env": {"NO_REFRESH_WEB": "Yes"}}
+    assert desk.resource().web_place("W1", SyncOptions()) is None
+    desk.settings = {"web_parent": None}
+    assert desk.resource().web_place("W1", SyncOptions()) is None
