@@ -11,20 +11,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 
 from ao_workflows.domain.errors import AoError, NothingStored
 from ao_workflows.domain.events import ObjectEvent
-from ao_workflows.domain.fixity import FileFixity, compare_tree, read_fixity
+from ao_workflows.domain.fixity import Depth, compare_tree, read_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.staging import Staging
-
-Depth = Literal["checksum", "size"]
 
 
 @dataclass(frozen=True)
@@ -81,30 +79,35 @@ def tree_is_there(folder: Path, fixity: Path) -> Callable[[Receipt, Depth], bool
     """Whether unpacked works are still what their list of fixity says."""
 
     def there(receipt: Receipt, depth: Depth) -> bool:
-        files = listed_files(fixity, receipt)
-        if files is None or not folder.is_dir():
+        if not list_is_whole(fixity, receipt) or not folder.is_dir():
             return False
-        return not compare_tree(folder, [(f"{file.work}/{file.path}", file) for file in files], depth)
+        return not compare_tree(folder, ((f"{file.work}/{file.path}", file) for file in read_fixity(fixity)), depth)
 
     return there
 
 
-def listed_files(fixity: Path, debagged: Receipt) -> list[FileFixity] | None:
-    """The list of fixity that ``debagged_work`` wrote, or None where it is not whole.
+def list_is_whole(fixity: Path, debagged: Receipt) -> bool:
+    """Whether the list of fixity is the one that ``debagged_work`` wrote.
 
     A power cut may leave the receipt and cut the list: each of the lines that are left would still be right.
     """
     try:
-        files = list(read_fixity(fixity))
+        return bool(sum(1 for _ in read_fixity(fixity)) == debagged.left["listed"])
     except (OSError, ValueError, TypeError):
-        return None
-    return files if len(files) == debagged.left["listed"] else None
+        return False
 
 
 def record_stage(drs: Drs, stage: Stage, event: ObjectEvent, receipt: Receipt, data: Mapping[str, object]) -> None:
     """Writes a stage's end into DRS, as its receipt has it: the same receipt again changes nothing."""
     at = datetime.fromisoformat(receipt.at)
     drs.record(receipt.rid, stage, at, {"run_id": receipt.run_id, **data}, event=event.identity)
+
+
+def record_work(drs: Drs, event: ObjectEvent, work: str, receipt: Receipt | None) -> None:
+    """Notes in DRS that one of several works of a zip was synced, as its receipt has it."""
+    if receipt:
+        noted = {"run_id": receipt.run_id, "synced": work, "place": receipt.left["place"]}
+        drs.record(receipt.rid, None, datetime.fromisoformat(receipt.at), noted, event=event.identity)
 
 
 def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: ObjectEvent, data: Mapping[str, object]) -> None:

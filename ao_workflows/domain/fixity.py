@@ -10,13 +10,17 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from ao_workflows.domain.bounded import each_in_order
 from ao_workflows.domain.errors import Problem
+
+Depth = Literal["checksum", "size"]
+"""How a file is compared."""
 
 _CHUNK = 1 << 20
 _BATCH = 16
@@ -61,14 +65,14 @@ def file_digest(path: Path, algorithm: str) -> str:
 
 def compare_tree(
     root: Path,
-    files: Sequence[tuple[str, FileFixity]],
-    how: Literal["checksum", "size"],
+    files: Iterable[tuple[str, FileFixity]],
+    how: Depth,
     threads: int | None = None,
 ) -> list[Problem]:
     """Every file that is not below ``root``, at the path it comes with, as its fixity says.
 
     Compares sizes and, by ``checksum``, the strongest digest. Reads on ``threads`` threads, as many as there are
-    cores by default: hashing lets go of the interpreter.
+    cores by default: hashing lets go of the interpreter. Takes few of the files at a time.
     """
 
     def look(placed: tuple[str, FileFixity]) -> Problem | None:
@@ -87,11 +91,41 @@ def compare_tree(
         except OSError as error:
             return Problem("unreadable", name, f"cannot be read: {error.strerror}")
 
-    def look_at_some(start: int) -> list[Problem]:
-        return [problem for placed in files[start : start + _BATCH] if (problem := look(placed))]
+    def look_at_some(some: Sequence[tuple[str, FileFixity]]) -> list[Problem]:
+        return [problem for placed in some if (problem := look(placed))]
 
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        return [problem for some in pool.map(look_at_some, range(0, len(files), _BATCH)) for problem in some]
+    found = each_in_order(threads or _cores(), look_at_some, _batches(files))
+    return [problem for some in found for problem in some]
+
+
+def files_beside(root: Path, names: Container[str]) -> Iterator[str]:
+    """Each file below ``root``, or link, or whatever is no folder, that is not among ``names``.
+
+    A folder that cannot be read has none.
+    """
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            name = f"{folder}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(f"{name}/")
+            elif name not in names:
+                yield name
+
+
+def _batches(files: Iterable[tuple[str, FileFixity]]) -> Iterator[Sequence[tuple[str, FileFixity]]]:
+    left = iter(files)
+    while some := list(islice(left, _BATCH)):
+        yield some
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _compare_digest(path: Path, name: str, file: FileFixity) -> Problem | None:

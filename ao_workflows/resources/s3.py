@@ -8,7 +8,7 @@ what a run makes of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -174,8 +174,7 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         self, intake: str, wanted: S3Object, places: Places, tell: Callable[[int], None]
     ) -> tuple[Proof, Brought]:
         settings = self.settings
-        claim = best_claim(wanted.stated)
-        proof = proof_by(wanted.stated, claim, self._part_sizes(intake, wanted, claim))
+        proof = self.proof(intake, wanted)
         cut = plan(
             wanted.size,
             proof.pieces,
@@ -196,6 +195,31 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
             lambda digests: self._wrong_pieces(intake, wanted, proof, digests),
         )
         return proof, brought
+
+    def proof(self, intake: str, wanted: S3Object) -> Proof:
+        """What can prove the object's bytes: the best of the checksums that S3 states."""
+        claim = best_claim(wanted.stated)
+        return proof_by(wanted.stated, claim, self._part_sizes(intake, wanted, claim))
+
+    def sizes(self, intake: str, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
+        """Every object below a prefix: its key and its size in bytes.
+
+        :raises ObjectError: where it may not be listed, or there is no such bucket.
+        """
+        where = f"s3://{bucket}/{prefix} ({self._connection(intake)})"
+        with calls_explained("listing the objects", where):
+            client = self._client(intake)
+            try:
+                for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                    for entry in page.get("Contents", ()):
+                        yield entry["Key"], entry["Size"]
+            except client.exceptions.ClientError as error:
+                match error.response["Error"]["Code"]:
+                    case "AccessDenied" | "403":
+                        raise ObjectError(where, "S3 refuses access: the profile needs s3:ListBucket") from error
+                    case "NoSuchBucket":
+                        raise ObjectError(where, "there is no such bucket") from error
+                raise
 
     def _part_sizes(self, intake: str, wanted: S3Object, claim: Claim | None) -> Sequence[int] | None:
         """The sizes of the parts that the object was uploaded in, where the claim is over them and S3 says them."""

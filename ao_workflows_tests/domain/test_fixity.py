@@ -10,7 +10,15 @@ from typing import Literal
 
 import pytest
 
-from ao_workflows.domain.fixity import FileFixity, compare_tree, file_digest, read_fixity, strongest, write_fixity
+from ao_workflows.domain.fixity import (
+    FileFixity,
+    compare_tree,
+    file_digest,
+    files_beside,
+    read_fixity,
+    strongest,
+    write_fixity,
+)
 
 CONTENT = {"images/1.jpg": b"one", "images/བསྟན 2.jpg": b"two\n", "empty": b"", "line\nfeed": b"x" * 3_000_000}
 
@@ -139,3 +147,42 @@ def test_many_files_are_compared_on_any_number_of_threads(tmp_path: Path) -> Non
     for threads in (1, 4):
         problems = compare_tree(tmp_path, list(files), "checksum", threads)
         assert [problem.path for problem in problems] == ["0", "100", "200"]
+
+
+def test_few_files_are_taken_before_they_are_read(tmp_path: Path) -> None:
+    """A work of a million files would lie in memory whole, digests and all."""
+    taken, most = 0, 0
+    content = b"x"
+    (tmp_path / "x").write_bytes(content)
+    digests = {"sha256": hashlib.sha256(content).hexdigest()}
+    compared: list[str] = []
+
+    class Watched(FileFixity):
+        def __getattribute__(self, name: str) -> object:
+            nonlocal most
+            if name == "size":
+                compared.append("")
+                most = max(most, taken - len(compared))
+            return super().__getattribute__(name)
+
+    def files() -> Iterator[tuple[str, FileFixity]]:
+        nonlocal taken
+        for _ in range(5000):
+            taken += 1
+            yield "x", Watched("W1", "x", 1, digests)
+
+    assert compare_tree(tmp_path, files(), "size", 2) == []
+    assert len(compared) == 5000
+    assert most < 500
+
+
+def test_what_lies_beside_the_bagged_files_is_named(tree: Path) -> None:
+    """Links and pipes too: whatever a reader of the archive would meet; and nothing behind a link."""
+    assert list(files_beside(tree, CONTENT)) == []
+    (tree / "images/more").write_bytes(b"")
+    (tree / "deep/er").mkdir(parents=True)
+    (tree / "deep/er/old").write_bytes(b"")
+    (tree / "link").symlink_to(tree / "images")
+    os.mkfifo(tree / "pipe")
+    assert set(files_beside(tree, CONTENT)) == {"images/more", "deep/er/old", "link", "pipe"}
+    assert list(files_beside(tree / "none", CONTENT)) == []
