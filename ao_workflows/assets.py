@@ -12,14 +12,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from ao_workflows import checks
 from ao_workflows.domain.errors import (
-    ArchiveMismatch,
     BagInvalid,
     DownloadMismatch,
     NothingStored,
@@ -27,10 +25,8 @@ from ao_workflows.domain.errors import (
     ZipRefused,
 )
 from ao_workflows.domain.events import ObjectEvent
-from ao_workflows.domain.fixity import compare_tree, write_fixity
+from ao_workflows.domain.fixity import write_fixity
 from ao_workflows.domain.progress import Stage
-from ao_workflows.domain.sync_options import SyncOptions
-from ao_workflows.domain.works import archive_place
 from ao_workflows.partitions import WORKS
 from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.download import Places
@@ -41,11 +37,11 @@ from ao_workflows.resources.staging import Staging, made_parents
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.stages import (
     depth_for,
-    listed_files,
+    list_is_whole,
     megabytes_a_second,
-    paths_shown,
     record_failure,
     record_stage,
+    record_work,
     size_shown,
     stored_event,
     tell_tenths_of,
@@ -54,11 +50,12 @@ from ao_workflows.stages import (
     work_held,
     zip_is_there,
 )
+from ao_workflows.syncing import Syncing, failure_of, proofs_shown, said_of, sync_each
 
 OWNERS = ["team:digital-preservation"]
 
-TRY_AGAIN = dg.RetryPolicy(max_retries=6, delay=15, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-"""For what may mend itself: half a minute, a minute, … a quarter of an hour, half an hour in all."""
+TRY_AGAIN = dg.RetryPolicy(max_retries=8, delay=15, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+"""For what may mend itself: a quarter of a minute, … an hour, two in all: a database may be down for one."""
 
 
 UNPACKED_TO_ZIP = 1.5
@@ -281,49 +278,49 @@ def synced_archive(
 ) -> Iterator[Any]:
     """The work is in the archive. The sync script put it there, and every file was read back and compared.
 
-    Only then is the scratch disk freed.
+    So was every image on the web, where the work goes there. Only then is the scratch disk freed.
     """
     rid = context.partition_key
     with work_held(context, staging):
         debagged, earlier = staging.receipt(rid, "debagged_work"), staging.receipt(rid, "synced_archive")
         folder, fixity = staging.layout.work(rid), staging.layout.fixity(rid)
-        bagged = listed_files(fixity, debagged) if debagged else None
-        if debagged is None or bagged is None:
+        if debagged is None or not list_is_whole(fixity, debagged):
             raise NothingStored(rid, f"the unpacked work {folder} is not there", "downloaded_bag")
         # Synced before, and scratch was freed: the archive's copy is all there is, and is compared again.
         freed_before = earlier is not None and earlier.took == debagged.took and not folder.exists()
         if not freed_before and not tree_is_there(folder, fixity)(debagged, depth_for(debagged)):
             raise NothingStored(rid, f"the unpacked work {folder} is not there as it was", "downloaded_bag")
         event = stored_event(staging, rid).event
+        works = [entry["rid"] for entry in debagged.left["works"]]
         started = time.monotonic()
-        places: dict[str, str] = {}
-        logs: dict[str, str] = dict(earlier.left["logs"]) if earlier and freed_before else {}
-        for work in (entry["rid"] for entry in debagged.left["works"]):
-            if not freed_before:
-                at = datetime.now().astimezone()
-                synced = sync_script.run(work, folder / work, SyncOptions(), context.run_id, context.log.info, at)
-                logs[work] = str(synced.log)
-            place = archive_place(Path(sync_script.archive_parent), work)
-            in_archive = [(file.path, file) for file in bagged if file.work == work]
-            if problems := compare_tree(place, in_archive, sync_script.verify):
-                error = ArchiveMismatch(work, place, problems, staged=not freed_before)
-                yield checks.failed(checks.IS_IN_THE_ARCHIVE, str(error), problems)
-                record_failure(drs, context, event, {"failed": str(error)})
-                raise error
-            places[work] = str(place)
-            context.log.info(f"{work}: {place} holds what was bagged")
+        syncing = Syncing(
+            staging, sync_script, rid, dict(debagged.took), context.run_id, not freed_before, context.log.info
+        )
+        synced, failed = sync_each(syncing, works)
+        for work, done in synced.items() if len(works) > 1 else ():
+            record_work(drs, event, work, done.receipt)
+        if failed:
+            error, problems = failure_of(synced, failed)
+            yield checks.failed(checks.IS_IN_THE_ARCHIVE, str(error), problems)
+            record_failure(drs, context, event, {"failed": str(error)})
+            raise error
         seconds = time.monotonic() - started
         files = sum(work["files"] for work in debagged.left["works"])
-        sync_script.flush(places.values())
-        receipt = staging.write_receipt(
-            rid,
-            "synced_archive",
-            dict(debagged.took),
-            {"places": places, "logs": logs, "seconds": seconds, "kept": staging.keep_days > 0},
-            context.run_id,
-        )
-        record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, {"places": places})
-        freed = staging.free_outlived() if staging.keep_days else [rid] if staging.free(rid) else []
+        places = {work: done.place for work, done in synced.items()}
+        logs = {work: done.log for work, done in synced.items() if done.log}
+        freed: list[str] = []
+        if left_out := [done.left_out for done in synced.values() if done.left_out]:
+            record_failure(drs, context, event, {"left out of the archive": left_out})
+        else:
+            receipt = staging.write_receipt(
+                rid,
+                "synced_archive",
+                dict(debagged.took),
+                {"places": places, "logs": logs, "seconds": seconds, "kept": staging.keep_days > 0},
+                context.run_id,
+            )
+            record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, {"places": places})
+            freed = staging.free_outlived() if staging.keep_days else [rid] if staging.free(rid) else []
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
@@ -335,7 +332,10 @@ def synced_archive(
                 "freed on the scratch disk": ", ".join(freed) or "nothing",
             }
             | size_shown(debagged.left["bytes"])
-            | paths_shown("archive", places)
-            | paths_shown("log", logs),
-            check_results=[checks.passed(checks.IS_IN_THE_ARCHIVE, f"{files} files compared by {sync_script.verify}")],
+            | proofs_shown(synced),
+            check_results=[
+                checks.unproven(checks.IS_IN_THE_ARCHIVE, "\n".join(left_out))
+                if left_out
+                else checks.passed(checks.IS_IN_THE_ARCHIVE, said_of(synced, files, sync_script.verify))
+            ],
         )

@@ -43,7 +43,7 @@ IS_A_VALID_BAG = _check(
 IS_IN_THE_ARCHIVE = _check(
     "is_in_the_archive",
     "synced_archive",
-    "Every file was read back from the archive and is what was bagged.",
+    "Every file was read back from the archive and is what was bagged; so is every image that went to the web.",
 )
 
 

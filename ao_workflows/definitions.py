@@ -44,6 +44,7 @@ def resources(site: Site) -> dict[str, Any]:
             env=site.sync.env,
             db_config=site.drs.config or "",
             credentials_file=credentials,
+            options=str(site.sync.options) if site.sync.options else None,
         ),
     }
 

@@ -1,0 +1,194 @@
+"""Syncing: one work of a zip on its way into the archive: its options, the script, the proof, a receipt of its own.
+
+What belongs here: the order of these, and what spares a work that is done. What does not: the script itself
+(``ao_workflows.resources.sync_script``), and what becomes of the zip's works together (``ao_workflows.assets``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ao_workflows.domain.errors import (
+    AoError,
+    ArchiveMismatch,
+    CopyMismatch,
+    Problem,
+    WebMismatch,
+    WorksNotSynced,
+)
+from ao_workflows.domain.fixity import Depth, FileFixity, compare_tree, files_beside, read_fixity
+from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.sync_options import SyncOptions
+from ao_workflows.domain.works import archive_place
+from ao_workflows.resources.staging import Staging
+from ao_workflows.resources.sync_script import SyncScript
+from ao_workflows.resources.web import compare_web
+from ao_workflows.stages import depth_for, paths_shown
+
+EXTRA_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class SyncedWork:
+    """A work that was synced and proven: its ``place``, the script's ``log``, and its images' prefix on the ``web``.
+
+    ``extra`` has the first of the ``extra_count`` files that the archive holds and the bag does not; ``images`` counts
+    those that were found on the web. ``receipt`` is None where the options kept the work out of the archive, which
+    does not hold it; ``left_out`` says so.
+    """
+
+    place: str
+    log: str
+    web: str | None
+    extra: tuple[str, ...]
+    extra_count: int
+    images: int
+    receipt: Receipt | None
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
+class Syncing:
+    """The syncing of the works that came in one zip, under the partition ``rid``, by the run ``run_id``.
+
+    ``took`` is the zip's identity. ``staged`` says that the works are on the scratch disk; else they were synced
+    before, and the archive's copies are compared again.
+    """
+
+    staging: Staging
+    script: SyncScript
+    rid: str
+    took: dict[str, Any]
+    run_id: str
+    staged: bool
+    say: Callable[[str], None]
+
+    def sync(self, work: str) -> SyncedWork:
+        """Has the script put the work into the archive, unless it is there already, and proves it.
+
+        :raises SyncError: if it is not there afterwards.
+        :raises ServiceError: if the web's S3 does not answer, ``ObjectError`` if it refuses.
+        """
+        earlier = self.staging.receipt(self.rid, _stage(work))
+        if not self.staged:
+            left = earlier.left if earlier else {}
+            return self._prove(work, left.get("log", ""), left.get("web"), self.script.verify, earlier)
+        folder = self.staging.layout.work(self.rid) / work
+        options = self.script.options_of(folder)
+        took = self._took(options)
+        if earlier and dict(earlier.took) == took:
+            # Where it was this run that proved it, and another thing that failed, each byte need not be read again.
+            by_this = earlier.run_id == self.run_id and depth_for(earlier) == "size"
+            depth: Depth = "size" if by_this else self.script.verify
+            try:
+                done = self._prove(work, earlier.left["log"], earlier.left["web"], depth, earlier)
+            except CopyMismatch as error:
+                self.say(f"{error}. It is synced again")
+            else:
+                self.say(f"{work}: synced at {earlier.at} by run {earlier.run_id}, and still as it was bagged")
+                return done
+        at = datetime.now().astimezone()
+        log = str(self.script.run(work, folder, options, self.run_id, self.say, at).log)
+        web = self.script.web_place(work, options)
+        try:
+            proven = self._prove(work, log, web, self.script.verify, None)
+        except ArchiveMismatch as error:
+            if options.archive:
+                raise
+            left_out = f"{work}: sync.yml says archive: false, and {error.place} does not hold the work"
+            return SyncedWork(str(error.place), log, web, (), 0, 0, None, left_out)
+        self.script.flush(proven.place)
+        left = {"place": proven.place, "log": log, "web": web}
+        receipt = self.staging.write_receipt(self.rid, _stage(work), took, left, self.run_id)
+        self.say(f"{work}: {proven.place} holds what was bagged" + (f", and {web} its images" if web else ""))
+        return SyncedWork(**(vars(proven) | {"receipt": receipt}))
+
+    def _took(self, options: SyncOptions) -> dict[str, Any]:
+        """What the outcome follows from, as a receipt keeps it."""
+        words = options.words(self.script.archive_parent, self.script.web_parent)
+        return {**self.took, "words": [*words], "environment": options.environment()}
+
+    def _prove(self, work: str, log: str, web: str | None, depth: Depth, receipt: Receipt | None) -> SyncedWork:
+        place = archive_place(Path(self.script.archive_parent), work)
+        # The web first: a work that is to be on the web alone has nothing else to prove.
+        images = self._prove_web(work, web, place, depth) if web else 0
+        files = ((file.path, file) for file in self._bagged(work))
+        if problems := compare_tree(place, files, depth):
+            raise ArchiveMismatch(work, place, problems, staged=self.staged)
+        extra, count = [], 0
+        for name in files_beside(place, {file.path for file in self._bagged(work)}):
+            count += 1
+            if count <= EXTRA_SHOWN:
+                extra.append(name)
+        return SyncedWork(str(place), log, web, tuple(extra), count, images, receipt)
+
+    def _prove_web(self, work: str, web: str, place: Path, depth: Depth) -> int:
+        local = self.staging.layout.work(self.rid) / work if self.staged else place
+        images, problems = compare_web(self.script.web_connection(), web, self._bagged(work), local, depth)
+        if problems:
+            raise WebMismatch(work, web, problems)
+        return images
+
+    def _bagged(self, work: str) -> Iterator[FileFixity]:
+        return (file for file in read_fixity(self.staging.layout.fixity(self.rid)) if file.work == work)
+
+
+def _stage(work: str) -> str:
+    return f"synced_archive.{work}"
+
+
+def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedWork], dict[str, AoError]]:
+    """Syncs each of a zip's works, and returns those that are done and what went wrong with the others.
+
+    :raises SyncScriptMissing: before anything starts, if there is no script.
+    """
+    if syncing.staged:
+        syncing.script.found()
+    synced: dict[str, SyncedWork] = {}
+    failed: dict[str, AoError] = {}
+    for work in works:
+        try:
+            synced[work] = syncing.sync(work)
+        except AoError as error:
+            failed[work] = error
+            if len(works) > 1:
+                syncing.say(f"{work} failed: {error}")
+    return synced, failed
+
+
+def failure_of(synced: Mapping[str, SyncedWork], failed: Mapping[str, AoError]) -> tuple[AoError, list[Problem]]:
+    """What went wrong, as one error, and every file that differs, under its work's name where there are several."""
+    several = len(synced) + len(failed) > 1
+    problems = [
+        replace(problem, path=f"{work}/{problem.path}") if several else problem
+        for work, error in failed.items()
+        if isinstance(error, CopyMismatch)
+        for problem in error.problems
+    ]
+    error = WorksNotSynced(failed, list(synced)) if several else next(iter(failed.values()))
+    return error, problems
+
+
+def proofs_shown(synced: Mapping[str, SyncedWork]) -> dict[str, Any]:
+    """What was found beside the works, and where, for the web page."""
+    shown: dict[str, Any] = paths_shown("archive", {work: done.place for work, done in synced.items()})
+    shown |= paths_shown("log", {work: done.log for work, done in synced.items() if done.log})
+    if on_web := {work: done for work, done in synced.items() if done.web}:
+        shown["on the web"] = "\n".join(f"{done.images} images at {done.web}" for done in on_web.values())
+    if beside := {work: done for work, done in synced.items() if done.extra_count}:
+        shown["files that only the archive has"] = sum(done.extra_count for done in beside.values())
+        shown["such as"] = "\n".join(f"{work}/{name}" for work, done in beside.items() for name in done.extra)
+    return shown
+
+
+def said_of(synced: Mapping[str, SyncedWork], files: int, how: Depth) -> str:
+    """The proof in one sentence."""
+    images = sum(done.images for done in synced.values())
+    extra = sum(done.extra_count for done in synced.values())
+    on_web = f"; {images} images on the web too" if any(done.web for done in synced.values()) else ""
+    besides = f"; the archive has {extra} files besides, which were left" if extra else ""
+    return f"{files} files compared by {how}{on_web}{besides}"
