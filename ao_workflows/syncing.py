@@ -105,7 +105,7 @@ class Syncing:
         left = {"place": proven.place, "log": log, "web": web}
         receipt = self.staging.write_receipt(self.rid, _stage(work), took, left, self.run_id)
         self.say(f"{work}: {proven.place} holds what was bagged" + (f", and {web} its images" if web else ""))
-        return SyncedWork(**(vars(proven) | {"receipt": receipt}))
+        return replace(proven, receipt=receipt)
 
     def _took(self, options: SyncOptions) -> dict[str, Any]:
         """What the outcome follows from, as a receipt keeps it."""

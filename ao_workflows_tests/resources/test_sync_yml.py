@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,15 @@ def test_what_is_left_out_is_the_default(tmp_path: Path) -> None:
         assert read_options(tmp_path, None) == SyncOptions()
     put(tmp_path, "sync: {web: false}")
     assert read_options(tmp_path, None) == SyncOptions(web=False)
+
+
+def test_the_file_that_the_documentation_shows_is_the_default(tmp_path: Path) -> None:
+    """Who copies it and changes one line must change one thing."""
+    page = (Path(__file__).resolve().parents[2] / "docs/sync.md").read_text()
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert all(word in shown for word in ("pre", "post", "archive", "web", "replace", "update_web"))
+    put(tmp_path, shown)
+    assert read_options(tmp_path, None) == SyncOptions()
 
 
 def test_the_works_own_file_is_before_the_sites(tmp_path: Path) -> None:
