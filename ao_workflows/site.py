@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from ao_workflows.domain.errors import SiteError
 from ao_workflows.domain.events import EVENT_NAMES
 from ao_workflows.domain.restores import LAYOUT, check_layout
+from ao_workflows.domain.standing import Limits
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 """The folder that holds the package: in a checkout, the one with ``docker/`` and ``.demo/``."""
@@ -151,6 +152,24 @@ class DrsSection(_Section):
         return self
 
 
+class WatchSection(_Section):
+    """When a work is called stuck, and whether somebody looks each night.
+
+    ``nightly`` is the time of that, in UTC; None where nobody does. ``expiring_days`` is how long before its end a
+    restored copy is told of that has not been downloaded.
+    """
+
+    nightly: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = None
+    stuck_hours: Annotated[float, Field(gt=0)] = 24
+    restore_hours: Annotated[float, Field(gt=0)] = 72
+    expiring_days: Annotated[float, Field(ge=0)] = 2
+
+    @property
+    def limits(self) -> Limits:
+        """The same as a work's standing takes it."""
+        return Limits(timedelta(hours=self.stuck_hours), timedelta(hours=self.restore_hours))
+
+
 class Site(BaseSettings):
     """One deployment. The field names are the keys of site.toml."""
 
@@ -172,6 +191,7 @@ class Site(BaseSettings):
     archive: ArchiveSection
     sync: SyncSection
     drs: DrsSection
+    watch: WatchSection = WatchSection()
 
     @classmethod
     def settings_customise_sources(
@@ -287,6 +307,7 @@ _PATTERNS = {
     r"^s3://[^/]+": "must begin with s3://",
     r"^(mysql\+pymysql|sqlite)://": "must begin with mysql+pymysql:// or sqlite:///",
     r"^[^:]+:/.+": "must be 'section:/path/to/db_apps.config'",
+    r"^([01][0-9]|2[0-3]):[0-5][0-9]$": "must be a time such as '03:30', in UTC",
     r"^[a-z][a-z0-9_]{0,39}$": "the name must be at most 40 lower-case letters, digits and '_', a letter first",
 }
 

@@ -82,6 +82,10 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "sync.verify": ("checksum", "checksum"),
     "sync.env": ('{"MORE": "yes"}', {"AUDIT_HOME": "/opt/audit", "MORE": "yes"}),
     "sync.options": ("/etc/ao/sync.yml", Path("/etc/ao/sync.yml")),
+    "watch.nightly": ("03:30", "03:30"),
+    "watch.stuck_hours": ("2.5", 2.5),
+    "watch.restore_hours": ("2.5", 2.5),
+    "watch.expiring_days": ("2.5", 2.5),
     "drs.config": ("test:/run/secrets/other", "test:/run/secrets/other"),
 }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
 
 from ao_workflows.demo.samples import Sample
+from ao_workflows.resources.runs import failure_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,7 +61,8 @@ def _standing(instance: DagsterInstance, run: DagsterRun | None) -> Standing:
     if run.status is DagsterRunStatus.SUCCESS:
         return Standing("in the archive", ended=True)
     if run.status in (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED):
-        return Standing("refused", _failure(instance, run.run_id), ended=True)
+        said = failure_of(instance, run.run_id)
+        return Standing("refused", said or "the run ended without saying why; its log says more", ended=True)
     if run.status in (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED):
         return Standing("waiting its turn")
     step, said = "", ""
@@ -72,18 +74,6 @@ def _standing(instance: DagsterInstance, run: DagsterRun | None) -> Standing:
         if not said and not entry.is_dagster_event and entry.step_key == step:
             said = entry.user_message.removeprefix(f"{run.tags['dagster/partition']}: ")
     return Standing(_DOING.get(step, "starting"), said)
-
-
-def _failure(instance: DagsterInstance, run_id: str) -> str:
-    """What the run's failed step says of itself."""
-    for record in instance.get_records_for_run(run_id, limit=50, ascending=False).records:
-        event = record.event_log_entry.dagster_event
-        if event is not None and event.is_step_failure:
-            data = event.step_failure_data
-            if data.user_failure_data and data.user_failure_data.description:
-                return data.user_failure_data.description
-            return data.error.message if data.error else ""
-    return "the run ended without saying why; its log in the web page says more"
 
 
 def table(samples: Sequence[Sample], standings: Mapping[str, Standing], seconds: float) -> Table:

@@ -11,6 +11,9 @@ for one fact that all share: ``transient``, whether trying again may help.
     ├── WrongEnvironment      a site that would eat another environment's queue
     ├── NothingStored         a stage was asked for whose input is not there
     ├── WorkBusy              another run has the work                                  transient
+    ├── WorkUnknown           nobody has heard of the work
+    ├── RunInFlight           a run of the work is queued or under way
+    ├── InstanceUnusable      Dagster's instance cannot be asked, or would not run what is queued
     ├── StagingError          the scratch disk does not do what was asked of it
     │   ├── StagingFull           it has no room left, whoever took it                  transient
     │   └── NoRoom                a work waited for room as long as the site allows
@@ -100,8 +103,8 @@ class NothingStored(AoError):
         self.missing = missing
         self.start_from = start_from
         way_out = (
-            f"start from {start_from}: dagster asset materialize -m ao_workflows.definitions "
-            f"--select '{start_from}+' --partition {rid}"
+            f"start from {start_from}: ao reprocess {rid} --from {start_from}, or on the spot: "
+            f"dagster asset materialize -m ao_workflows.definitions --select '{start_from}+' --partition {rid}"
             if start_from
             else f"ask Glacier for the work again: ao restore request {rid}; the event that follows starts a run"
         )
@@ -118,6 +121,37 @@ class WorkBusy(AoError):
         self.lock = lock
         self.holder = holder
         super().__init__(f"{rid} is being worked on by {holder or 'another process'} (lock {lock})")
+
+
+class WorkUnknown(AoError):
+    """A RID that neither DRS nor Dagster nor staging has."""
+
+    def __init__(self, rid: str) -> None:
+        self.rid = rid
+        super().__init__(
+            f"{rid} is not known: DRS, Dagster and the scratch disk have nothing of it. Is it spelled as in the "
+            f"catalogue? A work that was never restored is asked for with: ao restore request {rid}"
+        )
+
+
+class RunInFlight(AoError):
+    """The work has a run that has not ended; ``state`` says what that is at."""
+
+    def __init__(self, rid: str, run_id: str, state: str) -> None:
+        self.rid = rid
+        self.run_id = run_id
+        self.state = state
+        super().__init__(
+            f"{rid} has a run already, {run_id}, which is {state}: wait for its end, or end it in the web page first"
+        )
+
+
+class InstanceUnusable(AoError):
+    """Dagster's instance; ``reason`` says what is wrong with it and the way out."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"Dagster: {reason}")
 
 
 class StagingError(AoError):

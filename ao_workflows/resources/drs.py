@@ -25,7 +25,7 @@ from ao_workflows.domain.progress import Progress, Stage, entry_of, row_to_write
 from ao_workflows.resources.drs_check import check_table
 from ao_workflows.resources.drs_config import Database, named_database
 from ao_workflows.resources.drs_failures import told
-from ao_workflows.resources.drs_table import TABLE, latest_first, progress_of, progress_table
+from ao_workflows.resources.drs_table import TABLE, latest_first, progress_of, progress_table, unfinished_first
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
@@ -123,6 +123,36 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
             # A MySQL database compares names without case, RIDs have it
             wanted = latest.keys() if rids is None else latest.keys() & set(rids)
             return [latest[rid] for rid in sorted(wanted)]
+
+        return self._attempt(self._existing_database(), read, writes=False)
+
+    def unfinished(self, since: datetime, most: int) -> list[str]:
+        """The works with one of the ``most`` rows that have no sync and were updated last, ``since`` then.
+
+        A work of which another row has the sync may be among them.
+
+        :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
+        """
+
+        def read(connection: Connection) -> list[str]:
+            query = unfinished_first(progress_table(connection.dialect.name), since, most)
+            return list(dict.fromkeys(row.object_name for row in connection.execute(query)))
+
+        return self._attempt(self._existing_database(), read, writes=False)
+
+    def counts(self) -> tuple[int, int]:
+        """How many rows the table has, and how many of them have a sync.
+
+        :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
+        """
+
+        def read(connection: Connection) -> tuple[int, int]:
+            from sqlalchemy import func, select
+
+            table = progress_table(connection.dialect.name)
+            synced = table.columns[Stage.SYNCED_ARCHIVE.column]
+            rows, done = connection.execute(select(func.count(), func.count(synced)).select_from(table)).one()
+            return rows, done
 
         return self._attempt(self._existing_database(), read, writes=False)
 

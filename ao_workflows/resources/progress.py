@@ -38,7 +38,7 @@ class DownloadProgress:
 
     def line(self) -> str:
         """The figures as one line of the log."""
-        left = "unknown time" if self.seconds_left is None else _duration(self.seconds_left)
+        left = "unknown time" if self.seconds_left is None else duration(self.seconds_left)
         return (
             f"{self.rid}: {self.bytes:,} of {self.size:,} bytes, {self.percent:.0f} %, "
             f"{self.megabytes_per_second:,.1f} MB/s, {left} left"
@@ -100,6 +100,7 @@ def read_progress(path: Path) -> DownloadProgress | None:
         return None
 
 
-def _duration(seconds: int) -> str:
+def duration(seconds: int) -> str:
+    """So many seconds, in words."""
     hours, rest = divmod(seconds, 3600)
     return f"{hours} h {rest // 60:02d} min" if hours else f"{rest // 60} min {rest % 60:02d} s"

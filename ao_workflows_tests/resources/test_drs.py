@@ -639,3 +639,18 @@ def test_importing_the_client_imports_no_driver() -> None:
     """Every run's process and every tick pays for what the definitions import."""
     code = "import ao_workflows.resources.drs, sys; sys.exit(bool({'sqlalchemy', 'pymysql'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Asking for what is not done
+
+
+def test_the_works_without_a_sync_are_found_latest_first_and_counted(site: Site) -> None:
+    """Among a hundred thousand works that are done, the few that are not must be found without reading all."""
+    for number, rid in enumerate(("W1", "W2", "W3"), 1):
+        site.drs.record(rid, Stage.RESTORED_MESSAGE, NOON, {}, event=f"e{number}")
+    site.drs.record("W2", Stage.SYNCED_ARCHIVE, NOON, {}, event="e2")
+    long_ago = datetime.now(UTC) - timedelta(days=1)
+    assert sorted(site.drs.unfinished(long_ago, 10)) == ["W1", "W3"]
+    assert len(site.drs.unfinished(long_ago, 1)) == 1
+    assert site.drs.unfinished(datetime.now(UTC) + timedelta(hours=1), 10) == []
+    assert site.drs.counts() == (3, 1)

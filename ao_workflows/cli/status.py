@@ -1,0 +1,186 @@
+"""``ao status``: where works stand, what failed, and what to do.
+
+What belongs here: arguments, what is printed, exit codes. What does not: what a work's standing is
+(``ao_workflows.domain.standing``), and where that is read (``ao_workflows.resources.standings``).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ao_workflows.domain.errors import AoError, DatabaseError, InstanceUnusable, RidError
+from ao_workflows.domain.standing import Standing, State, standing
+from ao_workflows.domain.works import parse_rid
+
+if TYPE_CHECKING:
+    from ao_workflows.resources.standings import Sources
+    from ao_workflows.site import Site
+
+SHOWN = 100
+"""As many works are printed for people where none is named; ``--json`` has all that were looked at."""
+
+SAID_LINES = 6
+"""As many lines of what failed are printed for people: a sync script's last forty are in the web page."""
+
+DRS_SECONDS = 3.0
+"""A person waits: a database that is down is told of, and the other sources are asked."""
+
+_ORDER = (State.FAILED, State.STOPPED, State.IN_ARCHIVE, State.UNDER_WAY, State.QUEUED, State.ASKED, State.UNKNOWN)
+"""What a person has to do something about comes first; in the archive is here what sources disagree on."""
+
+_COLORS = {State.FAILED: "red", State.STOPPED: "yellow", State.UNDER_WAY: "cyan", State.IN_ARCHIVE: "green"}
+
+
+@click.command()
+@click.argument("rids", metavar="[RID...]", nargs=-1)
+@click.option("--failed", is_flag=True, help="Only works that failed.")
+@click.option("--stuck", is_flag=True, help="Only works that nothing has happened to for longer than the site says.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list with everything, for programs.")
+def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> None:
+    """Say where each work RID stands, what failed and what to do; without RID, each work that is not in the archive.
+
+    DRS, the scratch disk and Dagster are asked; where they disagree, that is said. Exits with 0, or with 1 if one of
+    them could not be asked or has not heard of a RID, or 2 if the command was not understood.
+    """
+    try:
+        names = [parse_rid(name) for name in dict.fromkeys(rids)]
+    except RidError as error:
+        raise click.UsageError(str(error)) from error
+    from ao_workflows.site import load
+
+    try:
+        site = load()
+        found, warnings, counted = _look(site, names)
+    except AoError as error:
+        click.echo(f"ao: {error}", err=True)
+        sys.exit(1)
+    if not names:
+        found = [each for each in found if each.state is not State.IN_ARCHIVE or each.disagreements]
+        found.sort(key=lambda each: (_ORDER.index(each.state), -each.since.timestamp() if each.since else 0))
+    shown = [each for each in found if (not failed or each.state is State.FAILED) and (not stuck or each.stuck)]
+    if as_json:
+        click.echo(json.dumps([_as_json(each) for each in shown], indent=1, ensure_ascii=False))
+    else:
+        _print(shown if names else shown[:SHOWN], len(shown), counted, limited=failed or stuck)
+    for warning in warnings:
+        click.echo(f"ao: {warning}", err=True)
+    sys.exit(1 if warnings or any(each.state is State.UNKNOWN for each in found) else 0)
+
+
+def _look(site: Site, rids: Sequence[str]) -> tuple[list[Standing], list[str], str]:
+    """The standings, what could not be asked, and what DRS holds in all where no work was named."""
+    # Dagster is a second of what this command takes; asking for help costs none of it.
+    from ao_workflows.resources.drs import Drs
+    from ao_workflows.resources.runs import daemon_silence, opened_instance
+    from ao_workflows.resources.staging import Staging
+    from ao_workflows.resources.standings import LOOKED_AT, Sources, of_unfinished, of_works
+
+    warnings: list[str] = []
+    now = datetime.now(UTC)
+    drs = Drs(url=site.drs.url, config=site.drs.config, patience=DRS_SECONDS)
+    staging = Staging(root=str(site.staging.root))
+
+    def gather(sources: Sources) -> Any:
+        return of_works(sources, rids) if rids else of_unfinished(sources, now)
+
+    with ExitStack() as stack:
+        try:
+            instance = stack.enter_context(opened_instance())
+            if silence := daemon_silence(instance):
+                warnings.append(f"Dagster: {silence}: what is queued does not start")
+            gathered = gather(Sources(staging, drs, instance))
+        except InstanceUnusable as error:
+            warnings.append(f"{error}. What follows is from DRS and the scratch disk alone")
+            gathered = gather(Sources(staging, drs, None))
+    if gathered.drs_error:
+        warnings.append(f"{gathered.drs_error}. What is told is without it")
+    if gathered.cut:
+        warnings.append(
+            f"only the newest {LOOKED_AT} works of each kind were looked at; name others to be told of them"
+        )
+    counted = ""
+    if not rids and not gathered.drs_error:
+        try:
+            rows, synced = drs.counts()
+            counted = f"DRS has {rows:,} rows, {synced:,} of them synced."
+        except DatabaseError as error:
+            warnings.append(str(error))
+    return [standing(each, now, site.watch.limits) for each in gathered.evidence], warnings, counted
+
+
+def _as_json(each: Standing) -> dict[str, Any]:
+    found = asdict(each)
+    found["state"] = each.state.value
+    found["since"] = each.since and each.since.isoformat()
+    found["done"] = {stage: at.isoformat() for stage, at in each.done.items()}
+    if each.transfer:
+        found["transfer"]["percent"] = round(each.transfer.percent, 1)
+        found["transfer"]["at"] = each.transfer.at.isoformat()
+    return found
+
+
+def _print(shown: Sequence[Standing], of: int, counted: str, *, limited: bool) -> None:
+    width = max(80, shutil.get_terminal_size().columns)
+    column = min(max((len(each.rid) for each in shown), default=0), 24) + 2
+    for each in shown:
+        for line in _lines(each, column, width):
+            click.echo(line)
+    if len(shown) < of:
+        click.echo(f"… and {of - len(shown)} more; --json lists all")
+    if counted:
+        states = Counter(each.state.value for each in shown)
+        told = ", ".join(f"{number} {state}" for state, number in states.items())
+        nothing = "No such work." if limited else "Every work that was seen lately is in the archive."
+        click.echo(("\n" if shown else "") + f"{told + '.' if shown else nothing} {counted}")
+
+
+def _lines(each: Standing, column: int, width: int) -> Iterator[str]:
+    """One line for a work, and what there is to say of it below."""
+    headline = {
+        State.FAILED: f"{each.stage} failed",
+        State.UNDER_WAY: f"{each.stage} under way",
+        State.STOPPED: f"stopped before {each.stage}",
+    }.get(each.state, each.state.value) + (", stuck" if each.stuck else "")
+    since = f"since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
+    room = width - column - len(since)
+    name = f"{each.rid:<{column}}" if len(each.rid) < column else f"{each.rid}\n{'':<{column}}"
+    yield name + click.style(f"{headline:<{room}}", fg=_COLORS.get(each.state)) + since
+    yield from _below(_transferred(each), column, width)
+    for line in each.failure.splitlines()[:SAID_LINES]:
+        yield from _below(line, column, width)
+    for disagreement in each.disagreements:
+        yield from _below(f"They disagree: {disagreement}.", column, width)
+    if each.advice:
+        # A command is not broken over two lines: it is going to be copied.
+        said, colon, command = each.advice.partition(": ao ")
+        kept = f": ao {command}".replace(" ", "\xa0").replace(":\xa0", ": ", 1) if colon else ""
+        yield from _below(said + kept, column, width)
+
+
+def _transferred(each: Standing) -> str:
+    from ao_workflows.resources.progress import duration
+
+    transfer = each.transfer
+    if transfer is None:
+        return ""
+    left = "" if transfer.seconds_left is None else f", {duration(transfer.seconds_left)} left"
+    return f"{transfer.percent:.0f} % at {transfer.megabytes_per_second:,.1f} MB/s{left}"
+
+
+def _below(text: str, column: int, width: int) -> Iterator[str]:
+    indent = " " * column
+    for line in textwrap.wrap(
+        text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ):
+        yield line.replace("\xa0", " ")

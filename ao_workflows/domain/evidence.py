@@ -1,0 +1,108 @@
+"""The evidence of where a work stands: what DRS, its receipts, its lock and Dagster say of it, as plain values.
+
+What belongs here: the values, and which restore event and which receipts are in force. What does not: gathering them
+(``ao_workflows.resources.standings``), and what they come to (``ao_workflows.domain.standing``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from ao_workflows.domain.events import ObjectEvent
+from ao_workflows.domain.progress import Progress, Stage
+from ao_workflows.domain.receipts import Receipt
+
+RUN_STAGES = tuple(stage for stage in Stage if stage is not Stage.RESTORE_REQUESTED)
+"""The stages that a run has, in their order."""
+
+RunState = Literal["queued", "under way", "succeeded", "failed", "canceled"]
+GOES_ON: frozenset[RunState] = frozenset({"queued", "under way"})
+LockState = Literal["free", "held", "abandoned"]
+"""``abandoned``: the lock's file is there and no process has it, so the one that had was killed."""
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """The work's newest run in Dagster.
+
+    ``at`` is when it came to its state or, under way, to its ``stage``: the step that it is in or failed in, empty
+    where there is none. ``said`` is what it failed with and ``error`` that error's class. ``selected`` has the
+    stages it was asked for. ``event`` is the restore event in its config, which came by ``intake``; None where it has
+    none, and takes the one that is stored.
+    """
+
+    run_id: str
+    state: RunState
+    at: datetime
+    stage: str = ""
+    said: str = ""
+    error: str = ""
+    selected: tuple[str, ...] = RUN_STAGES
+    event: ObjectEvent | None = None
+    intake: str = ""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A download under way. ``seconds_left`` is None while no rate is known."""
+
+    percent: float
+    megabytes_per_second: float
+    seconds_left: int | None
+    run_id: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one work. ``run`` is None where Dagster has none; ``asked_dagster`` and ``asked_drs`` are
+    false where the one could not be asked. ``zip_there`` and ``tree_there`` say what the scratch disk holds.
+    """
+
+    rid: str
+    row: Progress | None = None
+    receipts: Mapping[str, Receipt] = field(default_factory=dict)
+    run: RunSeen | None = None
+    transfer: Transfer | None = None
+    lock: LockState = "free"
+    report: str | None = None
+    zip_there: bool = False
+    tree_there: bool = False
+    asked_drs: bool = True
+    asked_dagster: bool = True
+
+
+def stored_event(receipts: Mapping[str, Receipt]) -> tuple[str, ObjectEvent] | None:
+    """The restore event that is stored for the work, and the intake that it came by."""
+    receipt = receipts.get(Stage.RESTORED_MESSAGE)
+    return (receipt.left["intake"], ObjectEvent(**receipt.left["event"])) if receipt else None
+
+
+def event_in_force(evidence: Evidence) -> tuple[str, ObjectEvent] | None:
+    """The restore event that the work's stages are for, and its intake: the stored one, or that of a run which has not
+    come to storing it.
+    """
+    run = evidence.run
+    if run and run.event and (run.state in GOES_ON or run.state == "failed"):
+        return run.intake, run.event
+    return stored_event(evidence.receipts)
+
+
+def receipts_in_force(receipts: Mapping[str, Receipt], event: str) -> dict[Stage, Receipt]:
+    """The receipts that speak of the restore ``event``, each for what the one before it left.
+
+    A receipt of an earlier restore stays on the disk until its stage is done anew.
+    """
+    found: dict[Stage, Receipt] = {}
+    wanted: object = {"event": event}
+    for stage in RUN_STAGES:
+        receipt = receipts.get(stage)
+        if receipt is None or dict(receipt.took) != wanted:
+            break
+        found[stage] = receipt
+        if stage is Stage.DOWNLOADED_BAG:
+            wanted = {name: receipt.left.get(name) for name in ("crc64nvme", "bytes")}
+    return found

@@ -1,0 +1,255 @@
+"""Where a work stands: from what DRS, the receipts, the download's progress, the work's lock and Dagster say of it.
+
+What belongs here: what the evidence comes to, and where it contradicts itself. What does not: the evidence
+(``ao_workflows.domain.evidence``), and showing a standing.
+
+Dagster knows best what happens now and what failed; receipts and DRS know best what was done. Each may have lost
+something: a run that was killed, a scratch disk that was renewed, a database that was restored from a backup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from ao_workflows.domain.evidence import (
+    GOES_ON,
+    RUN_STAGES,
+    Evidence,
+    RunSeen,
+    Transfer,
+    event_in_force,
+    receipts_in_force,
+)
+from ao_workflows.domain.progress import Progress, Stage
+from ao_workflows.domain.receipts import Receipt
+
+REFUSALS = ("BagInvalid", "ZipRefused")
+"""The errors that no second run mends: the bag has to be made again."""
+
+
+class State(StrEnum):
+    """What a work is at, in words."""
+
+    UNKNOWN = "not known"
+    ASKED = "asked of Glacier"
+    QUEUED = "waits its turn"
+    UNDER_WAY = "under way"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    IN_ARCHIVE = "in the archive"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a work may be in one stage, and how long Glacier may take, before it is called stuck."""
+
+    stage: timedelta
+    restore: timedelta
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a work stands. ``stage`` is the one that it is in or failed in; ``since`` is None where nobody knows.
+
+    ``done`` says when each stage was done. ``failure`` is what went wrong and ``advice`` what to do, each empty where
+    there is nothing. ``disagreements`` has a sentence for each place where the sources contradict each other.
+    """
+
+    rid: str
+    state: State
+    stage: str
+    since: datetime | None
+    stuck: bool
+    done: Mapping[str, datetime]
+    transfer: Transfer | None
+    run_id: str
+    failure: str
+    advice: str
+    disagreements: tuple[str, ...]
+
+
+def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
+    """What the evidence comes to, at the time ``now``."""
+    if _asked_anew(evidence):
+        evidence = replace(evidence, receipts={}, run=None)
+    run, row = evidence.run, evidence.row
+    goes_on = run is not None and run.state in GOES_ON
+    in_force = event_in_force(evidence)
+    event = in_force[1].identity if in_force else ""
+    receipts = receipts_in_force(evidence.receipts, event)
+    row_counts = row is not None and (not event or row.event in {"", event})
+    done: dict[Stage, datetime] = {stage: _at(receipt) for stage, receipt in receipts.items()}
+    if row is not None and row_counts:
+        done |= row.times
+    noted = _noted_failure(row) if row_counts else None
+    state, stage, since = _state(evidence, done, noted, goes_on=goes_on)
+    failure = _failure(run, noted) if state is State.FAILED else ""
+    patience = limits.restore if state is State.ASKED else limits.stage
+    may_stick = state in {State.ASKED, State.UNDER_WAY, State.FAILED, State.STOPPED}
+    stuck = may_stick and since is not None and now - since > patience
+    disagreements = tuple(_disagreements(evidence, state, event, receipts, row_counts=row_counts))
+    transfer = evidence.transfer
+    if state is not State.UNDER_WAY or (run and transfer and transfer.run_id != run.run_id):
+        transfer = None
+    return Standing(
+        rid=evidence.rid,
+        state=state,
+        stage=stage,
+        since=since,
+        stuck=stuck,
+        done={name.value: at for name, at in sorted(done.items(), key=lambda item: list(Stage).index(item[0]))},
+        transfer=transfer,
+        run_id=run.run_id if run else "",
+        failure=failure,
+        advice=_advice(evidence, state, stage, stuck=stuck, disagrees=bool(disagreements)),
+        disagreements=disagreements,
+    )
+
+
+def start_from(stage: str, *, zip_there: bool, tree_there: bool) -> str:
+    """The stage to start from so that ``stage`` finds its input: itself, or the one that brings what is gone."""
+    if stage == Stage.DEBAGGED_WORK and zip_there:
+        return stage
+    if stage == Stage.SYNCED_ARCHIVE and tree_there:
+        return stage
+    if stage == Stage.SYNCED_ARCHIVE and zip_there:
+        return Stage.DEBAGGED_WORK
+    return Stage.RESTORED_MESSAGE if stage == Stage.RESTORED_MESSAGE else Stage.DOWNLOADED_BAG
+
+
+def _asked_anew(evidence: Evidence) -> bool:
+    """Whether Glacier was asked for the work once more, after all that its receipts and its last run tell of."""
+    row, run = evidence.row, evidence.run
+    if row is None or set(row.times) != {Stage.RESTORE_REQUESTED}:
+        return False
+    before = [_at(receipt) for receipt in evidence.receipts.values()] + ([run.at] if run else [])
+    ended = run is None or run.state not in GOES_ON
+    return ended and bool(before) and max(before) < row.times[Stage.RESTORE_REQUESTED]
+
+
+def _state(
+    evidence: Evidence,
+    done: Mapping[Stage, datetime],
+    noted: tuple[datetime | None, str] | None,
+    *,
+    goes_on: bool,
+) -> tuple[State, str, datetime | None]:
+    """What the work is at, in which stage, and since when."""
+    run = evidence.run
+    next_stage = next((stage for stage in RUN_STAGES if stage not in done), RUN_STAGES[-1]).value
+    last = max(done.values(), default=None)
+    synced = done.get(Stage.SYNCED_ARCHIVE)
+    if run and goes_on:
+        state = State.QUEUED if run.state == "queued" else State.UNDER_WAY
+        return state, run.stage or (run.selected[0] if run.selected else next_stage), run.at
+    if evidence.lock == "held":
+        return State.UNDER_WAY, next_stage, evidence.transfer.at if evidence.transfer else last
+    if run and run.state == "failed" and (synced is None or run.at > synced):
+        return State.FAILED, run.stage or next_stage, run.at
+    return _state_by_what_was_done(evidence, done, noted, next_stage)
+
+
+def _state_by_what_was_done(
+    evidence: Evidence,
+    done: Mapping[Stage, datetime],
+    noted: tuple[datetime | None, str] | None,
+    next_stage: str,
+) -> tuple[State, str, datetime | None]:
+    """The same where no run goes on or has failed since."""
+    last = max(done.values(), default=None)
+    if Stage.SYNCED_ARCHIVE in done:
+        return State.IN_ARCHIVE, "", done[Stage.SYNCED_ARCHIVE]
+    if noted is not None:
+        return State.FAILED, next_stage, noted[0] or last
+    if evidence.run is not None:
+        return State.STOPPED, next_stage, evidence.run.at
+    if set(done) == {Stage.RESTORE_REQUESTED}:
+        return State.ASKED, Stage.RESTORED_MESSAGE.value, last
+    # A row or a receipt without a single time is still somebody's trace.
+    if done or evidence.row is not None or evidence.receipts:
+        return State.STOPPED, next_stage, last
+    return State.UNKNOWN, "", None
+
+
+def _noted_failure(row: Progress | None) -> tuple[datetime | None, str] | None:
+    """The failure that DRS has as the last thing of the work: when, and in which words."""
+    if row is None or not row.entries:
+        return None
+    last = row.entries[-1]
+    said = last.data.get("refused") or last.data.get("failed")
+    return (last.at, str(said)) if said and not last.stage else None
+
+
+def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> str:
+    if run and run.state == "failed":
+        return run.said or "Its run was ended from outside, and could not say why"
+    return noted[1] if noted else ""
+
+
+def _advice(evidence: Evidence, state: State, stage: str, *, stuck: bool, disagrees: bool) -> str:
+    rid = evidence.rid
+    first = start_from(stage, zip_there=evidence.zip_there, tree_there=evidence.tree_there)
+    redo = f"ao reprocess {rid}" + (f" --from {first}" if first != Stage.DOWNLOADED_BAG else "")
+    has_event = event_in_force(evidence) is not None
+    advice = ""
+    match state:
+        case State.FAILED if evidence.run and evidence.run.error in REFUSALS:
+            advice = "Have the bag made and uploaded again; the event that follows starts a new run."
+            if evidence.report:
+                advice += f" What is wrong with it: {evidence.report}"
+        case State.FAILED if has_event:
+            advice = f"When the cause is gone: {redo}"
+        case State.STOPPED if has_event:
+            advice = f"To go on with it: {redo}"
+        case State.FAILED | State.STOPPED | State.UNKNOWN:
+            advice = f"No restore event is stored to redo it by, so ask Glacier: ao restore request {rid}"
+        case State.ASKED if stuck:
+            advice = f"To see how far Glacier is: ao restore status {rid}"
+        case State.UNDER_WAY if evidence.lock == "abandoned" and evidence.run:
+            advice = f"Dagster's run monitoring ends such a run in a minute or two; then: {redo}"
+        case State.UNDER_WAY if stuck:
+            advice = f"The run's log says what it waits for. To do it anew, end it in the web page, then: {redo}"
+        case State.IN_ARCHIVE if disagrees and has_event:
+            advice = f"To compare the archive's copy and note it again: ao reprocess {rid} --from synced_archive"
+    return advice
+
+
+def _disagreements(
+    evidence: Evidence, state: State, event: str, receipts: Mapping[Stage, Receipt], *, row_counts: bool
+) -> Iterable[str]:
+    run, row = evidence.run, evidence.row
+    goes_on = state in {State.QUEUED, State.UNDER_WAY}
+    if run and run.state == "under way" and evidence.lock == "abandoned":
+        yield f"Dagster says that run {run.run_id[:8]} is under way, and the process that had the work was killed"
+    if evidence.lock == "held" and evidence.asked_dagster and not (run and run.state == "under way"):
+        yield "A process has the work's lock, and Dagster knows of no run of it that is under way"
+    if goes_on:
+        # What is being redone is noted in one place before it is in the other.
+        return
+    if evidence.asked_drs and receipts and row is None:
+        yield f"{_listed(receipts)} are done by their receipts, and DRS has no row of the work"
+    elif row is not None and receipts and not row_counts:
+        yield "DRS's last row of the work is of another restore than the one in staging"
+    elif row is not None and row_counts:
+        if missing := [stage for stage in receipts if stage not in row.times]:
+            yield f"{_listed(missing)}: done by the receipt, and not by DRS"
+        noted = [stage for stage in RUN_STAGES if stage in row.times and stage not in receipts]
+        if receipts and noted and row.event == event:
+            yield f"{_listed(noted)}: done by DRS, and no receipt says so"
+    synced = row.times.get(Stage.SYNCED_ARCHIVE) if row is not None and row_counts else None
+    ended_well = run is not None and run.state == "succeeded" and Stage.SYNCED_ARCHIVE in run.selected
+    if run and ended_well and evidence.asked_drs and not synced and Stage.SYNCED_ARCHIVE not in receipts:
+        yield f"Dagster says that run {run.run_id[:8]} ended well, and DRS does not have the work as synced"
+    if run and state is State.FAILED and synced:
+        yield f"DRS has the work as synced, and its last run, {run.run_id[:8]}, failed"
+
+
+def _listed(stages: Iterable[Stage]) -> str:
+    return ", ".join(stage.value for stage in stages)
+
+
+def _at(receipt: Receipt) -> datetime:
+    return datetime.fromisoformat(receipt.at)

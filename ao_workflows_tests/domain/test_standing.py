@@ -1,0 +1,222 @@
+"""What the evidence of a work comes to, and where it contradicts itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ao_workflows.domain.events import ObjectEvent
+from ao_workflows.domain.evidence import RUN_STAGES, Evidence, RunSeen, RunState, Transfer, receipts_in_force
+from ao_workflows.domain.progress import Entry, Progress, Stage
+from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.standing import Limits, Standing, State, standing
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+LIMITS = Limits(stage=24 * HOUR, restore=72 * HOUR)
+EVENT = ObjectEvent("ObjectRestore:Completed", "2026-11-21T09:00:00Z", "r", "b", "W1.bag.zip", etag="e")
+LATER = replace(EVENT, time="2026-11-21T11:00:00Z")
+BYTES = {"crc64nvme": "abc=", "bytes": 7}
+
+
+def receipts_until(last: Stage | None, event: ObjectEvent = EVENT, at: datetime = NOON) -> dict[str, Receipt]:
+    """The receipts of a work that has come so far."""
+    took: dict[Stage, dict[str, Any]] = {
+        Stage.RESTORED_MESSAGE: {"event": event.identity},
+        Stage.DOWNLOADED_BAG: {"event": event.identity},
+        Stage.DEBAGGED_WORK: BYTES,
+        Stage.SYNCED_ARCHIVE: BYTES,
+    }
+    left = {Stage.RESTORED_MESSAGE: {"intake": "fpl", "event": vars(event)}, Stage.DOWNLOADED_BAG: BYTES}
+    done = RUN_STAGES[: RUN_STAGES.index(last) + 1] if last else ()
+    return {
+        stage: Receipt(stage, "W1", took[stage], left.get(stage, {}), "run", "boot", at.isoformat()) for stage in done
+    }
+
+
+def row_until(last: Stage, event: str = EVENT.identity, noted: dict[str, object] | None = None) -> Progress:
+    """DRS's row of a work that has come so far, with a note at the end."""
+    done = [stage for stage in Stage if list(Stage).index(stage) <= list(Stage).index(last)]
+    entries = [Entry(NOON, stage, event, {}) for stage in done if event]
+    if noted:
+        entries.append(Entry(NOON, "", event, noted))
+    return Progress(1, "W1", dict.fromkeys(done, NOON), tuple(entries), NOON, NOON)
+
+
+def run(state: RunState, *, at: datetime = NOON, **others: Any) -> RunSeen:
+    return RunSeen("0123456789ab", state, at, **others)
+
+
+def told(now: datetime = NOON + HOUR, **evidence: Any) -> Standing:
+    return standing(Evidence("W1", **evidence), now, LIMITS)
+
+
+WHOLE = {"receipts": receipts_until(Stage.SYNCED_ARCHIVE), "row": row_until(Stage.SYNCED_ARCHIVE)}
+
+
+def test_a_work_that_all_sources_have_as_synced_is_in_the_archive() -> None:
+    """The common case must not be cluttered: nothing to do, nobody disagrees."""
+    found = told(run=run("succeeded"), **WHOLE)
+    assert (found.state, found.since, found.stuck) == (State.IN_ARCHIVE, NOON, False)
+    assert (found.failure, found.advice, found.disagreements) == ("", "", ())
+    assert list(found.done) == [stage.value for stage in Stage]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "state", "stage"),
+    [
+        ({}, State.UNKNOWN, ""),
+        ({"row": row_until(Stage.RESTORE_REQUESTED, "")}, State.ASKED, "restored_message"),
+        ({"run": run("queued", event=EVENT)}, State.QUEUED, "restored_message"),
+        ({"run": run("queued", selected=("synced_archive",)), **WHOLE}, State.QUEUED, "synced_archive"),
+        ({"run": run("under way", stage="debagged_work")}, State.UNDER_WAY, "debagged_work"),
+        ({"receipts": receipts_until(Stage.DOWNLOADED_BAG), "lock": "held"}, State.UNDER_WAY, "debagged_work"),
+        ({"run": run("failed", stage="downloaded_bag")}, State.FAILED, "downloaded_bag"),
+        ({"run": run("failed", at=NOON - HOUR), **WHOLE}, State.IN_ARCHIVE, ""),
+        ({"row": row_until(Stage.DOWNLOADED_BAG, noted={"refused": "no"})}, State.FAILED, "debagged_work"),
+        ({"row": row_until(Stage.DOWNLOADED_BAG)}, State.STOPPED, "debagged_work"),
+        ({"run": run("canceled"), "receipts": receipts_until(Stage.DEBAGGED_WORK)}, State.STOPPED, "synced_archive"),
+        ({"run": run("succeeded"), "receipts": receipts_until(Stage.DOWNLOADED_BAG)}, State.STOPPED, "debagged_work"),
+    ],
+)
+def test_each_mixture_of_traces_comes_to_a_state_and_a_stage(
+    evidence: dict[str, Any], state: State, stage: str
+) -> None:
+    """Each of these a person meets: before, within and after a run, and where one source has nothing."""
+    found = told(**evidence)
+    assert (found.state, found.stage) == (state, stage)
+
+
+def test_a_second_restore_is_not_taken_for_the_first_that_is_done() -> None:
+    """A work that was synced last year and is queued again is not in the archive as its new object is."""
+    found = told(run=run("queued", event=LATER), **WHOLE)
+    assert found.state is State.QUEUED
+    assert found.done == {}
+
+
+def test_a_work_that_glacier_was_asked_for_anew_is_asked_and_not_done() -> None:
+    """Its receipts and its last run tell of the restore before."""
+    asked = Progress(2, "W1", {Stage.RESTORE_REQUESTED: NOON + HOUR}, (), NOON, NOON)
+    for state in ("succeeded", "failed"):
+        found = told(run=run(state), receipts=receipts_until(Stage.SYNCED_ARCHIVE), row=asked)  # type: ignore[arg-type]
+        assert (found.state, found.since, found.disagreements) == (State.ASKED, NOON + HOUR, ())
+
+
+def test_receipts_are_in_force_only_in_a_chain_from_the_event() -> None:
+    """A zip of last year's restore, and a tree of another zip, are no part of this one."""
+    receipts = receipts_until(Stage.SYNCED_ARCHIVE)
+    assert set(receipts_in_force(receipts, EVENT.identity)) == set(RUN_STAGES)
+    assert receipts_in_force(receipts, LATER.identity) == {}
+    other = replace(receipts[Stage.DOWNLOADED_BAG], left=BYTES | {"crc64nvme": "other="})
+    mixed = receipts | {Stage.DOWNLOADED_BAG: other}
+    assert list(receipts_in_force(mixed, EVENT.identity)) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "hours", "stuck"),
+    [
+        ({"run": run("under way", stage="downloaded_bag")}, 25, True),
+        ({"run": run("under way", stage="downloaded_bag")}, 23, False),
+        ({"run": run("failed")}, 25, True),
+        ({"run": run("canceled")}, 25, True),
+        ({"run": run("queued")}, 999, False),
+        ({"row": row_until(Stage.RESTORE_REQUESTED, "")}, 71, False),
+        ({"row": row_until(Stage.RESTORE_REQUESTED, "")}, 73, True),
+        ({"row": row_until(Stage.SYNCED_ARCHIVE)}, 999, False),
+    ],
+)
+def test_a_work_is_stuck_when_its_stage_takes_longer_than_the_site_says(
+    evidence: dict[str, Any], hours: int, stuck: bool
+) -> None:
+    """What waits its turn in a long queue is not stuck; what failed and nobody looked at is."""
+    assert told(now=NOON + hours * HOUR, **evidence).stuck is stuck
+
+
+def test_a_refused_bag_is_not_to_be_tried_again_but_made_again() -> None:
+    """A second run of a bad bag only costs time."""
+    failed = run("failed", stage="debagged_work", said="its sha512 differs", error="BagInvalid")
+    found = told(run=failed, receipts=receipts_until(Stage.DOWNLOADED_BAG), report="/s/quarantine/W1/report.json")
+    assert found.failure == "its sha512 differs"
+    assert "made and uploaded again" in found.advice
+    assert "/s/quarantine/W1/report.json" in found.advice
+    assert "reprocess" not in found.advice
+
+
+@pytest.mark.parametrize(
+    ("stage", "zip_there", "tree_there", "command"),
+    [
+        ("synced_archive", True, True, "ao reprocess W1 --from synced_archive"),
+        ("synced_archive", True, False, "ao reprocess W1 --from debagged_work"),
+        ("synced_archive", False, False, "ao reprocess W1"),
+        ("debagged_work", True, False, "ao reprocess W1 --from debagged_work"),
+        ("debagged_work", False, False, "ao reprocess W1"),
+        ("restored_message", False, False, "ao reprocess W1 --from restored_message"),
+    ],
+)
+def test_the_advice_starts_from_a_stage_whose_input_is_there(
+    stage: str, zip_there: bool, tree_there: bool, command: str
+) -> None:
+    """A command that is refused is no help at night."""
+    found = told(
+        run=run("failed", stage=stage),
+        receipts=receipts_until(Stage.RESTORED_MESSAGE),
+        zip_there=zip_there,
+        tree_there=tree_there,
+    )
+    assert found.advice == f"When the cause is gone: {command}"
+
+
+def test_a_failed_work_without_a_stored_event_is_to_be_asked_for_again() -> None:
+    """Nothing could download it: the event says which object it is."""
+    assert told(run=run("failed", stage="downloaded_bag")).advice.endswith("ao restore request W1")
+
+
+def test_the_rate_is_that_of_the_run_that_is_under_way() -> None:
+    """A killed download leaves its last figures, which are nobody's now."""
+    here = Transfer(43.0, 81.2, 190, "0123456789ab", NOON)
+    under_way = run("under way", stage="downloaded_bag")
+    assert told(run=under_way, transfer=here).transfer == here
+    assert told(run=under_way, transfer=replace(here, run_id="another")).transfer is None
+    assert told(run=run("failed"), transfer=here).transfer is None
+
+
+@pytest.mark.parametrize(
+    ("evidence", "says"),
+    [
+        ({"receipts": WHOLE["receipts"]}, "DRS has no row"),
+        ({"receipts": WHOLE["receipts"], "row": row_until(Stage.DEBAGGED_WORK)}, "synced_archive: done by the receipt"),
+        (
+            {"receipts": receipts_until(Stage.DOWNLOADED_BAG), "row": row_until(Stage.SYNCED_ARCHIVE)},
+            "debagged_work, synced_archive: done by DRS, and no receipt",
+        ),
+        ({"receipts": WHOLE["receipts"], "row": row_until(Stage.SYNCED_ARCHIVE, "other")}, "of another restore"),
+        ({"run": run("succeeded"), "row": row_until(Stage.DEBAGGED_WORK, "")}, "ended well, and DRS does not"),
+        ({"run": run("failed", at=NOON + HOUR), **WHOLE}, "DRS has the work as synced, and its last run"),
+        ({"run": run("under way"), "lock": "abandoned"}, "the process that had the work was killed"),
+        ({"lock": "held", "run": run("succeeded"), **WHOLE}, "Dagster knows of no run of it that is under way"),
+    ],
+)
+def test_sources_that_contradict_each_other_are_told(evidence: dict[str, Any], says: str) -> None:
+    """Each is what a kill, a lost disk or a restored database leaves; believing one source alone would hide it."""
+    (disagreement,) = told(**evidence).disagreements
+    assert says in disagreement
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"row": row_until(Stage.SYNCED_ARCHIVE, "")},
+        {"row": row_until(Stage.SYNCED_ARCHIVE), "run": run("succeeded")},
+        {"receipts": WHOLE["receipts"], "asked_drs": False},
+        {"run": run("under way", stage="downloaded_bag"), "lock": "held", **WHOLE},
+        {"run": run("succeeded", selected=("downloaded_bag",)), "row": row_until(Stage.DOWNLOADED_BAG)},
+        {"lock": "held", "asked_dagster": False, "receipts": receipts_until(Stage.RESTORED_MESSAGE)}
+        | {"asked_drs": False},
+    ],
+)
+def test_a_source_that_has_nothing_to_say_contradicts_nobody(evidence: dict[str, Any]) -> None:
+    """The archive's own rows, a new scratch disk, a redo that is under way: none of them is wrong."""
+    assert told(**evidence).disagreements == ()
