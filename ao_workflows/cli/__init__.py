@@ -16,6 +16,7 @@ _COMMANDS = {
     "intake": "ao_workflows.cli.intake:intake",
     "restore": "ao_workflows.cli.restore:restore",
     "site": "ao_workflows.cli.site:site",
+    "reprocess": "ao_workflows.cli.reprocess:reprocess",
     "status": "ao_workflows.cli.status:status",
     "ui": "ao_workflows.cli.demo:ui",
 }

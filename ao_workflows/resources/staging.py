@@ -22,6 +22,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from ao_workflows.domain.errors import Problem, StagingError, WorkBusy
+from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.domain.works import StagingLayout
 from ao_workflows.resources.room import Room
@@ -134,6 +135,19 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         receipt = Receipt(stage, rid, took, left, run_id, boot_id(), now())
         write_whole(self.layout.receipt(rid, stage), receipt.dump(), flush=flush)
         return receipt
+
+    def throw_away(self, rid: str, stage: str) -> None:
+        """Removes what would spare a stage its work: the receipt, and of a download what is there of it.
+
+        The work's lock is to be held. What the stage left is replaced when it has been done anew, and not before.
+        """
+        layout = self.layout
+        spares = [layout.receipt(rid, stage)] + ([layout.journal(rid)] if stage == Stage.DOWNLOADED_BAG else [])
+        for path in spares:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise StagingError(path, f"cannot be removed: {error.strerror}") from error
 
     def write_report(self, rid: str, name: str, problems: Iterable[Problem], run_id: str, source: str) -> Path:
         """Writes what is wrong with the work's bag, every problem of it, and says where."""

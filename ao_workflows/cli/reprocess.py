@@ -1,0 +1,140 @@
+"""``ao reprocess``: works redone, through Dagster's run queue.
+
+What belongs here: arguments, the order of the questions, what is printed, exit codes. What does not: what a run will
+do (``ao_workflows.domain.redoing``), and the queue (``ao_workflows.resources.run_queue``).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ao_workflows.domain.errors import AoError, RidError, RunInFlight, WorkUnknown
+from ao_workflows.domain.evidence import RUN_STAGES
+from ao_workflows.domain.progress import Stage
+from ao_workflows.domain.receipts import boot_id
+from ao_workflows.domain.redoing import OnDisk, Redo, plan_redo
+from ao_workflows.domain.works import parse_rid
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from ao_workflows.resources.drs import Drs
+    from ao_workflows.resources.staging import Staging
+
+
+@click.command()
+@click.argument("rids", metavar="RID...", nargs=-1, required=True)
+@click.option(
+    "--from",
+    "start",
+    metavar="ASSET",
+    type=click.Choice([stage.value for stage in RUN_STAGES]),
+    default=Stage.DOWNLOADED_BAG.value,
+    show_default=True,
+    help=f"The stage to start from: {', '.join(RUN_STAGES)}.",
+)
+@click.option("--fresh", is_flag=True, help="Throw away the receipts that would spare a stage.")
+def reprocess(rids: tuple[str, ...], start: str, fresh: bool) -> None:
+    """Put a run of each work RID into Dagster's run queue, whose limits hold for it.
+
+    Says before what will be done anew, and what is skipped since its result is still there. Exits with 0 if all were
+    queued, 1 if one was refused, 2 if the command was not understood.
+    """
+    try:
+        names = [parse_rid(name) for name in dict.fromkeys(rids)]
+    except RidError as error:
+        raise click.UsageError(str(error)) from error
+    # Dagster is two seconds of what this command takes; asking for help costs none of it.
+    from ao_workflows.resources.drs import Drs
+    from ao_workflows.resources.run_queue import check_queue
+    from ao_workflows.resources.runs import opened_instance
+    from ao_workflows.resources.staging import Staging
+    from ao_workflows.site import load
+
+    refused = False
+    try:
+        site = load()
+        drs = Drs(url=site.drs.url, config=site.drs.config)
+        with opened_instance() as instance:
+            check_queue(instance)
+            for rid in names:
+                try:
+                    _reprocess(instance, Staging(root=str(site.staging.root)), drs, rid, start, fresh=fresh)
+                except AoError as error:
+                    click.echo(f"ao: {error}", err=True)
+                    refused = True
+    except AoError as error:
+        click.echo(f"ao: {error}", err=True)
+        refused = True
+    sys.exit(1 if refused else 0)
+
+
+def _reprocess(instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, start: str, *, fresh: bool) -> None:
+    """Queues one work.
+
+    :raises AoError: if it cannot be, with nothing thrown away.
+    """
+    from ao_workflows.definitions import defs
+    from ao_workflows.jobs import RESTORE_WORK
+    from ao_workflows.partitions import WORKS
+    from ao_workflows.resources.run_queue import queue_run
+    from ao_workflows.resources.runs import run_in_flight
+
+    if run := run_in_flight(instance, rid):
+        raise RunInFlight(rid, run.run_id, run.state)
+    redo, config = _plan(instance, staging, drs, rid, start, fresh=fresh)
+    click.echo(f"{rid}:")
+    for line in redo.words:
+        click.echo(f"  {line}")
+    job = defs.resolve_job_def(RESTORE_WORK.name)
+    # A run that was started by hand, on the spot, is in no queue, and has the lock.
+    staging.hold(rid, "ao reprocess")
+    try:
+        for stage in redo.thrown_away:
+            staging.throw_away(rid, stage)
+    finally:
+        staging.release()
+    tags = {"ao/reprocess": "fresh" if fresh else "with its receipts"}
+    run_id = queue_run(instance, job, str(WORKS.name), rid, redo.stages, config, tags)
+    click.echo(f"  queued as run {run_id}")
+
+
+def _plan(
+    instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, start: str, *, fresh: bool
+) -> tuple[Redo, Mapping[str, Any]]:
+    """What the run will do, and its config: empty where the stored event is the work's last.
+
+    :raises AoError: if there is nothing to do it with.
+    """
+    from ao_workflows.resources.runs import stored_event_config
+    from ao_workflows.resources.standings import receipts_of
+    from ao_workflows.stages import tree_is_there, zip_is_there
+
+    receipts, layout = receipts_of(staging, rid), staging.layout
+    config = stored_event_config(instance, rid, receipts.get(Stage.RESTORED_MESSAGE))
+    if config is None and Stage.RESTORED_MESSAGE not in receipts and not _is_known(instance, drs, rid):
+        raise WorkUnknown(rid)
+    zip_receipt, tree_receipt = receipts.get(Stage.DOWNLOADED_BAG), receipts.get(Stage.DEBAGGED_WORK)
+    tree = tree_is_there(layout.work(rid), layout.fixity(rid))
+    disk = OnDisk(
+        zip_whole=zip_receipt is not None and zip_is_there(layout.zip(rid))(zip_receipt, "size"),
+        tree_whole=tree_receipt is not None and tree(tree_receipt, "size"),
+    )
+    redo = plan_redo(rid, start, receipts, disk, boot_id(), fresh=fresh, event_given=config is not None)
+    return redo, config or {}
+
+
+def _is_known(instance: DagsterInstance, drs: Drs, rid: str) -> bool:
+    """Whether anybody has heard of the work; yes where DRS cannot be asked."""
+    from ao_workflows.partitions import WORKS
+
+    if instance.has_dynamic_partition(str(WORKS.name), rid):
+        return True
+    try:
+        return bool(drs.rows([rid]))
+    except AoError:
+        return True

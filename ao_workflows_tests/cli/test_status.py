@@ -1,0 +1,191 @@
+"""``ao status``: where works stand, read from real runs, receipts, DRS and Dagster."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ao_workflows.cli import main
+from ao_workflows.resources.progress import ProgressTeller
+from ao_workflows_tests.cli.works_in_trouble import GOOD, QUEUED, REFUSED, beat, works_in_trouble
+from ao_workflows_tests.resources.moto_server import Aws
+from ao_workflows_tests.sites import TrialSite
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, aws: Aws) -> Iterator[TrialSite]:
+    with works_in_trouble(tmp_path_factory.mktemp("status"), aws, REFUSED) as trial:
+        yield trial
+
+
+@pytest.fixture(autouse=True)
+def _as_an_operator(site: TrialSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AO_SITE", str(site.folder / "site.toml"))
+    monkeypatch.setenv("DAGSTER_HOME", str(site.folder / "dagster"))
+    beat(site, time.time())
+
+
+def ao(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+def works(*words: str) -> dict[str, dict[str, Any]]:
+    told: list[dict[str, Any]] = json.loads(ao("status", *words, "--json").stdout)
+    return {each["rid"]: each for each in told}
+
+
+def test_each_work_that_is_not_in_the_archive_is_told_of_and_what_to_do() -> None:
+    """Someone called at night asks one thing: what is wrong."""
+    told = ao("status")
+    assert told.exit_code == 0, told.stderr
+    lines = told.stdout.splitlines()
+    assert lines[0].startswith(f"{REFUSED}  debagged_work failed")
+    assert "is not a valid bag" in told.stdout
+    assert "made and uploaded again" in told.stdout
+    assert "W1NLM4712  waits its turn" in told.stdout
+    assert GOOD not in told.stdout
+    assert lines[-1] == "1 failed, 1 waits its turn. DRS has 2 rows, 1 of them synced."
+    assert max(len(line) for line in lines if " /" not in line) <= 80
+
+
+def test_works_that_are_named_are_told_of_in_their_order_also_when_all_is_well(site: TrialSite) -> None:
+    """An archivist asks for one work."""
+    told = ao("status", "W1NLM4700", REFUSED)
+    assert told.exit_code == 0, told.stderr
+    assert told.stdout.splitlines()[0].startswith("W1NLM4700  in the archive")
+    found = works("W1NLM4700")["W1NLM4700"]
+    assert found["state"] == "in the archive"
+    assert list(found["done"]) == ["restored_message", "downloaded_bag", "debagged_work", "synced_archive"]
+    assert found["disagreements"] == []
+
+
+def test_failed_and_stuck_narrow_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits its turn is nobody's trouble."""
+    assert list(works("--failed")) == [REFUSED]
+    assert list(works("--stuck")) == []
+    monkeypatch.setenv("AO_WATCH__STUCK_HOURS", "0.000001")
+    assert list(works("--stuck")) == [REFUSED]
+    assert "debagged_work failed, stuck" in ao("status", "--stuck").stdout
+    assert ao("status", GOOD, "--failed").stdout == ""
+
+
+def test_a_download_under_way_is_told_with_percent_and_rate(site: TrialSite) -> None:
+    """The figures are the run's own, as it writes them; the lock says that a process is at it."""
+    path = site.layout.progress(QUEUED)
+    lock = site.layout.lock(QUEUED)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    clock = iter((0.0, 0.0, 2.0))
+    with lock.open("w") as held, ProgressTeller(QUEUED, 200_000_000, "", path, print, lambda: next(clock)) as tell:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        tell(0)
+        tell(50_000_000)
+        (run,) = site.instance.get_runs(limit=1)
+        record = json.loads(path.read_text()) | {"run_id": run.run_id}
+        path.write_text(json.dumps(record))
+        site.instance.report_run_canceled(run)
+        told = ao("status", QUEUED)
+        assert works(QUEUED)[QUEUED]["transfer"]["megabytes_per_second"] == 25.0
+    lock.unlink()
+    assert "25 % at 25.0 MB/s, 0 min 06 s left" in told.stdout
+    assert "They disagree: A process has the work's lock" in told.stdout
+    assert ao("status", QUEUED).stdout.startswith(f"{QUEUED}  stopped before restored_message")
+
+
+def test_a_lock_that_its_process_did_not_take_back_is_seen(site: TrialSite) -> None:
+    """A killed run looks to Dagster as if it went on for ever."""
+    run_id = site.instance.create_run_for_job(
+        _job(site), tags={"dagster/partition": REFUSED}, asset_selection=None
+    ).run_id
+    run = site.instance.get_run_by_id(run_id)
+    assert run
+    site.instance.report_run_canceling(run)
+    lock = site.layout.lock(REFUSED)
+    lock.write_text("run of a process that was killed\n")
+    try:
+        found = works(REFUSED)[REFUSED]
+        assert found["state"] == "under way"
+        assert "was killed" in found["disagreements"][0]
+    finally:
+        lock.unlink()
+        site.instance.delete_run(run_id)
+
+
+def _job(site: TrialSite) -> Any:
+    from ao_workflows.definitions import build
+
+    return build(site.site).resolve_job_def("restore_work")
+
+
+def test_drs_that_forgot_a_work_is_contradicted_by_the_receipts(site: TrialSite) -> None:
+    """A database restored from a backup has lost the day's works."""
+    database = Path(str(site.site.drs.url).removeprefix("sqlite:///"))
+    kept = database.read_bytes()
+    try:
+        import sqlite3
+
+        with sqlite3.connect(database) as shell:
+            shell.execute("UPDATE glacier_sync_progress SET sync_complete_on = NULL WHERE object_name = ?", (GOOD,))
+        shell.close()
+        told = ao("status")
+        assert f"{GOOD}  in the archive" in told.stdout
+        assert "They disagree: synced_archive: done by the receipt, and not by DRS." in told.stdout
+        assert f"ao reprocess {GOOD} --from synced_archive" in told.stdout
+    finally:
+        database.write_bytes(kept)
+
+
+def test_what_cannot_be_asked_is_told_and_the_rest_is_asked(site: TrialSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The night on which the database is down is the night on which somebody asks."""
+    monkeypatch.setenv("AO_DRS__URL", f"sqlite:///{site.folder}/none.sqlite")
+    without_drs = ao("status", GOOD)
+    assert without_drs.exit_code == 1
+    assert "there is no such file" in without_drs.stderr
+    assert without_drs.stdout.startswith(f"{GOOD}  in the archive")
+    monkeypatch.undo()
+    monkeypatch.setenv("AO_SITE", str(site.folder / "site.toml"))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    without_dagster = ao("status", GOOD)
+    assert without_dagster.exit_code == 1
+    assert "DAGSTER_HOME is not set" in without_dagster.stderr
+    assert without_dagster.stdout.startswith(f"{GOOD}  in the archive")
+
+
+def test_a_daemon_that_is_gone_is_told(site: TrialSite) -> None:
+    """Works that wait their turn wait for ever then, and look as if nothing were wrong."""
+    beat(site, time.time() - 3600)
+    told = ao("status")
+    assert told.exit_code == 1
+    assert "daemon has not been heard of since" in told.stderr
+
+
+def test_a_work_that_nobody_knows_and_a_name_that_is_none_are_told_apart() -> None:
+    """A misspelled RID must not read as a work that is well."""
+    assert ao("status", "W1NOPE").exit_code == 1
+    assert ao("status", "W1NOPE").stdout.startswith("W1NOPE  not known")
+    wrong = ao("status", "../W1")
+    assert wrong.exit_code == 2
+    assert "cannot be a work's RID" in wrong.stderr
+
+
+def test_help_comes_without_importing_dagster() -> None:
+    """It costs a second, and one that asks for help has asked for nothing else."""
+    script = (
+        "import sys\nfrom ao_workflows.cli import main\n"
+        "try: main(sys.argv[1:])\nfinally: sys.exit('dagster' in sys.modules)"
+    )
+    for command in ("status", "reprocess"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, command, "--help"], env=os.environ, capture_output=True, check=False
+        )
+        assert done.returncode == 0
+        assert b"Usage" in done.stdout
