@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows import assets
-from ao_workflows.jobs import RESTORE_WORK
+from ao_workflows.jobs import RESTORE_WORK, WATCH_WORKS
 from ao_workflows.resources.aws import connections
 from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.drs import Drs
@@ -15,8 +15,10 @@ from ao_workflows.resources.s3 import S3, DownloadSettings
 from ao_workflows.resources.sqs import Sqs
 from ao_workflows.resources.staging import Staging
 from ao_workflows.resources.sync_script import SyncScript
+from ao_workflows.schedules import nightly
 from ao_workflows.sensors import intake_sensor
 from ao_workflows.site import Site, load
+from ao_workflows.watch import stuck_works
 
 
 def resources(site: Site) -> dict[str, Any]:
@@ -52,8 +54,15 @@ def resources(site: Site) -> dict[str, Any]:
 def build(site: Site) -> dg.Definitions:
     """Everything that Dagster loads. A run's four stages share a process: four processes cost seconds of imports."""
     return dg.Definitions(
-        assets=[assets.restored_message, assets.downloaded_bag, assets.debagged_work, assets.synced_archive],
-        jobs=[RESTORE_WORK],
+        assets=[
+            assets.restored_message,
+            assets.downloaded_bag,
+            assets.debagged_work,
+            assets.synced_archive,
+            stuck_works(site.watch),
+        ],
+        jobs=[RESTORE_WORK, WATCH_WORKS],
+        schedules=[nightly(site.watch)],
         sensors=[intake_sensor(name, intake, site) for name, intake in site.intake.items()],
         resources=resources(site),
         executor=dg.in_process_executor,

@@ -1,4 +1,4 @@
-"""Jobs: what a run may consist of. There is one: a work, from its restored message to the archive."""
+"""Jobs: what a run may consist of: a work, from its restored message to the archive; and the night's look at all."""
 
 from __future__ import annotations
 
@@ -11,4 +11,10 @@ RESTORE_WORK = dg.define_asset_job(
     selection=dg.AssetSelection.groups("restore"),
     partitions_def=WORKS,
     description="Brings one restored work from S3 into the archive, and proves it there.",
+)
+
+WATCH_WORKS = dg.define_asset_job(
+    "watch_works",
+    selection=dg.AssetSelection.groups("watch"),
+    description="Tells of works that are stuck, and of restored copies that end before they were downloaded.",
 )

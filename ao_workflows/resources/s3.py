@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from threading import Event, Lock
 from typing import Any
 
@@ -27,7 +28,7 @@ from ao_workflows.domain.errors import (
     ServiceError,
 )
 from ao_workflows.domain.s3_checksums import Claim, Proof, best_claim, even_parts, in_base64, proof_by
-from ao_workflows.domain.s3_objects import S3Object, check_restored, stated
+from ao_workflows.domain.s3_objects import S3Object, check_restored, stated, storage_of
 from ao_workflows.domain.transfer_plan import MIB, plan
 from ao_workflows.domain.zip_sizes import UnpackedSize, unpacked_size
 from ao_workflows.resources.aws import READ_SECONDS, AwsConnection, calls_explained, make_client
@@ -90,14 +91,19 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         :raises ObjectMissing: where there is none.
         :raises ObjectError: where it may not be read, or it was not restored.
         """
-        connection = self._connection(intake)
-        version = f" version {version_id}" if version_id else ""
-        where = f"s3://{bucket}/{key}{version} ({connection})"
-        wanted = _named(bucket, key, version_id)
-        with calls_explained("asking for the object", where):
-            head = head_object(self._client(intake), where, **wanted, ChecksumMode="ENABLED")
+        head, where = self._head(intake, bucket, key, version_id)
         check_restored(head, bucket, key, where)
         return S3Object(bucket, key, head.get("VersionId", version_id), stated(head), where)
+
+    def restored_until(self, intake: str, bucket: str, key: str, version_id: str | None) -> datetime | None:
+        """When the object's restored copy ends; None for an object that needs none.
+
+        :raises ObjectNotRestored: while Glacier is at it.
+        :raises ObjectError: where there is no copy, or it has ended; ``ObjectMissing`` where there is no object.
+        """
+        head, where = self._head(intake, bucket, key, version_id)
+        check_restored(head, bucket, key, where)
+        return storage_of(head).expires
 
     def look_when_restored(
         self,
@@ -249,6 +255,15 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _head_parts(self, intake: str, wanted: S3Object, parts: int) -> list[dict[str, Any]]:
         with ThreadPoolExecutor(max_workers=8) as pool:
             return list(pool.map(lambda part: self._head_part(intake, wanted, part), range(1, parts + 1)))
+
+    def _head(self, intake: str, bucket: str, key: str, version_id: str | None) -> tuple[Mapping[str, Any], str]:
+        """S3's answer to HeadObject, and the object's name for errors."""
+        version = f" version {version_id}" if version_id else ""
+        where = f"s3://{bucket}/{key}{version} ({self._connection(intake)})"
+        wanted = _named(bucket, key, version_id)
+        with calls_explained("asking for the object", where):
+            head = head_object(self._client(intake), where, **wanted, ChecksumMode="ENABLED")
+        return head, where
 
     def _head_part(self, intake: str, wanted: S3Object, part: int) -> dict[str, Any]:
         with calls_explained(f"asking for part {part}", wanted.where):

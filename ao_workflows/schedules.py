@@ -1,0 +1,24 @@
+"""Schedules: what runs by the clock. There is one, and it is off where the site names no hour for it."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from ao_workflows.jobs import WATCH_WORKS
+from ao_workflows.site import WatchSection
+
+_HOUR = "03:00"
+"""Shown in the web page for a schedule that is off, and taken where a person switches it on there."""
+
+
+def nightly(watch: WatchSection) -> dg.ScheduleDefinition:
+    """The night's look at all works."""
+    hour, minute = (watch.nightly or _HOUR).split(":")
+    return dg.ScheduleDefinition(
+        name="nightly_watch",
+        job=WATCH_WORKS,
+        cron_schedule=f"{int(minute)} {int(hour)} * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING if watch.nightly else dg.DefaultScheduleStatus.STOPPED,
+        description="Tells of works that are stuck, and of restored copies that end before they were downloaded.",
+    )

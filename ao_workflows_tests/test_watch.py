@@ -1,0 +1,126 @@
+"""The night's look at all works: what it tells of, and what of it a person sees."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ao_workflows.definitions import build, resources
+from ao_workflows.domain.progress import Stage
+from ao_workflows.site import WatchSection
+from ao_workflows.watch import stuck_works
+from ao_workflows_tests.cli.works_in_trouble import queue
+from ao_workflows_tests.resources.moto_server import Aws
+from ao_workflows_tests.sites import TrialSite, bag_zip, trial_site
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, aws: Aws) -> Iterator[TrialSite]:
+    """One work that stopped two days ago, one that Glacier was asked for an hour ago, one that waits in the queue with
+    a copy that its event says ends in an hour and S3 in three days.
+    """
+    with trial_site(tmp_path_factory.mktemp("watch"), aws) as trial:
+        trial.drs.record("W1NLM4701", Stage.DOWNLOADED_BAG, NOW - timedelta(days=2), {}, event="e")
+        trial.drs.record("W1NLM4702", Stage.RESTORE_REQUESTED, NOW - timedelta(hours=1), {})
+        trial.drs.record("W1NLM4703", Stage.SYNCED_ARCHIVE, NOW - timedelta(days=9), {}, event="f")
+        body = json.loads(trial.restore("W1NLM4712", bag_zip("W1NLM4712", {"a": b"x"})))
+        ends = (NOW + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+        body["Records"][0]["glacierEventData"] = {"restoreEventData": {"lifecycleRestorationExpiryTime": ends}}
+        queue(trial, "W1NLM4712", json.dumps(body))
+        yield trial
+
+
+def _look(site: TrialSite, **others: Any) -> tuple[dict[str, Any], dict[str, dg.AssetCheckEvaluation]]:
+    """The metadata and the checks, by their names, of one night's look."""
+    clients = {name: client for name, client in resources(site.site).items() if name in ("staging", "drs", "s3")}
+    result = dg.materialize(
+        [stuck_works(WatchSection(**others))], instance=site.instance, resources=clients, raise_on_error=True
+    )
+    (event,) = result.get_asset_materialization_events()
+    metadata = event.step_materialization_data.materialization.metadata
+    return dict(metadata), {found.check_name: found for found in result.get_asset_check_evaluations()}
+
+
+def _rows(metadata: dict[str, Any], table: str) -> dict[str, dict[str, Any]]:
+    return {record.data["work"]: dict(record.data) for record in metadata[table].records}
+
+
+def test_a_work_that_stopped_fails_the_check_and_is_in_the_table_with_what_to_do(site: TrialSite) -> None:
+    """Nothing fails where nothing happens: a work without a run would be missed for ever."""
+    metadata, checks = _look(site)
+    assert list(_rows(metadata, "stuck works")) == ["W1NLM4701"]
+    row = _rows(metadata, "stuck works")["W1NLM4701"]
+    assert row["where it stands"] == "restored_message stopped"
+    assert row["what to do"].endswith("ao restore request W1NLM4701")
+    assert not checks["no_work_is_stuck"].passed
+    assert checks["no_work_is_stuck"].description == "1 work is stuck"
+
+
+def test_the_site_says_how_long_glacier_may_take(site: TrialSite) -> None:
+    """Bulk takes two days where Expedited takes minutes."""
+    metadata, _ = _look(site, restore_hours=0.5)
+    assert set(_rows(metadata, "stuck works")) == {"W1NLM4701", "W1NLM4702"}
+
+
+def test_a_night_without_trouble_passes_both_checks(site: TrialSite) -> None:
+    """A check that is always red is not looked at."""
+    metadata, checks = _look(site, stuck_hours=999)
+    assert all(check.passed for check in checks.values())
+    assert metadata["stuck works"].records == []
+
+
+def test_a_copy_that_ends_before_its_work_had_its_turn_is_told_by_what_s3_says(site: TrialSite) -> None:
+    """Its days may have been prolonged since the event: S3 knows, the event does not."""
+    _, prolonged = _look(site, expiring_days=2)
+    assert prolonged["no_restore_ends_unused"].passed
+    metadata, ending = _look(site, expiring_days=5)
+    assert not ending["no_restore_ends_unused"].passed
+    said = _rows(metadata, "restored copies that end")["W1NLM4712"]["its restored copy"]
+    assert said.startswith("ends on ")
+    assert said.endswith(("in 71 h", "in 70 h"))
+
+
+def test_a_copy_that_is_gone_is_told(site: TrialSite) -> None:
+    """Its run would fail when its turn comes, days from now."""
+    key = "Archive0/12/W1NLM4712/W1NLM4712.bag.zip"
+    held = site.aws.s3.get_object(Bucket=site.intake.bucket, Key=key)["Body"].read()
+    site.aws.s3.put_object(Bucket=site.intake.bucket, Key=key, Body=held, StorageClass="GLACIER")
+    try:
+        metadata, checks = _look(site)
+    finally:
+        site.aws.s3.restore_object(Bucket=site.intake.bucket, Key=key, RestoreRequest={"Days": 3})
+    assert not checks["no_restore_ends_unused"].passed
+    assert "has expired" in _rows(metadata, "restored copies that end")["W1NLM4712"]["its restored copy"]
+
+
+def test_an_s3_that_does_not_answer_is_told_beside_what_the_event_says(site: TrialSite) -> None:
+    """A night without S3 must not pass for a night without trouble."""
+    away = site.site.intake["demo"].model_copy(update={"endpoint_url": "http://127.0.0.1:9"})
+    other = site.site.model_copy(update={"intake": {"demo": away}})
+    metadata, _ = _look(TrialSite(site.folder, other, site.aws, site.instance))
+    said = _rows(metadata, "restored copies that end")["W1NLM4712"]["its restored copy"]
+    assert "by its event" in said
+    assert "127.0.0.1:9" in said
+
+
+def test_the_schedule_is_off_until_the_site_names_an_hour(site: TrialSite) -> None:
+    """A site that reads no checks need not make them."""
+
+    def schedule(**watch: Any) -> dg.ScheduleDefinition:
+        definitions = build(site.site.model_copy(update={"watch": WatchSection(**watch)}))
+        found = definitions.resolve_schedule_def("nightly_watch")
+        assert isinstance(found, dg.ScheduleDefinition)
+        return found
+
+    assert schedule().default_status is dg.DefaultScheduleStatus.STOPPED
+    on = schedule(nightly="23:05")
+    assert on.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert (on.cron_schedule, on.execution_timezone) == ("5 23 * * *", "UTC")
+    assert on.job_name == "watch_works"
