@@ -29,9 +29,9 @@ class RunSeen:
     """The work's newest run in Dagster.
 
     ``at`` is when it came to its state or, under way, to its ``stage``: the step that it is in or failed in, empty
-    where there is none. ``said`` is what it failed with and ``error`` that error's class. ``selected`` has the
-    stages it was asked for. ``event`` is the restore event in its config, which came by ``intake``; None where it has
-    none, and takes the one that is stored.
+    where there is none. ``said`` is what it failed with, or its stage is tried again after; ``error`` is the class of
+    what it failed with. ``selected`` has the stages it was asked for. ``event`` is the restore event in its config,
+    which came by ``intake``; None where it has none, and takes the one that is stored.
     """
 
     run_id: str

@@ -87,6 +87,8 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
     noted = _noted_failure(row) if row_counts else None
     state, stage, since = _state(evidence, done, noted, goes_on=goes_on)
     failure = _failure(run, noted) if state is State.FAILED else ""
+    if state is State.UNDER_WAY and run and run.said:
+        failure = f"Tried again after: {run.said}"
     patience = limits.restore if state is State.ASKED else limits.stage
     may_stick = state in {State.ASKED, State.UNDER_WAY, State.FAILED, State.STOPPED}
     stuck = may_stick and since is not None and now - since > patience

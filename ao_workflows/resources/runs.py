@@ -130,6 +130,10 @@ def run_seen(instance: dg.DagsterInstance, record: RunRecord) -> RunSeen:
         at = datetime.fromtimestamp(record.start_time, UTC) if record.start_time else at
         if entry := _last_event(instance, run.run_id, dg.DagsterEventType.STEP_START):
             stage, at = entry.step_key or "", datetime.fromtimestamp(entry.timestamp, UTC)
+        if (retry := _last_event(instance, run.run_id, dg.DagsterEventType.STEP_UP_FOR_RETRY)) and (
+            retry.step_key == stage
+        ):
+            said = _retried(retry.get_dagster_event().step_retry_data)
     elif state == "failed" and (entry := _last_event(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)):
         stage = entry.step_key or ""
         said, error = _failure(entry.get_dagster_event().step_failure_data)
@@ -169,6 +173,12 @@ def _failure(data: Any) -> tuple[str, str]:
         name = failure.metadata.get("error")
         return failure.description, str(name.value) if name else ""
     return (data.error.message.strip() if data.error else ""), ""
+
+
+def _retried(data: Any) -> str:
+    """What a step said that is going to be tried again: its cause, without the name of its class."""
+    error = data.error and (data.error.cause or data.error)
+    return error.message.strip().partition(": ")[2] if error else ""
 
 
 def _event_config(run: dg.DagsterRun) -> dict[str, Any] | None:

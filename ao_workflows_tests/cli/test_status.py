@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
 from ao_workflows.resources.progress import ProgressTeller
+from ao_workflows.resources.staging import Staging
 from ao_workflows_tests.cli.works_in_trouble import GOOD, QUEUED, REFUSED, beat, works_in_trouble
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import TrialSite
@@ -118,6 +120,25 @@ def test_a_lock_that_its_process_did_not_take_back_is_seen(site: TrialSite) -> N
     finally:
         lock.unlink()
         site.instance.delete_run(run_id)
+
+
+def test_a_stage_that_is_tried_again_says_after_what(site: TrialSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A work that waits half an hour for a database looks as if it went on."""
+    other = Staging(root=str(site.site.staging.root))
+    other.hold(GOOD, "somebody else")
+    seen: list[str] = []
+
+    def wait(_policy: dg.RetryPolicy, attempt: int) -> float:
+        # Asked before Dagster notes the try that has just failed: at the second, the first is there.
+        if attempt > 1:
+            seen.append(ao("status", GOOD).stdout)
+            other.release()
+        return 0.0
+
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", wait)
+    assert site.run(GOOD, select="downloaded_bag").success
+    assert seen[0].startswith(f"{GOOD}  downloaded_bag under way")
+    assert "Tried again after: W1NLM4700 is being worked on by somebody else" in " ".join(seen[0].split())
 
 
 def _job(site: TrialSite) -> Any:
