@@ -137,12 +137,14 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         return receipt
 
     def throw_away(self, rid: str, stage: str) -> None:
-        """Removes what would spare a stage its work: the receipt, and of a download what is there of it.
+        """Removes what would spare a stage its work: its receipts, and of a download what is there of it.
 
         The work's lock is to be held. What the stage left is replaced when it has been done anew, and not before.
         """
         layout = self.layout
-        spares = [layout.receipt(rid, stage)] + ([layout.journal(rid)] if stage == Stage.DOWNLOADED_BAG else [])
+        # Of syncing, each work of a zip has a receipt of its own.
+        spares = [layout.receipt(rid, stage), *layout.receipt(rid, stage).parent.glob(f"{stage}.*.json")]
+        spares += [layout.journal(rid)] if stage == Stage.DOWNLOADED_BAG else []
         for path in spares:
             try:
                 path.unlink(missing_ok=True)
