@@ -23,7 +23,6 @@ from ao_workflows.watch import stuck_works
 
 def resources(site: Site) -> dict[str, Any]:
     """The site's clients, by the names that assets and sensors ask for."""
-    credentials = str(site.aws_credentials) if site.aws_credentials else None
     ways = connections(site)
     return {
         "s3": S3(connections=ways, settings=DownloadSettings(**site.download.model_dump())),
@@ -36,18 +35,7 @@ def resources(site: Site) -> dict[str, Any]:
         ),
         "debagger": Debagger(**site.debag.model_dump()),
         "drs": Drs(url=site.drs.url, config=site.drs.config),
-        "sync_script": SyncScript(
-            script=site.sync.script,
-            archive_parent=str(site.archive.parent),
-            web_parent=site.archive.web,
-            logs=str(site.staging.root / "logs"),
-            timeout_minutes=site.sync.timeout_minutes,
-            verify=site.sync.verify,
-            env=site.sync.env,
-            db_config=site.drs.config or "",
-            credentials_file=credentials,
-            options=str(site.sync.options) if site.sync.options else None,
-        ),
+        "sync_script": SyncScript.of_site(site),
     }
 
 

@@ -13,12 +13,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ao_workflows.domain.errors import SyncScriptMissing
+from ao_workflows.domain.errors import SyncOptionsError, SyncScriptMissing
 from ao_workflows.domain.findings import Finding, fail, nothing_mounted, ok, warn
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.site import CHECKOUT, Site
 
 _GIB = 1 << 30
+_NO_WORK = Path("/nonexistent")
 _REFERENCE = CHECKOUT / "docker/sync/syncOneWork.sh"
 
 
@@ -73,13 +74,20 @@ def check_share(site: Site, share: int) -> Iterator[Finding]:
 def check_script(site: Site) -> Iterator[Finding]:
     """The sync script, and the programs that it needs as far as that is known."""
     what = "sync script"
-    script = SyncScript(script=site.sync.script, archive_parent="", logs="", timeout_minutes=1)
+    script = SyncScript.of_site(site)
     try:
         found = script.found()
     except SyncScriptMissing as error:
         yield fail(what, str(error), "install it, or make it executable")
         return
     yield ok(what, str(found))
+    if site.sync.options:
+        try:
+            script.options_of(_NO_WORK)
+        except SyncOptionsError as error:
+            yield fail("sync options", str(error), "correct the file, or [sync] options in site.toml")
+        else:
+            yield ok("sync options", str(site.sync.options))
     path = site.sync.env.get("PATH")
     ours = _REFERENCE.exists() and found.resolve() == _REFERENCE
     if rsync := shutil.which("rsync", path=path):

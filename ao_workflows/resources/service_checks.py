@@ -18,6 +18,7 @@ from ao_workflows.domain.findings import Finding, fail, judge_tag, ok, warn, wit
 from ao_workflows.resources.aws import AwsConnection, calls_explained, connections, make_client
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.sqs import Sqs
+from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.site import Site
 
 READ_SECONDS = 5
@@ -49,15 +50,9 @@ def check_bucket(site: Site, intake: str) -> Iterator[Finding]:
 
 
 def check_web(site: Site) -> Iterator[Finding]:
-    """The prefix that the image server reads, by AWS's default profile, as the sync script has it."""
+    """The prefix that the image server reads, reached as the sync script's tools reach it."""
     url = urlsplit(str(site.archive.web))
-    credentials = str(site.aws_credentials) if site.aws_credentials else None
-    # S3 says itself in which region a bucket is
-    connection = AwsConnection(
-        region=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
-        profile=os.environ.get("AWS_PROFILE"),
-        credentials_file=site.sync.env.get("AWS_SHARED_CREDENTIALS_FILE", credentials),
-    )
+    connection = SyncScript.of_site(site).web_connection()
     do = "see [archive] web and aws_credentials in site.toml; the script uses the default profile of the latter"
     yield _listed("web", connection, url.netloc, f"{url.path.strip('/')}/".lstrip("/"), do)
 

@@ -30,6 +30,7 @@ from ao_workflows.domain.works import web_prefix
 from ao_workflows.resources.aws import AwsConnection
 from ao_workflows.resources.child_process import Output, ended_with_its_group
 from ao_workflows.resources.sync_yml import read_options
+from ao_workflows.site import Site
 
 _PASSED_ON = (
     "PATH",
@@ -75,6 +76,22 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
     db_config: str = ""
     credentials_file: str | None = None
     options: str | None = None
+
+    @classmethod
+    def of_site(cls, site: Site) -> SyncScript:
+        """The one that site.toml names."""
+        return cls(
+            script=site.sync.script,
+            archive_parent=str(site.archive.parent),
+            web_parent=site.archive.web,
+            logs=str(site.staging.root / "logs"),
+            timeout_minutes=site.sync.timeout_minutes,
+            verify=site.sync.verify,
+            env=site.sync.env,
+            db_config=site.drs.config or "",
+            credentials_file=str(site.aws_credentials) if site.aws_credentials else None,
+            options=str(site.sync.options) if site.sync.options else None,
+        )
 
     def options_of(self, work: Path) -> SyncOptions:
         """What the work's ``config/sync.yml`` asks for, else the site's ``options``, else the default.
