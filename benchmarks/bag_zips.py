@@ -17,19 +17,21 @@ _WORDS = 5000
 _HOLE = 1 << 24
 
 
-def write_bag(path: Path, contents: Iterable[bytes], algorithm: str, *, deflated: bool = False) -> Path:
-    """A zip of one bag, W1, with a file for each content, 500 a folder, its manifests at the end."""
+def write_bag(
+    path: Path, contents: Iterable[bytes], algorithm: str, *, rid: str = "W1", deflated: bool = False
+) -> Path:
+    """A zip of one bag, the work's, with a file for each content, 500 a folder, its manifests at the end."""
     listed, files, total = [], 0, 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED, compresslevel=6) as bag:
-        bag.mkdir("W1.bag")
-        bag.mkdir("W1.bag/data")
+        bag.mkdir(f"{rid}.bag")
+        bag.mkdir(f"{rid}.bag/data")
         for number, content in enumerate(contents):
             name = f"data/images/W1-I{number // 500:04}/W1-I{number // 500:04}{number:06}.jpg"
-            bag.writestr(f"W1.bag/{name}", content)
+            bag.writestr(f"{rid}.bag/{name}", content)
             listed.append(f"{hashlib.new(algorithm, content).hexdigest()}  {name}\n")
             files, total = files + 1, total + len(content)
         for name, text in _tag_files("".join(listed), f"{total}.{files}", algorithm):
-            bag.writestr(f"W1.bag/{name}", text)
+            bag.writestr(f"{rid}.bag/{name}", text)
     return path
 
 

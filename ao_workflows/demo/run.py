@@ -89,13 +89,13 @@ def run_demo(root: Path, out: TextIO) -> int:
     with folder.alone(), ExitStack() as stack:
         folder.make_anew()
         stack.enter_context(signals_interrupt())
-        processes = stack.enter_context(_processes(folder))
+        processes = stack.enter_context(processes_in(folder))
         console.print("Making sample works …", highlight=False)
         samples = make_samples(folder.samples)
-        aws = _start_aws(folder, processes)
+        aws = start_aws(folder, processes)
         for sample in samples:
             aws.upload(sample.rid, sample.zip)
-        _make_databases(folder)
+        make_databases(folder)
         started = time.monotonic()
         aws.restore(sample.rid for sample in samples)
         processes.start("daemon", ["-m", "dagster._daemon", "run", "-m", "ao_workflows.definitions"])
@@ -111,8 +111,8 @@ def serve(root: Path, port: int, out: TextIO) -> int:
         return 1
     with folder.alone(), ExitStack() as stack:
         stack.enter_context(signals_interrupt())
-        processes = stack.enter_context(_processes(folder))
-        aws = _start_aws(folder, processes)
+        processes = stack.enter_context(processes_in(folder))
+        aws = start_aws(folder, processes)
         zips = {path.name.removesuffix(".bag.zip"): path for path in sorted(folder.samples.iterdir())}
         for rid, path in zips.items():
             aws.upload(rid, path)
@@ -128,7 +128,8 @@ def serve(root: Path, port: int, out: TextIO) -> int:
 
 
 @contextmanager
-def _processes(folder: Folder) -> Iterator[Processes]:
+def processes_in(folder: Folder) -> Iterator[Processes]:
+    """The folder's processes, none of them started; whatever was is ended on the way out."""
     processes = Processes(folder.logs, folder.environment)
     try:
         yield processes
@@ -137,7 +138,8 @@ def _processes(folder: Folder) -> Iterator[Processes]:
             processes.end()
 
 
-def _start_aws(folder: Folder, processes: Processes) -> EmulatedAws:
+def start_aws(folder: Folder, processes: Processes) -> EmulatedAws:
+    """Starts the emulated AWS, with its bucket and queue made, and writes the site that names it."""
     port = free_port()
     site = folder.write_site(port)
     start_emulator(processes, port)
@@ -146,7 +148,7 @@ def _start_aws(folder: Folder, processes: Processes) -> EmulatedAws:
     return aws
 
 
-def _make_databases(folder: Folder) -> None:
+def make_databases(folder: Folder) -> None:
     """Makes DRS and Dagster's own tables before two processes look at them: each would make what it misses."""
     from dagster import DagsterInstance
 

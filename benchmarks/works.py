@@ -1,0 +1,106 @@
+"""What the platform adds to a work: forty works of one tiny file each, from the queue's message into the archive.
+
+What belongs here: the works, and the seconds that pass. What does not: any part of the platform; it is the one that
+production runs, under the settings that are shipped: the sensor, the queue of runs and its two runs at a time, the
+launcher with a process a run, the daemon and its code server, SQLite for Dagster's storage and for DRS, the reference
+sync script, and moto's server for S3 and SQS.
+
+The clock runs from the first work's restore, the daemon having ticked before, to the end of the last run. A work's
+share is compared with what importing Dagster takes on the same machine between the rounds.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.scheduler.instigation import SensorInstigatorData
+
+from ao_workflows.demo.aws import EmulatedAws
+from ao_workflows.demo.processes import Processes
+from ao_workflows.demo.run import Folder, make_databases, processes_in, start_aws
+from ao_workflows.domain.works import archive_place
+from ao_workflows.site import CHECKOUT
+from benchmarks.bag_zips import images, write_bag
+from benchmarks.measure import Result, at_most
+
+ROUNDS = 3
+WORKS = 40
+IMPORTS = 5
+GIVE_UP_SECONDS = 600.0
+
+
+def run() -> list[Result]:
+    """Each round begins with an empty instance; the importing is measured before and after each."""
+    # An editable install is not compiled, and where Python may write no bytecode each run would compile it anew.
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(CHECKOUT / "ao_workflows")], check=True)
+    taken, imports = [], []
+    for _ in range(ROUNDS):
+        imports += _imports()
+        taken.append(_round() / WORKS)
+    imports += _imports()
+    return [
+        at_most(
+            f"a work of one tiny file, {WORKS} of them: importing dagster", median(taken), median(imports), "s", 2.6
+        )
+    ]
+
+
+def _imports() -> list[float]:
+    taken = []
+    for _ in range(IMPORTS):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import dagster"], check=True)
+        taken.append(time.perf_counter() - started)
+    return taken
+
+
+def _round() -> float:
+    """The seconds from the first message to the last run's end, every work being in the archive."""
+    rids = [f"W1BENCH{number:04}" for number in range(WORKS)]
+    with _platform(rids) as (folder, processes, aws), DagsterInstance.from_config(str(folder.dagster_home)) as instance:
+        processes.start("daemon", ["-m", "dagster._daemon", "run", "-m", "ao_workflows.definitions"])
+        _wait(processes, lambda: _has_ticked(instance))
+        started = time.perf_counter()
+        aws.restore(rids)
+        succeeded = RunsFilter(statuses=[DagsterRunStatus.SUCCESS])
+        _wait(processes, lambda: instance.get_runs_count(succeeded) == WORKS)
+        seconds = time.perf_counter() - started
+        parent = folder.archive / "Archive"
+        assert all((archive_place(parent, rid) / "images").is_dir() for rid in rids), "not all are in the archive"
+        return seconds
+
+
+@contextmanager
+def _platform(rids: Sequence[str]) -> Iterator[tuple[Folder, Processes, EmulatedAws]]:
+    """The demo's folder and AWS, with a zip of each work in Glacier; all of it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="ao-works-") as name:
+        folder = Folder(Path(name))
+        folder.make_anew()
+        with processes_in(folder) as processes:
+            aws = start_aws(folder, processes)
+            make_databases(folder)
+            for rid in rids:
+                aws.upload(rid, write_bag(folder.root / f"{rid}.zip", images(1, 1000), "sha256", rid=rid))
+            yield folder, processes, aws
+
+
+def _has_ticked(instance: DagsterInstance) -> bool:
+    states = [state.instigator_data for state in instance.all_instigator_state()]
+    return any(isinstance(data, SensorInstigatorData) and data.last_tick_timestamp for data in states)
+
+
+def _wait(processes: Processes, done: Callable[[], bool]) -> None:
+    until = time.monotonic() + GIVE_UP_SECONDS
+    while not done():
+        processes.check()
+        if time.monotonic() > until:
+            raise RuntimeError(f"not done after {GIVE_UP_SECONDS:.0f} s")
+        time.sleep(0.1)
