@@ -1,11 +1,10 @@
 """Downloads: ours, proven, against boto3's and s5cmd's, which prove nothing; its memory, and what a kill costs.
 
-What belongs here: the server (rclone's, since moto's is slower than any client), the sides, and their comparison. What
-does not: the table and the file of results (``benchmarks.__main__``).
+What belongs here: the sides, and their comparison. What does not: the server (``benchmarks.s3_server``), and the table
+and the file of results (``benchmarks.__main__``).
 
-The object has the checksum that S3 keeps of whatever is uploaded without another, CRC64NVME. The same bytes are held
-under a second key without it, which its MD5 proves: boto3's own download takes the checksum of the whole, which this
-server sends with each range too, for the range's, and fails; and hashing them is what our download costs at most.
+The server has the object twice, with the checksum CRC64NVME and without, where its MD5 proves it: hashing that is what
+our download costs at most.
 Every side fetches into the same folder, one after the other, over and over; a side's figure is its median.
 """
 
@@ -13,10 +12,7 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,18 +23,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, BinaryIO
+from typing import Any
 
 from ao_workflows.resources.aws import AwsConnection, make_client
 from ao_workflows.resources.download import Places
 from ao_workflows.resources.s3 import S3, Download, DownloadSettings
 from benchmarks.measure import Result, at_most
+from benchmarks.s3_server import BUCKET, served, tool
 
 SIZE = 2_000_000_000
 ROUNDS = 7
 KILLS = 5
 PART, PARALLEL = 16 << 20, 8
-BUCKET = "bags"
 CRC64NVME, MD5 = "crc64nvme.zip", "md5.zip"
 PROOFS = {CRC64NVME: "CRC64NVME", MD5: "MD5 (ETag)"}
 
@@ -72,7 +68,7 @@ class Bench:
 
     def s5cmd(self) -> None:
         words = [
-            _tool("s5cmd"),
+            tool("s5cmd"),
             "--endpoint-url",
             self.url,
             "cp",
@@ -200,66 +196,17 @@ def _written_bytes(pid: int) -> int:
 @contextmanager
 def _served() -> Iterator[Bench]:
     """The server with both objects, and an empty folder for the downloads; all of it is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="ao-bench-") as name, _keys():
-        root = Path(name)
-        for folder in ("held/bags", "here"):
-            (root / folder).mkdir(parents=True)
-        with (root / "held" / BUCKET / MD5).open("wb") as out:
-            _write_random(out)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        words = [_tool("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}", root / "held"]
-        with (root / "log").open("wb") as log:
-            server = subprocess.Popen(words, stdout=log, stderr=log)
-        try:
-            bench = Bench(f"http://127.0.0.1:{port}", root / "here")
-            _upload(bench, root, server)
-            yield bench
-        finally:
-            server.kill()
-            server.wait()
+    with tempfile.TemporaryDirectory(prefix="ao-bench-") as name:
+        folder = Path(name) / "here"
+        folder.mkdir()
+        with served(Path(name), _write_random, MD5, CRC64NVME) as url:
+            yield Bench(url, folder)
 
 
-def _upload(bench: Bench, root: Path, server: subprocess.Popen[bytes]) -> None:
-    """Uploads the object that lies in the server's folder once more, as soon as the server answers."""
-    client = bench.client()
-    while True:
-        try:
-            client.list_buckets()
-            break
-        except Exception:  # noqa: BLE001 - of several kinds until the server listens
-            if server.poll() is not None:
-                raise RuntimeError((root / "log").read_text()) from None
-            time.sleep(0.1)
-    with (root / "held" / BUCKET / MD5).open("rb") as body:
-        client.put_object(Bucket=BUCKET, Key=CRC64NVME, Body=body, ChecksumAlgorithm="CRC64NVME")
-    # The server digests a file that it has not seen once, when it is first asked for it.
-    client.head_object(Bucket=BUCKET, Key=MD5)
-
-
-@contextmanager
-def _keys() -> Iterator[None]:
-    """Keys made on the spot, in the environment that all sides read: the server takes any."""
-    before = dict(os.environ)
-    os.environ.update(
-        AWS_ACCESS_KEY_ID=secrets.token_hex(10), AWS_SECRET_ACCESS_KEY=secrets.token_hex(20), AWS_REGION="us-east-1"
-    )
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _write_random(out: BinaryIO) -> None:
+def _write_random(path: Path) -> None:
     """Writes the object's size of bytes that do not shrink; the same block over and over is as good."""
     block = os.urandom(16 << 20)
     left = SIZE
-    while left:
-        left -= out.write(block[:left])
-
-
-def _tool(name: str) -> str:
-    """A program that a wheel brought, beside the Python that runs this."""
-    return shutil.which(name, path=str(Path(sys.executable).parent)) or name
+    with path.open("wb") as out:
+        while left:
+            left -= out.write(block[:left])
