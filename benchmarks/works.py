@@ -24,7 +24,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.scheduler.instigation import SensorInstigatorData
 
 from ao_workflows.demo.aws import EmulatedAws
-from ao_workflows.demo.processes import Processes
+from ao_workflows.demo.processes import Processes, signals_interrupt
 from ao_workflows.demo.run import Folder, make_databases, processes_in, start_aws
 from ao_workflows.domain.works import archive_place
 from ao_workflows.sensors import TICK_SECONDS
@@ -87,7 +87,7 @@ def _platform(rids: Sequence[str]) -> Iterator[tuple[Folder, Processes, Emulated
     with tempfile.TemporaryDirectory(prefix="ao-works-") as name:
         folder = Folder(Path(name))
         folder.make_anew()
-        with processes_in(folder) as processes:
+        with signals_interrupt(), processes_in(folder) as processes:
             aws = start_aws(folder, processes)
             make_databases(folder)
             for rid in rids:
