@@ -17,9 +17,12 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows import checks
+from ao_workflows.domain.dropped_files import DroppedFile
 from ao_workflows.domain.errors import (
     BagInvalid,
     DownloadMismatch,
+    FileGone,
+    FolderError,
     NothingStored,
     ObjectMissing,
     ZipRefused,
@@ -31,12 +34,16 @@ from ao_workflows.partitions import WORKS
 from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.download import Places
 from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.folders import Folders
 from ao_workflows.resources.progress import ProgressTeller
 from ao_workflows.resources.s3 import S3
 from ao_workflows.resources.staging import Staging, made_parents
 from ao_workflows.resources.sync_script import SyncScript
+from ao_workflows.sources import newer_in_save, remove_original, source_of, unchanged_since
 from ao_workflows.stages import (
+    Event,
     depth_for,
+    instance_id,
     list_is_whole,
     megabytes_a_second,
     record_failure,
@@ -63,7 +70,10 @@ UNPACKED_TO_ZIP = 1.5
 
 
 class RestoredMessageConfig(dg.Config):
-    """A restore event as run config. All empty: the event that is stored for the work is taken again."""
+    """A restore event as run config, or a dropped ``file`` by its name in ``save/``, with ``folder`` and ``modified``.
+
+    All empty: the event that is stored for the work is taken again.
+    """
 
     intake: str = ""
     name: str = ""
@@ -76,21 +86,37 @@ class RestoredMessageConfig(dg.Config):
     version_id: str | None = None
     sequencer: str | None = None
     restore_expires: str | None = None
+    file: str = ""
+    folder: str = ""
+    modified: str = ""
+
+    def event(self) -> Event | None:
+        """What was given; None where nothing was."""
+        if self.file:
+            return DroppedFile(self.file, self.folder, self.time, self.modified, self.size or 0)
+        if self.key:
+            return ObjectEvent(**self.model_dump(exclude={"intake", "file", "folder", "modified"}))
+        return None
 
 
 @dg.asset(partitions_def=WORKS, kinds={"sqs"}, owners=OWNERS, group_name="restore", retry_policy=TRY_AGAIN)
 def restored_message(
-    context: dg.AssetExecutionContext, config: RestoredMessageConfig, staging: Staging, drs: Drs
+    context: dg.AssetExecutionContext, config: RestoredMessageConfig, staging: Staging, folders: Folders, drs: Drs
 ) -> Iterator[Any]:
-    """Glacier has restored the work. The message that S3 sent is stored, so that the work can be redone from it.
+    """Glacier has restored the work, or a person has put its zip into a folder. The message that said so is stored, so
+    that the work can be redone from it.
 
     To redo a work, materialize the asset to start from and those after it; nothing need be configured.
     """
     rid = context.partition_key
     with work_held(context, staging):
-        if config.key:
-            given = ObjectEvent(**config.model_dump(exclude={"intake"}))
-            left = {"intake": config.intake, "event": asdict(given)}
+        intake, given = config.intake, config.event()
+        if given is None and (found := newer_in_save(folders, staging, rid, instance_id(context.instance))):
+            intake, given = found
+            context.log.info(f"{rid}: no event was given, and {given.source} waits, so that is taken")
+        if given:
+            kind = "file" if isinstance(given, DroppedFile) else "event"
+            left = {"intake": intake, kind: asdict(given)}
             took = {"event": given.identity}
             # On the disk, not only in memory: nobody sends it again.
             staging.write_receipt(rid, "restored_message", took, left, context.run_id, flush=True)
@@ -98,20 +124,24 @@ def restored_message(
             context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
         stored = stored_event(staging, rid)
         event = stored.event
-        context.log.info(f"{rid}: {event.name} at {event.time}: s3://{event.bucket}/{event.key}")
-        came = {"bucket": event.bucket, "key": event.key}
+        context.log.info(f"{rid}: {event.name} at {event.time}: {event.source}")
+        if isinstance(event, DroppedFile):
+            came, more = {"file": event.source}, {"file": event.source, "modified": event.modified}
+        else:
+            came, more = {"bucket": event.bucket, "key": event.key}, {"object": event.source}
+            if event.restore_expires:
+                more["restored until"] = event.restore_expires
         record_stage(drs, Stage.RESTORED_MESSAGE, event, stored.receipt, came)
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
-                "object": f"s3://{event.bucket}/{event.key}",
                 "event": event.name,
                 "event time": dg.MetadataValue.timestamp(datetime.fromisoformat(event.time)),
                 "intake": stored.intake,
                 "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, "restored_message"))),
             }
             | size_shown(event.size)
-            | ({"restored until": event.restore_expires} if event.restore_expires else {})
+            | more
         )
 
 
@@ -124,8 +154,12 @@ def restored_message(
     retry_policy=TRY_AGAIN,
     check_specs=[checks.IS_WHAT_S3_HOLDS],
 )
-def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, drs: Drs) -> Iterator[Any]:
-    """The work's zipped bag is on the scratch disk, and is byte for byte what S3 holds."""
+def downloaded_bag(
+    context: dg.AssetExecutionContext, staging: Staging, s3: S3, folders: Folders, drs: Drs
+) -> Iterator[Any]:
+    """The work's zipped bag is on the scratch disk, and is byte for byte what S3 holds, or what was put into the
+    folder.
+    """
     rid = context.partition_key
     with work_held(context, staging):
         stored = stored_event(staging, rid)
@@ -133,28 +167,26 @@ def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, 
         places = Places(layout.zip(rid), layout.part(rid), layout.journal(rid))
         took = {"event": event.identity}
         receipt = valid_receipt(staging, rid, "downloaded_bag", took, zip_is_there(places.final))
-        if receipt:
+        if receipt and unchanged_since(receipt, folders):
             context.log.info(f"{rid}: the zip is here since {receipt.at}, from run {receipt.run_id}")
             staging.room.promise(rid, receipt.left["room"], context.log.info)
         else:
             try:
-                wanted = s3.look_when_restored(
-                    stored.intake, event.bucket, event.key, event.version_id, context.log.info
-                )
-                unpacked = s3.unpacked_size(stored.intake, wanted)
+                wanted = source_of(stored, rid, s3, folders, context.log.info)
+                unpacked = wanted.unpacked_size()
                 room = wanted.size + (unpacked.on_disk if unpacked else round(wanted.size * UNPACKED_TO_ZIP))
                 staging.room.promise(rid, room, context.log.info)
                 context.log.info(f"{rid}: downloading {wanted.size:,} bytes from {wanted.where}")
                 teller = ProgressTeller(rid, wanted.size, context.run_id, layout.progress(rid), context.log.info)
                 with teller:
-                    done = s3.download(stored.intake, wanted, places, teller)
+                    done = wanted.bring(places, teller)
             except DownloadMismatch as error:
                 yield checks.failed(checks.IS_WHAT_S3_HOLDS, str(error))
                 raise
-            except ObjectMissing:
+            except (ObjectMissing, FileGone):
                 places.remove()
                 raise
-            left = done.left() | {"room": room}
+            left = done | {"room": room}
             receipt = staging.write_receipt(rid, "downloaded_bag", took, left, context.run_id)
         # Until the receipt was there, the journal was what spared the download.
         places.journal.unlink(missing_ok=True)
@@ -164,7 +196,7 @@ def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, 
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
-                "object": f"s3://{event.bucket}/{event.key}",
+                "file" if isinstance(event, DroppedFile) else "object": event.source,
                 "seconds": round(left["seconds"], 2),
                 "MB/s": megabytes_a_second(left["fetched"], left["seconds"]),
                 "parts": left["parts"],
@@ -175,7 +207,7 @@ def downloaded_bag(context: dg.AssetExecutionContext, staging: Staging, s3: S3, 
                 "zip": dg.MetadataValue.path(str(places.final)),
             }
             | size_shown(left["bytes"])
-            | ({"version": left["version"]} if left["version"] else {}),
+            | ({"version": left["version"]} if left.get("version") else {}),
             check_results=[checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {left['proof']}")],
         )
 
@@ -202,7 +234,6 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
         if downloaded is None or not zip_path.exists():
             raise NothingStored(rid, f"the zip {zip_path} is not there", "downloaded_bag")
         event = stored_event(staging, rid).event
-        stored_at = f"s3://{event.bucket}/{event.key}"
         took = {"crc64nvme": downloaded.left["crc64nvme"], "bytes": downloaded.left["bytes"]}
         fixity = staging.layout.fixity(rid)
         receipt = valid_receipt(staging, rid, "debagged_work", took, tree_is_there(into, fixity))
@@ -216,7 +247,7 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
                     zip_path, made_parents(into), under_way, tell_tenths_of(context.log.info, f"{rid}: unpacked")
                 )
             except (BagInvalid, ZipRefused) as error:
-                report = staging.write_report(rid, zip_path.name, error.problems, context.run_id, stored_at)
+                report = staging.write_report(rid, zip_path.name, error.problems, context.run_id, event.source)
                 record_failure(drs, context, event, {"refused": str(error), "report": str(report)})
                 yield checks.failed(
                     checks.IS_A_VALID_BAG,
@@ -274,11 +305,12 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
     check_specs=[checks.IS_IN_THE_ARCHIVE],
 )
 def synced_archive(
-    context: dg.AssetExecutionContext, staging: Staging, sync_script: SyncScript, drs: Drs
+    context: dg.AssetExecutionContext, staging: Staging, folders: Folders, sync_script: SyncScript, drs: Drs
 ) -> Iterator[Any]:
     """The work is in the archive. The sync script put it there, and every file was read back and compared.
 
-    So was every image on the web, where the work goes there. Only then is the scratch disk freed.
+    So was every image on the web, where the work goes there. Only then is the scratch disk freed, and a zip that came
+    by a folder removed from its save/.
     """
     rid = context.partition_key
     with work_held(context, staging):
@@ -321,6 +353,12 @@ def synced_archive(
             )
             record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, {"places": places})
             freed = staging.free_outlived() if staging.keep_days else [rid] if staging.free(rid) else []
+            try:
+                if remove_original(folders, staging, debagged):
+                    context.log.info(f"{rid}: the dropped zip was removed")
+            except FolderError as error:
+                # The work is in the archive: a folder that is read-only by now is no reason to say otherwise.
+                context.log.warning(f"{rid}: the dropped zip is still there: {error}")
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,

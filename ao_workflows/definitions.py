@@ -8,10 +8,12 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows import assets
+from ao_workflows.folder_sensors import folder_sensor
 from ao_workflows.jobs import RESTORE_WORK, WATCH_WORKS
 from ao_workflows.resources.aws import connections
 from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.folders import Folders
 from ao_workflows.resources.s3 import S3, DownloadSettings
 from ao_workflows.resources.sqs import Sqs
 from ao_workflows.resources.staging import Staging
@@ -27,7 +29,8 @@ def resources(site: Site) -> dict[str, Any]:
     ways = connections(site)
     return {
         "s3": S3(connections=ways, settings=DownloadSettings(**site.download.model_dump())),
-        "sqs": Sqs(connections=ways, queues={name: intake.queue for name, intake in site.intake.items()}),
+        "sqs": Sqs(connections=ways, queues={name: intake.queue for name, intake in site.queues.items()}),
+        "folders": Folders(folders={name: str(intake.folder) for name, intake in site.folders.items()}),
         "staging": Staging(
             root=str(site.staging.root),
             keep_days=site.staging.keep_for.days,
@@ -52,7 +55,10 @@ def build(site: Site) -> dg.Definitions:
         ],
         jobs=[RESTORE_WORK, WATCH_WORKS],
         schedules=[nightly(site.watch)],
-        sensors=[intake_sensor(name, intake, site) for name, intake in site.intake.items()],
+        sensors=[
+            *(intake_sensor(name, intake, site) for name, intake in site.queues.items()),
+            *(folder_sensor(name, intake, site) for name, intake in site.folders.items()),
+        ],
         resources=resources(site),
         executor=dg.in_process_executor,
     )

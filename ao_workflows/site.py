@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ao_workflows.domain.errors import SiteError
@@ -79,6 +88,7 @@ class StagingSection(_Section):
 class IntakeSection(_Section):
     """One SQS queue, with the bucket, region and credentials that belong to it."""
 
+    kind: Literal["queue"] = "queue"
     queue: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$")]
     bucket: Annotated[str, Field(min_length=3)]
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
@@ -88,6 +98,23 @@ class IntakeSection(_Section):
     events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
     keys: Annotated[tuple[KeyPattern, ...], Field(min_length=1)] = ("*.bag.zip",)
     layout: Annotated[str, AfterValidator(check_layout)] = LAYOUT
+
+
+class FolderIntakeSection(_Section):
+    """One folder that people put zips into."""
+
+    kind: Literal["folder"]
+    folder: AbsolutePath
+    environment: Environment
+
+
+def _kind(intake: Any) -> Any:
+    return intake.get("kind", "queue") if isinstance(intake, dict) else getattr(intake, "kind", "queue")
+
+
+Intake = Annotated[
+    Annotated[IntakeSection, Tag("queue")] | Annotated[FolderIntakeSection, Tag("folder")], Discriminator(_kind)
+]
 
 
 class DownloadSection(_Section):
@@ -186,12 +213,32 @@ class Site(BaseSettings):
     max_queued_runs: Annotated[int, Field(gt=0)] = 100
     staging: StagingSection
     download: DownloadSection = DownloadSection()
-    intake: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], IntakeSection] = {}
+    intake: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Intake] = {}
     debag: DebagSection = DebagSection()
     archive: ArchiveSection
     sync: SyncSection
     drs: DrsSection
     watch: WatchSection = WatchSection()
+
+    @property
+    def queues(self) -> dict[str, IntakeSection]:
+        """The intakes that are queues."""
+        return {name: intake for name, intake in self.intake.items() if isinstance(intake, IntakeSection)}
+
+    @property
+    def folders(self) -> dict[str, FolderIntakeSection]:
+        """The intakes that are folders."""
+        return {name: intake for name, intake in self.intake.items() if isinstance(intake, FolderIntakeSection)}
+
+    @model_validator(mode="after")
+    def _one_intake_a_folder(self) -> Site:
+        places: dict[Path, str] = {}
+        for name, intake in self.folders.items():
+            if (other := places.setdefault(intake.folder, name)) != name:
+                raise ValueError(f"the intakes {other} and {name} have one folder, {intake.folder}")
+            if self.staging.root.is_relative_to(intake.folder) or intake.folder.is_relative_to(self.staging.root):
+                raise ValueError(f"the folder of the intake {name}, {intake.folder}, and staging.root must be apart")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -281,8 +328,13 @@ def _intakes_by_name(values: dict[str, Any]) -> list[str]:
 
 def _in_words(fault: Any) -> str:
     """One of pydantic's faults as ``key: what is allowed (is: value)``."""
-    key = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    place = [str(part) for part in fault["loc"] if part != "[key]"]
+    if place[:1] == ["intake"] and place[2:3] in (["queue"], ["folder"]):
+        del place[2]  # the kind, by which the rules were chosen
+    key = ".".join(place)
     match fault["type"]:
+        case "union_tag_invalid":
+            return f"{key}.kind: must be 'queue' or 'folder' (is: {fault['ctx']['tag']!r})"
         case "missing":
             return f"{key}: is missing"
         case "extra_forbidden":

@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows.domain.dropped_files import DroppedFile
 from ao_workflows.domain.errors import AoError, NothingStored
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.fixity import Depth, compare_tree, read_fixity
@@ -24,13 +25,16 @@ from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.staging import Staging
 
+Event = ObjectEvent | DroppedFile
+"""What starts a run: a restored object, or a file that was put into a folder."""
+
 
 @dataclass(frozen=True)
 class StoredEvent:
     """What ``restored_message`` leaves: the event, the name of the intake that it came by, and the receipt."""
 
     intake: str
-    event: ObjectEvent
+    event: Event
     receipt: Receipt
 
 
@@ -42,7 +46,15 @@ def stored_event(staging: Staging, rid: str) -> StoredEvent:
     receipt = staging.receipt(rid, "restored_message")
     if receipt is None:
         raise NothingStored(rid, f"no restore event is stored in {staging.root}", None)
-    return StoredEvent(receipt.left["intake"], ObjectEvent(**receipt.left["event"]), receipt)
+    left = receipt.left
+    event = DroppedFile(**left["file"]) if "file" in left else ObjectEvent(**left["event"])
+    return StoredEvent(left["intake"], event, receipt)
+
+
+def instance_id(instance: dg.DagsterInstance) -> str:
+    """What tells one Dagster instance from every other: its database has it."""
+    storage: Any = instance.run_storage
+    return str(storage.get_run_storage_id())
 
 
 def valid_receipt(
@@ -97,20 +109,20 @@ def list_is_whole(fixity: Path, debagged: Receipt) -> bool:
         return False
 
 
-def record_stage(drs: Drs, stage: Stage, event: ObjectEvent, receipt: Receipt, data: Mapping[str, object]) -> None:
+def record_stage(drs: Drs, stage: Stage, event: Event, receipt: Receipt, data: Mapping[str, object]) -> None:
     """Writes a stage's end into DRS, as its receipt has it: the same receipt again changes nothing."""
     at = datetime.fromisoformat(receipt.at)
     drs.record(receipt.rid, stage, at, {"run_id": receipt.run_id, **data}, event=event.identity)
 
 
-def record_work(drs: Drs, event: ObjectEvent, work: str, receipt: Receipt | None) -> None:
+def record_work(drs: Drs, event: Event, work: str, receipt: Receipt | None) -> None:
     """Notes in DRS that one of several works of a zip was synced, as its receipt has it."""
     if receipt:
         noted = {"run_id": receipt.run_id, "synced": work, "place": receipt.left["place"]}
         drs.record(receipt.rid, None, datetime.fromisoformat(receipt.at), noted, event=event.identity)
 
 
-def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: ObjectEvent, data: Mapping[str, object]) -> None:
+def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: Event, data: Mapping[str, object]) -> None:
     """Writes a note of what went wrong into DRS."""
     noted = {"run_id": context.run_id, **data}
     drs.record(context.partition_key, None, datetime.now(UTC), noted, event=event.identity)

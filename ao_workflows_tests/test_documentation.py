@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.site import IntakeSection, Site, parse
+from ao_workflows.site import FolderIntakeSection, IntakeSection, Site, parse
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
@@ -57,8 +57,9 @@ def test_every_setting_is_documented_and_no_other() -> None:
     shown = set(re.findall(r"^\| `([a-z_.]+)` \|", (CHECKOUT / "docs/site.md").read_text(), re.MULTILINE))
     there = {"intake.name"}
     for name, field in Site.model_fields.items():
-        section = IntakeSection if name == "intake" else field.annotation
-        keys = getattr(section, "model_fields", None)
+        keys = getattr(field.annotation, "model_fields", None)
+        if name == "intake":
+            keys = IntakeSection.model_fields | FolderIntakeSection.model_fields
         there |= {f"{name}.{key}" for key in keys} if keys else {name}
     assert shown == there
 

@@ -49,6 +49,14 @@ env = {AUDIT_HOME = "/opt/audit"}
 config = "prod:/run/secrets/db_apps"
 """
 
+FOLDER = """
+[[intake]]
+name = "drop"
+kind = "folder"
+folder = "/mnt/drop"
+environment = "dev"
+"""
+
 OVERRIDES: dict[str, tuple[str, Any]] = {
     "environment": ("prod", "prod"),
     "aws_credentials": ("/run/other", Path("/run/other")),
@@ -71,6 +79,8 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "intake.fpl.events": ('["ObjectCreated:Put"]', ("ObjectCreated:Put",)),
     "intake.fpl.keys": ('["*.zip"]', ("*.zip",)),
     "intake.fpl.layout": ("{rid}.zip", "{rid}.zip"),
+    "intake.drop.folder": ("/mnt/other", Path("/mnt/other")),
+    "intake.drop.environment": ("prod", "prod"),
     "debag.max_members": ("9", 9),
     "debag.max_bytes": ("9", 9),
     "debag.max_ratio": ("9", 9),
@@ -129,12 +139,13 @@ def as_toml(values: dict[str, Any]) -> str:
 
 
 def leaves(model: type[BaseModel], path: str = "") -> list[str]:
-    """Every key below a model; an intake's have the name ``fpl``."""
+    """Every key below a model; a queue's have the name ``fpl``, a folder's ``drop``."""
     found = []
     for name, field in model.model_fields.items():
         inner = field.annotation
         if name == "intake":
             found += leaves(site.IntakeSection, f"{path}intake.fpl.")
+            found += leaves(site.FolderIntakeSection, f"{path}intake.drop.")
         elif isinstance(inner, type) and issubclass(inner, BaseModel):
             found += leaves(inner, f"{path}{name}.")
         else:
@@ -258,16 +269,17 @@ def test_ao_site_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_every_key_has_an_override_that_is_tried_here() -> None:
     """A key that is added without one could not be set in a container."""
-    assert sorted([*OVERRIDES, "drs.url"]) == sorted(leaves(site.Site))
+    apart = ["drs.url", "intake.fpl.kind", "intake.drop.kind"]
+    assert sorted([*OVERRIDES, *apart]) == sorted(leaves(site.Site))
 
 
 @pytest.mark.parametrize("key", OVERRIDES)
 def test_the_environment_lies_over_the_file(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One key changes, and its neighbours stay."""
-    plain = site.parse(WHOLE, "site.toml")
+    plain = site.parse(WHOLE + FOLDER, "site.toml")
     text, value = OVERRIDES[key]
     monkeypatch.setenv(variable(key), text)
-    read = site.parse(WHOLE, "site.toml")
+    read = site.parse(WHOLE + FOLDER, "site.toml")
     assert at(read, key) == value != at(plain, key)
     assert [other for other in OVERRIDES if other != key and at(read, other) != at(plain, other)] == []
 
@@ -297,6 +309,39 @@ def test_an_archive_whose_name_takes_no_digit_is_refused(parent: str) -> None:
     """The first work would end in a stack trace, hours after the start."""
     (told,) = mistakes(changed(archive={"parent": parent}))
     assert "archive.parent: must end with a name that takes a digit: '/mnt/Archive'" in told
+
+
+def test_an_intakes_kind_chooses_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue unless it says otherwise; and a mistake must name the key, not the rules that were tried."""
+    read = site.parse(WHOLE + FOLDER, "site.toml")
+    assert (list(read.queues), list(read.folders)) == (["fpl"], ["drop"])
+    assert read.queues["fpl"].kind == "queue"
+    assert mistakes(WHOLE + FOLDER.replace('"folder"', '"drawer"')) == (
+        "intake.drop.kind: must be 'queue' or 'folder' (is: 'drawer')",
+    )
+    monkeypatch.setenv("AO_INTAKE__DROP__KIND", "queue")
+    assert set(mistakes(WHOLE + FOLDER)) == {
+        "intake.drop.folder: is no setting",
+        "intake.drop.queue: is missing",
+        "intake.drop.bucket: is missing",
+        "intake.drop.region: is missing",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (WHOLE + FOLDER.replace("/mnt/drop", "drop"), "intake.drop.folder: must be an absolute path"),
+        (WHOLE + FOLDER.replace("folder = ", "queue = "), "intake.drop.folder: is missing"),
+        (WHOLE + FOLDER.replace("folder = ", "queue = "), "intake.drop.queue: is no setting"),
+        (WHOLE + FOLDER + FOLDER.replace('"drop"', '"two"'), "the intakes drop and two have one folder, /mnt/drop"),
+        (WHOLE + FOLDER.replace("/mnt/drop", "/home/ao/data/in"), "/home/ao/data/in, and staging.root must be apart"),
+        (WHOLE + FOLDER.replace("/mnt/drop", "/home"), "/home, and staging.root must be apart"),
+    ],
+)
+def test_a_folder_intakes_mistakes_are_told(text: str, told: str) -> None:
+    """Two sensors in one folder would each name what the other took; and staging is swept."""
+    assert told in "\n".join(mistakes(text))
 
 
 def test_an_override_is_checked_like_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,8 +119,8 @@ def _restores(intake: str | None) -> Restores:
 
     try:
         site = load()
-        if intake is not None and intake not in site.intake:
-            raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.intake) or 'it has none'}")
+        if intake is not None and intake not in site.queues:
+            raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.queues) or 'it has none'}")
         return Restores(site, intake)
     except AoError as error:
         click.echo(f"ao: {error}", err=True)

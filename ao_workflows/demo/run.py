@@ -143,7 +143,7 @@ def start_aws(folder: Folder, processes: Processes) -> EmulatedAws:
     port = free_port()
     site = folder.write_site(port)
     start_emulator(processes, port)
-    aws = EmulatedAws(site.intake[INTAKE], folder.credentials)
+    aws = EmulatedAws(site.queues[INTAKE], folder.credentials)
     aws.make()
     return aws
 

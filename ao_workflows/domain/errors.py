@@ -17,6 +17,9 @@ for one fact that all share: ``transient``, whether trying again may help.
     ├── StagingError          the scratch disk does not do what was asked of it
     │   ├── StagingFull           it has no room left, whoever took it                  transient
     │   └── NoRoom                a work waited for room as long as the site allows
+    ├── FolderError           an intake's folder does not do what was asked of it
+    │   ├── FileGone              a claimed file is not in save/ any more
+    │   └── FileChanged           it was written to while it was being copied           transient
     ├── ServiceError          AWS, or the network to it, does not answer                transient
     ├── ObjectError           S3 will not give the object
     │   ├── ObjectMissing         there is none
@@ -195,6 +198,36 @@ class NoRoom(StagingError):
             root,
             f"no room for {rid}: {_gib(needed)} are needed; {_gib(free)} are free, of which {_gib(promised)} are "
             f"promised to works under way and {_gib(reserve)} are the site's reserve; {reason}",
+        )
+
+
+class FolderError(AoError):
+    """An intake's folder, or a file in it, refused what was asked of it."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+
+class FileGone(FolderError):
+    """A claimed file is not in ``save/`` any more."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            path, f"it is not there. It goes when its work is synced; to do the work again, put its zip into {folder}"
+        )
+
+
+class FileChanged(FolderError):
+    """A claimed file was written to while it was being copied."""
+
+    transient = True
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            path, "it was written to while it was being copied; when its writer is done, reprocess the work"
         )
 
 

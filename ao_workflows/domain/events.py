@@ -63,6 +63,11 @@ class ObjectEvent:
         """The same for every delivery of this event, another for the next restore of the same object."""
         return "|".join((self.name, self.bucket, self.key, self.version_id or self.etag or "", self.time))
 
+    @property
+    def source(self) -> str:
+        """Where the object is, for people."""
+        return f"s3://{self.bucket}/{self.key}"
+
 
 def parse_message(body: str) -> tuple[ObjectEvent | MessageError, ...]:
     """What a queue's message says, record by record: an event, or why it cannot be read. S3's test event says nothing.

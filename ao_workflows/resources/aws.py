@@ -48,7 +48,7 @@ def connections(site: Site) -> dict[str, AwsConnection]:
             endpoint_url=intake.endpoint_url,
             credentials_file=str(site.aws_credentials) if site.aws_credentials else None,
         )
-        for name, intake in site.intake.items()
+        for name, intake in site.queues.items()
     }
 
 

@@ -43,10 +43,10 @@ class Restores:
     """
 
     def __init__(self, site: Site, intake: str | None) -> None:
-        if not site.intake:
+        if not site.queues:
             raise SiteError("site.toml", ["intake: there is none, so no bucket is known to look for works in"])
         self._intakes = {}
-        for name, section in site.intake.items():
+        for name, section in site.queues.items():
             if intake in (None, name):
                 try:
                     refuse_other_environment(name, section.environment, site.environment)

@@ -30,7 +30,7 @@ _AWS_HELP = "see the intake's region, aws_profile and endpoint_url in site.toml,
 
 def check_queue(site: Site, intake: str) -> Iterator[Finding]:
     """The intake's queue: reachable, and of the site's environment. No message is received."""
-    section = site.intake[intake]
+    section = site.queues[intake]
     what = f"intake {intake}: queue {section.queue}"
     try:
         sqs = Sqs(connections=connections(site), queues={intake: section.queue})
@@ -44,7 +44,7 @@ def check_queue(site: Site, intake: str) -> Iterator[Finding]:
 
 def check_bucket(site: Site, intake: str) -> Iterator[Finding]:
     """The intake's bucket, by its profile."""
-    section = site.intake[intake]
+    section = site.queues[intake]
     what = f"intake {intake}: bucket {section.bucket}"
     yield _listed(what, connections(site)[intake], section.bucket, "", _AWS_HELP)
 

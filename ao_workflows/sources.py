@@ -1,0 +1,140 @@
+"""Sources: where a work's zip comes from, an S3 object or a file that was put into a folder.
+
+What belongs here: the two, alike to ``downloaded_bag``. What does not: how either is read
+(``ao_workflows.resources.s3``, ``ao_workflows.resources.folders``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from ao_workflows.domain.dropped_files import DroppedFile
+from ao_workflows.domain.errors import FileGone
+from ao_workflows.domain.events import ObjectEvent
+from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.zip_sizes import UnpackedSize
+from ao_workflows.resources.download import Places
+from ao_workflows.resources.file_ranges import ClaimedFile
+from ao_workflows.resources.folders import Folders
+from ao_workflows.resources.s3 import S3
+from ao_workflows.resources.staging import Staging
+from ao_workflows.stages import StoredEvent, stored_event
+
+
+class Source(Protocol):
+    """A zip that can be brought into staging; ``size`` in bytes, ``where`` for people."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def where(self) -> str: ...
+    def unpacked_size(self) -> UnpackedSize | None:
+        """How large the zip's files are, where its directory says."""
+
+    def bring(self, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
+        """Brings it, proven, to ``places.final``; what a receipt keeps of it."""
+
+
+def source_of(stored: StoredEvent, rid: str, s3: S3, folders: Folders, say: Callable[[str], None]) -> Source:
+    """The zip that a stored event names, as it is now; ``say`` is told of a wait for Glacier."""
+    event, intake = stored.event, stored.intake
+    if isinstance(event, DroppedFile):
+        return _FromFolder(folders, intake, rid, folders.claimed(intake, event.file, rid))
+    return _FromS3(s3, stored.intake, event, say)
+
+
+class _FromS3:
+    def __init__(self, s3: S3, intake: str, event: ObjectEvent, say: Callable[[str], None]) -> None:
+        self._s3 = s3
+        self._intake = intake
+        self._object = s3.look_when_restored(intake, event.bucket, event.key, event.version_id, say)
+
+    @property
+    def size(self) -> int:
+        return self._object.size
+
+    @property
+    def where(self) -> str:
+        return self._object.where
+
+    def unpacked_size(self) -> UnpackedSize | None:
+        return self._s3.unpacked_size(self._intake, self._object)
+
+    def bring(self, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
+        return self._s3.download(self._intake, self._object, places, tell).left()
+
+
+@dataclass(frozen=True)
+class _FromFolder:
+    folders: Folders
+    intake: str
+    rid: str
+    file: ClaimedFile
+
+    @property
+    def size(self) -> int:
+        return self.file.size
+
+    @property
+    def where(self) -> str:
+        return self.file.where
+
+    def unpacked_size(self) -> UnpackedSize | None:
+        return self.folders.unpacked_size(self.file)
+
+    def bring(self, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
+        original = {"intake": self.intake, "file": self.file.path.name, "modified_ns": self.file.modified_ns}
+        return self.folders.bring(self.file, places, tell) | {"original": original}
+
+
+def unchanged_since(receipt: Receipt, folders: Folders) -> bool:
+    """Whether the dropped file, where it is still there, is the one that was copied.
+
+    A file that was claimed too early, and completed in ``save/`` afterwards, must be copied again.
+    """
+    original = receipt.left.get("original")
+    if not original:
+        return True
+    try:
+        file = folders.claimed(original["intake"], original["file"], receipt.rid)
+    except FileGone:
+        return True
+    return (file.size, file.modified_ns) == (receipt.left["bytes"], original["modified_ns"])
+
+
+def remove_original(folders: Folders, staging: Staging, debagged: Receipt) -> bool:
+    """Removes the dropped file that the synced work came in, and says whether it did.
+
+    Which one that was, the receipt of the zip that was unpacked says: a newer event may be stored by now, whose file
+    nobody has read yet.
+
+    :raises FolderError: if it cannot be removed.
+    """
+    downloaded = staging.receipt(debagged.rid, "downloaded_bag")
+    if downloaded is None or not downloaded.left.get("original"):
+        return False
+    if any(downloaded.left.get(name) != value for name, value in debagged.took.items()):
+        return False
+    original = downloaded.left["original"]
+    return folders.remove(original["intake"], original["file"], debagged.rid)
+
+
+def newer_in_save(folders: Folders, staging: Staging, rid: str, instance: str) -> tuple[str, DroppedFile] | None:
+    """The intake and the event of the work's last file that the Dagster instance claimed, where no event that is as
+    new is stored.
+
+    So it is where its run failed before it could store anything.
+    """
+    found = folders.newest_claim(rid, instance)
+    if found is None:
+        return None
+    intake, claim = found
+    receipt = staging.receipt(rid, "restored_message")
+    if receipt is not None:
+        stored = datetime.fromisoformat(stored_event(staging, rid).event.time)
+        if (stored if stored.tzinfo else stored.replace(tzinfo=UTC)) >= claim.at:
+            return None
+    return intake, folders.event(intake, claim)
