@@ -16,6 +16,7 @@ import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
 from ao_workflows.domain.dropped_files import Claim, DroppedFile, owner_of
+from ao_workflows.domain.environments import refuse_other_environment
 from ao_workflows.domain.errors import FileGone, FolderError, ServiceError
 from ao_workflows.domain.folder_intake import (
     FolderCursor,
@@ -30,7 +31,7 @@ from ao_workflows.domain.folder_intake import (
 from ao_workflows.jobs import RESTORE_WORK
 from ao_workflows.partitions import WORKS
 from ao_workflows.resources.folders import Folders
-from ao_workflows.sensors import BATCH, TICK_SECONDS, refuse_other_environment, room_in_queue, run_config
+from ao_workflows.sensors import BATCH, TICK_SECONDS, room_in_queue, run_config
 from ao_workflows.site import FolderIntakeSection, Site
 from ao_workflows.stages import instance_id
 
