@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 
 import dagster as dg
-from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
+from dagster._core.storage.tags import RUN_KEY_TAG
 
 from ao_workflows.domain.dropped_files import Claim, DroppedFile, owner_of
 from ao_workflows.domain.environments import refuse_other_environment
@@ -133,8 +133,7 @@ def _event(folders: Folders, intake: str, claim: Claim) -> DroppedFile | None:
 
 
 def _has_run(context: dg.SensorEvaluationContext, event: DroppedFile | None) -> bool:
-    """Whether this sensor has a run for the event, as the daemon itself asks before it makes one."""
-    if event is None:
-        return False
-    runs = context.instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: event.identity}))
-    return any(run.tags.get(SENSOR_NAME_TAG) == context.sensor_name for run in runs)
+    """Whether there is a run for the event, as a queue's sensor asks it."""
+    return event is not None and bool(
+        context.instance.get_run_ids(dg.RunsFilter(tags={RUN_KEY_TAG: event.identity}), limit=1)
+    )

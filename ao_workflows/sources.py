@@ -118,6 +118,9 @@ def remove_original(folders: Folders, staging: Staging, debagged: Receipt) -> bo
         return False
     if any(downloaded.left.get(name) != value for name, value in debagged.took.items()):
         return False
+    # What was written to it since it was copied is nowhere else.
+    if not unchanged_since(downloaded, folders):
+        return False
     original = downloaded.left["original"]
     return folders.remove(original["intake"], original["file"], debagged.rid)
 

@@ -256,12 +256,10 @@ def test_a_work_that_is_synced_cannot_be_brought_again_and_says_what_to_do(site:
 def test_a_newer_file_of_the_work_is_not_removed_with_the_one_that_was_synced(site: FolderSite) -> None:
     """Nobody has read it yet."""
     site.put(NAME, bag_zip(RID, FILES))
-    script = Path(site.site.sync.script)
     broken = site.site.model_copy(update={"sync": site.site.sync.model_copy(update={"script": "/bin/false"})})
     failing = FolderSite(site.root, site.drop, broken, site.instance)
     (failed,) = failing.run_requested(site.tick())
     assert not failed.success
-    assert script.exists()
     site.put(NAME, bag_zip(RID, NEWER))
     site.tick()
     old, new = site.saved()
@@ -269,6 +267,18 @@ def test_a_newer_file_of_the_work_is_not_removed_with_the_one_that_was_synced(si
     assert site.run(RID, select="synced_archive").success
     assert site.saved() == [new]
     assert old < new
+
+
+def test_an_original_that_was_written_to_since_it_was_copied_is_not_removed(site: FolderSite) -> None:
+    """Those bytes are nowhere else."""
+    site.put(NAME, bag_zip(RID, FILES))
+    broken = site.site.model_copy(update={"sync": site.site.sync.model_copy(update={"script": "/bin/false"})})
+    FolderSite(site.root, site.drop, broken, site.instance).run_requested(site.tick())
+    (saved,) = site.saved()
+    with (site.drop / "save" / saved).open("ab") as more:
+        more.write(b"more")
+    assert site.run(RID, select="synced_archive").success
+    assert site.saved() == [saved]
 
 
 def test_a_sensor_killed_before_any_step_of_a_claim_loses_nothing_and_claims_once(site: FolderSite) -> None:

@@ -117,7 +117,7 @@ def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[
     """What waits at one intake; whatever happens, what was received is given back before this returns."""
     from ao_workflows.resources.sqs import BATCH
 
-    settings = site.intake[name]
+    settings = site.queues[name]
     until = time.monotonic() + LOOK_SECONDS
     refuse_other_environment(name, settings.environment, site.environment)
     refuse_other_environment(name, tagged_environment(sqs.tags(name, until)), site.environment)
@@ -195,7 +195,7 @@ def _send_back(site: Site, sqs: Sqs, staging: Staging, message_id: str) -> dict[
     if name is None:
         raise click.UsageError(f"the message came from the queue {kept.queue}, and no intake of this site has it")
     until = time.monotonic() + ANSWER_SECONDS
-    refuse_other_environment(name, site.intake[name].environment, site.environment)
+    refuse_other_environment(name, site.queues[name].environment, site.environment)
     refuse_other_environment(name, tagged_environment(sqs.tags(name, until)), site.environment)
     new_id = sqs.send(name, kept.body, until)
     remove(staging, message_id)
