@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows import checks
-from ao_workflows.domain.dropped_files import DroppedFile
+from ao_workflows.domain.dropped_files import DroppedFile, Event, given_in
 from ao_workflows.domain.errors import (
     BagInvalid,
     DownloadMismatch,
@@ -27,7 +27,6 @@ from ao_workflows.domain.errors import (
     ObjectMissing,
     ZipRefused,
 )
-from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.fixity import write_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.partitions import WORKS
@@ -41,7 +40,6 @@ from ao_workflows.resources.staging import Staging, made_parents
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.sources import newer_in_save, remove_original, source_of, unchanged_since
 from ao_workflows.stages import (
-    Event,
     depth_for,
     instance_id,
     list_is_whole,
@@ -92,11 +90,7 @@ class RestoredMessageConfig(dg.Config):
 
     def event(self) -> Event | None:
         """What was given; None where nothing was."""
-        if self.file:
-            return DroppedFile(self.file, self.folder, self.time, self.modified, self.size or 0)
-        if self.key:
-            return ObjectEvent(**self.model_dump(exclude={"intake", "file", "folder", "modified"}))
-        return None
+        return given_in(self.model_dump())
 
 
 @dg.asset(partitions_def=WORKS, kinds={"sqs"}, owners=OWNERS, group_name="restore", retry_policy=TRY_AGAIN)

@@ -15,18 +15,14 @@ from typing import Any
 
 import dagster as dg
 
-from ao_workflows.domain.dropped_files import DroppedFile
+from ao_workflows.domain.dropped_files import Event, stored_in
 from ao_workflows.domain.errors import AoError, NothingStored
-from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.fixity import Depth, compare_tree, read_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.staging import Staging
-
-Event = ObjectEvent | DroppedFile
-"""What starts a run: a restored object, or a file that was put into a folder."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +42,7 @@ def stored_event(staging: Staging, rid: str) -> StoredEvent:
     receipt = staging.receipt(rid, "restored_message")
     if receipt is None:
         raise NothingStored(rid, f"no restore event is stored in {staging.root}", None)
-    left = receipt.left
-    event = DroppedFile(**left["file"]) if "file" in left else ObjectEvent(**left["event"])
-    return StoredEvent(left["intake"], event, receipt)
+    return StoredEvent(receipt.left["intake"], stored_in(receipt.left), receipt)
 
 
 def instance_id(instance: dg.DagsterInstance) -> str:

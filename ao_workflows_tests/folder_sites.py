@@ -83,7 +83,7 @@ class FolderSite:
                 done.append(self.run(str(request.partition_key), run_config=dict(request.run_config), tags=tags))
         return done
 
-    def run(self, rid: str, select: str = "*", **more: Any) -> dg.ExecuteInProcessResult:
+    def run(self, rid: str, select: str = "group:restore", **more: Any) -> dg.ExecuteInProcessResult:
         self.instance.add_dynamic_partitions("works", [rid])
         return dg.materialize(
             list(build(self.site).assets or ()),  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -13,11 +14,18 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from ao_workflows import folder_sensors
+from ao_workflows.domain.dropped_files import given_in
 from ao_workflows.domain.errors import FolderError, WrongEnvironment
+from ao_workflows.domain.evidence import event_in_force
+from ao_workflows.domain.expiring import undownloaded
 from ao_workflows.domain.folder_intake import QUIET_SECONDS, FolderCursor
 from ao_workflows.domain.progress import Stage
+from ao_workflows.domain.standing import Limits, State, standing
 from ao_workflows.folder_sensors import folder_sensor
 from ao_workflows.resources import file_writers
+from ao_workflows.resources.runs import stored_event_config
+from ao_workflows.resources.staging import Staging
+from ao_workflows.resources.standings import Sources, of_works
 from ao_workflows_tests.folder_sites import FolderSite, folder_site, killed_before_step
 from ao_workflows_tests.sites import PAGE, bag_zip
 
@@ -58,7 +66,9 @@ def test_a_dropped_zip_goes_through_the_four_stages_and_its_original_goes(site: 
     (done,) = site.run_requested(first)
     assert done.success
     assert _archived(site, RID) == FILES
-    assert [check.passed for check in done.get_asset_check_evaluations()] == [True] * 3
+    checked = {check.check_name: check.passed for check in done.get_asset_check_evaluations()}
+    assert checked.keys() == {"is_what_s3_holds", "is_a_valid_bag", "is_in_the_archive"}
+    assert all(checked.values()), checked
     (row,) = site.drs.rows([RID])
     assert {Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG, Stage.DEBAGGED_WORK, Stage.SYNCED_ARCHIVE} == set(row.times)
     assert row.entries[0].data["file"] == f"{site.drop}/save/{saved}"
@@ -241,6 +251,26 @@ def test_a_reprocess_finds_the_file_whose_run_failed_before_it_stored_anything(s
     assert site.saved() == []
 
 
+def test_where_a_dropped_work_stands_is_told_and_a_reprocess_has_its_event(site: FolderSite) -> None:
+    """What reads the stored events and the runs' configs for S3's must know a file's."""
+    site.put(NAME, bag_zip(RID, FILES)[:-30])
+    site.run_requested(site.tick())
+    staging = Staging(root=str(site.site.staging.root))
+    (evidence,) = of_works(Sources(staging, site.drs, site.instance), [RID]).evidence
+    stands = standing(evidence, datetime.now(UTC), Limits(timedelta(hours=1), timedelta(hours=1)))
+    assert stands.state is State.FAILED
+    assert undownloaded([(evidence, stands)]) == []
+    in_force = event_in_force(evidence)
+    assert in_force
+    assert in_force[1].source == f"{site.drop}/save/{site.saved()[0]}"
+    assert evidence.run
+    assert evidence.run.event == in_force[1]
+    assert stored_event_config(site.instance, RID, evidence.receipts["restored_message"]) is None
+    config = stored_event_config(site.instance, RID, None)
+    assert config
+    assert given_in(config["ops"]["restored_message"]["config"]) == in_force[1]
+
+
 def test_a_work_that_is_synced_cannot_be_brought_again_and_says_what_to_do(site: FolderSite) -> None:
     """Scratch and original are gone: a person has to put the zip into the folder."""
     site.put(NAME, bag_zip(RID, FILES))
@@ -315,7 +345,7 @@ def test_a_run_killed_before_any_of_its_renames_and_removals_is_done_by_the_next
         gone = not site.saved()
         # As Dagster's run retries do: what was done is not done again, and the last stage is where the file goes.
         assert site.run(
-            RID, select="synced_archive" if gone else "*", **({} if gone else {"run_config": config})
+            RID, select="synced_archive" if gone else "group:restore", **({} if gone else {"run_config": config})
         ).success
         assert _archived(site, RID) == FILES
         assert site.saved() == []

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
 from ao_workflows.domain.errors import RidError
+from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.works import parse_rid, rid_of_key
 
 SAVE = "save"
@@ -116,3 +119,20 @@ def event_of(claim: Claim, folder: str, modified: float, size: int) -> DroppedFi
         modified=datetime.fromtimestamp(modified, UTC).isoformat(timespec="seconds"),
         size=size,
     )
+
+
+Event = ObjectEvent | DroppedFile
+"""What starts a run: a restored object, or a file that was put into a folder."""
+
+
+def stored_in(left: Mapping[str, Any]) -> Event:
+    """The event in what ``restored_message`` left."""
+    return DroppedFile(**left["file"]) if "file" in left else ObjectEvent(**left["event"])
+
+
+def given_in(config: Mapping[str, Any]) -> Event | None:
+    """The event in a run's config; None where it has none. What another version put into it besides is left out."""
+    kind = DroppedFile if config.get("file") else ObjectEvent if config.get("key") else None
+    if kind is None:
+        return None
+    return kind(**{each.name: config[each.name] for each in fields(kind) if each.name in config})

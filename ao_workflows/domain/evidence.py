@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from ao_workflows.domain.events import ObjectEvent
+from ao_workflows.domain.dropped_files import Event, stored_in
 from ao_workflows.domain.progress import Progress, Stage
 from ao_workflows.domain.receipts import Receipt
 
@@ -41,7 +41,7 @@ class RunSeen:
     said: str = ""
     error: str = ""
     selected: tuple[str, ...] = RUN_STAGES
-    event: ObjectEvent | None = None
+    event: Event | None = None
     intake: str = ""
 
 
@@ -75,13 +75,13 @@ class Evidence:
     asked_dagster: bool = True
 
 
-def stored_event(receipts: Mapping[str, Receipt]) -> tuple[str, ObjectEvent] | None:
+def stored_event(receipts: Mapping[str, Receipt]) -> tuple[str, Event] | None:
     """The restore event that is stored for the work, and the intake that it came by."""
     receipt = receipts.get(Stage.RESTORED_MESSAGE)
-    return (receipt.left["intake"], ObjectEvent(**receipt.left["event"])) if receipt else None
+    return (receipt.left["intake"], stored_in(receipt.left)) if receipt else None
 
 
-def event_in_force(evidence: Evidence) -> tuple[str, ObjectEvent] | None:
+def event_in_force(evidence: Evidence) -> tuple[str, Event] | None:
     """The restore event that the work's stages are for, and its intake: the stored one, or that of a run which has not
     come to storing it.
     """

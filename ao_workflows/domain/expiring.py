@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ao_workflows.domain.dropped_files import DroppedFile
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.evidence import Evidence, event_in_force
 from ao_workflows.domain.progress import Stage
@@ -39,6 +40,8 @@ def undownloaded(works: Iterable[tuple[Evidence, Standing]]) -> list[Undownloade
         if in_force is None or Stage.DOWNLOADED_BAG in standing.done or standing.state is State.IN_ARCHIVE:
             continue
         intake, event = in_force
+        if isinstance(event, DroppedFile):
+            continue  # A folder's file does not end.
         found.append(Undownloaded(evidence.rid, intake, event, _moment(event.restore_expires)))
     return found
 

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunRecord
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from ao_workflows.domain.dropped_files import given_in, stored_in
 from ao_workflows.domain.errors import InstanceUnusable
-from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.evidence import RUN_STAGES, RunSeen, RunState
 from ao_workflows.domain.receipts import Receipt
 
@@ -99,7 +98,7 @@ def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Receipt 
 
     A run that was killed before its first stage, or whose scratch disk is gone, left its event there alone.
     """
-    at = datetime.fromisoformat(stored.left["event"]["time"]) if stored else None
+    at = datetime.fromisoformat(stored_in(stored.left).time) if stored else None
     for run in instance.get_runs(dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}), limit=_LOOKED_AT):
         if event := _event_config(run):
             later = at is None or datetime.fromisoformat(event["time"]) > at
@@ -147,10 +146,7 @@ def run_seen(instance: dg.DagsterInstance, record: RunRecord) -> RunSeen:
         said=said,
         error=error,
         selected=tuple(each.value for each in RUN_STAGES if each in chosen),
-        # What an earlier version put into it, and this one does not know, is left out.
-        event=ObjectEvent(**{each.name: config[each.name] for each in fields(ObjectEvent) if each.name in config})
-        if config
-        else None,
+        event=given_in(config),
         intake=config.get("intake", ""),
     )
 
@@ -186,7 +182,7 @@ def _event_config(run: dg.DagsterRun) -> dict[str, Any] | None:
     config: Any = run.run_config
     for key in ("ops", "restored_message", "config"):
         config = config.get(key) if isinstance(config, dict) else None
-    return config if isinstance(config, dict) and config.get("key") else None
+    return config if isinstance(config, dict) and given_in(config) else None
 
 
 def _utc(at: datetime) -> datetime:
