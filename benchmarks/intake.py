@@ -74,9 +74,9 @@ def _aws(folder: Path) -> Iterator[tuple[Site, Queue]]:
         assert server.stdout
         endpoint = f"http://127.0.0.1:{int(server.stdout.readline())}"
         site = parse(f"max_queued_runs = {ROOM}\n{demo_site(folder, endpoint)}", "the benchmark's site")
-        write_credentials(folder / "aws-credentials", str(site.intake["demo"].aws_profile))
+        write_credentials(folder / "aws-credentials", str(site.queues["demo"].aws_profile))
         client = make_client("sqs", resources(site)["sqs"].connections["demo"])
-        yield site, Queue(client, client.create_queue(QueueName=site.intake["demo"].queue)["QueueUrl"])
+        yield site, Queue(client, client.create_queue(QueueName=site.queues["demo"].queue)["QueueUrl"])
     finally:
         server.kill()
         server.communicate()
