@@ -204,10 +204,13 @@ def test_what_a_killed_run_left_half_unpacked_is_removed_by_the_next(site: Trial
     """A work of 300 GB, half unpacked twice, fills the scratch disk."""
     left = site.layout.work_under_way(RID, "0b9d1f2a-dead")
     other = site.layout.work_under_way(f"{RID}.1", "0b9d1f2a-dead")
-    for folder in (left, other):
+    half = site.layout.receipt(RID, "debagged_work").with_name(".debagged_work.json.4711.tmp")
+    for folder in (left, other, half.parent):
         folder.mkdir(parents=True)
+    half.write_text("{")
     assert site.run(RID, site.restore(RID, bag_zip(RID, FILES))).success
     assert not left.exists()
+    assert not half.exists()
     assert other.exists()
 
 

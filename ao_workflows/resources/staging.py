@@ -108,12 +108,14 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         os.close(handle)
 
     def _sweep(self, rid: str) -> None:
-        """Removes what runs of the work that were killed left half unpacked or half removed."""
+        """Removes what runs of the work that were killed left half unpacked, half removed or half written."""
         left_over = re.compile(rf"\.{re.escape(rid)}\.[^.]+\.tmp")
         for parent in (self.layout.incoming(rid).parent, self.layout.work(rid).parent):
             for name in os.listdir(parent) if parent.exists() else ():
                 if left_over.fullmatch(name):
                     shutil.rmtree(parent / name, ignore_errors=True)
+        for path in self.layout.receipt(rid, "any").parent.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
 
     def receipt(self, rid: str, stage: str) -> Receipt | None:
         """The stage's receipt, or None where there is none that can be read."""
