@@ -10,6 +10,7 @@ import dagster as dg
 from ao_workflows import assets
 from ao_workflows.folder_sensors import folder_sensor
 from ao_workflows.jobs import RESTORE_WORK, WATCH_WORKS
+from ao_workflows.lost_runs import lost_runs
 from ao_workflows.resources.aws import connections
 from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.drs import Drs
@@ -56,6 +57,7 @@ def build(site: Site) -> dg.Definitions:
         jobs=[RESTORE_WORK, WATCH_WORKS],
         schedules=[nightly(site.watch)],
         sensors=[
+            lost_runs,
             *(intake_sensor(name, intake, site) for name, intake in site.queues.items()),
             *(folder_sensor(name, intake, site) for name, intake in site.folders.items()),
         ],

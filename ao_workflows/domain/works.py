@@ -132,6 +132,10 @@ class StagingLayout:
         """The file that is locked by the run that has the work."""
         return self.root / "locks" / f"{rid}.lock"
 
+    def runs(self) -> Path:
+        """The folder of the files that are locked by the runs that live."""
+        return self.root / "runs"
+
     def logs(self) -> Path:
         """The folder of the sync script's logs."""
         return self.root / "logs"

@@ -26,6 +26,7 @@ from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.domain.works import StagingLayout
 from ao_workflows.resources.room import Room
+from ao_workflows.resources.run_locks import RunLocks
 
 
 class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -41,6 +42,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     _held: dict[str, int] = PrivateAttr(default_factory=dict)
     _room: Room | None = PrivateAttr(default=None)
+    _run_locks: RunLocks | None = PrivateAttr(default=None)
 
     @property
     def layout(self) -> StagingLayout:
@@ -53,9 +55,24 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._room = Room(self.layout, int(self.reserve_gib * (1 << 30)), self.room_wait_hours * 3600)
         return self._room
 
+    @property
+    def run_locks(self) -> RunLocks:
+        """By which it can be told whether a run's process lives."""
+        if self._run_locks is None:
+            self._run_locks = RunLocks(self.layout.runs())
+        return self._run_locks
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """A run's process shows that it lives; a sensor, which has no run, shows nothing."""
+        if context.run_id:
+            self.run_locks.hold(context.run_id)
+
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """A run keeps its work's lock from its first stage to its end."""
-        self.release()
+        try:
+            self.release()
+        finally:
+            self.run_locks.release()
 
     def hold(self, rid: str, holder: str) -> None:
         """Takes the work's lock for this process; does nothing where this process has it.

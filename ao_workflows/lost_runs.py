@@ -1,0 +1,94 @@
+"""Lost runs: a sensor that finds runs whose process is gone, and has Dagster run them again.
+
+What belongs here: telling that a run is lost, and saying so to Dagster, whose run retries do the rest. What does
+not: how a living run is told from a dead one (``ao_workflows.resources.run_locks``), or the retry itself.
+
+Dagster's code server reports the death of a run's process that it started. When the server was killed before it
+could, nobody does: Dagster's run monitoring knows no way of asking after a run of the default launcher, so the run
+would stay "started" for ever and hold one of the few places of the run queue. And where Dagster could not start a
+retry, because the code server was away at that moment, it never tries again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+
+import dagster as dg
+from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.execution.retries import auto_reexecution_should_retry_run
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
+from dagster._time import get_current_datetime
+
+from ao_workflows.resources.run_locks import RunLocks
+from ao_workflows.resources.staging import Staging
+
+LOOK_SECONDS = 30
+NOT_RETRIED_SINCE = timedelta(hours=1)
+"""A retry that failed is made up for within minutes, or at the next start after a night; not weeks later."""
+
+
+@dg.sensor(
+    name="lost_runs",
+    minimum_interval_seconds=LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Finds runs whose process was killed, and has them run again. It takes nothing from any queue.",
+)
+def lost_runs(context: dg.SensorEvaluationContext, staging: Staging) -> dg.SensorResult:
+    """Reports lost runs as failed; the cursor holds those that looked dead at the last look.
+
+    A run has no lock for a moment at its beginning and at its end. So one is lost only if two looks in a row find
+    it without.
+    """
+    locks = staging.run_locks
+    suspected = set(json.loads(context.cursor or "[]"))
+    started = context.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    without = {run.run_id for run in started if not locks.is_held(run.run_id)}
+    told = [
+        *_report(context.instance, sorted(without & suspected)),
+        *_retry_what_was_not(context.instance),
+    ]
+    for said in told:
+        context.log.warning(said)
+    _sweep(context.instance, locks)
+    return dg.SensorResult(
+        skip_reason=dg.SkipReason("; ".join(told) or f"{len(started)} runs under way, none lost"),
+        cursor=json.dumps(sorted(without - suspected)),
+    )
+
+
+def _report(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> list[str]:
+    told = []
+    for run_id in run_ids:
+        run = instance.get_run_by_id(run_id)
+        if run and run.status is dg.DagsterRunStatus.STARTED:
+            said = f"The process of run {run_id} is gone: it was killed, or its machine was restarted."
+            instance.report_run_failed(run, said, JobFailureData(None, RunFailureReason.UNEXPECTED_TERMINATION))
+            told.append(said)
+    return told
+
+
+def _retry_what_was_not(instance: dg.DagsterInstance) -> list[str]:
+    """Reports runs again that Dagster should have retried by its own rule, and has marked as not to be retried."""
+    told = []
+    failed = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE],
+        tags={WILL_RETRY_TAG: "false"},
+        updated_after=get_current_datetime() - NOT_RETRIED_SINCE,
+    )
+    for run in instance.get_runs(failed):
+        reason = RunFailureReason(run.tags.get(RUN_FAILURE_REASON_TAG, RunFailureReason.UNKNOWN.value))
+        if AUTO_RETRY_RUN_ID_TAG not in run.tags and auto_reexecution_should_retry_run(instance, run, reason):
+            said = f"Run {run.run_id} died, and its retry could not be started: it is tried again."
+            instance.report_run_failed(run, said, JobFailureData(None, reason))
+            told.append(said)
+    return told
+
+
+def _sweep(instance: dg.DagsterInstance, locks: RunLocks) -> None:
+    """Removes what runs that were killed, and have ended since, left behind."""
+    for run_id in locks.left_behind():
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            locks.remove(run_id)

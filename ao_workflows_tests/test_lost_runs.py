@@ -1,0 +1,138 @@
+"""Runs whose process is gone: found, failed, and run again by Dagster; and no living run is touched."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.storage.tags import MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
+from dagster._core.test_utils import create_run_for_test
+
+from ao_workflows.jobs import RESTORE_WORK
+from ao_workflows.lost_runs import lost_runs
+from ao_workflows.resources.staging import Staging
+from ao_workflows.site import CHECKOUT
+
+_EXECUTE = """
+import signal, sys
+from ao_workflows.resources.staging import Staging
+Staging(root=sys.argv[1]).run_locks.hold(sys.argv[2])
+print("under way", flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """An instance as the project ships it."""
+    home = tmp_path_factory.mktemp("dagster")
+    shutil.copy(CHECKOUT / "dagster.yaml", home)
+    with dg.DagsterInstance.from_config(str(home)) as made:
+        yield made
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Staging:
+    return Staging(root=str(tmp_path))
+
+
+def _started(instance: dg.DagsterInstance, **tags: str) -> str:
+    return create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=tags).run_id
+
+
+def _status(instance: dg.DagsterInstance, run_id: str) -> tuple[dg.DagsterRunStatus, dict[str, str]]:
+    run = instance.get_run_by_id(run_id)
+    assert run
+    return run.status, dict(run.tags)
+
+
+def _look(instance: dg.DagsterInstance, staging: Staging, looks: int) -> str:
+    cursor, said = None, []
+    for _ in range(looks):
+        with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"staging": staging}) as context:
+            result = lost_runs(context)
+        assert isinstance(result, dg.SensorResult)
+        cursor = result.cursor
+        said.append(str(result.skip_reason))
+    return " ".join(said)
+
+
+def test_a_run_whose_process_was_killed_fails_at_the_second_look_and_is_to_be_run_again(
+    instance: dg.DagsterInstance, staging: Staging
+) -> None:
+    """Started for ever, it holds one of the two places of the run queue, and its work is never done."""
+    run_id = _started(instance)
+    process = subprocess.Popen([sys.executable, "-c", _EXECUTE, staging.root, run_id], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        assert process.stdout.readline()
+        _look(instance, staging, 3)
+        assert _status(instance, run_id)[0] is dg.DagsterRunStatus.STARTED, "it lives"
+        os.kill(process.pid, signal.SIGKILL)
+    finally:
+        process.kill()
+        process.communicate()
+    _look(instance, staging, 1)
+    assert _status(instance, run_id)[0] is dg.DagsterRunStatus.STARTED, "it may be at its beginning, or at its end"
+    assert run_id in _look(instance, staging, 2)
+    status, tags = _status(instance, run_id)
+    assert status is dg.DagsterRunStatus.FAILURE
+    assert tags[WILL_RETRY_TAG] == "true"
+    assert list(staging.layout.runs().iterdir()) == []
+
+
+def test_a_run_shows_that_it_lives_for_as_long_as_it_has_its_resources(
+    instance: dg.DagsterInstance, staging: Staging
+) -> None:
+    """A run that showed nothing would be failed within a minute."""
+    seen = []
+
+    @dg.asset
+    def looks(context: dg.AssetExecutionContext, staging: Staging) -> None:
+        seen.append(Staging(root=staging.root).run_locks.is_held(context.run_id))
+
+    assert dg.materialize([looks], instance=instance, resources={"staging": staging}).success
+    assert seen == [True]
+    assert list(staging.layout.runs().iterdir()) == []
+
+
+def test_a_retry_that_could_not_be_started_is_tried_again_while_the_rule_allows(
+    instance: dg.DagsterInstance, staging: Staging
+) -> None:
+    """With the code server away, Dagster gives a retry up for ever."""
+    for most, again in (("4", "true"), ("0", "false")):
+        run_id = _started(instance, **{MAX_RETRIES_TAG: most})
+        run = instance.get_run_by_id(run_id)
+        assert run
+        instance.report_run_failed(run, "died", JobFailureData(None, RunFailureReason.UNEXPECTED_TERMINATION))
+        instance.add_run_tags(run_id, {WILL_RETRY_TAG: "false"})  # as Dagster's daemon does then
+        assert (run_id in _look(instance, staging, 1)) == (again == "true")
+        tags = _status(instance, run_id)[1]
+        assert tags[WILL_RETRY_TAG] == again
+        assert tags[RUN_FAILURE_REASON_TAG] == RunFailureReason.UNEXPECTED_TERMINATION.value
+
+
+def test_a_run_that_failed_is_left_to_a_person(instance: dg.DagsterInstance, staging: Staging) -> None:
+    """A bad bag that is tried again is as bad."""
+    run_id = _started(instance)
+    run = instance.get_run_by_id(run_id)
+    assert run
+    instance.report_run_failed(run, "a bad bag", JobFailureData(None, RunFailureReason.STEP_FAILURE))
+    assert run_id not in _look(instance, staging, 2)
+    assert _status(instance, run_id)[1][WILL_RETRY_TAG] == "false"
+
+
+def test_a_run_that_died_is_run_again_from_its_first_stage() -> None:
+    """Dagster finds nothing to do again for one that died after its last step, and leaves it failed."""
+    assert RESTORE_WORK.tags["dagster/retry_strategy"] == "ALL_STEPS"
+
+
+def test_it_looks_from_the_start_everywhere() -> None:
+    """Unlike the intakes' sensors it takes nothing; switched off, it would find nothing."""
+    assert lost_runs.default_status is dg.DefaultSensorStatus.RUNNING
