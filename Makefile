@@ -1,6 +1,7 @@
 # make demo    the main job on this machine, all set-up included
 # make ui      the web page over what the last demo left
 # make test    the tests, all set-up included
+# make soak    a site whose processes are killed until all is quiet; SEED=number to repeat one
 # make lint    format, style, types, layers
 # make bench   the benchmarks; ONLY=name for one
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -9,7 +10,7 @@ ARGS ?=
 # Playwright's driver needs libatomic.
 FOR_BROWSER := chromium:chromium '/usr/lib/*/libatomic.so.1:libatomic1'
 
-.PHONY: demo ui test lint format bench pictures constraints clean
+.PHONY: demo ui test soak lint format bench pictures constraints clean
 
 demo: .venv/demo
 	@.ci/debian-packages rsync:rsync
@@ -22,6 +23,10 @@ ui: .venv/demo
 test: .venv/test
 	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl $(FOR_BROWSER)
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: .venv/test
+	@.ci/debian-packages rsync:rsync
+	@$(BIN)/python -m ao_workflows_tests.soak $(if $(SEED),--seed $(SEED))
 
 lint: .venv/lint
 	@$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,15 +86,15 @@ def write_credentials(path: Path, profile: str) -> None:
     path.chmod(0o600)
 
 
-def start_emulator(processes: Processes, port: int) -> None:
-    """Starts moto's server, and returns when it answers.
+def start_emulator(processes: Processes, port: int, command: Sequence[str] | None = None) -> None:
+    """Starts moto's server, or a ``command`` of Python's that is one at ``port``, and returns when it answers.
 
     :raises RuntimeError: if it does not, naming its log.
     """
     import urllib.request
     from urllib.error import URLError
 
-    processes.start("aws", ["-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
+    processes.start("aws", command or ["-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
     until = time.monotonic() + STARTED_WITHIN_SECONDS
     while True:
         processes.check()

@@ -42,7 +42,7 @@ class Processes:
         # A process whose parent has ended becomes a child of the demo's, which can then find and end it.
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
-    def start(self, name: str, command: Sequence[str]) -> None:
+    def start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
         """Starts ``command`` by this interpreter, in a process group of its own; its output goes to ``<name>.log``."""
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / f"{name}.log").open("wb") as log:
@@ -56,6 +56,7 @@ class Processes:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, before any thread of the demo's
             )
         self._started.append((name, process))
+        return process
 
     def check(self) -> None:
         """Sees that what was started still runs.

@@ -1,0 +1,146 @@
+"""The soak's machine: moto's server, and the daemon and code server, which are killed and started again.
+
+What belongs here: starting, finding, killing and starting again, as a service manager and a bad night would. What
+does not: what is sent, and what is right (``traffic``, ``verdict``).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+
+import yaml
+
+from ao_workflows.demo.aws import start_emulator
+from ao_workflows.demo.processes import Processes, free_port
+from ao_workflows.demo.run import INTAKE, Folder
+from ao_workflows.resources.aws import AwsConnection, make_client
+from ao_workflows.site import IntakeSection, load
+from ao_workflows_tests.soak.traffic import BUCKET, Traffic, key
+
+Target = Literal["run worker", "daemon", "code server", "code server and its runs"]
+TARGETS: dict[Target, float] = {"run worker": 0.5, "daemon": 0.2, "code server": 0.2, "code server and its runs": 0.1}
+"""What is killed, and how often. The last is what a container's end does to the runs in it."""
+
+STARTED_AGAIN_WITHIN = 3.0
+
+
+class Queue:
+    """The intake's bucket and queue, as S3 and staff see them."""
+
+    def __init__(self, intake: IntakeSection, credentials: Path) -> None:
+        connection = AwsConnection(
+            region=intake.region,
+            profile=intake.aws_profile,
+            endpoint_url=intake.endpoint_url,
+            credentials_file=str(credentials),
+        )
+        self._s3: Any = make_client("s3", connection)
+        self._sqs: Any = make_client("sqs", connection)
+        self._s3.create_bucket(Bucket=BUCKET)
+        self._url = self._sqs.create_queue(QueueName=intake.queue, tags={"environment": "demo"})["QueueUrl"]
+
+    def fill_bucket(self, traffic: Traffic) -> None:
+        """Puts every work's zip into Glacier, and has it restored."""
+        for rid in traffic.files:
+            self._s3.put_object(Bucket=BUCKET, Key=key(rid), Body=traffic.zip(rid), StorageClass="GLACIER")
+            self._s3.restore_object(Bucket=BUCKET, Key=key(rid), RestoreRequest={"Days": 3})
+            self._s3.head_object(Bucket=BUCKET, Key=key(rid))
+
+    def send(self, body: str) -> None:
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
+
+    def waiting(self) -> int:
+        """The messages in the queue, those that are hidden from others included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+
+class Machine:
+    """A site in ``folder`` with Dagster's daemon and code server, as ``dagster.yaml`` of the project has them."""
+
+    def __init__(self, folder: Folder, processes: Processes, random: Random) -> None:
+        self._folder = folder
+        self._processes = processes
+        self._random = random
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._due: dict[str, float] = {}
+        self._starts: Counter[str] = Counter()
+        self.kills: Counter[Target] = Counter()
+        port = free_port()
+        workspace = folder.root / "workspace.yaml"
+        location = {"host": "127.0.0.1", "port": port, "location_name": "ao_workflows"}
+        workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
+        self._commands = {
+            "code server": [
+                *("-m", "dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(port)),
+                *("-m", "ao_workflows.definitions", "--location-name", "ao_workflows"),
+            ],
+            "daemon": ["-m", "dagster._daemon", "run", "-w", str(workspace)],
+        }
+
+    def start_aws(self, hidden_seconds: int) -> Queue:
+        """Starts moto's server, which is never killed, and writes the site that names it."""
+        port = free_port()
+        self._folder.write_site(port)
+        site = self._folder.site
+        site.write_text(site.read_text().replace('"1 days"', '"until-synced"'))
+        start_emulator(
+            self._processes, port, ["-m", "ao_workflows_tests.soak.emulator", str(port), str(hidden_seconds)]
+        )
+        return Queue(load(site).intake[INTAKE], self._folder.credentials)
+
+    def tend(self) -> None:
+        """Starts what is not running and whose time has come, as a service manager does."""
+        for name, command in self._commands.items():
+            running = self._running.get(name)
+            if running and running.poll() is None:
+                continue
+            # Ended by itself: it is started again at once, and the log says why it ended.
+            if time.monotonic() >= self._due.get(name, 0.0):
+                self._starts[name] += 1
+                self._running[name] = self._processes.start(f"{name}-{self._starts[name]}".replace(" ", "-"), command)
+
+    def kill(self, target: Target) -> bool:
+        """Kills the target with SIGKILL; says whether there was one."""
+        victims = self._pids(target)
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        if not victims:
+            return False
+        for name in self._commands:
+            if target.startswith(name):
+                self._running[name].wait()
+                self._due[name] = time.monotonic() + self._random.uniform(0, STARTED_AGAIN_WITHIN)
+        self.kills[target] += 1
+        return True
+
+    def _pids(self, target: Target) -> list[int]:
+        if target == "run worker":
+            workers = self._workers()
+            return [self._random.choice(workers)] if workers else []
+        name = "daemon" if target == "daemon" else "code server"
+        running = self._running.get(name)
+        if running is None or running.poll() is not None:
+            return []
+        return [running.pid, *(self._workers() if target == "code server and its runs" else [])]
+
+    def _workers(self) -> list[int]:
+        """The processes that execute runs, those whose code server was killed included."""
+        home = f"DAGSTER_HOME={self._folder.dagster_home}".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                spawned = b"--multiprocessing-fork" in (process / "cmdline").read_bytes()
+                if spawned and home in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(int(process.name))
+            except OSError:
+                continue
+        return sorted(found)

@@ -1,0 +1,101 @@
+"""The soak's judgement, from the outside: Dagster's runs, the queue, the files, the database.
+
+What belongs here: comparing what is with what must be. What does not: waiting for it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from json import loads
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.storage.tags import RUN_KEY_TAG
+
+from ao_workflows.demo.run import Folder
+from ao_workflows.domain.progress import Stage
+from ao_workflows.domain.works import archive_place
+from ao_workflows.resources.drs import Drs
+from ao_workflows.site import load
+from ao_workflows_tests.soak.machine import Queue
+from ao_workflows_tests.soak.traffic import Traffic
+
+UNFINISHED = (".lock", ".part", ".journal", ".tmp")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the soak stands: how many runs have each status, and what is not as it must be at the end."""
+
+    runs: Counter[str]
+    retries: int
+    faults: tuple[str, ...]
+
+    @property
+    def under_way(self) -> int:
+        ended = {"SUCCESS", "FAILURE", "CANCELED"}
+        return sum(count for status, count in self.runs.items() if status not in ended)
+
+
+def look(instance: dg.DagsterInstance, folder: Folder, queue: Queue, traffic: Traffic) -> Standing:
+    """Compares the runs and the queue with what was sent."""
+    runs = instance.get_runs()
+    key_of = {run.run_id: run.tags.get(RUN_KEY_TAG, "") for run in runs}
+    succeeded: dict[str, list[str]] = defaultdict(list)
+    for run in runs:
+        if run.status is dg.DagsterRunStatus.SUCCESS:
+            succeeded[key_of[run.root_run_id or run.run_id]].append(run.run_id)
+    faults = [
+        f"{rid}: {len(succeeded[identity])} successful runs of the event {identity}: {succeeded[identity]}"
+        for identity, rid in traffic.events.items()
+        if len(succeeded[identity]) != 1
+    ]
+    faults += [f"{run_id}: succeeded for an event that nobody sent" for run_id in _unknown(succeeded, traffic)]
+    first = Counter(run.tags.get(RUN_KEY_TAG) for run in runs if run.root_run_id is None)
+    faults += [f"{count} first runs of the event {identity}" for identity, count in first.items() if count > 1]
+    if waiting := queue.waiting():
+        faults.append(f"{waiting} messages are still in the queue")
+    kept = {loads(path.read_text())["body"] for path in (folder.staging / "quarantine/messages").rglob("*.json")}
+    faults += [f"not kept: {body}" for body in traffic.poison - kept]
+    faults += [f"kept, and no poison: {body}" for body in kept - traffic.poison]
+    # A finished run's worker is still on its way out for a moment.
+    faults += [f"left behind: {path}" for path in _left_behind(folder.staging)]
+    return Standing(
+        Counter(run.status.value for run in runs),
+        sum(run.root_run_id is not None for run in runs),
+        tuple(faults),
+    )
+
+
+def wrong_in_archive(folder: Folder, traffic: Traffic) -> list[str]:
+    """What of the works is not in the archive as it was bagged, or not in the database as it is."""
+    faults = []
+    for rid, files in traffic.files.items():
+        place = archive_place(folder.archive / "Archive", rid)
+        there = {
+            path.relative_to(place).as_posix(): path.read_bytes()
+            for path in place.rglob("*")
+            if path.is_file() and not path.is_relative_to(place / f"{rid}.bag")
+        }
+        if there != dict(files):
+            faults.append(f"{rid}: {place} holds {sorted(there)}, not what was bagged")
+    site = load(folder.site)
+    synced = {row.rid for row in Drs(url=site.drs.url).rows(list(traffic.files)) if Stage.SYNCED_ARCHIVE in row.times}
+    return [*faults, *(f"{rid}: DRS does not say that it is synced" for rid in traffic.files.keys() - synced)]
+
+
+def _unknown(succeeded: dict[str, list[str]], traffic: Traffic) -> list[str]:
+    return [run_id for identity, ids in succeeded.items() if identity not in traffic.events for run_id in ids]
+
+
+def _left_behind(staging: Path) -> list[Path]:
+    kept = (staging / "quarantine", staging / "logs")
+    return [
+        path
+        for path in staging.rglob("*")
+        if (path.name.endswith(UNFINISHED) or path.is_relative_to(staging / "reservations"))
+        and path.is_file()
+        and path.name != ".lock"
+        and not any(path.is_relative_to(folder) for folder in kept)
+    ]
