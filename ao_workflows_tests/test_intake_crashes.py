@@ -41,11 +41,16 @@ def crashed(tmp_path_factory: pytest.TempPathFactory, aws: Aws) -> Iterator[dict
     """A site for each point, all at once: much of a tick is waiting."""
     with ExitStack() as stack:
         sites = {}
+        home = tmp_path_factory.mktemp("dagster")
+        shutil.copy(CHECKOUT / "dagster.yaml", home)
+        with dg.DagsterInstance.from_config(str(home)) as instance:  # its tables, once
+            instance.get_runs_count()
+            instance.all_instigator_state()
+            instance.get_dynamic_partitions("works")
         for point in POINTS:
             folder = tmp_path_factory.mktemp("crash")
             sites[point] = stack.enter_context(trial_site(folder, aws))
-            (folder / "dagster").mkdir()
-            shutil.copy(CHECKOUT / "dagster.yaml", folder / "dagster")
+            shutil.copytree(home, folder / "dagster")
         with ThreadPoolExecutor(4) as pool:
             found = pool.map(lambda point: _crash(sites[point], point), POINTS)
             yield dict(zip(POINTS, found, strict=True))
