@@ -18,7 +18,12 @@ from datetime import timedelta
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
+from dagster._core.storage.tags import (
+    AUTO_RETRY_RUN_ID_TAG,
+    PARTITION_NAME_TAG,
+    RUN_FAILURE_REASON_TAG,
+    WILL_RETRY_TAG,
+)
 from dagster._time import get_current_datetime
 
 from ao_workflows.resources.run_locks import RunLocks
@@ -44,7 +49,9 @@ def lost_runs(context: dg.SensorEvaluationContext, staging: Staging) -> dg.Senso
     locks = staging.run_locks
     suspected = set(json.loads(context.cursor or "[]"))
     started = context.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    without = {run.run_id for run in started if not locks.is_held(run.run_id)}
+    # Other jobs, which have no work, need not have the resource that holds the lock.
+    of_works = [run for run in started if PARTITION_NAME_TAG in run.tags]
+    without = {run.run_id for run in of_works if not locks.is_held(run.run_id)}
     told = [
         *_report(context.instance, sorted(without & suspected)),
         *_retry_what_was_not(context.instance),
@@ -53,7 +60,7 @@ def lost_runs(context: dg.SensorEvaluationContext, staging: Staging) -> dg.Senso
         context.log.warning(said)
     _sweep(context.instance, locks)
     return dg.SensorResult(
-        skip_reason=dg.SkipReason("; ".join(told) or f"{len(started)} runs under way, none lost"),
+        skip_reason=dg.SkipReason("; ".join(told) or f"{len(of_works)} runs of works under way, none lost"),
         cursor=json.dumps(sorted(without - suspected)),
     )
 

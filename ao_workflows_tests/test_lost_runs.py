@@ -42,8 +42,9 @@ def staging(tmp_path: Path) -> Staging:
     return Staging(root=str(tmp_path))
 
 
-def _started(instance: dg.DagsterInstance, **tags: str) -> str:
-    return create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=tags).run_id
+def _started(instance: dg.DagsterInstance, partition: str | None = "W1NLM4712", **tags: str) -> str:
+    of_work = {"dagster/partition": partition} if partition else {}
+    return create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=tags | of_work).run_id
 
 
 def _status(instance: dg.DagsterInstance, run_id: str) -> tuple[dg.DagsterRunStatus, dict[str, str]]:
@@ -116,6 +117,13 @@ def test_a_retry_that_could_not_be_started_is_tried_again_while_the_rule_allows(
         tags = _status(instance, run_id)[1]
         assert tags[WILL_RETRY_TAG] == again
         assert tags[RUN_FAILURE_REASON_TAG] == RunFailureReason.UNEXPECTED_TERMINATION.value
+
+
+def test_a_run_of_another_job_is_never_taken_for_lost(instance: dg.DagsterInstance, staging: Staging) -> None:
+    """The night's look at all works uses no staging, and so holds no lock."""
+    run_id = _started(instance, partition=None)
+    _look(instance, staging, 3)
+    assert _status(instance, run_id)[0] is dg.DagsterRunStatus.STARTED
 
 
 def test_a_run_that_failed_is_left_to_a_person(instance: dg.DagsterInstance, staging: Staging) -> None:
