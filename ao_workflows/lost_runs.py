@@ -30,6 +30,9 @@ from ao_workflows.resources.run_locks import RunLocks
 from ao_workflows.resources.staging import Staging
 
 LOOK_SECONDS = 30
+NOT_RETRIED_FOR = timedelta(minutes=1)
+"""Dagster's own daemon looks every five seconds: it has had its turn then."""
+
 NOT_RETRIED_SINCE = timedelta(hours=1)
 """A retry that failed is made up for within minutes, or at the next start after a night; not weeks later."""
 
@@ -77,17 +80,23 @@ def _report(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> list[str]:
 
 
 def _retry_what_was_not(instance: dg.DagsterInstance) -> list[str]:
-    """Reports runs again that Dagster should have retried by its own rule, and has marked as not to be retried."""
+    """Reports runs again that Dagster should have retried by its own rule, and has not: its daemon then tries again.
+
+    It makes no second retry of a run that has one.
+    """
     told = []
+    now = get_current_datetime()
     failed = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.FAILURE],
-        tags={WILL_RETRY_TAG: "false"},
-        updated_after=get_current_datetime() - NOT_RETRIED_SINCE,
+        updated_after=now - NOT_RETRIED_SINCE,
+        updated_before=now - NOT_RETRIED_FOR,
     )
     for run in instance.get_runs(failed):
         reason = RunFailureReason(run.tags.get(RUN_FAILURE_REASON_TAG, RunFailureReason.UNKNOWN.value))
         if AUTO_RETRY_RUN_ID_TAG not in run.tags and auto_reexecution_should_retry_run(instance, run, reason):
             said = f"Run {run.run_id} died, and its retry could not be started: it is tried again."
+            # Before the report, which the daemon may read before Dagster has seen to this tag.
+            instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "true"})
             instance.report_run_failed(run, said, JobFailureData(None, reason))
             told.append(said)
     return told

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.events import JobFailureData, RunFailureReason
-from dagster._core.storage.tags import MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
 from dagster._core.test_utils import create_run_for_test
 
 from ao_workflows.jobs import RESTORE_WORK
@@ -103,20 +104,34 @@ def test_a_run_shows_that_it_lives_for_as_long_as_it_has_its_resources(
     assert list(staging.layout.runs().iterdir()) == []
 
 
-def test_a_retry_that_could_not_be_started_is_tried_again_while_the_rule_allows(
-    instance: dg.DagsterInstance, staging: Staging
+@pytest.mark.parametrize(("most", "again"), [("4", True), ("0", False)])
+@pytest.mark.parametrize("dagster_marked", ["false", "true"])
+def test_a_retry_that_was_not_started_is_tried_again_while_the_rule_allows(
+    instance: dg.DagsterInstance,
+    staging: Staging,
+    monkeypatch: pytest.MonkeyPatch,
+    most: str,
+    dagster_marked: str,
+    *,
+    again: bool,
 ) -> None:
-    """With the code server away, Dagster gives a retry up for ever."""
-    for most, again in (("4", "true"), ("0", "false")):
-        run_id = _started(instance, **{MAX_RETRIES_TAG: most})
-        run = instance.get_run_by_id(run_id)
-        assert run
-        instance.report_run_failed(run, "died", JobFailureData(None, RunFailureReason.UNEXPECTED_TERMINATION))
-        instance.add_run_tags(run_id, {WILL_RETRY_TAG: "false"})  # as Dagster's daemon does then
-        assert (run_id in _look(instance, staging, 1)) == (again == "true")
-        tags = _status(instance, run_id)[1]
-        assert tags[WILL_RETRY_TAG] == again
-        assert tags[RUN_FAILURE_REASON_TAG] == RunFailureReason.UNEXPECTED_TERMINATION.value
+    """With the code server away, Dagster gives a retry up for ever; or it read the run before it was marked."""
+    run_id = _started(instance, **{MAX_RETRIES_TAG: most})
+    run = instance.get_run_by_id(run_id)
+    assert run
+    instance.report_run_failed(run, "died", JobFailureData(None, RunFailureReason.UNEXPECTED_TERMINATION))
+    instance.add_run_tags(run_id, {WILL_RETRY_TAG: dagster_marked})
+    assert run_id not in _look(instance, staging, 1), "Dagster has its turn first"
+    monkeypatch.setattr("ao_workflows.lost_runs.NOT_RETRIED_FOR", timedelta())
+    assert (run_id in _look(instance, staging, 1)) == again
+    reports = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert len(reports) == (2 if again else 1)
+    tags = _status(instance, run_id)[1]
+    assert tags[RUN_FAILURE_REASON_TAG] == RunFailureReason.UNEXPECTED_TERMINATION.value
+    if again:
+        assert tags[WILL_RETRY_TAG] == "true"
+        instance.add_run_tags(run_id, {AUTO_RETRY_RUN_ID_TAG: "the retry"})
+        assert run_id not in _look(instance, staging, 1)
 
 
 def test_a_run_of_another_job_is_never_taken_for_lost(instance: dg.DagsterInstance, staging: Staging) -> None:
