@@ -10,7 +10,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +65,21 @@ def _tick(folder: Path, sensor: str, dies_when: str | None) -> None:
 
     from ao_workflows.resources import sqs
 
-    sqs.HIDDEN_SECONDS = HIDDEN_SECONDS
+    received = sqs.Sqs.receive
+
+    def receive(self: Any, *given: Any) -> list[Any]:
+        return received(self, *given, hidden=HIDDEN_SECONDS)
+
+    sqs.Sqs.receive = receive  # type: ignore[method-assign]
     daemon.is_under_min_interval = lambda *_: False  # type: ignore[assignment]
     if dies_when == "the message is received":
-        _die_after(sqs.Sqs, "receive", list)
+        _die_around(sqs.Sqs, "receive", after=True)
     elif dies_when == "the partitions are added":
-        _die_after(dg.DagsterInstance, "add_dynamic_partitions")
+        _die_around(dg.DagsterInstance, "add_dynamic_partitions", after=True)
     elif dies_when == "the message is to be deleted":
-        setattr(sqs.Sqs, "delete", lambda self, intake, handles: _die() if list(handles) else [])  # noqa: B010
+        _die_around(sqs.Sqs, "delete", after=False)
     elif dies_when == "the message is deleted":
-        _die_after(sqs.Sqs, "delete", only_for=bool)
+        _die_around(sqs.Sqs, "delete", after=True)
     flags: dict[str, Mapping[str, Any]] = (
         {sensor: {OF_DAGSTER[dies_when]: signal.SIGKILL}} if dies_when in OF_DAGSTER else {}
     )
@@ -87,25 +92,16 @@ def _tick(folder: Path, sensor: str, dies_when: str | None) -> None:
         list(daemon.execute_sensor_iteration(workspace, logging.getLogger("tick"), None, None, debug_crash_flags=flags))
 
 
-def _die_after(
-    of: type,
-    name: str,
-    first: Callable[[Any], Any] = lambda result: result,
-    only_for: Callable[..., bool] | None = None,
-) -> None:
-    """Has the process die when the method has done its work; ``first`` is what is still done with its result."""
+def _die_around(of: type, name: str, *, after: bool) -> None:
+    """Has the process die before, or after, the method does its work; a call that is given nothing is none."""
     method = getattr(of, name)
 
-    def and_die(self: Any, intake: str, given: Any, *rest: Any) -> Any:
-        handles = list(given) if only_for else given
-        result = method(self, intake, handles, *rest)
-        if only_for and not only_for(handles):
-            return result
-        first(result)
-        return _die()
+    def and_die(self: Any, first: str, given: Any, *rest: Any) -> Any:
+        if given and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = method(self, first, given, *rest)
+        if given:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
     setattr(of, name, and_die)
-
-
-def _die() -> Any:
-    os.kill(os.getpid(), signal.SIGKILL)
