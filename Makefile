@@ -2,6 +2,7 @@
 # make ui      the web page over what the last demo left
 # make test    the tests, all set-up included
 # make soak    a site whose processes are killed until all is quiet; SEED=number to repeat one
+# make test-stack  the deployment with docker compose, where a Docker engine is: some minutes
 # make lint    format, style, types, layers
 # make bench   the benchmarks; ONLY=name for one
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -10,7 +11,7 @@ ARGS ?=
 # Playwright's driver needs libatomic.
 FOR_BROWSER := chromium:chromium '/usr/lib/*/libatomic.so.1:libatomic1'
 
-.PHONY: demo ui test soak lint format bench pictures constraints clean
+.PHONY: demo ui test test-stack soak lint format bench pictures constraints clean
 
 demo: .venv/demo
 	@.ci/debian-packages rsync:rsync
@@ -27,6 +28,10 @@ test: .venv/test
 soak: .venv/test
 	@.ci/debian-packages rsync:rsync
 	@$(BIN)/python -m ao_workflows_tests.soak $(if $(SEED),--seed $(SEED))
+
+test-stack: .venv/test
+	@.ci/debian-packages openssl:openssl
+	@$(BIN)/python -m pytest ao_workflows_tests/stack $(ARGS)
 
 lint: .venv/lint
 	@$(BIN)/ruff format --check .

@@ -9,13 +9,12 @@ import fcntl
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
-from rich.live import Live
 
 from ao_workflows.demo.aws import EmulatedAws, start_emulator, write_credentials
 from ao_workflows.demo.processes import Processes, free_port, no_interrupts, signals_interrupt
@@ -168,26 +167,16 @@ def _watch_and_judge(
     from dagster import DagsterInstance
 
     from ao_workflows.demo.verdict import judge, summary
-    from ao_workflows.demo.watch import Standing, changes, read_standings, table
+    from ao_workflows.demo.watch import Standing, read_standings, watch
 
-    standings: dict[str, Standing] = {}
-    with DagsterInstance.from_config(str(folder.dagster_home)) as instance, ExitStack() as stack:
-        shows_tables = console.is_terminal and not console.is_dumb_terminal
-        live = stack.enter_context(Live(console=console)) if shows_tables else None
-        # The last message is acknowledged a tick after its run is there: the queue is empty last.
-        while not standings or not all(s.ended for s in standings.values()) or aws.waiting():
-            seconds = time.monotonic() - started
-            if seconds > GIVE_UP_SECONDS:
-                break
+    with DagsterInstance.from_config(str(folder.dagster_home)) as instance:
+
+        def read(before: Mapping[str, Standing]) -> dict[str, Standing]:
             processes.check()
-            before, standings = standings, read_standings(instance, samples, standings)
-            if live:
-                live.update(table(samples, standings, seconds))
-            else:
-                for line in changes(before, standings):
-                    console.print(f"{seconds:6.1f} s  {line}", highlight=False, soft_wrap=True)
-            time.sleep(LOOK_EVERY_SECONDS)
-        seconds = time.monotonic() - started
+            return read_standings(instance, samples, before)
+
+        standings = watch(read, samples, aws, console, started, GIVE_UP_SECONDS)
+    seconds = time.monotonic() - started
     verdicts = [judge(sample, standings[sample.rid], folder.archive, folder.staging) for sample in samples]
     console.print(summary(verdicts, seconds, folder.root), highlight=False, soft_wrap=True, markup=False)
     if left := aws.waiting():

@@ -89,6 +89,22 @@ def _places(archive: Path, rid: str) -> list[Path]:
 def summary(verdicts: Sequence[Verdict], seconds: float, folder: Path) -> str:
     """What the demo says at its end."""
     good = [verdict.sample for verdict in verdicts if verdict.sample.wrong is None]
+    return "\n".join(
+        [
+            *result(verdicts, seconds),
+            "",
+            f"The archive:   {_near(folder / 'archive')}",
+            "The web page:  make ui",
+            f"Redo a work:   . {_near(folder / 'env')}",
+            "               dagster asset materialize -m ao_workflows.definitions \\",
+            f"                 --select 'downloaded_bag+' --partition {good[1].rid}",
+        ]
+    )
+
+
+def result(verdicts: Sequence[Verdict], seconds: float) -> list[str]:
+    """What came of the samples: what is in the archive, or what is not as it should be, and what was refused."""
+    good = [verdict.sample for verdict in verdicts if verdict.sample.wrong is None]
     works = sum(len(sample.works) for sample in good)
     files, size = sum(sample.files for sample in good), sum(sample.bytes for sample in good)
     faults = [fault for verdict in verdicts for fault in verdict.faults]
@@ -105,17 +121,7 @@ def summary(verdicts: Sequence[Verdict], seconds: float, folder: Path) -> str:
     for verdict in verdicts:
         if verdict.report:
             lines += [f"  {verdict.sample.rid}: {verdict.reason}", f"    report: {_near(verdict.report)}"]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"The archive:   {_near(folder / 'archive')}",
-            "The web page:  make ui",
-            f"Redo a work:   . {_near(folder / 'env')}",
-            "               dagster asset materialize -m ao_workflows.definitions \\",
-            f"                 --select 'downloaded_bag+' --partition {good[1].rid}",
-        ]
-    )
+    return lines
 
 
 def _near(path: Path) -> str:

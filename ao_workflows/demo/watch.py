@@ -6,17 +6,25 @@ what they left (``ao_workflows.demo.verdict``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
+from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.samples import Sample
 from ao_workflows.resources.runs import failure_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
+
+LOOK_EVERY_SECONDS = 0.5
 
 _DOING = {
     "restored_message": "reading its message",
@@ -39,12 +47,44 @@ class Standing:
     ended: bool = False
 
 
-def read_standings(
-    instance: DagsterInstance, samples: Sequence[Sample], before: Mapping[str, Standing]
+def watch(
+    read: Callable[[Mapping[str, Standing]], dict[str, Standing]],
+    samples: Sequence[Sample],
+    aws: EmulatedAws,
+    console: Console,
+    started: float,
+    give_up_seconds: float,
 ) -> dict[str, Standing]:
-    """Where each sample's work stands now; one whose run has ended is not read again."""
+    """Shows where each work stands until all have ended and the queue is empty, or for ``give_up_seconds`` since
+    ``started`` (of the monotonic clock); where they stand then. ``read`` is given where they stood before.
+    """
+    from rich.live import Live
+
+    standings: dict[str, Standing] = {}
+    with ExitStack() as stack:
+        shows_tables = console.is_terminal and not console.is_dumb_terminal
+        live = stack.enter_context(Live(console=console)) if shows_tables else None
+        # The last message is acknowledged a tick after its run is there: the queue is empty last.
+        while not standings or not all(s.ended for s in standings.values()) or aws.waiting():
+            seconds = time.monotonic() - started
+            if seconds > give_up_seconds:
+                break
+            before, standings = standings, read(standings)
+            if live:
+                live.update(table(samples, standings, seconds))
+            else:
+                for line in changes(before, standings):
+                    console.print(f"{seconds:6.1f} s  {line}", highlight=False, soft_wrap=True)
+            time.sleep(LOOK_EVERY_SECONDS)
+    return standings
+
+
+def read_standings(
+    instance: DagsterInstance, samples: Sequence[Sample], before: Mapping[str, Standing], since: datetime | None = None
+) -> dict[str, Standing]:
+    """Where each sample's work stands now, by the runs made ``since``; one whose run has ended is not read again."""
     runs: dict[str, DagsterRun] = {}
-    for run in reversed(instance.get_runs()):
+    for run in reversed(instance.get_runs(RunsFilter(created_after=since))):
         if rid := run.tags.get("dagster/partition"):
             runs[rid] = run
     return {
@@ -60,6 +100,8 @@ def _standing(instance: DagsterInstance, run: DagsterRun | None) -> Standing:
         return Standing("asked of Glacier")
     if run.status is DagsterRunStatus.SUCCESS:
         return Standing("in the archive", ended=True)
+    if run.status is DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) == "true":
+        return Standing("waiting its turn", "its run died, and is run again")
     if run.status in (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED):
         said = failure_of(instance, run.run_id)
         return Standing("refused", said or "the run ended without saying why; its log says more", ended=True)

@@ -6,6 +6,7 @@ for one fact that all share: ``transient``, whether trying again may help.
 
     AoError
     ├── SiteError             site.toml has mistakes
+    ├── StackError            a setting of the containers is not there
     ├── RidError              a name that cannot be a work's
     ├── MessageError          a queue's message that cannot be used
     ├── WrongEnvironment      a site that would eat another environment's queue
@@ -66,6 +67,15 @@ class SiteError(AoError):
         count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
         lines = "\n".join(f"  - {mistake}" for mistake in self.mistakes)
         super().__init__(f"{source}: {count}:\n{lines}")
+
+
+class StackError(AoError):
+    """A setting that the services' containers need is not there; ``source`` is the file that asks for it."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        self.source = source
+        self.reason = reason
+        super().__init__(f"{source}: {reason}: set it in .env, then run docker-compose up -d")
 
 
 class RidError(AoError):

@@ -1,0 +1,71 @@
+"""The demo's works through a deployment that is not this process's own: ``python -m ao_workflows.demo.trial``.
+
+What belongs here: asking the deployment's emulated Glacier for the samples, watching its runs, and judging its archive.
+What does not: starting any of its services (``docker-compose.yml``, profile ``dev``).
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dagster import DagsterInstance
+from dagster_postgres.utils import DagsterPostgresException
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+
+from ao_workflows.demo.aws import EmulatedAws
+from ao_workflows.demo.samples import make_samples
+from ao_workflows.demo.verdict import judge, result
+from ao_workflows.demo.watch import Standing, read_standings, watch
+from ao_workflows.resources.drs import Drs
+from ao_workflows.site import load
+
+GIVE_UP_SECONDS = 1800.0
+
+
+def main() -> int:
+    """Returns 0 if every good work is in the archive as it was bagged, and every bad one was refused; else 1."""
+    site = load()
+    console = Console()
+    (intake,) = site.intake.values()
+    if site.environment == "prod" or intake.endpoint_url is None or site.aws_credentials is None:
+        console.print("A trial is for a site with one intake, whose AWS is emulated; this one is another.")
+        return 1
+    Drs(url=site.drs.url, config=site.drs.config).init()
+    aws = EmulatedAws(intake, site.aws_credentials)
+    with tempfile.TemporaryDirectory() as folder:
+        console.print("Making sample works …", highlight=False)
+        samples = make_samples(Path(folder))
+        aws.make()
+        for sample in samples:
+            aws.upload(sample.rid, sample.zip)
+        started = time.monotonic()
+        aws.restore(sample.rid for sample in samples)
+        console.print(f"{len(samples)} zips lie in Glacier, and are asked for. From here on nobody does anything.")
+        asked = datetime.now(UTC)
+        with DagsterInstance.get() as instance:
+
+            def read(before: Mapping[str, Standing]) -> dict[str, Standing]:
+                try:
+                    return read_standings(instance, samples, before, since=asked)
+                except (SQLAlchemyError, DagsterPostgresException):
+                    # The trial goes on while the database is started again: that is what is tried.
+                    return dict(before)
+
+            standings = watch(read, samples, aws, console, started, GIVE_UP_SECONDS)
+        seconds = time.monotonic() - started
+    archive = site.archive.parent.parent
+    verdicts = [judge(sample, standings[sample.rid], archive, site.staging.root) for sample in samples]
+    console.print("\n".join(result(verdicts, seconds)), highlight=False, soft_wrap=True, markup=False)
+    if left := aws.waiting():
+        console.print(f"NOT AS IT SHOULD BE: {left} messages are still in the queue", highlight=False)
+    return 1 if left or any(verdict.faults for verdict in verdicts) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""A deployment for the tests: the images built, a folder with everything that compose reads, and the engine.
+
+What belongs here: making the folder, calling compose and the engine, waiting for what they do. What does not: what must
+hold of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+CHECKOUT = Path(__file__).resolve().parents[2]
+IMAGE = "ao-workflows:stack-test"
+UID = 5000
+PROJECT = "ao-stack-test"
+OPERATORS_PORT = 18443
+ARCHIVISTS_PORT = 18444
+SERVICES = ("postgres", "code", "webserver", "viewer", "daemon", "proxy", "mariadb", "aws")
+
+SITE = """\
+environment = "demo"
+aws_credentials = "/run/secrets/aws"
+[staging]
+root = "/staging"
+reserve_gib = 1
+[download]
+megabytes_per_second = 0.4 # so that there is time to kill one
+parallel = 2
+[[intake]]
+name = "demo"
+queue = "ReadyToIntake"
+bucket = "glacier.staging.demo"
+region = "us-east-1"
+aws_profile = "demo"
+environment = "demo"
+endpoint_url = "http://aws:5000"
+[archive]
+parent = "/mnt/Archive"
+[sync]
+script = "syncOneWork.sh"
+[drs]
+config = "dev:/run/secrets/db_apps"
+"""
+
+
+def run(*command: str, timeout: float = 120, check: bool = True, **others: Any) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end; what it printed is in the error, if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **others)
+    assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+    return done
+
+
+def wait_until(what: str, look: Callable[[], T], seconds: float, every: float = 0.2) -> T:
+    """What ``look`` returns, once it is true; fails if it is not for so long."""
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < until, f"waited {seconds:.0f} s in vain: {what}"
+        time.sleep(every)
+    return found
+
+
+@dataclass
+class Deployment:
+    """A folder that compose runs from, and what was put into it."""
+
+    folder: Path
+    compose_command: Sequence[str]
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "archive"
+
+    @property
+    def staging(self) -> Path:
+        return self.folder / "staging"
+
+    def write(self) -> None:
+        """Makes the folder: the files of the checkout, a site, secrets that are new each time."""
+        (self.folder / "secrets").mkdir(parents=True)
+        for made in (*(self.archive / f"Archive{share}" for share in range(4)), self.staging, self.folder / "logs"):
+            made.mkdir(parents=True)
+        # Where the logs are mounted: a container may not make it in a folder that is not its user's.
+        (self.staging / "logs").mkdir()
+        shutil.copy(CHECKOUT / "docker-compose.yml", self.folder)
+        shutil.copytree(CHECKOUT / "docker/config", self.folder / "config")
+        shutil.copytree(CHECKOUT / "docker/proxy", self.folder / "proxy")
+        (self.folder / "config/site.toml").write_text(SITE)
+        dagster_yaml = self.folder / "config/dagster.yaml"
+        dagster_yaml.write_text(dagster_yaml.read_text().replace("keep_minutes: 60", "keep_minutes: 1"))
+        self._write_secrets()
+        self._write_certificate()
+        values = {
+            "AO_FOLDER": self.folder,
+            "AO_IMAGE": IMAGE,
+            "AO_NETWORK": PROJECT,
+            "ARCH_ROOT": self.archive,
+            "STAGING": self.staging,
+            "LOGS": self.folder / "logs",
+            "SYNC_ACCESS_UID": UID,
+            "DOCKER_GID": Path("/var/run/docker.sock").stat().st_gid,
+            "AO_ADDRESS": "127.0.0.1",
+            "OPERATORS_PORT": OPERATORS_PORT,
+            "ARCHIVISTS_PORT": ARCHIVISTS_PORT,
+            "COMPOSE_PROJECT_NAME": PROJECT,
+        }
+        (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+        for path in (self.folder, *self.folder.rglob("*")):
+            os.chown(path, UID, 0)
+
+    def _write_secrets(self) -> None:
+        made = {name: secrets.token_urlsafe(24) for name in ("storage", "drs", "access key", "secret key")}
+        self.secrets.update(made)
+        texts = {
+            "postgres-password": made["storage"],
+            "pgpass": f"*:*:*:dagster:{made['storage']}\n",
+            "mariadb-password": made["drs"],
+            "db_apps.config": "[mysql]\nmySqlCnfPath = /run/secrets/drs_cnf\n[dev]\nserver = devclient\n",
+            "drs.config": f"[devclient]\nuser = drs\npassword = {made['drs']}\nhost = mariadb\ndatabase = drs\n",
+            "aws-credentials": (
+                f"[demo]\naws_access_key_id = {made['access key']}\naws_secret_access_key = {made['secret key']}\n"
+            ),
+        }
+        for name, text in texts.items():
+            path = self.folder / "secrets" / name
+            path.write_text(text)
+            path.chmod(0o400)
+
+    def _write_certificate(self) -> None:
+        folder = self.folder / "certificates"
+        folder.mkdir()
+        words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+        run("openssl", *words.split(), "-keyout", f"{folder}/key.pem", "-out", f"{folder}/certificate.pem")
+        (folder / "proxy.pem").write_text((folder / "certificate.pem").read_text() + (folder / "key.pem").read_text())
+        (folder / "proxy.pem").chmod(0o400)
+        (folder / "key.pem").unlink()
+
+    def compose(self, *words: str, timeout: float = 300, check: bool = True, **others: Any) -> str:
+        """Calls compose in the folder, with the profile ``dev``; what it printed."""
+        command = (*self.compose_command, "--profile", "dev", *words)
+        return run(*command, timeout=timeout, check=check, cwd=self.folder, **others).stdout
+
+    def container(self, service: str) -> str:
+        """The id of a service's container."""
+        return self.compose("ps", "-q", service).strip()
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        (found,) = json.loads(run("docker", "inspect", container).stdout)
+        return dict(found)
+
+    def is_healthy(self, service: str) -> bool:
+        container = self.container(service)
+        return bool(container) and self.inspect(container)["State"].get("Health", {}).get("Status") == "healthy"
+
+    def kill(self, service: str) -> None:
+        """Kills a service as the kernel does; it is back, and works, when this returns.
+
+        Not by ``docker kill``, after which the engine does not start the container again.
+        """
+        before = self.inspect(self.container(service))["State"]
+        os.kill(before["Pid"], signal.SIGKILL)
+
+        def is_back() -> bool:
+            state = self.inspect(self.container(service))["State"]
+            return state["StartedAt"] != before["StartedAt"] and state["Health"]["Status"] == "healthy"
+
+        wait_until(f"{service} is back after it was killed", is_back, 240, every=1)
+
+    def run_containers(self, *filters: str) -> list[str]:
+        """The containers of runs, those that have ended included."""
+        words = [word for one in ("label=dagster/run_id", f"network={PROJECT}", *filters) for word in ("--filter", one)]
+        return run("docker", "ps", "-a", "-q", "--no-trunc", *words).stdout.split()
+
+    def python(self, script: str) -> Any:
+        """Runs a script in the code server's container; what it prints, read as JSON."""
+        return json.loads(self.compose("exec", "-T", "code", "python", "-", input=script))
+
+    def down(self) -> None:
+        for container in self.run_containers():
+            run("docker", "rm", "-f", container, check=False)
+        self.compose("down", "-v", "-t", "5", check=False)
+
+
+def _missing() -> str | None:
+    """Why there can be no deployment here."""
+    if shutil.which("docker") is None or run("docker", "info", check=False).returncode != 0:
+        return "no Docker engine answers"
+    if os.geteuid() != 0:
+        return "a folder for another user's containers is made by root only"
+    return None
+
+
+def _compose_command() -> list[str] | None:
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) and run(*command, "version", check=False).returncode == 0:
+            return command
+    return None
+
+
+@pytest.fixture(scope="session")
+def images() -> str:
+    """The images, built as an operator builds them; the platform's name."""
+    if reason := _missing():
+        pytest.skip(reason)
+    for words, tag in (((), IMAGE), (("--dev",), f"{IMAGE}-dev")):
+        run("docker/build", "--tag", tag, *words, "--", "--network", "host", timeout=900, cwd=CHECKOUT)
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def deployment(images: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The deployment of this session, with every service healthy, and nothing of it left afterwards."""
+    compose = _compose_command()
+    if compose is None:
+        pytest.skip("docker-compose is not installed")
+    made = Deployment(tmp_path_factory.mktemp("stack") / "deployed", compose)
+    made.write()
+    made.down()
+    try:
+        made.compose("up", "-d", *SERVICES, timeout=600)
+        for service in SERVICES:
+            wait_until(f"{service} is healthy", lambda service=service: made.is_healthy(service), 300, every=1)
+        yield made
+    finally:
+        if os.environ.get("AO_KEEP_STACK") != "1":
+            made.down()
