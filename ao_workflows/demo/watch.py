@@ -100,7 +100,8 @@ def _standing(instance: DagsterInstance, run: DagsterRun | None) -> Standing:
         return Standing("asked of Glacier")
     if run.status is DagsterRunStatus.SUCCESS:
         return Standing("in the archive", ended=True)
-    if run.status is DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) == "true":
+    # Whether it will be run again is said a moment after its status.
+    if run.status is DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) != "false":
         return Standing("waiting its turn", "its run died, and is run again")
     if run.status in (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED):
         said = failure_of(instance, run.run_id)

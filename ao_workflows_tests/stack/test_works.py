@@ -17,7 +17,16 @@ from typing import Any
 import pytest
 
 from ao_workflows.instance.run_containers import ended_at
-from ao_workflows_tests.stack.deployment import IMAGE, OPERATORS_PORT, SERVICES, UID, Deployment, run, wait_until
+from ao_workflows_tests.stack.deployment import (
+    ARCHIVISTS_PORT,
+    IMAGE,
+    OPERATORS_PORT,
+    SERVICES,
+    UID,
+    Deployment,
+    run,
+    wait_until,
+)
 from ao_workflows_tests.stack.test_deployment import ask
 
 pytestmark = pytest.mark.timeout(2400)
@@ -190,6 +199,15 @@ def test_containers_of_runs_that_ended_well_go_and_of_those_that_failed_stay(
     failed = {one["Name"].split("-")[1] for one in found if one["State"]["ExitCode"] == 1}
     assert {"W1NLM5043", "W1FPL1405", "W1NLM6671"} <= failed
     assert any(one["Config"]["Labels"]["dagster/run_id"] == trial.killed_run for one in found)
+
+
+def test_what_a_run_printed_is_read_in_the_web_page(deployment: Deployment, trial: Trial) -> None:
+    """The run's container is gone by the time that somebody asks what it said."""
+    (printed,) = (deployment.folder / "logs/compute" / trial.killed_run).glob("compute_logs/*.err")
+    key = [trial.killed_run, "compute_logs", printed.stem]
+    query = "query($key: [String!]!) { capturedLogs(logKey: $key) { stderr } }"
+    for port in (OPERATORS_PORT, ARCHIVISTS_PORT):
+        assert "W1" in ask(port, query, key=key)["data"]["capturedLogs"]["stderr"]
 
 
 def test_a_run_that_is_cancelled_in_the_web_page_ends_itself(deployment: Deployment, trial: Trial) -> None:

@@ -1,0 +1,62 @@
+"""``docker/build`` before it reaches an engine: what it refuses. What it builds is tried in ``stack/``."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BUILD = CHECKOUT / "docker/build"
+
+
+def refused(*words: str) -> str:
+    """What is said of a call that is refused."""
+    done = subprocess.run([BUILD, *words], capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"})
+    assert done.returncode == 2, done
+    return done.stderr
+
+
+def test_a_collection_without_the_sync_script_is_refused(tmp_path: Path) -> None:
+    """The image would have the reference script instead, and nobody would notice."""
+    assert f"there is no syncOneWork.sh at the top of {tmp_path}" in refused("--scripts", str(tmp_path))
+
+
+def test_a_sync_script_that_cannot_be_executed_is_refused(tmp_path: Path) -> None:
+    """The first work to be synced would tell it."""
+    (tmp_path / "syncOneWork.sh").write_text("#!/bin/sh\n")
+    assert "chmod +x it" in refused("--scripts", str(tmp_path))
+
+
+def test_an_audit_tool_that_is_no_package_is_refused(tmp_path: Path) -> None:
+    """A page that says `not found`, saved under the package's name."""
+    package = tmp_path / "audit-tool.deb"
+    package.write_text("<html>")
+    assert "is no Debian package" in refused("--audit-tool", str(package))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--script", "x"], "--script is no option"),
+        (["--scripts", "/nowhere"], "/nowhere is no folder"),
+        (["--scripts-requirements", "/dev/null"], "goes with --scripts"),
+    ],
+)
+def test_words_that_cannot_be_meant_are_refused(words: list[str], said: str) -> None:
+    """A misspelt option must not build an image without what it was to bring."""
+    assert said in refused(*words)
+
+
+def test_the_help_names_every_option() -> None:
+    """It is the first thing that one asks."""
+    shown = subprocess.run([BUILD, "--help"], capture_output=True, text=True, check=True).stdout
+    for option in ("--tag", "--dev", "--scripts", "--scripts-requirements", "--audit-tool", "-- OPTION"):
+        assert option in shown
+
+
+@pytest.mark.parametrize("script", ["docker/build", "docker/image/syncOneWork.sh", "docker/image/contents"])
+def test_the_scripts_are_without_fault_to_shellcheck(script: str) -> None:
+    """An unquoted path with a space in it."""
+    subprocess.run(["shellcheck", CHECKOUT / script], check=True)
