@@ -29,30 +29,8 @@ OPERATORS_PORT = 18443
 ARCHIVISTS_PORT = 18444
 SERVICES = ("postgres", "code", "webserver", "viewer", "daemon", "proxy", "mariadb", "aws")
 
-SITE = """\
-environment = "demo"
-aws_credentials = "/run/secrets/aws"
-[staging]
-root = "/staging"
-reserve_gib = 1
-[download]
-megabytes_per_second = 0.4 # so that there is time to kill one
-parallel = 2
-[[intake]]
-name = "demo"
-queue = "ReadyToIntake"
-bucket = "glacier.staging.demo"
-region = "us-east-1"
-aws_profile = "demo"
-environment = "demo"
-endpoint_url = "http://aws:5000"
-[archive]
-parent = "/mnt/Archive"
-[sync]
-script = "syncOneWork.sh"
-[drs]
-config = "dev:/run/secrets/db_apps"
-"""
+SLOWLY = "\n[download]\nmegabytes_per_second = 0.4\nparallel = 2\n"
+"""So that there is time to kill a run while it downloads."""
 
 
 def run(*command: str, timeout: float = 120, check: bool = True, **others: Any) -> subprocess.CompletedProcess[str]:
@@ -97,7 +75,7 @@ class Deployment:
         shutil.copy(CHECKOUT / "docker-compose.yml", self.folder)
         shutil.copytree(CHECKOUT / "docker/config", self.folder / "config")
         shutil.copytree(CHECKOUT / "docker/proxy", self.folder / "proxy")
-        (self.folder / "config/site.toml").write_text(SITE)
+        (self.folder / "config/site.toml").write_text((CHECKOUT / "docker/trial/site.toml").read_text() + SLOWLY)
         dagster_yaml = self.folder / "config/dagster.yaml"
         dagster_yaml.write_text(dagster_yaml.read_text().replace("keep_minutes: 60", "keep_minutes: 1"))
         self._write_secrets()
