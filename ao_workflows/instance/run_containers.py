@@ -83,7 +83,7 @@ class RunContainers(DockerRunLauncher):
 
         try:
             ended = self._get_client(self.get_container_context(run)).containers.list(
-                filters={"label": RUN_LABEL, "exited": 0}, ignore_removed=True
+                all=True, filters={"label": RUN_LABEL, "exited": 0}, ignore_removed=True
             )
             for container in ended:
                 if ended_at(container.attrs["State"]["FinishedAt"]) < datetime.now(UTC) - self._keep:
