@@ -11,12 +11,15 @@ import os
 import secrets
 import shutil
 import signal
+import ssl
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.error import HTTPError
 
 import pytest
 
@@ -29,7 +32,7 @@ OPERATORS_PORT = 18443
 ARCHIVISTS_PORT = 18444
 SERVICES = ("postgres", "code", "webserver", "viewer", "daemon", "proxy", "mariadb", "aws")
 
-SLOWLY = "\n[download]\nmegabytes_per_second = 0.4\nparallel = 2\n"
+SLOWLY = "\n[download]\npart_mib = 1\nparallel = 2\nmegabytes_per_second = 0.8\n"
 """So that there is time to kill a run while it downloads."""
 
 
@@ -164,6 +167,21 @@ class Deployment:
     def python(self, script: str) -> Any:
         """Runs a script in the code server's container; what it prints, read as JSON."""
         return json.loads(self.compose("exec", "-T", "code", "python", "-", input=script))
+
+    def page(self, port: int, query: str, **variables: Any) -> dict[str, Any]:
+        """Asks the web page behind the proxy, as a browser does; its answer, and what went wrong is in the error."""
+        unproven = ssl.create_default_context()
+        unproven.check_hostname, unproven.verify_mode = False, ssl.CERT_NONE
+        request = urllib.request.Request(
+            f"https://localhost:{port}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60, context=unproven) as answer:  # noqa: S310
+                return dict(json.load(answer)["data"])
+        except HTTPError as error:
+            raise AssertionError(f"{error}: {error.read().decode()[:2000]}") from error
 
     def down(self) -> None:
         for container in self.run_containers():

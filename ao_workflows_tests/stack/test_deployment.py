@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import ssl
-import urllib.request
-from typing import Any
-
 import pytest
 
 from ao_workflows_tests.stack.deployment import (
@@ -23,24 +18,11 @@ pytestmark = pytest.mark.timeout(1200)
 OURS = ("code", "webserver", "viewer", "daemon")
 
 
-def ask(port: int, query: str, **variables: Any) -> dict[str, Any]:
-    """Asks the web page behind the proxy, as a browser would."""
-    unproven = ssl.create_default_context()
-    unproven.check_hostname, unproven.verify_mode = False, ssl.CERT_NONE
-    request = urllib.request.Request(
-        f"https://localhost:{port}/graphql",
-        json.dumps({"query": query, "variables": variables}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=60, context=unproven) as answer:  # noqa: S310
-        return dict(json.load(answer))
-
-
 def test_the_page_shows_the_works_assets_through_the_proxy(deployment: Deployment) -> None:
     """The one way in must lead to the platform, whichever of the two pages one asks for."""
     for port in (OPERATORS_PORT, ARCHIVISTS_PORT):
-        answer = ask(port, "{ assetNodes { opNames } }")
-        names = {node["opNames"][0] for node in answer["data"]["assetNodes"]}
+        answer = deployment.page(port, "{ assetNodes { opNames } }")
+        names = {node["opNames"][0] for node in answer["assetNodes"]}
         assert {"restored_message", "downloaded_bag", "debagged_work", "synced_archive"} <= names
 
 
@@ -48,8 +30,8 @@ def test_the_archivists_page_changes_nothing(deployment: Deployment) -> None:
     """Who only looks must not be able to switch an intake off."""
     query = """mutation($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) { __typename } }"""
     sensor = {"repositoryLocationName": "ao_workflows", "repositoryName": "__repository__", "sensorName": "demo_intake"}
-    assert ask(ARCHIVISTS_PORT, query, sensor=sensor)["data"]["startSensor"]["__typename"] == "UnauthorizedError"
-    assert ask(OPERATORS_PORT, query, sensor=sensor)["data"]["startSensor"]["__typename"] == "Sensor"
+    assert deployment.page(ARCHIVISTS_PORT, query, sensor=sensor)["startSensor"]["__typename"] == "UnauthorizedError"
+    assert deployment.page(OPERATORS_PORT, query, sensor=sensor)["startSensor"]["__typename"] == "Sensor"
 
 
 def test_nothing_is_published_but_the_proxy_s_ports(deployment: Deployment) -> None:
