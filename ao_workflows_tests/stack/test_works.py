@@ -102,7 +102,11 @@ def _kill_a_download(deployment: Deployment, done: Trial) -> None:
 
     def downloading() -> tuple[str, dict[str, Any]] | None:
         for journal in deployment.staging.glob("incoming/*/*.journal"):
-            if len(journal.read_text().splitlines()) < 1 + 2:
+            try:
+                finished = len(journal.read_text().splitlines()) - 1
+            except FileNotFoundError:  # the download has ended
+                continue
+            if finished < 2:
                 continue
             rid = journal.parent.name
             for container in deployment.run_containers("status=running"):
