@@ -38,6 +38,7 @@ from ao_workflows.resources.progress import ProgressTeller
 from ao_workflows.resources.s3 import S3
 from ao_workflows.resources.staging import Staging, made_parents
 from ao_workflows.resources.sync_script import SyncScript
+from ao_workflows.retries import TRY_AGAIN
 from ao_workflows.sources import newer_in_save, remove_original, source_of, unchanged_since
 from ao_workflows.stages import (
     depth_for,
@@ -58,9 +59,6 @@ from ao_workflows.stages import (
 from ao_workflows.syncing import Syncing, failure_of, proofs_shown, said_of, sync_each
 
 OWNERS = ["team:digital-preservation"]
-
-TRY_AGAIN = dg.RetryPolicy(max_retries=8, delay=15, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-"""For what may mend itself: a quarter of a minute, … an hour, two in all: a database may be down for one."""
 
 
 UNPACKED_TO_ZIP = 1.5

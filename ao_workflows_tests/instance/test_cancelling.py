@@ -23,8 +23,9 @@ run_monitoring: {enabled: true, cancellation_thread_poll_interval_seconds: 1}
 JOB = """\
 import pathlib, time
 import dagster as dg
+from ao_workflows.retries import TRY_AGAIN
 
-@dg.op
+@dg.op(retry_policy=TRY_AGAIN)
 def wait_long():
     started = pathlib.Path(__file__).with_name("started")
     started.write_text("")
