@@ -34,7 +34,7 @@ def wait_long():
     finally:
         started.with_name("cleaned up").write_text("")
 
-@dg.job
+@dg.job(executor_def=dg.in_process_executor)
 def long_job():
     wait_long()
 """
