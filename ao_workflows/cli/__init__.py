@@ -12,6 +12,7 @@ import click
 _COMMANDS = {
     "bag": "ao_workflows.cli.bag:bag",
     "demo": "ao_workflows.cli.demo:demo",
+    "deploy": "ao_workflows.cli.deploy:deploy",
     "drs": "ao_workflows.cli.drs:drs",
     "intake": "ao_workflows.cli.intake:intake",
     "restore": "ao_workflows.cli.restore:restore",

@@ -7,6 +7,7 @@ for one fact that all share: ``transient``, whether trying again may help.
     AoError
     ├── SiteError             site.toml has mistakes
     ├── StackError            a setting of the containers is not there
+    ├── DeployError           the folder that compose runs from cannot be made as ordered
     ├── RidError              a name that cannot be a work's
     ├── MessageError          a queue's message that cannot be used
     ├── WrongEnvironment      a site that would eat another environment's queue
@@ -76,6 +77,16 @@ class StackError(AoError):
         self.source = source
         self.reason = reason
         super().__init__(f"{source}: {reason}: set it in .env, then run docker-compose up -d")
+
+
+class DeployError(AoError):
+    """The folder cannot be made as ordered; ``mistakes`` has one line for each. ``begun``: a part of it is done."""
+
+    def __init__(self, mistakes: Sequence[str], *, begun: bool = False) -> None:
+        self.mistakes = tuple(mistakes)
+        self.begun = begun
+        lines = "\n".join(f"  - {mistake}" for mistake in self.mistakes)
+        super().__init__(f"{'a part is done; run it again after this' if begun else 'nothing was changed'}:\n{lines}")
 
 
 class RidError(AoError):

@@ -1,0 +1,134 @@
+"""The folder that docker compose runs from: what is to be in it, and what an update may change there.
+
+What belongs here: deciding, from what is wanted, what is there and what was put there last time; choosing sections
+out of secret files; which secret belongs to production. What does not: reading and writing files
+(``resources.deployment``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+_SECTION = re.compile(r"\s*\[\s*([^\]]+?)\s*\]")
+_ENV_LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
+
+
+class Change(Enum):
+    """What becomes of one file; the value is the word that a person reads."""
+
+    NEW = "new"
+    SAME = "same"
+    UPDATED = "updated"
+    KEPT = "kept: edited here"
+    """An operator edited it, and what is wanted is what it was."""
+    CONFLICT = "KEPT: edited here"
+    """An operator edited it, and something else is wanted now: the new text is put beside it."""
+    REPLACED = "replaced"
+    """It was edited here, and is overwritten because that was asked for."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file that is to be there: its path in the folder, what is in it, its mode.
+
+    One that is ``ours_to_merge`` was made from what is there: an edit of it is in ``content`` already.
+    """
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+    ours_to_merge: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One file, and what becomes of it."""
+
+    wanted: Wanted
+    change: Change
+
+    @property
+    def beside(self) -> str:
+        """Where the new text of a file goes that stays as it was edited."""
+        return f"{self.wanted.path}.new"
+
+
+def digest_of(content: bytes) -> str:
+    """What a file is known by from one deployment to the next."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def plan_files(
+    wanted: Collection[Wanted], found: Mapping[str, bytes], recorded: Mapping[str, str], replace: Collection[str]
+) -> list[Step]:
+    """What becomes of each wanted file.
+
+    ``found`` has what is there now, by path; ``recorded`` the digest of what was put there last time; ``replace`` the
+    paths that are overwritten even where they were edited.
+    """
+    return [Step(each, _change(each, found.get(each.path), recorded.get(each.path), replace)) for each in wanted]
+
+
+def _change(wanted: Wanted, found: bytes | None, recorded: str | None, replace: Collection[str]) -> Change:
+    if found is None:
+        return Change.NEW
+    if found == wanted.content:
+        return Change.SAME
+    if wanted.ours_to_merge or digest_of(found) == recorded:
+        return Change.UPDATED
+    if wanted.path in replace:
+        return Change.REPLACED
+    return Change.KEPT if digest_of(wanted.content) == recorded else Change.CONFLICT
+
+
+def merge_env(found: str | None, defaults: Mapping[str, str], given: Mapping[str, str]) -> tuple[str, list[str]]:
+    """The text of ``.env``, and what is said of it.
+
+    What stands in ``found`` stays, comments and an operator's own lines with it, save for the values ``given`` now;
+    of ``defaults``, those are added whose names are not there.
+    """
+    lines, names, said = [], set(), []
+    for line in (found or "").splitlines():
+        if match := _ENV_LINE.fullmatch(line):
+            name, value = match.groups()
+            names.add(name)
+            if name in given and given[name] != value:
+                said.append(f"{name}: {value or 'empty'} becomes {given[name]}")
+                line = f"{name}={given[name]}"  # noqa: PLW2901 - the line as it is to be
+            elif name in defaults and name not in given and defaults[name] != value:
+                said.append(f"{name}: {value or 'empty'} is kept; the default is {defaults[name]}")
+        lines.append(line)
+    for name, value in {**defaults, **given}.items():
+        if name not in names:
+            lines.append(f"{name}={value}")
+            if found is not None:
+                said.append(f"{name}={value} is added")
+    return "".join(f"{line}\n" for line in lines), said
+
+
+def sections_of(text: str) -> list[str]:
+    """The names of an ini file's sections, in their order."""
+    return [match[1] for line in text.splitlines() if (match := _SECTION.match(line))]
+
+
+def only_sections(text: str, names: Collection[str]) -> str:
+    """The ini file with these sections only, each as it is there, line by line."""
+    taken: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        if match := _SECTION.match(line):
+            inside = match[1] in names
+        if inside:
+            taken.append(line)
+    return "".join(f"{line}\n" for line in taken)
+
+
+def of_production(sections: Collection[str], production: Collection[str]) -> Iterator[str]:
+    """Those sections that belong to production: the ones named so, and those that production's intakes use."""
+    return (
+        name for name in sections if name in production or re.match(r"(?i)(.*[-_. ])?prod(uction)?([-_. ].*)?$", name)
+    )
