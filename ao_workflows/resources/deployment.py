@@ -10,11 +10,12 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import secrets
 import stat
 import subprocess
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +46,7 @@ _OF_PROJECT = {
     "proxy/haproxy.cfg": "docker/proxy/haproxy.cfg",
 }
 _MOUNTED_SECRETS = "/run/secrets"
+_ROLES = ("operator", "archivist")
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,7 @@ def _secrets(order: Order, site: Site, root: Path, mistakes: list[str]) -> list[
         Wanted("secrets/postgres-password", password.encode(), _SECRET),
         Wanted("secrets/pgpass", f"*:*:*:*:{password}\n".encode(), _SECRET),
     ]
+    wanted += _people(order, root, mistakes)
     if order.environment == "dev":
         database = _text(root / "secrets/mariadb-password") or secrets.token_urlsafe(24)
         wanted.append(Wanted("secrets/mariadb-password", database.encode(), _SECRET))
@@ -238,6 +241,34 @@ def _secrets(order: Order, site: Site, root: Path, mistakes: list[str]) -> list[
         text = _sections(path, chosen or {"default"}, order, {str(name) for name in production}, mistakes)
         wanted.append(Wanted("secrets/aws-credentials", text.encode(), _SECRET))
     return wanted
+
+
+def _people(order: Order, root: Path, mistakes: list[str]) -> list[Wanted]:
+    """Who may come in: the lines ``name role password`` of the secrets' ``people``; in dev, one operator is made up."""
+    path = order.secrets / "people"
+    text = _text(path)
+    if text is None:
+        if (root / "secrets/proxy_users").is_file():
+            return []
+        if order.environment != "dev":
+            mistakes.append(f"{path}: is missing: a line `name operator|archivist password` for each person")
+            return []
+        word = secrets.token_urlsafe(12)
+        return [
+            Wanted("secrets/operator", f"operator {word}\n".encode(), _SECRET),
+            Wanted("secrets/proxy_users", proxy_users([("operator", "operator", word)]).encode(), _SECRET),
+        ]
+    people = []
+    for number, line in enumerate(text.splitlines(), 1):
+        match line.split():
+            case [] | ["#", *_]:
+                continue
+            case [name, ("operator" | "archivist") as role, password] if re.fullmatch(r"[A-Za-z0-9._@-]+", name):
+                people.append((name, role, password))
+            case _:
+                mistakes.append(f"{path}, line {number}: must be `name operator|archivist password`")
+    before = _text(root / "secrets/proxy_users") or ""
+    return [Wanted("secrets/proxy_users", proxy_users(people, before).encode(), _SECRET)]
 
 
 def _database_secrets(order: Order, named: str, mistakes: list[str]) -> list[Wanted]:
@@ -294,10 +325,10 @@ def _certificate(order: Order, root: Path, mistakes: list[str]) -> list[Wanted]:
     if order.environment != "dev":
         mistakes.append("--certificate: which file has the proxy's certificate and its key? (A dev folder makes one.)")
         return []
-    return [Wanted(path, _self_signed().encode(), _SECRET)]
+    return [Wanted(path, self_signed().encode(), _SECRET)]
 
 
-def _self_signed() -> str:
+def self_signed() -> str:
     """A certificate for localhost and its key, for trials."""
     with tempfile.TemporaryDirectory() as folder:
         key, certificate = Path(folder, "key"), Path(folder, "certificate")
@@ -315,6 +346,34 @@ def _self_signed() -> str:
         except (OSError, subprocess.CalledProcessError) as error:
             raise DeployError([f"openssl cannot make a certificate: {error}; give one with --certificate"]) from error
         return certificate.read_text() + key.read_text()
+
+
+def proxy_users(people: Iterable[tuple[str, str, str]], before: str = "") -> str:
+    """The proxy's list of users, from names, roles ("operator" or "archivist") and passwords, which are hashed.
+
+    A password that is a hash of crypt(3) already, such as ``openssl passwd -6`` prints, stays as it is. The others
+    get the salts that they have in the list ``before``: what has not changed is then the same.
+    """
+    people = list(people)
+    salts = dict(re.findall(r"^ +user (\S+) password \$6\$([^$\s]+)\$", before, re.MULTILINE))
+    lines = ["userlist people"]
+    for role in _ROLES:
+        if names := [name for name, given, _ in people if given == role]:
+            lines.append(f"    group {role}s users {','.join(names)}")
+        else:
+            lines.append(f"    group {role}s")
+    lines += [f"    user {name} password {_hashed(password, salts.get(name))}" for name, _, password in people]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _hashed(password: str, salt: str | None) -> str:
+    if re.fullmatch(r"\$[0-9a-z]+\$[^\s:]+", password):
+        return password
+    command = ["openssl", "passwd", "-6", "-stdin", *(["-salt", salt] if salt else [])]
+    try:
+        return subprocess.run(command, input=password, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise DeployError([f"openssl cannot hash a password: {error}"]) from error
 
 
 def _text(path: Path) -> str | None:

@@ -63,6 +63,10 @@ class Folder:
                 f"[{name}]\naws_secret_access_key = {word[name]}\n" for name in ("default", "ap_northeast", "us_east")
             )
         )
+        self.passwords |= {"anna": secrets.token_hex(8)}
+        (self.source / "people").write_text(
+            f"# who\nanna operator {self.passwords['anna']}\ntenzin archivist $6$salt$hash\n"
+        )
         (self.source / "id_rsa").write_text("of nobody's business here")
 
     def deploy(self, *words: str, env: str = "dev", uid: int | None = UID) -> Result:
@@ -92,6 +96,7 @@ def test_a_new_folder_has_what_compose_runs_from(folder: Folder) -> None:
         "config/workspace.yaml", "proxy/haproxy.cfg", "certificates/proxy.pem", "secrets/postgres-password",
         "secrets/pgpass", "secrets/mariadb-password", "secrets/db_apps.config", "secrets/drs.config",
         "secrets/aws-credentials",
+        "secrets/proxy_users",
     }  # fmt: skip
     assert all(f" {path}\n" in result.output for path in files - {".deployed.json"})
     env = dict(line.split("=", 1) for line in folder.text(".env").splitlines())
@@ -134,6 +139,30 @@ def test_secrets_are_copied_by_name_and_section_and_only_their_user_can_read_the
     credentials = folder.text("secrets/aws-credentials")
     assert [words[name] in credentials for name in ("ap_northeast", "us_east", "default")] == [True, True, False]
     assert not (folder.dest / "secrets/id_rsa").exists()
+
+
+def test_people_come_in_by_the_hashes_of_their_passwords(folder: Folder) -> None:
+    """A stolen list of passwords opens more than this door."""
+    assert folder.deploy().exit_code == 0
+    users = folder.text("secrets/proxy_users")
+    assert users.startswith("userlist people\n    group operators users anna\n    group archivists users tenzin\n")
+    assert "user tenzin password $6$salt$hash\n" in users
+    assert "user anna password $6$" in users
+    assert folder.passwords["anna"] not in users
+    (folder.source / "people").write_text("anna king x\n")
+    refused = folder.deploy()
+    assert refused.exit_code == 1
+    assert "people, line 1: must be" in refused.output
+
+
+def test_a_trial_without_people_has_one_operator_whose_password_is_in_a_file(folder: Folder) -> None:
+    """A trial's first login must be possible, and must not be the same everywhere."""
+    (folder.source / "people").unlink()
+    assert folder.deploy().exit_code == 0
+    name, word = folder.text("secrets/operator").split()
+    assert f"user {name} password $6$" in folder.text("secrets/proxy_users")
+    assert word not in folder.text("secrets/proxy_users")
+    assert "Everything is as it should be." in folder.deploy().output
 
 
 def test_no_secret_is_printed_or_stands_outside_the_folder_of_secrets(folder: Folder) -> None:
