@@ -15,6 +15,7 @@ pytest_plugins = [
     "ao_workflows_tests.demo_fixture",
     "ao_workflows_tests.resources.moto_server",
     "ao_workflows_tests.resources.s3_server",
+    "ao_workflows_tests.ui.browser",
 ]
 
 CHECKOUT = Path(__file__).resolve().parents[1]

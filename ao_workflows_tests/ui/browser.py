@@ -86,7 +86,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(chromium: str, finished_demo: FinishedDemo) -> Iterator[str]:
     """Where ``ao ui`` serves the finished demo. Without Chromium nobody would look, and no demo is run."""
     assert finished_demo.exit_code == 0, finished_demo.output

@@ -17,8 +17,6 @@ from ao_workflows import assets
 if TYPE_CHECKING:
     from ao_workflows_tests.ui.browser import WebPage
 
-pytest_plugins = ["ao_workflows_tests.ui.browser"]
-
 STAGES = (assets.restored_message, assets.downloaded_bag, assets.debagged_work, assets.synced_archive)
 GROUP = "/locations/ao_workflows.definitions/asset-groups/restore/lineage"
 
