@@ -22,7 +22,8 @@ ui: .venv/demo
 	@$(BIN)/ao ui
 
 test: .venv/test
-	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl $(FOR_BROWSER)
+	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl haproxy:haproxy \
+		'/usr/lib/postgresql/*/bin/initdb:postgresql' $(FOR_BROWSER)
 	@$(BIN)/python -m pytest $(ARGS)
 
 soak: .venv/test

@@ -1,11 +1,11 @@
-"""Schedules: what runs by the clock. There is one, and it is off where the site names no hour for it."""
+"""Schedules: what runs by the clock. Each is off where the site does not ask for it."""
 
 from __future__ import annotations
 
 import dagster as dg
 
 from ao_workflows.jobs import WATCH_WORKS
-from ao_workflows.site import WatchSection
+from ao_workflows.site import BackupSection, WatchSection
 
 _HOUR = "03:00"
 """Shown in the web page for a schedule that is off, and taken where a person switches it on there."""
@@ -21,4 +21,16 @@ def nightly(watch: WatchSection) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING if watch.nightly else dg.DefaultScheduleStatus.STOPPED,
         description="Tells of works that are stuck, and of restored copies that end before they were downloaded.",
+    )
+
+
+def nightly_backup(job: dg.JobDefinition, backup: BackupSection) -> dg.ScheduleDefinition:
+    """The night's backup of Dagster's storage."""
+    return dg.ScheduleDefinition(
+        name="nightly_backup",
+        job=job,
+        cron_schedule="15 2 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING if backup.to else dg.DefaultScheduleStatus.STOPPED,
+        description="Backs up Dagster's storage, and removes old backups.",
     )

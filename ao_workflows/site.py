@@ -197,6 +197,13 @@ class WatchSection(_Section):
         return Limits(timedelta(hours=self.stuck_hours), timedelta(hours=self.restore_hours))
 
 
+class BackupSection(_Section):
+    """Where backups of Dagster's storage go, every night, and how long each is kept."""
+
+    to: Annotated[str, Field(pattern=r"^(/|s3://[^/]+).*")] | None = None
+    keep_days: Annotated[int, Field(ge=1)] = 30
+
+
 class Site(BaseSettings):
     """One deployment. The field names are the keys of site.toml."""
 
@@ -219,6 +226,7 @@ class Site(BaseSettings):
     sync: SyncSection
     drs: DrsSection
     watch: WatchSection = WatchSection()
+    backup: BackupSection = BackupSection()
 
     @property
     def queues(self) -> dict[str, IntakeSection]:
@@ -357,6 +365,7 @@ _PATTERNS = {
     r"^[a-z0-9-]+$": "must be an AWS region, such as 'us-east-1'",
     r"^https?://": "must begin with http:// or https://",
     r"^s3://[^/]+": "must begin with s3://",
+    r"^(/|s3://[^/]+).*": "must be an absolute path, or begin with s3://",
     r"^(mysql\+pymysql|sqlite)://": "must begin with mysql+pymysql:// or sqlite:///",
     r"^[^:]+:/.+": "must be 'section:/path/to/db_apps.config'",
     r"^([01][0-9]|2[0-3]):[0-5][0-9]$": "must be a time such as '03:30', in UTC",

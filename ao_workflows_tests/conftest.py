@@ -14,6 +14,7 @@ pytest_plugins = [
     "ao_workflows_tests.resources.mariadb",
     "ao_workflows_tests.demo_fixture",
     "ao_workflows_tests.resources.moto_server",
+    "ao_workflows_tests.resources.postgres",
     "ao_workflows_tests.resources.s3_server",
     "ao_workflows_tests.ui.browser",
 ]

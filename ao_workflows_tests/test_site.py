@@ -96,6 +96,8 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "watch.stuck_hours": ("2.5", 2.5),
     "watch.restore_hours": ("2.5", 2.5),
     "watch.expiring_days": ("2.5", 2.5),
+    "backup.to": ("s3://backups/ao", "s3://backups/ao"),
+    "backup.keep_days": ("7", 7),
     "drs.config": ("test:/run/secrets/other", "test:/run/secrets/other"),
 }
 

@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "backup": "ao_workflows.cli.backup:backup",
     "bag": "ao_workflows.cli.bag:bag",
     "demo": "ao_workflows.cli.demo:demo",
     "deploy": "ao_workflows.cli.deploy:deploy",

@@ -41,6 +41,7 @@ for one fact that all share: ``transient``, whether trying again may help.
     │   │   └── WebMismatch       nor the web
     │   ├── ArchiveNotFlushed     the archive has not put it on disk                    transient
     │   └── WorksNotSynced        some of a zip's works failed                   transient, if all did
+    ├── BackupError           a backup of Dagster's storage that cannot be made, read or restored
     └── DatabaseError         DRS
         └── DatabaseUnavailable                                                         transient
 """
@@ -449,6 +450,10 @@ class ArchiveNotFlushed(SyncError):
         self.place = place
         self.reason = reason
         super().__init__(f"sync -f {place} {reason}. The staged work was kept")
+
+
+class BackupError(AoError):
+    """A backup cannot be made, read or restored; the message has what the database's own program said."""
 
 
 class DatabaseError(AoError):

@@ -1,0 +1,117 @@
+"""``ao backup``: Dagster's storage, which knows every run and materialization, dumped and brought back.
+
+What belongs here: arguments, what is printed, exit codes. What does not: the dumps (``ao_workflows.resources.backup``).
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ao_workflows.resources.backup import Place
+
+_PLACE = click.option("--to", "to", metavar="PLACE", help="A folder, or s3://bucket/prefix.  [backup.to in site.toml]")
+
+
+@click.group(invoke_without_command=True)
+@_PLACE
+@click.option("--database", metavar="URL", help="The database to dump.  [that of DAGSTER_HOME]")
+@click.option(
+    "--keep-days", type=click.IntRange(min=1), help="Remove older ones, but not the last.  [backup.keep_days]"
+)
+@click.pass_context
+def backup(context: click.Context, to: str | None, database: str | None, keep_days: int | None) -> None:
+    """Back up Dagster's storage, a PostgreSQL database, and read the backup again from first byte to last.
+
+    Exits with 0 if it is there and can be read, 1 if not, 2 if the command was not understood.
+    """
+    if context.invoked_subcommand is None:
+        _in_words(lambda: _make(to, database, keep_days))
+
+
+@backup.command("list")
+@_PLACE
+def list_command(to: str | None) -> None:
+    """Say which backups there are."""
+    from ao_workflows.resources.backup import dumps_in
+
+    def tell() -> None:
+        place, _ = _place(to)
+        found = dumps_in(place)
+        for dump in found:
+            click.echo(f"{dump.name}  {dump.made:%Y-%m-%d %H:%M} UTC  {dump.bytes / 1e6:10.1f} MB")
+        if not found:
+            click.echo(f"{place} has none.")
+
+    _in_words(tell)
+
+
+@backup.command("restore")
+@click.argument("name", metavar="NAME|latest")
+@_PLACE
+@click.option("--into", "database", metavar="URL", required=True, help="The empty database that it goes into.")
+def restore_command(name: str, to: str | None, database: str) -> None:
+    """Put a backup into an empty database, whole or not at all."""
+    from ao_workflows.resources import backup as backups
+
+    def put() -> None:
+        place, _ = _place(to)
+        with tempfile.TemporaryDirectory() as scratch:
+            dump = backups.restore(place, name, database, Path(scratch))
+        click.echo(f"{dump.name} is restored: what Dagster knew at {dump.made:%Y-%m-%d %H:%M} UTC.")
+        click.echo("Name that database in dagster.yaml, run `dagster instance migrate`, and start the daemon.")
+
+    _in_words(put)
+
+
+def _make(to: str | None, database: str | None, keep_days: int | None) -> None:
+    from ao_workflows.resources import backup as backups
+
+    place, days = _place(to)
+    with tempfile.TemporaryDirectory() as scratch:
+        dump = backups.make(place, database or _storage(), Path(scratch))
+    click.echo(f"{place}/{dump.name}: {dump.bytes / 1e6:.1f} MB, read again")
+    for old in backups.prune(place, keep_days or days, datetime.now(UTC)):
+        click.echo(f"{old.name} is removed: it is older than {keep_days or days} days")
+
+
+def _storage() -> str:
+    """The address of the storage of the instance in DAGSTER_HOME."""
+    import dagster as dg
+
+    from ao_workflows.domain.errors import BackupError
+    from ao_workflows.resources.backup import storage_url
+
+    try:
+        with dg.DagsterInstance.get() as instance:
+            return storage_url(instance)
+    except dg.DagsterError as error:
+        raise BackupError(f"Dagster's instance cannot be opened: {error}; --database names one") from error
+
+
+def _place(to: str | None) -> tuple[Place, int]:
+    """Where backups are kept, and for how many days."""
+    from ao_workflows.resources.backup import place_of
+    from ao_workflows.site import BackupSection, load
+
+    if to is not None and not to.startswith("s3://"):
+        return place_of(to, None), BackupSection().keep_days
+    site = load()
+    return place_of(to or site.backup.to, site.aws_credentials), site.backup.keep_days
+
+
+def _in_words(run: Callable[[], Any]) -> None:
+    from ao_workflows.domain.errors import AoError
+
+    try:
+        run()
+    except AoError as error:
+        click.echo(f"ao: {error}", err=True)
+        sys.exit(1)
