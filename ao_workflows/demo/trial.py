@@ -32,7 +32,7 @@ def main() -> int:
     """Returns 0 if every good work is in the archive as it was bagged, and every bad one was refused; else 1."""
     site = load()
     console = Console()
-    (intake,) = site.intake.values()
+    (intake,) = site.queues.values()
     if site.environment == "prod" or intake.endpoint_url is None or site.aws_credentials is None:
         console.print("A trial is for a site with one intake, whose AWS is emulated; this one is another.")
         return 1

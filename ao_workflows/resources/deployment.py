@@ -233,10 +233,10 @@ def _secrets(order: Order, site: Site, root: Path, mistakes: list[str]) -> list[
         wanted.append(Wanted("secrets/mariadb-password", database.encode(), _SECRET))
     if site.drs.config:
         wanted += _database_secrets(order, site.drs.config, mistakes)
-    profiles = {intake.aws_profile for intake in site.intake.values()} - {None}
-    production = {intake.aws_profile for intake in site.intake.values() if intake.environment == "prod"} - {None}
+    profiles = {intake.aws_profile for intake in site.queues.values()} - {None}
+    production = {intake.aws_profile for intake in site.queues.values() if intake.environment == "prod"} - {None}
     chosen = {str(name) for name in profiles} | set(order.aws_sections)
-    if chosen or site.intake:
+    if chosen or site.queues:
         path = order.secrets / "aws-credentials"
         text = _sections(path, chosen or {"default"}, order, {str(name) for name in production}, mistakes)
         wanted.append(Wanted("secrets/aws-credentials", text.encode(), _SECRET))
