@@ -32,10 +32,11 @@ def main() -> int:
     """Returns 0 if every good work is in the archive as it was bagged, and every bad one was refused; else 1."""
     site = load()
     console = Console()
-    (intake,) = site.queues.values()
-    if site.environment == "prod" or intake.endpoint_url is None or site.aws_credentials is None:
-        console.print("A trial is for a site with one intake, whose AWS is emulated; this one is another.")
+    emulated = [intake for intake in site.queues.values() if intake.endpoint_url]
+    if site.environment == "prod" or len(emulated) != 1 or site.aws_credentials is None:
+        console.print("A trial is for a site with one queue, whose AWS is emulated; this one is another.")
         return 1
+    (intake,) = emulated
     Drs(url=site.drs.url, config=site.drs.config).init()
     aws = EmulatedAws(intake, site.aws_credentials)
     with tempfile.TemporaryDirectory() as folder:
