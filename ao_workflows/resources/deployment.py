@@ -118,7 +118,9 @@ def prepare(order: Order) -> Deployment:
     if unknown:
         raise DeployError([f"--replace {name}: it is none of the files of this folder" for name in sorted(unknown)])
     folders = [(root, 0o755), *((root / name, mode) for name, mode in _FOLDERS.items())]
-    folders += [(Path(in_force[name]), 0o755) for name in ("STAGING", "LOGS", "PROCESSING")]
+    folders += [(Path(in_force[name]), 0o755) for name in ("STAGING", "LOGS", "PROCESSING", "BACKUPS")]
+    # Where the logs are mounted: no container may make it.
+    folders.append((Path(in_force["STAGING"], "logs"), 0o755))
     return Deployment(
         root, uid, tuple(plan_files(wanted, found, recorded, order.replace)), tuple(folders), tuple(said), recorded
     )
@@ -179,6 +181,7 @@ def _settings(order: Order, uid: int, root: Path) -> tuple[dict[str, str], dict[
         "STAGING": str(root / "staging"),
         "LOGS": str(root / "logs"),
         "PROCESSING": str(root / "processing"),
+        "BACKUPS": str(root / "backups"),
         "AO_IMAGE": f"ao-workflows:{_version()}",
         "POSTGRES_IMAGE": "postgres:15-bookworm",
         "PROXY_IMAGE": "haproxy:2.6",

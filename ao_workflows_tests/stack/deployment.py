@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,13 +24,15 @@ from urllib.error import HTTPError
 
 import pytest
 
+from ao_workflows.resources.deployment import proxy_users
+
 T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parents[2]
 IMAGE = "ao-workflows:stack-test"
 UID = 5000
 PROJECT = "ao-stack-test"
-OPERATORS_PORT = 18443
-ARCHIVISTS_PORT = 18444
+PORT = 18443
+OPERATOR, ARCHIVIST = "anna", "tenzin"
 SERVICES = ("postgres", "code", "webserver", "viewer", "daemon", "proxy", "mariadb", "aws")
 
 SLOWLY = "\n[download]\npart_mib = 1\nparallel = 2\nmegabytes_per_second = 0.8\n"
@@ -68,10 +71,24 @@ class Deployment:
     def staging(self) -> Path:
         return self.folder / "staging"
 
+    @property
+    def processing(self) -> Path:
+        return self.folder / "processing"
+
+    @property
+    def backups(self) -> Path:
+        return self.folder / "backups"
+
     def write(self) -> None:
         """Makes the folder: the files of the checkout, a site, secrets that are new each time."""
         (self.folder / "secrets").mkdir(parents=True)
-        for made in (*(self.archive / f"Archive{share}" for share in range(4)), self.staging, self.folder / "logs"):
+        for made in (
+            *(self.archive / f"Archive{share}" for share in range(4)),
+            self.staging,
+            self.processing,
+            self.backups,
+            self.folder / "logs",
+        ):
             made.mkdir(parents=True)
         # Where the logs are mounted: a container may not make it in a folder that is not its user's.
         (self.staging / "logs").mkdir()
@@ -90,11 +107,12 @@ class Deployment:
             "ARCH_ROOT": self.archive,
             "STAGING": self.staging,
             "LOGS": self.folder / "logs",
+            "PROCESSING": self.processing,
+            "BACKUPS": self.backups,
             "SYNC_ACCESS_UID": UID,
             "DOCKER_GID": Path("/var/run/docker.sock").stat().st_gid,
             "AO_ADDRESS": "127.0.0.1",
-            "OPERATORS_PORT": OPERATORS_PORT,
-            "ARCHIVISTS_PORT": ARCHIVISTS_PORT,
+            "AO_PORT": PORT,
             "COMPOSE_PROJECT_NAME": PROJECT,
         }
         (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
@@ -102,12 +120,18 @@ class Deployment:
             os.chown(path, UID, 0)
 
     def _write_secrets(self) -> None:
-        made = {name: secrets.token_urlsafe(24) for name in ("storage", "drs", "access key", "secret key")}
+        made = {
+            name: secrets.token_urlsafe(24)
+            for name in ("storage", "drs", "access key", "secret key", OPERATOR, ARCHIVIST)
+        }
         self.secrets.update(made)
         texts = {
             "postgres-password": made["storage"],
             "pgpass": f"*:*:*:dagster:{made['storage']}\n",
             "mariadb-password": made["drs"],
+            "proxy_users": proxy_users(
+                [(OPERATOR, "operator", made[OPERATOR]), (ARCHIVIST, "archivist", made[ARCHIVIST])]
+            ),
             "db_apps.config": "[mysql]\nmySqlCnfPath = /run/secrets/drs_cnf\n[dev]\nserver = devclient\n",
             "drs.config": f"[devclient]\nuser = drs\npassword = {made['drs']}\nhost = mariadb\ndatabase = drs\n",
             "aws-credentials": (
@@ -168,14 +192,15 @@ class Deployment:
         """Runs a script in the code server's container; what it prints, read as JSON."""
         return json.loads(self.compose("exec", "-T", "code", "python", "-", input=script))
 
-    def page(self, port: int, query: str, **variables: Any) -> dict[str, Any]:
+    def page(self, user: str, query: str, **variables: Any) -> dict[str, Any]:
         """Asks the web page behind the proxy, as a browser does; its answer, and what went wrong is in the error."""
+        login = b64encode(f"{user}:{self.secrets[user]}".encode()).decode()
         unproven = ssl.create_default_context()
         unproven.check_hostname, unproven.verify_mode = False, ssl.CERT_NONE
         request = urllib.request.Request(
-            f"https://localhost:{port}/graphql",
+            f"https://localhost:{PORT}/graphql",
             json.dumps({"query": query, "variables": variables}).encode(),
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", "Authorization": f"Basic {login}"},
         )
         try:
             with urllib.request.urlopen(request, timeout=60, context=unproven) as answer:  # noqa: S310

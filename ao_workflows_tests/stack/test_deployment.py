@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ao_workflows_tests.stack.deployment import (
-    ARCHIVISTS_PORT,
-    OPERATORS_PORT,
+    ARCHIVIST,
+    OPERATOR,
     SERVICES,
     UID,
     Deployment,
@@ -20,8 +20,8 @@ OURS = ("code", "webserver", "viewer", "daemon")
 
 def test_the_page_shows_the_works_assets_through_the_proxy(deployment: Deployment) -> None:
     """The one way in must lead to the platform, whichever of the two pages one asks for."""
-    for port in (OPERATORS_PORT, ARCHIVISTS_PORT):
-        answer = deployment.page(port, "{ assetNodes { opNames } }")
+    for user in (OPERATOR, ARCHIVIST):
+        answer = deployment.page(user, "{ assetNodes { opNames } }")
         names = {node["opNames"][0] for node in answer["assetNodes"]}
         assert {"restored_message", "downloaded_bag", "debagged_work", "synced_archive"} <= names
 
@@ -30,8 +30,8 @@ def test_the_archivists_page_changes_nothing(deployment: Deployment) -> None:
     """Who only looks must not be able to switch an intake off."""
     query = """mutation($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) { __typename } }"""
     sensor = {"repositoryLocationName": "ao_workflows", "repositoryName": "__repository__", "sensorName": "demo_intake"}
-    assert deployment.page(ARCHIVISTS_PORT, query, sensor=sensor)["startSensor"]["__typename"] == "UnauthorizedError"
-    assert deployment.page(OPERATORS_PORT, query, sensor=sensor)["startSensor"]["__typename"] == "Sensor"
+    assert deployment.page(ARCHIVIST, query, sensor=sensor)["startSensor"]["__typename"] == "UnauthorizedError"
+    assert deployment.page(OPERATOR, query, sensor=sensor)["startSensor"]["__typename"] == "Sensor"
 
 
 def test_nothing_is_published_but_the_proxy_s_ports(deployment: Deployment) -> None:

@@ -18,9 +18,9 @@ import pytest
 
 from ao_workflows.instance.run_containers import ended_at
 from ao_workflows_tests.stack.deployment import (
-    ARCHIVISTS_PORT,
+    ARCHIVIST,
     IMAGE,
-    OPERATORS_PORT,
+    OPERATOR,
     SERVICES,
     UID,
     Deployment,
@@ -211,14 +211,14 @@ def test_what_a_run_printed_is_read_in_the_web_page(deployment: Deployment, tria
     (printed,) = (deployment.folder / "logs/compute" / trial.killed_run).glob("compute_logs/*.err")
     key = [trial.killed_run, "compute_logs", printed.stem]
     query = "query($key: [String!]!) { capturedLogs(logKey: $key) { stderr } }"
-    for port in (OPERATORS_PORT, ARCHIVISTS_PORT):
-        assert "W1" in deployment.page(port, query, key=key)["capturedLogs"]["stderr"]
+    for user in (OPERATOR, ARCHIVIST):
+        assert "W1" in deployment.page(user, query, key=key)["capturedLogs"]["stderr"]
 
 
 def test_a_run_that_is_cancelled_in_the_web_page_ends_itself(deployment: Deployment, trial: Trial) -> None:
     """The web page has no access to Docker, and a run that goes on after it was cancelled holds its work for ever."""
     launched = deployment.page(
-        OPERATORS_PORT,
+        OPERATOR,
         """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
              __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
         params={
@@ -240,7 +240,7 @@ def test_a_run_that_is_cancelled_in_the_web_page_ends_itself(deployment: Deploym
 
     wait_until("the work is being fetched", lambda: list(deployment.staging.glob("incoming/W1NLM1168/*.journal")), 180)
     query = """mutation($id: String!) { terminateRun(runId: $id) { __typename } }"""
-    assert deployment.page(OPERATORS_PORT, query, id=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    assert deployment.page(OPERATOR, query, id=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
     ended = wait_until(
         "its container ends", lambda: (found := container()) and found["State"]["Status"] == "exited" and found, 120
     )
