@@ -72,6 +72,7 @@ def _site_and_checks() -> list[Finding]:
         ("sync script", partial(disk_checks.check_script, loaded)),
         *((f"intake {name}: queue", partial(service_checks.check_queue, loaded, name)) for name in loaded.queues),
         *((f"intake {name}: bucket", partial(service_checks.check_bucket, loaded, name)) for name in loaded.queues),
+        *((f"intake {name}: folder", partial(disk_checks.check_folder, loaded, name)) for name in loaded.folders),
         *([("web", partial(service_checks.check_web, loaded))] if loaded.archive.web else []),
         ("DRS", partial(service_checks.check_drs, loaded)),
         *checks,

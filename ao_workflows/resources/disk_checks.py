@@ -13,7 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ao_workflows.domain.errors import SyncOptionsError, SyncScriptMissing
+from ao_workflows.domain.environments import refuse_other_environment
+from ao_workflows.domain.errors import SyncOptionsError, SyncScriptMissing, WrongEnvironment
 from ao_workflows.domain.findings import Finding, fail, nothing_mounted, ok, warn
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.site import CHECKOUT, Site
@@ -69,6 +70,25 @@ def check_share(site: Site, share: int) -> Iterator[Finding]:
     else:
         yield ok(what, f"{len(buckets)} buckets, writable; {free / _GIB:,.1f} GiB are free")
     yield from _mount(site, what, tree)
+
+
+def check_folder(site: Site, intake: str) -> Iterator[Finding]:
+    """A folder intake: there, and such that a file can be claimed in it."""
+    section = site.folders[intake]
+    what = f"intake {intake}: folder {section.folder}"
+    try:
+        refuse_other_environment(intake, section.environment, site.environment)
+        with tempfile.TemporaryDirectory(prefix=".ao-site-check-", dir=section.folder) as folder:
+            dropped = Path(folder) / "dropped"
+            dropped.touch()
+            dropped.rename(Path(folder) / "claimed")
+    except WrongEnvironment as error:
+        yield fail(what, str(error), "take it out of site.toml, or correct its environment")
+    except OSError as error:
+        do = "make or mount it, writable for the user that runs this; [[intake]] folder in site.toml names it"
+        yield fail(what, error.strerror or str(error), do)
+    else:
+        yield ok(what, "is there, and files can be claimed in it")
 
 
 def check_script(site: Site) -> Iterator[Finding]:

@@ -123,6 +123,20 @@ def test_a_site_that_is_well_is_told_line_by_line(trial: Trial) -> None:
     assert list(trial.folder.rglob(".ao-site-check-*")) == []
 
 
+def test_a_folder_intake_is_looked_at_and_one_that_is_not_there_is_told(trial: Trial) -> None:
+    """Whoever drops zips beside an unmounted share waits for ever."""
+    inbox = trial.folder / "inbox"
+    trial.text += f'\n[[intake]]\nname = "inbox"\nkind = "folder"\nfolder = "{inbox}"\nenvironment = "demo"\n'
+    what = f"intake inbox: folder {inbox}"
+    assert trial.fails()[what] == "No such file or directory"
+    inbox.mkdir()
+    assert trial.found()[what]["said"] == "is there, and files can be claimed in it"
+    assert list(inbox.iterdir()) == []
+    trial.text = trial.text.replace('environment = "demo"\n', 'environment = "prod"\n')
+    trial.text = trial.text.replace('environment = "prod"\n', 'environment = "demo"\n', 1)
+    assert "belongs to 'prod'" in trial.fails()[what]
+
+
 def test_everything_that_is_wrong_is_found_at_once(trial: Trial) -> None:
     """One fault a start is an afternoon of restarts."""
     (trial.folder / "archive/Archive2/02").rmdir()
