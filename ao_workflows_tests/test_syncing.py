@@ -178,7 +178,8 @@ def test_a_failed_script_is_in_drs_and_the_check_with_its_last_words(desk: Desk)
     assert said.startswith(
         f"{RID}: the sync script exited with 7. It was called as\n  {desk.site.folder}/wrapped.sh -a "
     )
-    assert said.endswith("\n  | 49\n  | 50")
+    assert "\n  | 49\n  | 50\n" in said
+    assert said.endswith(f"ao reprocess {RID}")
     assert "  | 10\n" not in said
     (check,) = [found for found in result.get_asset_check_evaluations() if not found.passed]
     assert "exited with 7" in str(check.description)
