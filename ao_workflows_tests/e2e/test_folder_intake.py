@@ -9,11 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
 from ao_workflows.resources.drs import Drs
 from ao_workflows.site import parse
@@ -25,28 +24,30 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 AT_MOST_SECONDS = 200
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
-    """A site in a folder, whose daemon runs."""
-    for folder in ("drop", "dagster", *(f"archive/Archive{share}" for share in range(4))):
-        (tmp_path / folder).mkdir(parents=True)
-    text = folder_site_toml(tmp_path, tmp_path / "drop")
-    (tmp_path / "site.toml").write_text(text)
-    shutil.copy(CHECKOUT / "dagster.yaml", tmp_path / "dagster")
+@contextmanager
+def site_in(root: Path, name: str = "site") -> Iterator[Path]:
+    """A site whose daemon runs; sites in one ``root`` share staging, archive and DRS. The folder of what is its own."""
+    own = root / name
+    for folder in (own / "drop", own / "dagster", *(root / f"archive/Archive{share}" for share in range(4))):
+        folder.mkdir(parents=True, exist_ok=True)
+    text = folder_site_toml(root, own / "drop")
+    if (root / "slow.sh").exists():
+        text = text.replace(str(CHECKOUT / "docker/sync/syncOneWork.sh"), str(root / "slow.sh"))
+    (own / "site.toml").write_text(text)
+    shutil.copy(CHECKOUT / "dagster.yaml", own / "dagster")
     Drs(url=parse(text, "the test's site").drs.url).init()
     # Dagster's tables, before two processes look at them: each would make what it misses.
-    with dg.DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
+    with dg.DagsterInstance.from_config(str(own / "dagster")) as instance:
         instance.get_runs_count()
         instance.get_dynamic_partitions("works")
         instance.all_instigator_state()
-    bin_folder = str(Path(sys.executable).parent)
     environment = {
-        "AO_SITE": str(tmp_path / "site.toml"),
-        "DAGSTER_HOME": str(tmp_path / "dagster"),
-        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "AO_SITE": str(own / "site.toml"),
+        "DAGSTER_HOME": str(own / "dagster"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     command = [sys.executable, "-m", "dagster._daemon", "run", "-m", "ao_workflows.definitions"]
-    with (tmp_path / "daemon.log").open("wb") as log:
+    with (own / "daemon.log").open("wb") as log:
         daemon = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -56,7 +57,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
             start_new_session=True,
         )
     try:
-        yield tmp_path
+        yield own
     finally:
         # All that it started is in its group: the code server ends, at the latest, with the second.
         daemon.terminate()
@@ -67,22 +68,64 @@ def root(tmp_path: Path) -> Iterator[Path]:
         daemon.wait()
 
 
-def test_a_zip_that_is_put_into_the_folder_is_found_in_the_archive(root: Path) -> None:
-    """All parts together: a person drops a file, and nobody does anything more."""
-    under_way = root / "drop/.upload"
+def drop(own: Path) -> None:
+    """Puts the work's zip into the site's folder, as a person does."""
+    under_way = own / "drop/.upload"
     under_way.write_bytes(bag_zip(RID, {"images/0001.jpg": PAGE}))
-    (root / "drop/notes.txt").write_text("read me")
-    under_way.rename(root / f"drop/{RID}.bag.zip")
-    page, save = root / f"archive/Archive0/12/{RID}/images/0001.jpg", root / "drop/save"
+    under_way.rename(own / f"drop/{RID}.bag.zip")
+
+
+def ended_run(own: Path) -> tuple[dg.DagsterRun, list[str]]:
+    """The site's one run, once it has ended, and what its steps that are tried again said."""
     until = time.monotonic() + AT_MOST_SECONDS
-    with dg.DagsterInstance.from_config(str(root / "dagster")) as instance:
+    with dg.DagsterInstance.from_config(str(own / "dagster")) as instance:
         runs: list[dg.DagsterRun] = []
         while not (runs and all(run.is_finished for run in runs)) and time.monotonic() < until:
             time.sleep(0.2)
             runs = list(instance.get_runs())
-    log = (root / "daemon.log").read_text(errors="replace")
-    assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS], log[-4000:]
-    assert runs[0].tags["dagster/partition"] == RID
-    assert page.read_bytes() == PAGE
-    assert os.listdir(save) == []
-    assert sorted(os.listdir(root / "drop")) == ["notes.txt", "save"]
+        log = (own / "daemon.log").read_text(errors="replace")
+        assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS], log[-4000:]
+        again = instance.all_logs(runs[0].run_id, of_type=dg.DagsterEventType.STEP_UP_FOR_RETRY)
+        return runs[0], [str(event.get_dagster_event().step_retry_data.error) for event in again]
+
+
+def test_a_zip_that_is_put_into_the_folder_is_found_in_the_archive(tmp_path: Path) -> None:
+    """All parts together: a person drops a file, and nobody does anything more."""
+    with site_in(tmp_path) as own:
+        (own / "drop/notes.txt").write_text("read me")
+        drop(own)
+        run, again = ended_run(own)
+    assert again == []
+    assert run.tags["dagster/partition"] == RID
+    assert (tmp_path / f"archive/Archive0/12/{RID}/images/0001.jpg").read_bytes() == PAGE
+    assert os.listdir(own / "drop/save") == []
+    assert sorted(os.listdir(own / "drop")) == ["notes.txt", "save"]
+
+
+def test_of_two_sites_daemons_that_meet_on_one_work_one_works_and_the_other_says_who_has_it(tmp_path: Path) -> None:
+    """Two runs in one folder would each wreck the other's work, and no queue knows of both."""
+    # The first that comes to the archive waits there until the other has met it.
+    (tmp_path / "slow.sh").write_text(
+        f"#!/bin/sh\nfor _ in $(seq 600); do [ -e '{tmp_path}/met' ] && break; sleep 0.2; done\n"
+        f"exec '{CHECKOUT}/docker/sync/syncOneWork.sh' \"$@\"\n"
+    )
+    (tmp_path / "slow.sh").chmod(0o755)
+    with site_in(tmp_path, "here") as here, site_in(tmp_path, "there") as there:
+        for own in (here, there):
+            drop(own)
+        until = time.monotonic() + AT_MOST_SECONDS
+        while "is being worked on by run" not in _said(here) + _said(there):
+            assert time.monotonic() < until, _said(here)[-3000:] + _said(there)[-3000:]
+            time.sleep(0.2)
+        (tmp_path / "met").touch()
+        ended = [ended_run(own) for own in (here, there)]
+    (one, said_to_one), (other, said_to_other) = ended
+    assert said_to_one or said_to_other
+    assert all(f"{RID} is being worked on by run {other.run_id}" in said for said in said_to_one)
+    assert all(f"{RID} is being worked on by run {one.run_id}" in said for said in said_to_other)
+    assert (tmp_path / f"archive/Archive0/12/{RID}/images/0001.jpg").read_bytes() == PAGE
+    assert [os.listdir(own / "drop/save") for own in (here, there)] == [[], []]
+
+
+def _said(own: Path) -> str:
+    return (own / "daemon.log").read_text(errors="replace")
