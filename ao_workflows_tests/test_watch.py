@@ -14,9 +14,9 @@ from ao_workflows.definitions import build, resources
 from ao_workflows.domain.progress import Stage
 from ao_workflows.site import WatchSection
 from ao_workflows.watch import stuck_works
-from ao_workflows_tests.cli.works_in_trouble import queue
+from ao_workflows_tests.cli.works_in_trouble import queue, queueing_site
 from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import TrialSite, bag_zip, trial_site
+from ao_workflows_tests.sites import TrialSite, bag_zip
 
 NOW = datetime.now(UTC)
 
@@ -26,7 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, aws: Aws) -> Iterator[TrialSi
     """One work that stopped two days ago, one that Glacier was asked for an hour ago, one that waits in the queue with
     a copy that its event says ends in an hour and S3 in three days.
     """
-    with trial_site(tmp_path_factory.mktemp("watch"), aws) as trial:
+    with queueing_site(tmp_path_factory.mktemp("watch"), aws) as trial:
         trial.drs.record("W1NLM4701", Stage.DOWNLOADED_BAG, NOW - timedelta(days=2), {}, event="e")
         trial.drs.record("W1NLM4702", Stage.RESTORE_REQUESTED, NOW - timedelta(hours=1), {})
         trial.drs.record("W1NLM4703", Stage.SYNCED_ARCHIVE, NOW - timedelta(days=9), {}, event="f")

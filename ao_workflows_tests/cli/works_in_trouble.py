@@ -31,15 +31,23 @@ FILES = {"images/0001.jpg": PAGE}
 
 
 @contextmanager
-def works_in_trouble(folder: Path, aws: Aws, *works: str) -> Iterator[TrialSite]:
-    """``GOOD`` is in the archive and still on scratch, ``QUEUED`` in the queue; of ``works``, ``REFUSED`` is what its
-    name says, and ``FREED`` is in the archive and no longer on scratch.
+def queueing_site(folder: Path, aws: Aws, **staging: str) -> Iterator[TrialSite]:
+    """A site whose runs wait in the queue of an instance on disk: one in memory would execute them on the spot, with
+    whichever site the definitions find.
     """
     home = folder / "dagster"
     home.mkdir()
     shutil.copy(CHECKOUT / "dagster.yaml", home)
-    with trial_site(folder, aws, keep="1 days") as made, dg.DagsterInstance.from_config(str(home)) as instance:
-        site = dataclasses.replace(made, instance=instance)
+    with trial_site(folder, aws, **staging) as made, dg.DagsterInstance.from_config(str(home)) as instance:
+        yield dataclasses.replace(made, instance=instance)
+
+
+@contextmanager
+def works_in_trouble(folder: Path, aws: Aws, *works: str) -> Iterator[TrialSite]:
+    """``GOOD`` is in the archive and still on scratch, ``QUEUED`` in the queue; of ``works``, ``REFUSED`` is what its
+    name says, and ``FREED`` is in the archive and no longer on scratch.
+    """
+    with queueing_site(folder, aws, keep="1 days") as site:
         assert site.run(GOOD, site.restore(GOOD, bag_zip(GOOD, FILES))).success
         if FREED in works:
             assert site.run(FREED, site.restore(FREED, bag_zip(FREED, FILES))).success
