@@ -33,11 +33,14 @@ from ao_workflows.resources.staging import now
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.sensors import run_config
 from benchmarks.bag_zips import images, write_bag
-from benchmarks.measure import Result, at_least, seconds_in_turn
+from benchmarks.measure import Result, at_least, memory_at_hand, seconds_in_turn
 from benchmarks.s3_server import BUCKET, served
 
 ROUNDS = 3
 IMAGES, SIZE = 2000, 1_000_000
+_TOUCHED = 12 << 30
+"""Bytes of memory that either side finds ready: twice the zip, the work and the archive's copy, for not all that is
+ready is found."""
 RID = "W1"
 MD5, CRC64NVME = f"md5/{RID}.bag.zip", f"crc64nvme/{RID}.bag.zip"
 
@@ -85,12 +88,13 @@ class _Sides:
         self._s3 = boto3.client("s3", endpoint_url=url, config=Config(response_checksum_validation="when_required"))
 
     def clear(self) -> None:
-        """An empty staging disk and an empty archive, with nothing that waits to be written."""
+        """An empty staging disk and an empty archive, with nothing that waits to be written and memory at hand."""
         shutil.rmtree(self._here, ignore_errors=True)
         for folder in ("staging", "theirs", *(f"archive/Archive{share}" for share in range(4))):
             (self._here / folder).mkdir(parents=True)
         self._resources["drs"].init()
         os.sync()
+        memory_at_hand(_TOUCHED)
 
     def ours(self, key: str) -> None:
         """The four assets, in a run of their own."""
