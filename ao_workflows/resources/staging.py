@@ -13,6 +13,7 @@ import re
 import shutil
 import socket
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -196,19 +197,20 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         :raises StagingError: if they cannot be removed.
         """
         self.room.release(rid)
-        freed = 0
-        for folder in (self.layout.incoming(rid), self.layout.work(rid)):
-            try:
-                freed += sum(
-                    entry.stat(follow_symlinks=False).st_size for entry in folder.rglob("*") if entry.is_file()
-                )
+        going, folder = [], self.layout.root
+        try:
+            for folder in (self.layout.incoming(rid), self.layout.work(rid)):
                 if folder.exists():
                     # Under a name of its own first: half a work must not stand where a receipt says a whole one does.
-                    going = folder.with_name(f".{rid}.freed.tmp")
-                    folder.rename(going)
-                    shutil.rmtree(going)
-            except OSError as error:
-                raise StagingError(folder, f"cannot be removed: {error.strerror}") from error
+                    going.append(folder.rename(folder.with_name(f".{rid}.freed.tmp")))
+            files = [path for gone in going for path in gone.rglob("*") if path.is_symlink() or not path.is_dir()]
+            # To take a file's memory back keeps the kernel busy for a second of each 4 GB: so on all cores.
+            with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "free") as pool:
+                freed = sum(pool.map(_remove, files))
+            for folder in going:
+                shutil.rmtree(folder)
+        except OSError as error:
+            raise StagingError(error.filename or folder, f"cannot be removed: {error.strerror}") from error
         return freed
 
     def free_outlived(self) -> list[str]:
@@ -294,3 +296,10 @@ def _same_file(handle: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _remove(path: Path) -> int:
+    """Removes a file, and returns its bytes."""
+    size = path.stat(follow_symlinks=False).st_size
+    path.unlink()
+    return size
