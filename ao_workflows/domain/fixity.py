@@ -57,12 +57,6 @@ def strongest(digests: Mapping[str, str]) -> str:
     return max(digests, key=lambda name: (len(digests[name]), name))
 
 
-def file_digest(path: Path, algorithm: str) -> str:
-    """A file's digest in hex, read in pieces of 1 MiB."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, algorithm, _bufsize=_CHUNK).hexdigest()
-
-
 def compare_tree(
     root: Path,
     files: Iterable[tuple[str, FileFixity]],
@@ -75,24 +69,26 @@ def compare_tree(
     cores by default: hashing lets go of the interpreter. Takes few of the files at a time.
     """
 
-    def look(placed: tuple[str, FileFixity]) -> Problem | None:
+    def look(placed: tuple[str, FileFixity], buffer: memoryview) -> Problem | None:
         name, file = placed
-        path = root / name
+        path = f"{root}/{name}"
         try:
-            status = path.lstat()
+            status = os.lstat(path)
             if not stat.S_ISREG(status.st_mode):
                 return Problem("structure", name, "is no file")
             if status.st_size != file.size:
                 reason = f"has {status.st_size} bytes, not {file.size}"
                 return Problem("size", name, reason, "", str(file.size), str(status.st_size))
-            return _compare_digest(path, name, file) if how == "checksum" else None
+            return _compare_digest(path, name, file, buffer) if how == "checksum" else None
         except FileNotFoundError:
             return Problem("missing", name, "is not there")
         except OSError as error:
             return Problem("unreadable", name, f"cannot be read: {error.strerror}")
 
     def look_at_some(some: Sequence[tuple[str, FileFixity]]) -> list[Problem]:
-        return [problem for placed in some if (problem := look(placed))]
+        largest = max(file.size for _, file in some) if how == "checksum" else 0
+        buffer = memoryview(bytearray(min(_CHUNK, largest + 1)))
+        return [problem for placed in some if (problem := look(placed, buffer))]
 
     found = each_in_order(threads or _cores(), look_at_some, _batches(files))
     return [problem for some in found for problem in some]
@@ -128,9 +124,21 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _compare_digest(path: Path, name: str, file: FileFixity) -> Problem | None:
+def _compare_digest(path: str, name: str, file: FileFixity, buffer: memoryview) -> Problem | None:
     algorithm = strongest(file.digests)
-    expected, found = file.digests[algorithm], file_digest(path, algorithm)
+    expected, found = file.digests[algorithm], _file_digest(path, algorithm, buffer)
     if found == expected:
         return None
     return Problem("checksum", name, f"has another {algorithm} than was bagged", algorithm, expected, found)
+
+
+def _file_digest(path: str, algorithm: str, buffer: memoryview) -> str:
+    """The digest in hex, read through ``buffer``."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        while got := os.readv(descriptor, [buffer]):
+            digest.update(buffer[:got])
+    finally:
+        os.close(descriptor)
+    return digest.hexdigest()

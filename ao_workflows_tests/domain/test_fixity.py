@@ -13,7 +13,6 @@ import pytest
 from ao_workflows.domain.fixity import (
     FileFixity,
     compare_tree,
-    file_digest,
     files_beside,
     read_fixity,
     strongest,
@@ -56,9 +55,19 @@ def test_the_longest_digest_is_the_strongest() -> None:
     assert strongest(digests) == "sha512"
 
 
-def test_a_digest_is_the_whole_files(tree: Path) -> None:
-    """A file of several pieces must not be known by its first."""
-    assert file_digest(tree / "line\nfeed", "sha256") == hashlib.sha256(CONTENT["line\nfeed"]).hexdigest()
+def test_a_digest_is_the_whole_files(tmp_path: Path) -> None:
+    """A file of several pieces must not be known by its first, nor by one of another file."""
+    content = bytearray(os.urandom((2 << 20) + 5))
+    (tmp_path / "large").write_bytes(content)
+    (tmp_path / "small").write_bytes(b"small")
+    files = [
+        ("large", FileFixity("W1", "large", len(content), {"sha256": hashlib.sha256(content).hexdigest()})),
+        ("small", FileFixity("W1", "small", 5, {"sha256": hashlib.sha256(b"small").hexdigest()})),
+    ]
+    assert compare_tree(tmp_path, files, "checksum") == []
+    content[-1] ^= 1
+    (tmp_path / "large").write_bytes(content)
+    assert [problem.path for problem in compare_tree(tmp_path, files, "checksum")] == ["large"]
 
 
 def test_a_tree_that_is_as_bagged_has_no_problem(tree: Path) -> None:
