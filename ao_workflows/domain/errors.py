@@ -6,7 +6,7 @@ for one fact that all share: ``transient``, whether trying again may help.
 
     AoError
     ├── SiteError             site.toml has mistakes
-    ├── StackError            a setting of the containers is not there
+    ├── StackError            a setting of the containers is not there, or no good
     ├── DeployError           the folder that compose runs from cannot be made as ordered
     ├── RidError              a name that cannot be a work's
     ├── MessageError          a queue's message that cannot be used
@@ -72,12 +72,14 @@ class SiteError(AoError):
 
 
 class StackError(AoError):
-    """A setting that the services' containers need is not there; ``source`` is the file that asks for it."""
+    """A setting that the services' containers need is not there, or no good; ``source`` is what asks for it."""
 
-    def __init__(self, source: str, reason: str) -> None:
+    def __init__(
+        self, source: str, reason: str, way_out: str = "set it in .env, then run docker-compose up -d"
+    ) -> None:
         self.source = source
         self.reason = reason
-        super().__init__(f"{source}: {reason}: set it in .env, then run docker-compose up -d")
+        super().__init__(f"{source}: {reason}: {way_out}")
 
 
 class DeployError(AoError):

@@ -33,6 +33,15 @@ def test_what_dagster_yaml_asks_for_is_handed_to_whoever_launches(services: dict
         assert asked | set(launcher["env_vars"]) <= services[service]["environment"].keys()
 
 
+def test_what_dagster_yaml_asks_for_is_handed_to_the_code_server_and_the_runs(services: dict[str, Any]) -> None:
+    """They make the instance from the same file: a name that is not there stops every tick, or every run."""
+    launcher = DAGSTER.partition("run_launcher:")[2].partition("\nconcurrency:")[0]
+    asked = set(re.findall(r"env: ([A-Z_]+)", DAGSTER.replace(launcher, "")))
+    assert "COMPUTE_LOGS" in asked
+    assert asked <= services["code"]["environment"].keys()
+    assert asked <= set(yaml.safe_load(DAGSTER)["run_launcher"]["config"]["env_vars"])
+
+
 def test_what_env_may_hold_is_documented_and_nothing_else() -> None:
     """An operator has no other list."""
     section = (

@@ -129,6 +129,7 @@ class Deployment:
             "postgres-password": made["storage"],
             "pgpass": f"*:*:*:dagster:{made['storage']}\n",
             "mariadb-password": made["drs"],
+            "compute-logs": "",
             "proxy_users": proxy_users(
                 [(OPERATOR, "operator", made[OPERATOR]), (ARCHIVIST, "archivist", made[ARCHIVIST])]
             ),

@@ -1,0 +1,57 @@
+"""Where what a run prints is kept, so that the web page can read it: in a folder, or on S3.
+
+What belongs here: which of the two, by one setting of the environment. What does not: how they are kept on S3
+(``ao_workflows.instance.compute_logs_on_s3``), which a site that keeps them in a folder never imports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import Array, Field, IntSource, StringSource
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._serdes import ConfigurableClassData
+
+from ao_workflows.domain.errors import StackError
+
+
+class ComputeLogs(LocalComputeLogManager):
+    """Dagster's own manager of compute logs for ``folder``, or dagster-aws's where ``to`` is ``s3://bucket/prefix``.
+
+    dagster.yaml names one class, and cannot choose it by the environment; so this one chooses.
+    """
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        return {
+            "to": Field(StringSource, description="s3://bucket/prefix; if it is empty, the folder."),
+            "folder": Field(StringSource, description="Where they are; with S3, until they are there, and when read."),
+            "region": Field(StringSource, is_required=False, default_value="us-east-1"),
+            "endpoint": Field(StringSource, is_required=False, default_value="", description="Another S3 than AWS's."),
+            "upload_interval": Field(
+                IntSource,
+                is_required=False,
+                default_value=30,
+                description="So many seconds pass between two uploads of what a run has printed so far.",
+            ),
+            "credentials": Field(
+                Array(str),
+                is_required=False,
+                default_value=[],
+                description="AWS credentials files: the first that is there is taken, and its section compute_logs.",
+            ),
+        }
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Any:
+        settings = dict(config_value)
+        to, folder = settings.pop("to"), settings.pop("folder")
+        if not to:
+            return LocalComputeLogManager(folder, inst_data=inst_data)
+        bucket, _, prefix = to.removeprefix("s3://").strip("/").partition("/")
+        if not (to.startswith("s3://") and bucket and prefix):
+            raise StackError("COMPUTE_LOGS", f"is {to!r}, and must be s3://bucket/prefix or empty")
+        from ao_workflows.instance.compute_logs_on_s3 import ComputeLogsOnS3
+
+        return ComputeLogsOnS3(bucket, prefix, folder, inst_data=inst_data, **settings)

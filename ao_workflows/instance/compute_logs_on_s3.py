@@ -1,0 +1,103 @@
+"""Compute logs on S3: dagster-aws's manager, reached as the platform reaches AWS, and going on after a fault.
+
+What belongs here: the client, and what becomes of a log when S3 fails. What does not: whether S3 is used at all
+(``ao_workflows.instance.compute_logs``), and how long S3 keeps a log, which is a rule of the bucket's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
+from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION
+from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
+
+from ao_workflows.domain.errors import StackError
+from ao_workflows.resources.aws import AwsConnection, make_client
+
+PROFILE = "compute_logs"
+"""The section of the credentials file. Runs have one that may write, web pages one that may read."""
+
+_READ_SECONDS = 20
+_ATTEMPTS = 3
+"""With both, a run whose S3 is silent ends less than a minute later for it."""
+
+
+class ComputeLogsOnS3(S3ComputeLogManager):
+    """The logs below ``s3://bucket/prefix``; while they are written, and where they are read, in ``folder`` too."""
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        folder: str,
+        *,
+        region: str,
+        endpoint: str,
+        upload_interval: int,
+        credentials: Sequence[str],
+        inst_data: Any = None,
+    ) -> None:
+        super().__init__(
+            bucket,
+            local_dir=folder,
+            prefix=prefix,
+            region=region,
+            endpoint_url=endpoint or None,
+            upload_interval=upload_interval,
+            skip_empty_files=True,  # or every tick of a sensor that says nothing leaves two empty objects
+            inst_data=inst_data,
+        )
+        connection = AwsConnection(region=region, endpoint_url=endpoint or None, **_credentials(credentials))
+        self._s3_session = make_client("s3", connection, read_seconds=_READ_SECONDS, attempts=_ATTEMPTS)
+
+    @contextmanager
+    def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
+        """Dagster's own takes a log for finished only where the run came to its end: one that is cancelled would keep
+        its last words to itself.
+        """
+        try:
+            with super().capture_logs(log_key) as context:
+                yield context
+        except BaseException:
+            self.on_progress(log_key)
+            raise
+
+    def on_progress(self, log_key: Sequence[str]) -> None:
+        """Uploads what there is so far. After a fault it is tried again when the interval has passed: Dagster's thread
+        would end with the first one, and a run that is killed hours later would have left nothing.
+        """
+        try:
+            super().on_progress(log_key)
+        except (BotoCoreError, Boto3Error, ClientError, OSError) as error:
+            logging.getLogger(__name__).warning("the compute log so far is not on S3: %s", error)
+
+    def download_from_cloud_storage(
+        self, log_key: Sequence[str], io_type: ComputeIOType, partial: bool = False
+    ) -> None:
+        """Brings a log into the folder, whole or not at all: what is there once is never asked for again."""
+        extension = IO_TYPE_EXTENSION[io_type]
+        path = Path(self.local_manager.get_captured_local_path(log_key, extension, partial=partial))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._s3_session.download_file(self._s3_bucket, self._s3_key(log_key, io_type, partial), str(path))
+
+
+def _credentials(files: Sequence[str]) -> dict[str, str]:
+    """The first of the files that is there, and the section of it; without any, what boto3 finds by itself.
+
+    :raises StackError: if the file has no such section.
+    """
+    there = next((Path(name) for name in files if Path(name).exists()), None)
+    if there is None:
+        return {}
+    if f"[{PROFILE}]" not in there.read_text(encoding="utf-8"):
+        raise StackError(
+            "COMPUTE_LOGS", f"names S3, and {there} has no section [{PROFILE}]", "write it there, or empty COMPUTE_LOGS"
+        )
+    return {"credentials_file": str(there), "profile": PROFILE}
