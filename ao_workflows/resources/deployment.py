@@ -102,12 +102,15 @@ def prepare(order: Order) -> Deployment:
     site_text = _required(order.source / "site.toml", "the site's description (docs/site.md)")
     site = parse(site_text, str(order.source / "site.toml"))
     mistakes = _mistakes(site, order, root)
+    logs_on_s3 = in_force.get("COMPUTE_LOGS", "")
+    if logs_on_s3 and not re.fullmatch(r"s3://[^/]+/.+", logs_on_s3):
+        mistakes.append(f".env: COMPUTE_LOGS must be s3://bucket/prefix or empty (is: {logs_on_s3})")
     wanted = [
         Wanted(".env", env.encode(), ours_to_merge=True),
         Wanted("config/site.toml", site_text.encode()),
         Wanted("config/sync.yml", (_text(order.source / "sync.yml") or "").encode()),
         *[Wanted(path, (CHECKOUT / own).read_bytes()) for path, own in _OF_PROJECT.items()],
-        *_secrets(order, site, root, mistakes),
+        *_secrets(order, site, root, mistakes, logs_on_s3=bool(logs_on_s3)),
         *_certificate(order, root, mistakes),
     ]
     if mistakes:
@@ -223,7 +226,7 @@ def _environment_before(root: Path) -> str | None:
     return next((line.removeprefix("AO_ENVIRONMENT=") for line in lines if line.startswith("AO_ENVIRONMENT=")), None)
 
 
-def _secrets(order: Order, site: Site, root: Path, mistakes: list[str]) -> list[Wanted]:
+def _secrets(order: Order, site: Site, root: Path, mistakes: list[str], *, logs_on_s3: bool) -> list[Wanted]:
     """The secrets by name: what the site names of the archive's own, and those that are made up here, once."""
     password = _text(root / "secrets/postgres-password") or secrets.token_urlsafe(24)
     wanted = [
@@ -238,10 +241,14 @@ def _secrets(order: Order, site: Site, root: Path, mistakes: list[str]) -> list[
         wanted += _database_secrets(order, site.drs.config, mistakes)
     profiles = {intake.aws_profile for intake in site.queues.values()} - {None}
     production = {intake.aws_profile for intake in site.queues.values() if intake.environment == "prod"} - {None}
-    chosen = {str(name) for name in profiles} | set(order.aws_sections)
-    if chosen or site.queues:
+    chosen = {str(name) for name in profiles} | set(order.aws_sections) or ({"default"} if site.queues else set())
+    # What runs print: they write it with this section of aws-credentials, and the pages read it with keys of their own.
+    of_logs = {"compute_logs"} if logs_on_s3 else set()
+    readers = _sections(order.secrets / "compute-logs", of_logs, order, set(), mistakes) if of_logs else ""
+    wanted.append(Wanted("secrets/compute-logs", readers.encode(), _SECRET))
+    if chosen := chosen | of_logs:
         path = order.secrets / "aws-credentials"
-        text = _sections(path, chosen or {"default"}, order, {str(name) for name in production}, mistakes)
+        text = _sections(path, chosen, order, {str(name) for name in production}, mistakes)
         wanted.append(Wanted("secrets/aws-credentials", text.encode(), _SECRET))
     return wanted
 

@@ -95,7 +95,7 @@ def test_a_new_folder_has_what_compose_runs_from(folder: Folder) -> None:
         ".deployed.json", ".env", "docker-compose.yml", "config/site.toml", "config/sync.yml", "config/dagster.yaml",
         "config/workspace.yaml", "proxy/haproxy.cfg", "certificates/proxy.pem", "secrets/postgres-password",
         "secrets/pgpass", "secrets/mariadb-password", "secrets/db_apps.config", "secrets/drs.config",
-        "secrets/aws-credentials",
+        "secrets/aws-credentials", "secrets/compute-logs",
         "secrets/proxy_users",
     }  # fmt: skip
     assert all(f" {path}\n" in result.output for path in files - {".deployed.json"})
@@ -139,6 +139,25 @@ def test_secrets_are_copied_by_name_and_section_and_only_their_user_can_read_the
     credentials = folder.text("secrets/aws-credentials")
     assert [words[name] in credentials for name in ("ap_northeast", "us_east", "default")] == [True, True, False]
     assert not (folder.dest / "secrets/id_rsa").exists()
+
+
+def test_who_keeps_compute_logs_on_s3_gives_the_pages_keys_of_their_own(folder: Folder) -> None:
+    """With those of the runs, a web page could change what a run is said to have printed."""
+    assert folder.deploy().exit_code == 0
+    assert folder.text("secrets/compute-logs") == ""
+    on_s3 = ("--set", "COMPUTE_LOGS=s3://logs/ao")
+    refused = folder.deploy(*on_s3)
+    assert refused.exit_code == 1
+    assert f"{folder.source}/compute-logs: is missing" in refused.output
+    assert "aws-credentials: has no section [compute_logs]" in refused.output
+    writes, reads = secrets.token_hex(8), secrets.token_hex(8)
+    with (folder.source / "aws-credentials").open("a") as out:
+        out.write(f"[compute_logs]\naws_secret_access_key = {writes}\n")
+    (folder.source / "compute-logs").write_text(f"[compute_logs]\naws_secret_access_key = {reads}\n[other]\n")
+    assert folder.deploy(*on_s3).exit_code == 0
+    assert writes in folder.text("secrets/aws-credentials")
+    assert folder.text("secrets/compute-logs") == f"[compute_logs]\naws_secret_access_key = {reads}\n"
+    assert "COMPUTE_LOGS must be s3://bucket/prefix" in folder.deploy("--set", "COMPUTE_LOGS=logs/ao").output
 
 
 def test_people_come_in_by_the_hashes_of_their_passwords(folder: Folder) -> None:
