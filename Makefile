@@ -22,7 +22,7 @@ ui: .venv/demo
 	@$(BIN)/ao ui
 
 test: .venv/test
-	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl haproxy:haproxy \
+	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl haproxy:haproxy kubectl:kubernetes-client \
 		'/usr/lib/postgresql/*/bin/initdb:postgresql' $(FOR_BROWSER)
 	@$(BIN)/python -m pytest $(ARGS)
 

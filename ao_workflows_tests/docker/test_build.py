@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -49,10 +50,35 @@ def test_words_that_cannot_be_meant_are_refused(words: list[str], said: str) -> 
     assert said in refused(*words)
 
 
+def test_the_extras_that_are_asked_for_reach_the_engine(tmp_path: Path) -> None:
+    """A daemon without dagster-k8s does not start, on a cluster that is hours away from this machine."""
+    engine = tmp_path / "docker"
+    engine.write_text(f'#!/bin/sh\n[ "$1" != build ] || echo "$@" >{tmp_path}/asked\n')
+    engine.chmod(0o755)
+    environment = {"PATH": "/usr/bin:/bin", "DOCKER": str(engine)}
+    for words, extras, tag in (
+        ([], "EXTRAS=stack ", r"ao-workflows:[0-9.]+"),
+        (["--kubernetes"], "EXTRAS=stack kubernetes ", r"ao-workflows:[0-9.]+"),
+        (["--dev"], "EXTRAS=stack demo ", r"ao-workflows:[0-9.]+-dev"),
+    ):
+        subprocess.run([BUILD, *words], capture_output=True, check=True, env=environment)
+        asked = (tmp_path / "asked").read_text()
+        assert extras in asked
+        assert re.search(rf" -t {tag} ", asked)
+
+
 def test_the_help_names_every_option() -> None:
     """It is the first thing that one asks."""
     shown = subprocess.run([BUILD, "--help"], capture_output=True, text=True, check=True).stdout
-    for option in ("--tag", "--dev", "--scripts", "--scripts-requirements", "--audit-tool", "-- OPTION"):
+    for option in (
+        "--tag",
+        "--dev",
+        "--kubernetes",
+        "--scripts",
+        "--scripts-requirements",
+        "--audit-tool",
+        "-- OPTION",
+    ):
         assert option in shown
 
 
