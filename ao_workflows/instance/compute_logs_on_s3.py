@@ -7,6 +7,7 @@ What belongs here: the client, and what becomes of a log when S3 fails. What doe
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,27 +57,43 @@ class ComputeLogsOnS3(S3ComputeLogManager):
         )
         connection = AwsConnection(region=region, endpoint_url=endpoint or None, **_credentials(credentials))
         self._s3_session = make_client("s3", connection, read_seconds=_READ_SECONDS, attempts=_ATTEMPTS)
+        self._under_way: set[tuple[str, ...]] = set()
+        self._uploading = threading.Lock()
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
         """Dagster's own takes a log for finished only where the run came to its end: one that is cancelled would keep
         its last words to itself.
         """
+        self._under_way.add(tuple(log_key))
         try:
             with super().capture_logs(log_key) as context:
                 yield context
         except BaseException:
             self.on_progress(log_key)
             raise
+        finally:
+            self._under_way.discard(tuple(log_key))
 
     def on_progress(self, log_key: Sequence[str]) -> None:
         """Uploads what there is so far. After a fault it is tried again when the interval has passed: Dagster's thread
         would end with the first one, and a run that is killed hours later would have left nothing.
         """
-        try:
-            super().on_progress(log_key)
-        except (BotoCoreError, Boto3Error, ClientError, OSError) as error:
-            logging.getLogger(__name__).warning("the compute log so far is not on S3: %s", error)
+        with self._uploading:
+            if tuple(log_key) not in self._under_way:
+                return
+            try:
+                super().on_progress(log_key)
+            except (BotoCoreError, Boto3Error, ClientError, OSError) as error:
+                logging.getLogger(__name__).warning("the compute log so far is not on S3: %s", error)
+
+    def _on_capture_complete(self, log_key: Sequence[str]) -> None:
+        """Uploads it whole, and removes it from the folder. An upload of what there is so far, begun meanwhile, would
+        put an empty file there, and a web page on this host would show that.
+        """
+        with self._uploading:
+            self._under_way.discard(tuple(log_key))
+            super()._on_capture_complete(log_key)
 
     def download_from_cloud_storage(
         self, log_key: Sequence[str], io_type: ComputeIOType, partial: bool = False

@@ -126,12 +126,17 @@ def keys(host: Host) -> list[str]:
     return [each["Key"].removeprefix(f"{PREFIX}/storage/") for each in found]
 
 
+def log_key(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """What a run's log is called."""
+    (captured,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.LOGS_CAPTURED)
+    return [run_id, "compute_logs", captured.get_dagster_event().logs_captured_data.file_key]
+
+
 def as_the_page_reads(instance: dg.DagsterInstance, run_id: str) -> dict[str, Any]:
     """The answers to what the web page asks for: the log, and the address to download it from."""
     query = """query($key: [String!]!) { capturedLogs(logKey: $key) { stdout stderr }
                                          capturedLogsMetadata(logKey: $key) { stderrDownloadUrl stderrLocation } }"""
-    (captured,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.LOGS_CAPTURED)
-    key = [run_id, "compute_logs", captured.get_dagster_event().logs_captured_data.file_key]
+    key = log_key(instance, run_id)
     with WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as context:
         answer = create_schema().execute(query, context_value=context.create_request_context(), variables={"key": key})
     assert not answer.errors
@@ -303,6 +308,8 @@ def test_runs_need_to_write_and_pages_to_read_and_neither_more(
     with worker.instance(credentials=[write]) as instance:
         run_id = short.execute_in_process(instance=instance).run_id
         assert as_the_page_reads(instance, run_id)["stdout"] is None
+        instance.compute_log_manager.on_progress(log_key(instance, run_id))  # Dagster's thread, a moment late
+        assert not list((worker.home / "logs").rglob("*.err"))
     with web.instance(credentials=[read]) as instance:
         assert as_the_page_reads(instance, run_id)["stdout"] == "said\n"
         with (
