@@ -22,8 +22,8 @@ ui: .venv/demo
 	@$(BIN)/ao ui
 
 test: .venv/test
-	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl haproxy:haproxy kubectl:kubernetes-client \
-		'/usr/lib/postgresql/*/bin/initdb:postgresql' $(FOR_BROWSER)
+	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl haproxy:haproxy \
+		kubectl:kubernetes-client '/usr/lib/postgresql/*/bin/initdb:postgresql' $(FOR_BROWSER)
 	@$(BIN)/python -m pytest $(ARGS)
 
 soak: .venv/test
