@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from ao_workflows.domain.dropped_files import DroppedFile
 from ao_workflows.domain.evidence import (
     GOES_ON,
     RUN_STAGES,
@@ -195,11 +196,18 @@ def _advice(evidence: Evidence, state: State, stage: str, *, stuck: bool, disagr
     rid = evidence.rid
     first = start_from(stage, zip_there=evidence.zip_there, tree_there=evidence.tree_there)
     redo = f"ao reprocess {rid}" + (f" --from {first}" if first != Stage.DOWNLOADED_BAG else "")
-    has_event = event_in_force(evidence) is not None
+    in_force = event_in_force(evidence)
+    has_event = in_force is not None
     advice = ""
     match state:
         case State.FAILED if evidence.run and evidence.run.error in REFUSALS:
-            advice = "Have the bag made and uploaded again; the event that follows starts a new run."
+            if in_force and isinstance(dropped := in_force[1], DroppedFile):
+                advice = (
+                    f"Have the bag made again and put its zip into {dropped.folder}, which starts a new run; then "
+                    f"remove the refused one, {dropped.source}."
+                )
+            else:
+                advice = "Have the bag made and uploaded again; the event that follows starts a new run."
             if evidence.report:
                 advice += f" What is wrong with it: {evidence.report}"
         case State.FAILED if has_event:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ao_workflows.domain.dropped_files import Claim, event_of
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.evidence import RUN_STAGES, Evidence, RunSeen, RunState, Transfer, receipts_in_force
 from ao_workflows.domain.progress import Entry, Progress, Stage
@@ -143,6 +144,17 @@ def test_a_refused_bag_is_not_to_be_tried_again_but_made_again() -> None:
     assert "made and uploaded again" in found.advice
     assert "/s/quarantine/W1/report.json" in found.advice
     assert "reprocess" not in found.advice
+
+
+def test_of_a_refused_bag_from_a_folder_it_says_where_the_mended_one_goes_and_the_refused_one_is() -> None:
+    """Nobody uploads to a folder, no event follows, and the refused zip stays in save/ until somebody removes it."""
+    claim = Claim("W1", NOON, "0a1b2c3d", "4e5f6071", ".bag.zip")
+    dropped = event_of(claim, "/mnt/drop", NOON.timestamp(), 7)
+    failed = run("failed", stage="debagged_work", said="its sha512 differs", error="BagInvalid", event=dropped)
+    advice = told(run=failed).advice
+    assert "put its zip into /mnt/drop," in advice
+    assert f"remove the refused one, /mnt/drop/save/{claim.name}" in advice
+    assert "uploaded" not in advice
 
 
 @pytest.mark.parametrize(
