@@ -117,7 +117,7 @@ class WrongEnvironment(AoError):
         self.belongs_to = belongs_to
         self.site = site
         super().__init__(
-            f"intake {intake!r} belongs to {belongs_to!r}, and this site is {site!r}: nothing was received. "
+            f"intake {intake!r} belongs to {belongs_to!r}, and this site is {site!r}: it is left alone. "
             f"Set environment = {belongs_to!r} in site.toml if this is that site, or take the intake out"
         )
 

@@ -313,7 +313,8 @@ def test_another_environments_bucket_is_not_asked(shop: Shop, aws: Aws, bucket: 
     shop.write(shop.text.replace('environment = "demo"\nendpoint', 'environment = "prod"\nendpoint'))
     result = shop.ao("request", "W1A01")
     assert result.exit_code == 1
-    assert "intake 'demo' belongs to 'prod', and this site is 'demo'" in result.stderr
+    assert "intake 'demo' belongs to 'prod', and this site is 'demo': it is left alone." in result.stderr
+    assert "received" not in result.stderr
     assert shop.requested("W1A01") is None
 
 
