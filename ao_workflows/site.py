@@ -32,6 +32,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from ao_workflows.domain.errors import SiteError
 from ao_workflows.domain.events import EVENT_NAMES
+from ao_workflows.domain.overrides import misspelt
 from ao_workflows.domain.restores import LAYOUT, check_layout
 from ao_workflows.domain.standing import Limits
 
@@ -261,6 +262,13 @@ class Site(BaseSettings):
         return _Variables(settings_cls), init_settings
 
 
+_SETTINGS = [
+    f"{name}.{key}" if key else name
+    for name, field in Site.model_fields.items()
+    for key in ("", *getattr(field.annotation, "model_fields", ()))
+]
+
+
 class _Variables(EnvSettingsSource):
     """The overrides. Their keys are in any case, save what ``[sync.env]`` gives the script: there case counts."""
 
@@ -302,7 +310,7 @@ def parse(text: str, source: str) -> Site:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SiteError(source, [f"is no TOML: {error}"]) from error
-    mistakes = _intakes_by_name(values)
+    mistakes = [*misspelt(os.environ, _SETTINGS), *_intakes_by_name(values)]
     try:
         site = Site(**values)
     except ValidationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -355,6 +356,42 @@ def test_an_override_is_checked_like_the_file(monkeypatch: pytest.MonkeyPatch) -
     assert "staging.root: must be an absolute path" in told
     assert "sync.verfy: is no setting" in told
     assert "max_queued_runs: must be greater than 0" in told
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("AO_STAGNG__ROOT", "is AO_STAGING__ROOT meant"),
+        ("AO_STAGING_ROOT", "is AO_STAGING__ROOT meant"),
+        ("AO_ENVIROMENT", "is AO_ENVIRONMENT meant"),
+        ("AO_INTAK__FPL__QUEUE", "is AO_INTAKE__FPL__QUEUE meant"),
+        ("AO_Enviroment", "is AO_ENVIRONMENT meant"),
+        ("AO_XYZZY__PLUGH", "there is no section xyzzy"),
+    ],
+)
+def test_an_override_that_is_misspelt_is_refused_with_the_name_that_is_near(
+    monkeypatch: pytest.MonkeyPatch, variable: str, meant: str
+) -> None:
+    """Ignored, it lets the site work on the disk, or with the queue, that it was to leave alone."""
+    monkeypatch.setenv(variable, "/data")
+    (told,) = mistakes(WHOLE)
+    assert told.startswith(f"{variable}: overrides no setting; ")
+    assert meant in told
+
+
+def test_no_variable_that_the_project_reads_is_taken_for_a_misspelt_override(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose, the tests and a person's shell have variables of their own that begin like an override."""
+    found: set[str] = set()
+    for place in ("ao_workflows", "ao_workflows_tests", "docker", "docs", "docker-compose.yml", "Makefile"):
+        top = site.CHECKOUT / place
+        for path in top.rglob("*") if top.is_dir() else [top]:
+            if path.is_file() and path.suffix not in {".png", ".pyc"} and path != Path(__file__):
+                found |= set(re.findall(r"\bAO_[A-Z]+(?:_[A-Z]+)*\b", path.read_text()))
+    own = found - {variable(key) for key in OVERRIDES}
+    assert {"AO_SITE", "AO_PORT", "AO_PICTURES", "AO_SERVICE"} <= own
+    for name in own:
+        monkeypatch.setenv(name, "/data")
+    assert site.parse(WHOLE, "site.toml")
 
 
 def test_the_demos_site_is_whole(tmp_path: Path) -> None:
