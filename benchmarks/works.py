@@ -24,9 +24,11 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.scheduler.instigation import SensorInstigatorData
 
 from ao_workflows.demo.aws import EmulatedAws
-from ao_workflows.demo.processes import Processes, signals_interrupt
+from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.run import Folder, make_databases, processes_in, start_aws
 from ao_workflows.domain.works import archive_place
+from ao_workflows.resources import dagster_processes
+from ao_workflows.resources.processes import signals_interrupt
 from ao_workflows.sensors import TICK_SECONDS
 from ao_workflows.site import CHECKOUT
 from benchmarks.bag_zips import images, write_bag
@@ -67,7 +69,7 @@ def _round() -> float:
     """The seconds from the first message to the last run's end, every work being in the archive."""
     rids = [f"W1BENCH{number:04}" for number in range(WORKS)]
     with _platform(rids) as (folder, processes, aws), DagsterInstance.from_config(str(folder.dagster_home)) as instance:
-        processes.start("daemon", ["-m", "dagster._daemon", "run", "-m", "ao_workflows.definitions"])
+        processes.start("daemon", dagster_processes.daemon(*dagster_processes.HERE))
         _wait(processes, lambda: _has_ticked(instance))
         # A message waits for half the sensor's interval on average; just after a tick it would be all of it.
         time.sleep(TICK_SECONDS / 2)

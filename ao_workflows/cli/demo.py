@@ -42,7 +42,7 @@ def ui(folder: Path, port: int) -> None:
 
 def _exit(run: Callable[[], int]) -> None:
     """Ends this process with what ``run`` returns; what went wrong is said in words, an interrupt as a shell does."""
-    from ao_workflows.demo.processes import Interrupted
+    from ao_workflows.resources.processes import Interrupted
 
     try:
         sys.exit(run())

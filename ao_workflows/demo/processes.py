@@ -8,28 +8,17 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _GRACE_SECONDS = 15.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class Interrupted(BaseException):
-    """The demo was asked to end, by Ctrl-C or a signal; ``signal_number`` says which."""
-
-    def __init__(self, signal_number: int) -> None:
-        self.signal_number = signal_number
-        super().__init__(signal.Signals(signal_number).name)
 
 
 class Processes:
@@ -86,41 +75,6 @@ class Processes:
                 for pid in left:
                     _signal(pid, ending)
                 _wait_gone(left, 5.0)
-
-
-@contextmanager
-def signals_interrupt() -> Iterator[None]:
-    """While inside, SIGINT, SIGTERM and SIGHUP raise ``Interrupted``, so that what was started is ended."""
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        raise Interrupted(number)
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def no_interrupts() -> Iterator[None]:
-    """While inside, a second Ctrl-C does not cut short the ending of what was started."""
-    before = {
-        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody uses now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _die_with_parent() -> None:

@@ -17,8 +17,10 @@ from typing import TextIO
 from rich.console import Console
 
 from ao_workflows.demo.aws import EmulatedAws, start_emulator, write_credentials
-from ao_workflows.demo.processes import Processes, free_port, no_interrupts, signals_interrupt
+from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.samples import Sample, make_samples
+from ao_workflows.resources import dagster_processes
+from ao_workflows.resources.processes import free_port, no_interrupts, signals_interrupt
 from ao_workflows.site import CHECKOUT, Site, demo_site, load
 
 INTAKE = "demo"
@@ -97,7 +99,7 @@ def run_demo(root: Path, out: TextIO) -> int:
         make_databases(folder)
         started = time.monotonic()
         aws.restore(sample.rid for sample in samples)
-        processes.start("daemon", ["-m", "dagster._daemon", "run", "-m", "ao_workflows.definitions"])
+        processes.start("daemon", dagster_processes.daemon(*dagster_processes.HERE))
         console.print(f"{len(samples)} zips lie in Glacier, and are asked for. From here on nobody does anything.")
         return _watch_and_judge(folder, processes, aws, samples, console, started)
 
@@ -117,9 +119,8 @@ def serve(root: Path, port: int, out: TextIO) -> int:
             aws.upload(rid, path)
         aws.restore(zips)
         aws.empty_queue()
-        target = ["-m", "ao_workflows.definitions"]
-        processes.start("daemon", ["-m", "dagster._daemon", "run", *target])
-        processes.start("web", ["-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *target])
+        processes.start("daemon", dagster_processes.daemon(*dagster_processes.HERE))
+        processes.start("web", dagster_processes.web_page(port, *dagster_processes.HERE))
         print(f"http://127.0.0.1:{port}/assets  (Ctrl-C ends it)", file=out, flush=True)
         while True:
             processes.check()
@@ -148,7 +149,7 @@ def start_aws(folder: Folder, processes: Processes) -> EmulatedAws:
 
 
 def make_databases(folder: Folder) -> None:
-    """Makes DRS and Dagster's own tables before two processes look at them: each would make what it misses."""
+    """Makes DRS, and Dagster's own tables."""
     from dagster import DagsterInstance
 
     from ao_workflows.resources.drs import Drs
@@ -156,9 +157,7 @@ def make_databases(folder: Folder) -> None:
     site = load(folder.site)
     Drs(url=site.drs.url, config=site.drs.config).init()
     with DagsterInstance.from_config(str(folder.dagster_home)) as instance:
-        instance.get_runs_count()
-        instance.get_dynamic_partitions("works")
-        instance.all_instigator_state()
+        dagster_processes.make_tables(instance)
 
 
 def _watch_and_judge(

@@ -16,6 +16,8 @@ for one fact that all share: ``transient``, whether trying again may help.
     ├── WorkUnknown           nobody has heard of the work
     ├── RunInFlight           a run of the work is queued or under way
     ├── InstanceUnusable      Dagster's instance cannot be asked, or would not run what is queued
+    ├── ServicesError         the services of `ao up` cannot be started or ended as ordered
+    │   └── ServiceNotUp          one of them did not come up
     ├── StagingError          the scratch disk does not do what was asked of it
     │   ├── StagingFull           it has no room left, whoever took it                  transient
     │   └── NoRoom                a work waited for room as long as the site allows
@@ -179,6 +181,27 @@ class InstanceUnusable(AoError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"Dagster: {reason}")
+
+
+class ServicesError(AoError):
+    """The site's services cannot be started or ended; ``reason`` says why, and the way out."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class ServiceNotUp(ServicesError):
+    """A service did not come up; ``tail`` is the last of what it said in its ``log``."""
+
+    def __init__(self, name: str, said: str, log: Path, tail: Sequence[str]) -> None:
+        self.name = name
+        self.log = log
+        self.tail = tuple(tail)
+        last = "".join(f"\n  {line}" for line in self.tail)
+        super().__init__(
+            f"{name} did not come up: {said}. {f'The last of {log}:{last}' if tail else f'{log} is empty'}"
+        )
 
 
 class StagingError(AoError):

@@ -25,11 +25,8 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from ao_workflows.domain.errors import InstanceUnusable
+from ao_workflows.resources.dagster_processes import LOCATION, MODULE
 from ao_workflows.resources.runs import daemon_silence
-
-MODULE = "ao_workflows.definitions"
-LOCATION = "ao_workflows"
-"""The code location's name in workspace.yaml."""
 
 _LOOKED_AT = 20
 

@@ -23,11 +23,9 @@ from ao_workflows.domain.dropped_files import given_in, stored_in
 from ao_workflows.domain.errors import InstanceUnusable
 from ao_workflows.domain.evidence import RUN_STAGES, RunSeen, RunState
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.resources.dagster_processes import HEARD_OF_SECONDS
 
-SILENT_SECONDS = 180
-"""A daemon tells of itself every 30 s, later where the machine is busy; after this it is taken to be gone."""
-
-_DRIVERS = {"sqlalchemy", "sqlite3", "psycopg2", "psycopg"}
+_DRIVERS = {"alembic", "sqlalchemy", "sqlite3", "psycopg2", "psycopg"}
 
 _LOOKED_AT = 20
 """As many runs of one work are looked at."""
@@ -45,12 +43,12 @@ _STATES: dict[dg.DagsterRunStatus, RunState] = {
 
 
 @contextmanager
-def opened_instance() -> Iterator[dg.DagsterInstance]:
-    """The instance in DAGSTER_HOME.
+def opened_instance(home: str | None = None) -> Iterator[dg.DagsterInstance]:
+    """The instance in ``home``, or in DAGSTER_HOME.
 
     :raises InstanceUnusable: where there is none, or its storage fails, also while it is being asked.
     """
-    home = os.environ.get("DAGSTER_HOME")
+    home = home or os.environ.get("DAGSTER_HOME")
     if not home:
         raise InstanceUnusable("DAGSTER_HOME is not set; it names the folder with the instance's dagster.yaml")
     # Dagster would make an instance of its own there, with no limits and no runs.
@@ -112,7 +110,7 @@ def daemon_silence(instance: dg.DagsterInstance) -> str | None:
     if beat is None:
         return "no daemon has ever taken a run from this instance's queue"
     silent = time.time() - beat.timestamp
-    if silent <= SILENT_SECONDS:
+    if silent <= HEARD_OF_SECONDS:
         return None
     return f"its daemon has not been heard of since {datetime.fromtimestamp(beat.timestamp, UTC):%Y-%m-%d %H:%M} UTC"
 

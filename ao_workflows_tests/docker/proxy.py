@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ao_workflows.demo.processes import free_port
 from ao_workflows.resources.deployment import proxy_users, self_signed
+from ao_workflows.resources.processes import free_port
 from ao_workflows_tests.conftest import CHECKOUT, skip_or_fail
 
 STARTS_WITHIN_SECONDS = 30

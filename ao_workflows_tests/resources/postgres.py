@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.demo.processes import free_port
+from ao_workflows.resources.processes import free_port
 from ao_workflows_tests.conftest import skip_or_fail
 
 _USER = "postgres"

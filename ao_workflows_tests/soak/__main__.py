@@ -22,9 +22,10 @@ from random import Random
 
 import dagster as dg
 
-from ao_workflows.demo.processes import Processes, no_interrupts, signals_interrupt
+from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.run import Folder
 from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.processes import no_interrupts, signals_interrupt
 from ao_workflows.site import load
 from ao_workflows_tests.soak.machine import TARGETS, Machine, Queue, Target
 from ao_workflows_tests.soak.traffic import Traffic, make_traffic

@@ -15,12 +15,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-import yaml
-
 from ao_workflows.demo.aws import start_emulator
-from ao_workflows.demo.processes import Processes, free_port
+from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.run import INTAKE, Folder
+from ao_workflows.resources import dagster_processes
 from ao_workflows.resources.aws import AwsConnection, make_client
+from ao_workflows.resources.processes import free_port
 from ao_workflows.site import IntakeSection, load
 from ao_workflows_tests.soak.traffic import BUCKET, Traffic, key
 
@@ -76,14 +76,10 @@ class Machine:
         self.kills: Counter[Target] = Counter()
         port = free_port()
         workspace = folder.root / "workspace.yaml"
-        location = {"host": "127.0.0.1", "port": port, "location_name": "ao_workflows"}
-        workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
+        workspace.write_text(dagster_processes.workspace(port))
         self._commands = {
-            "code server": [
-                *("-m", "dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(port)),
-                *("-m", "ao_workflows.definitions", "--location-name", "ao_workflows"),
-            ],
-            "daemon": ["-m", "dagster._daemon", "run", "-w", str(workspace)],
+            "code server": dagster_processes.code_server(port),
+            "daemon": dagster_processes.daemon("-w", str(workspace)),
         }
 
     def start_aws(self, hidden_seconds: int) -> Queue:

@@ -17,7 +17,7 @@ from urllib.error import URLError
 import pytest
 from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, sync_playwright
 
-from ao_workflows.demo.processes import free_port
+from ao_workflows.resources.processes import free_port
 from ao_workflows_tests.demo_fixture import AO, FinishedDemo
 
 SERVED_WITHIN_SECONDS = 120
