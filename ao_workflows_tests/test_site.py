@@ -388,7 +388,7 @@ def test_no_variable_that_the_project_reads_is_taken_for_a_misspelt_override(mon
             if path.is_file() and path.suffix not in {".png", ".pyc"} and path != Path(__file__):
                 found |= set(re.findall(r"\bAO_[A-Z]+(?:_[A-Z]+)*\b", path.read_text()))
     own = found - {variable(key) for key in OVERRIDES}
-    assert {"AO_SITE", "AO_PORT", "AO_PICTURES", "AO_SERVICE"} <= own
+    assert {"AO_SITE", "AO_PORT", "AO_PICTURES", "AO_SERVICE", "AO_UP"} <= own
     for name in own:
         monkeypatch.setenv(name, "/data")
     assert site.parse(WHOLE, "site.toml")

@@ -14,6 +14,7 @@ _COMMANDS = {
     "bag": "ao_workflows.cli.bag:bag",
     "demo": "ao_workflows.cli.demo:demo",
     "deploy": "ao_workflows.cli.deploy:deploy",
+    "down": "ao_workflows.cli.services:down",
     "drs": "ao_workflows.cli.drs:drs",
     "intake": "ao_workflows.cli.intake:intake",
     "restore": "ao_workflows.cli.restore:restore",
@@ -21,6 +22,7 @@ _COMMANDS = {
     "reprocess": "ao_workflows.cli.reprocess:reprocess",
     "status": "ao_workflows.cli.status:status",
     "ui": "ao_workflows.cli.demo:ui",
+    "up": "ao_workflows.cli.services:up",
 }
 
 

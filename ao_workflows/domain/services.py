@@ -52,24 +52,14 @@ class Recorded:
         return json.dumps({"site": self.site, "services": [asdict(each) for each in self.services.values()]}, indent=1)
 
 
-def parse_recorded(text: str, path: str) -> Recorded:
-    """The record that was dumped to ``path``.
-
-    :raises ServicesError: where it is none. Nobody but ``ao up`` writes it, by a rename.
-    """
+def parse_recorded(text: str) -> Recorded | None:
+    """The record, or None where the text is none: what a crash of the machine left of one tells of nothing alive."""
     try:
         found = json.loads(text)
-        services = [
-            Service(**{**each, "process": ProcessId(**each["process"])})
-            for each in found["services"]
-            if each["name"] in SERVICES
-        ]
-        return Recorded(str(found["site"]), {service.name: service for service in services})
-    except (ValueError, TypeError, KeyError) as error:
-        raise ServicesError(
-            f"{path} does not say which processes were started: see with ps whether any of dagster's is left, end "
-            f"it, and remove the file"
-        ) from error
+        services = [Service(**{**each, "process": ProcessId(**each["process"])}) for each in found["services"]]
+        return Recorded(str(found["site"]), {each.name: each for each in services if each.name in SERVICES})
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def ports(recorded: Recorded | None, alive: Container[str], given: Mapping[str, int | None]) -> dict[str, int]:
