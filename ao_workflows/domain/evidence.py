@@ -31,7 +31,8 @@ class RunSeen:
     ``at`` is when it came to its state or, under way, to its ``stage``: the step that it is in or failed in, empty
     where there is none. ``said`` is what it failed with, or its stage is tried again after; ``error`` is the class of
     what it failed with. ``selected`` has the stages it was asked for. ``event`` is the restore event in its config,
-    which came by ``intake``; None where it has none, and takes the one that is stored.
+    which came by ``intake``; None where it has none, and takes the one that is stored. ``again`` says of a failed one
+    that Dagster runs it again by itself.
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class RunSeen:
     selected: tuple[str, ...] = RUN_STAGES
     event: Event | None = None
     intake: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -210,6 +210,8 @@ def _advice(evidence: Evidence, state: State, stage: str, *, stuck: bool, disagr
                 advice = "Have the bag made and uploaded again; the event that follows starts a new run."
             if evidence.report:
                 advice += f" What is wrong with it: {evidence.report}"
+        case State.FAILED if evidence.run and evidence.run.again:
+            advice = "Dagster runs it again by itself, from what is done, while its daemon is up."
         case State.FAILED if has_event:
             advice = f"When the cause is gone: {redo}"
         case State.STOPPED if has_event:

@@ -17,7 +17,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunRecord
-from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, PARTITION_NAME_TAG, WILL_RETRY_TAG
 
 from ao_workflows.domain.dropped_files import given_in, stored_in
 from ao_workflows.domain.errors import InstanceUnusable
@@ -146,6 +146,7 @@ def run_seen(instance: dg.DagsterInstance, record: RunRecord) -> RunSeen:
         selected=tuple(each.value for each in RUN_STAGES if each in chosen),
         event=given_in(config),
         intake=config.get("intake", ""),
+        again=state == "failed" and run.tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in run.tags,
     )
 
 
@@ -166,6 +167,8 @@ def _failure(data: Any) -> tuple[str, str]:
     if failure and failure.description:
         name = failure.metadata.get("error")
         return failure.description, str(name.value) if name else ""
+    if data.error and data.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+        return "Its run was interrupted", ""
     return (data.error.message.strip() if data.error else ""), ""
 
 

@@ -157,6 +157,15 @@ def test_of_a_refused_bag_from_a_folder_it_says_where_the_mended_one_goes_and_th
     assert "uploaded" not in advice
 
 
+def test_of_a_run_that_dagster_runs_again_by_itself_it_asks_nobody_to_do_so() -> None:
+    """After a night that the machine was off, a person would redo by hand what goes on anyway."""
+    failed = run("failed", stage="downloaded_bag", said="Its run was interrupted", again=True, event=EVENT)
+    found = told(run=failed)
+    assert (found.state, found.failure) == (State.FAILED, "Its run was interrupted")
+    assert "again by itself" in found.advice
+    assert "reprocess" not in found.advice
+
+
 @pytest.mark.parametrize(
     ("stage", "zip_there", "tree_there", "command"),
     [
