@@ -29,7 +29,7 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._grpc.types import ExecuteRunArgs
 from dagster_graphql.schema import create_schema
 
-from ao_workflows.demo.processes import free_port
+from ao_workflows.resources.processes import free_port
 from ao_workflows.domain.errors import StackError
 from ao_workflows.instance.compute_logs import ComputeLogs
 from ao_workflows.resources.aws import make_client
