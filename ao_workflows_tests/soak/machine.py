@@ -15,6 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+import yaml
+
 from ao_workflows.demo.aws import start_emulator
 from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.run import INTAKE, Folder
@@ -29,6 +31,20 @@ TARGETS: dict[Target, float] = {"run worker": 0.5, "daemon": 0.2, "code server":
 """What is killed, and how often. The last is what a container's end does to the runs in it."""
 
 STARTED_AGAIN_WITHIN = 3.0
+
+HIDDEN_SECONDS = 600
+"""As long as the platform asks for."""
+
+HASTILY_HIDDEN_SECONDS = 15
+
+HASTY = "ao_workflows_tests.soak.hasty_definitions"
+
+
+def _make_hasty(path: Path) -> None:
+    settings = yaml.safe_load(path.read_text())
+    settings["run_monitoring"] |= {"poll_interval_seconds": 5, "start_timeout_seconds": 30}
+    settings["run_coordinator"]["config"]["user_code_failure_retry_delay"] = 3
+    path.write_text(yaml.safe_dump(settings))
 
 
 class Queue:
@@ -64,12 +80,17 @@ class Queue:
 
 
 class Machine:
-    """A site in ``folder`` with Dagster's daemon and code server, as ``dagster.yaml`` of the project has them."""
+    """A site in ``folder`` with Dagster's daemon and code server, as ``dagster.yaml`` of the project has them, or
+    ``hasty``: they find out in seconds what takes a site a minute or more.
+    """
 
-    def __init__(self, folder: Folder, processes: Processes, random: Random) -> None:
+    def __init__(self, folder: Folder, processes: Processes, random: Random, *, hasty: bool) -> None:
         self._folder = folder
         self._processes = processes
         self._random = random
+        self._hidden_seconds = HASTILY_HIDDEN_SECONDS if hasty else HIDDEN_SECONDS
+        if hasty:
+            _make_hasty(folder.dagster_home / "dagster.yaml")
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._due: dict[str, float] = {}
         self._starts: Counter[str] = Counter()
@@ -77,20 +98,21 @@ class Machine:
         port = free_port()
         workspace = folder.root / "workspace.yaml"
         workspace.write_text(dagster_processes.workspace(port))
+        module = HASTY if hasty else dagster_processes.MODULE
+        served = [module if word == dagster_processes.MODULE else word for word in dagster_processes.code_server(port)]
         self._commands = {
-            "code server": dagster_processes.code_server(port),
+            "code server": served,
             "daemon": dagster_processes.daemon("-w", str(workspace)),
         }
 
-    def start_aws(self, hidden_seconds: int) -> Queue:
+    def start_aws(self) -> Queue:
         """Starts moto's server, which is never killed, and writes the site that names it."""
         port = free_port()
         self._folder.write_site(port)
         site = self._folder.site
         site.write_text(site.read_text().replace('"1 days"', '"until-synced"'))
-        start_emulator(
-            self._processes, port, ["-m", "ao_workflows_tests.soak.emulator", str(port), str(hidden_seconds)]
-        )
+        command = ["-m", "ao_workflows_tests.soak.emulator", str(port), str(self._hidden_seconds)]
+        start_emulator(self._processes, port, command)
         return Queue(load(site).intake[INTAKE], self._folder.credentials)
 
     def tend(self) -> None:

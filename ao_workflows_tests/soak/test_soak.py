@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 DEADLINE_SECONDS = 500
-"""It takes a minute; where runs are killed before they began, each holds its place for one and a half more."""
+"""It takes a minute; a busy machine, and the watches that must find a run lost, may make it several."""
 
 
 @pytest.mark.timeout(DEADLINE_SECONDS + 60)
 def test_every_event_has_one_successful_run_whatever_is_killed() -> None:
     """The parts, each tested, must also hold together when one of them dies."""
-    words = ["--works", "3", "--kills", "3", "--every", "2", "--hidden", "15", "--give-up", str(DEADLINE_SECONDS)]
+    words = ["--works", "3", "--kills", "3", "--every", "2", "--hasty", "--give-up", str(DEADLINE_SECONDS)]
     done = subprocess.run(
         [sys.executable, "-m", "ao_workflows_tests.soak", *words],
         cwd=Path(__file__).parents[2],
