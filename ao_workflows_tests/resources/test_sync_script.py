@@ -511,7 +511,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from ao_workflows.domain.sync_options import SyncOptions
 from ao_workflows.resources import child_process, sync_script
-sync_script._GRACE_SECONDS = 0.2
+child_process.GRACE_SECONDS = 0.2
 resource = sync_script.SyncScript(script=sys.argv[1], archive_parent="/a", logs=sys.argv[2], timeout_minutes=5)
 say = lambda line: print(line, flush=True)
 resource.run("W1", Path("/works/W1"), SyncOptions(), "run", say, datetime.now(UTC))
