@@ -48,7 +48,11 @@ def test_a_file_larger_than_4_gib_is_counted() -> None:
     assert measured(out.getvalue()) == UnpackedSize(1, 5 << 30)
 
 
-@pytest.mark.parametrize("damage", [b"", b"no zip at all", b"PK\x05\x06", zipped([5])[:-3], zipped([5])[40:]])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"no zip at all", b"PK\x05\x06", zipped([5])[:-3], zipped([5])[40:]],
+    ids=["empty", "no zip at all", "an end alone", "cut off", "its beginning lost"],
+)
 def test_what_has_no_directory_has_no_size(damage: bytes) -> None:
     """The size is guessed then; the stage that unpacks says what is wrong."""
     assert measured(damage) is None
