@@ -304,19 +304,20 @@ synced.log.unlink()
 
 
 @pytest.mark.parametrize(
-    ("flood", "most_logged"),
+    ("piece", "megabytes", "most_logged"),
     [
         # A gigabyte of one line that is overwritten again and again, then a quarter of one in lines.
-        ("yes $' 12,345,678  42%\\r' | tr -d '\\n' | head -c 1000000000", 10_000),
-        (
-            "yes 'images/W1-I0001/W1-I00010001.tif is as it was, and was not sent again' | head -c 250000000",
-            250_100_000,
-        ),
+        (" 12,345,678  42%\r", 1000, 10_000),
+        ("images/W1-I0001/W1-I00010001.tif is as it was, and was not sent again\n", 250, 250_100_000),
     ],
+    ids=["one line", "lines"],
 )
-def test_a_flood_of_output_takes_little_memory_and_few_rows(desk: Desk, flood: str, most_logged: int) -> None:
+def test_a_flood_of_output_takes_little_memory_and_few_rows(
+    desk: Desk, piece: str, megabytes: int, most_logged: int
+) -> None:
     """A worker that dies of its script's chatter takes the other works of its machine along."""
-    desk.write(f'{flood}; echo; succeed "$1"')
+    (desk.folder / "megabyte").write_text((piece * (1_000_000 // len(piece) + 1))[:1_000_000], newline="")
+    desk.write(f'cd {desk.folder}; cat $(yes megabyte | head -n {megabytes}); echo; succeed "$1"')
     done = subprocess.run(
         [sys.executable, "-c", _FLOODED, str(desk.folder / "syncOneWork.sh"), str(desk.folder / "logs")],
         capture_output=True,
