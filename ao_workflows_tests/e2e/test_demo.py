@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from ao_workflows_tests.demo_fixture import AO, FinishedDemo
+from ao_workflows_tests.demo_fixture import FinishedDemo
 
 BIN = Path(sys.executable).parent
 BAD = {"W1NLM5043": "its sha512", "W1FPL1405": "not in the bag", "W1NLM6671": "no bag"}
@@ -65,60 +63,6 @@ def test_one_work_is_redone_from_its_stored_message(finished_demo: FinishedDemo)
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert sorted(path.relative_to(place) for path in place.rglob("*")) == before
-
-
-@pytest.mark.parametrize("terminal_type", ["xterm", "dumb"])
-def test_ctrl_c_ends_the_demo_and_every_process_that_it_started(tmp_path: Path, terminal_type: str) -> None:
-    """A daemon that outlives its demo eats the next one's messages, and a person's laptop."""
-    folder = tmp_path / "interrupted"
-    screen, terminal = pty.openpty()
-    demo = subprocess.Popen(
-        [AO, "demo", "--folder", folder],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=subprocess.STDOUT,
-        env=os.environ | {"TERM": terminal_type},
-    )
-    os.close(terminal)
-    shown = b""
-    try:
-        while b"unpacking" not in shown and b"downloading" not in shown:
-            shown += os.read(screen, 65536)
-        assert len(_speaking_of(folder)) >= 3, "the demo, the emulator, the daemon and its code server should run now"
-        demo.send_signal(signal.SIGINT)
-        shown += _rest(screen)
-        assert demo.wait(60) == 130
-    finally:
-        demo.kill()
-        os.close(screen)
-    assert _speaking_of(folder) == []
-    assert b"Interrupted" in shown
-
-
-def _rest(screen: int) -> bytes:
-    shown = b""
-    while True:
-        try:
-            piece = os.read(screen, 65536)
-        except OSError:  # the terminal's other end is closed
-            return shown
-        if not piece:
-            return shown
-        shown += piece
-
-
-def _speaking_of(folder: Path) -> list[str]:
-    """The command lines of the processes that were started with the folder in their environment or words."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and int(process.name) != os.getpid():
-            try:
-                told = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if str(folder).encode() in told:
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-    return found
 
 
 @pytest.mark.parametrize("words", [("-w", "workspace.yaml"), ()])
