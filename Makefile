@@ -1,6 +1,6 @@
 # make demo    the main job on this machine, all set-up included
 # make ui      the web page over what the last demo left
-# make test    the tests, all set-up included
+# make test    the tests, all set-up included; ARGS=words for pytest
 # make soak    a site whose processes are killed until all is quiet; SEED=number to repeat one
 # make test-stack  the deployment with docker compose, where a Docker engine is: some minutes
 # make lint    format, style, types, layers
@@ -8,6 +8,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 ARGS ?=
+# The tests, shared among three processes, for much of a test is waiting; ARGS=-n0 has them in one, one after the other.
+SHARED := -n 3 --dist loadscope --no-loadscope-reorder
 # Playwright's driver needs libatomic.
 FOR_BROWSER := chromium:chromium '/usr/lib/*/libatomic.so.1:libatomic1'
 
@@ -24,7 +26,7 @@ ui: .venv/demo
 test: .venv/test
 	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl haproxy:haproxy \
 		kubectl:kubernetes-client '/usr/lib/postgresql/*/bin/initdb:postgresql' $(FOR_BROWSER)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
 soak: .venv/test
 	@.ci/debian-packages rsync:rsync

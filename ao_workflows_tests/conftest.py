@@ -1,7 +1,8 @@
 """What every test module may ask for: the servers' fixtures, and the data that is kept outside the project.
 
-What belongs here: plugging fixtures together, and keeping the machine's own site and settings out of every test. What
-does not: a fixture of one module, or a server's own workings.
+What belongs here: plugging fixtures together, keeping the machine's own site and settings out of every test, and
+which tests keep together where several processes share them. What does not: a fixture of one module, or a server's own
+workings.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +41,38 @@ def pytest_configure(config: pytest.Config) -> None:
     site = Path(folder.name) / "site.toml"
     site.write_text(demo_site(site.parent, endpoint_url=None))
     os.environ["AO_SITE"] = str(site)
+
+
+TOGETHER = {
+    "ao_workflows_tests/e2e/test_demo.py": "demo",
+    "ao_workflows_tests/ui": "demo",
+    "ao_workflows_tests/stack": "stack",
+}
+"""Where the tests share what is too dear, or too large, to be there once for each of pytest-xdist's processes."""
+
+FIRST = ("soak", "e2e", "ui")
+"""The folders with the longest tests: begun last, they would be waited for alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest tests first."""
+    items.sort(key=lambda item: FIRST.index(item.path.parent.name) if item.path.parent.name in FIRST else len(FIRST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """With pytest-xdist, a module's tests are one process', and so are those that share more than a module's fixtures.
+
+    Not by its own groups: the released one cannot mark them in pytest 9.2, and says nothing.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return TOGETHER.get(module) or TOGETHER.get(str(Path(module).parent)) or module
+
+    return ByModule(config, log)
 
 
 def skip_or_fail(reason: str) -> None:
