@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from ao_workflows.site import Site, demo_site
 
@@ -26,6 +27,10 @@ pytest_plugins = [
 ]
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+
+# How long an example takes is the machine's business.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:

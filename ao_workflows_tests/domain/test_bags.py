@@ -147,7 +147,7 @@ payloads = st.dictionaries(
 ).filter(lambda payload: not any(one != other and other.startswith(f"{one}/") for one in payload for other in payload))
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(payload=payloads, compressed=st.booleans(), threads=st.integers(1, 3))
 @example(payload={"W1.bag": b"a file where the declaration goes"}, compressed=False, threads=1)
 def test_any_tree_that_bagit_bags_comes_back_equal(
@@ -178,7 +178,7 @@ def test_any_tree_that_bagit_bags_comes_back_equal(
 BAG = bag_files({"images/a": b"page" * 30, "ཀ/b": b"\0" * 50}, algorithms=("md5", "sha256"))
 
 
-@settings(max_examples=250, derandomize=True, deadline=None)
+@settings(max_examples=250, derandomize=True)
 @given(path=st.sampled_from(sorted(BAG)), data=st.data(), compressed=st.booleans())
 def test_a_single_byte_changed_in_any_file_of_a_bag_is_refused(
     tmp_path_factory: pytest.TempPathFactory, path: str, data: st.DataObject, compressed: bool
@@ -209,7 +209,7 @@ def means_the_same(one: bytes, other: bytes) -> bool:
         return False
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=400, derandomize=True)
 @given(data=st.data())
 def test_a_single_byte_changed_anywhere_in_the_zip_is_refused_or_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

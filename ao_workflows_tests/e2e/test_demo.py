@@ -58,7 +58,7 @@ def test_one_work_is_redone_from_its_stored_message(finished_demo: FinishedDemo)
         env=_environment(finished_demo),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -76,7 +76,7 @@ def test_dagster_loads_the_site_with_the_workspace_file_and_without(
         env=_environment(finished_demo),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
