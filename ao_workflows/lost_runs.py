@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
@@ -36,6 +37,11 @@ NOT_RETRIED_FOR = timedelta(minutes=1)
 NOT_RETRIED_SINCE = timedelta(hours=1)
 """A retry that failed is made up for within minutes, or at the next start after a night; not weeks later."""
 
+_BEGUN = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+
+_WORKER_TAG = "dagster-celery/task_id"
+"""A run that was sent to the workers has it (``ao_workflows.instance.run_workers``), and a retry takes it over."""
+
 
 @dg.sensor(
     name="lost_runs",
@@ -51,10 +57,10 @@ def lost_runs(context: dg.SensorEvaluationContext, staging: Staging) -> dg.Senso
     """
     locks = staging.run_locks
     suspected = set(json.loads(context.cursor or "[]"))
-    started = context.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    # Other jobs, which have no work, need not have the resource that holds the lock.
-    of_works = [run for run in started if PARTITION_NAME_TAG in run.tags]
-    without = {run.run_id for run in of_works if not locks.is_held(run.run_id)}
+    begun = context.instance.get_runs(dg.RunsFilter(statuses=_BEGUN))
+    lives = {run.run_id: _lives(context.instance, locks, run) for run in begun}
+    watched = {run_id: alive for run_id, alive in lives.items() if alive is not None}
+    without = {run_id for run_id, alive in watched.items() if not alive}
     told = [
         *_report(context.instance, sorted(without & suspected)),
         *_retry_what_was_not(context.instance),
@@ -63,16 +69,28 @@ def lost_runs(context: dg.SensorEvaluationContext, staging: Staging) -> dg.Senso
         context.log.warning(said)
     _sweep(context.instance, locks)
     return dg.SensorResult(
-        skip_reason=dg.SkipReason("; ".join(told) or f"{len(of_works)} runs of works under way, none lost"),
+        skip_reason=dg.SkipReason("; ".join(told) or f"{len(watched)} runs under way, none lost"),
         cursor=json.dumps(sorted(without - suspected)),
     )
+
+
+def _lives(instance: dg.DagsterInstance, locks: RunLocks, run: dg.DagsterRun) -> bool | None:
+    """Whether somebody executes the run, or has it still to do; None where that cannot be told."""
+    launcher: Any = instance.run_launcher
+    if _WORKER_TAG in run.tags and hasattr(launcher, "lives"):
+        # The worker may be on a host whose locks are not seen here.
+        return bool(launcher.lives(run))
+    # It has its lock once it has begun. Other jobs, which have no work, need not have the resource that holds it.
+    if run.status is dg.DagsterRunStatus.STARTED and PARTITION_NAME_TAG in run.tags:
+        return locks.is_held(run.run_id)
+    return None
 
 
 def _report(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> list[str]:
     told = []
     for run_id in run_ids:
         run = instance.get_run_by_id(run_id)
-        if run and run.status is dg.DagsterRunStatus.STARTED:
+        if run and run.status in _BEGUN:
             said = f"The process of run {run_id} is gone: it was killed, or its machine was restarted."
             instance.report_run_failed(run, said, JobFailureData(None, RunFailureReason.UNEXPECTED_TERMINATION))
             told.append(said)

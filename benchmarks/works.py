@@ -42,21 +42,24 @@ GIVE_UP_SECONDS = 600.0
 
 def run() -> list[Result]:
     """Each round begins with an empty instance; the importing is measured before and after each."""
-    # An editable install is not compiled, and where Python may write no bytecode each run would compile it anew.
-    subprocess.run([sys.executable, "-m", "compileall", "-q", str(CHECKOUT / "ao_workflows")], check=True)
-    taken, imports = [], []
+    compile_it()
+    taken, peers = [], []
     for _ in range(ROUNDS):
-        imports += _imports()
+        peers += imports()
         taken.append(_round() / WORKS)
-    imports += _imports()
+    peers += imports()
     return [
-        at_most(
-            f"a work of one tiny file, {WORKS} of them: importing dagster", median(taken), median(imports), "s", 2.6
-        )
+        at_most(f"a work of one tiny file, {WORKS} of them: importing dagster", median(taken), median(peers), "s", 2.6)
     ]
 
 
-def _imports() -> list[float]:
+def compile_it() -> None:
+    """An editable install is not compiled, and where Python may write no bytecode each run would compile it anew."""
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(CHECKOUT / "ao_workflows")], check=True)
+
+
+def imports() -> list[float]:
+    """The seconds that importing Dagster takes, a few times."""
     taken = []
     for _ in range(IMPORTS):
         started = time.perf_counter()
@@ -68,15 +71,15 @@ def _imports() -> list[float]:
 def _round() -> float:
     """The seconds from the first message to the last run's end, every work being in the archive."""
     rids = [f"W1BENCH{number:04}" for number in range(WORKS)]
-    with _platform(rids) as (folder, processes, aws), DagsterInstance.from_config(str(folder.dagster_home)) as instance:
+    with platform(rids) as (folder, processes, aws), DagsterInstance.from_config(str(folder.dagster_home)) as instance:
         processes.start("daemon", dagster_processes.daemon(*dagster_processes.HERE))
-        _wait(processes, lambda: _has_ticked(instance))
+        wait(processes, lambda: has_ticked(instance))
         # A message waits for half the sensor's interval on average; just after a tick it would be all of it.
         time.sleep(TICK_SECONDS / 2)
         started = time.perf_counter()
         aws.restore(rids)
         succeeded = RunsFilter(statuses=[DagsterRunStatus.SUCCESS])
-        _wait(processes, lambda: instance.get_runs_count(succeeded) == WORKS)
+        wait(processes, lambda: instance.get_runs_count(succeeded) == WORKS)
         seconds = time.perf_counter() - started
         parent = folder.archive / "Archive"
         assert all((archive_place(parent, rid) / "images").is_dir() for rid in rids), "not all are in the archive"
@@ -84,7 +87,7 @@ def _round() -> float:
 
 
 @contextmanager
-def _platform(rids: Sequence[str]) -> Iterator[tuple[Folder, Processes, EmulatedAws]]:
+def platform(rids: Sequence[str]) -> Iterator[tuple[Folder, Processes, EmulatedAws]]:
     """The demo's folder and AWS, with a zip of each work in Glacier; all of it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="ao-works-") as name:
         folder = Folder(Path(name))
@@ -97,12 +100,14 @@ def _platform(rids: Sequence[str]) -> Iterator[tuple[Folder, Processes, Emulated
             yield folder, processes, aws
 
 
-def _has_ticked(instance: DagsterInstance) -> bool:
+def has_ticked(instance: DagsterInstance) -> bool:
+    """Whether a sensor has."""
     states = [state.instigator_data for state in instance.all_instigator_state()]
     return any(isinstance(data, SensorInstigatorData) and data.last_tick_timestamp for data in states)
 
 
-def _wait(processes: Processes, done: Callable[[], bool]) -> None:
+def wait(processes: Processes, done: Callable[[], bool]) -> None:
+    """Until it is done; not for ever, and not where a process has ended."""
     until = time.monotonic() + GIVE_UP_SECONDS
     while not done():
         processes.check()

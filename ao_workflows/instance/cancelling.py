@@ -1,6 +1,6 @@
-"""An instance whose runs look themselves whether they shall end.
+"""Runs that look themselves whether they shall end.
 
-What belongs here: that one difference to Dagster's own instance. What does not: launching or stopping a run's worker.
+What belongs here: the instance whose runs do so, and what its launchers have in common. What does not: launching.
 
 Dagster ends a run by reaching for its worker, from the process of the web page. With the workers in containers, the
 web page would need the Docker socket, which is root on the host; with the workers on other hosts, it cannot. So each
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagster import DagsterInstance
+from dagster._core.launcher import RunLauncher
 
 
 class CancellingInstance(DagsterInstance):
@@ -33,4 +34,20 @@ class CancellingInstance(DagsterInstance):
 
     @property
     def should_start_background_run_thread(self) -> bool:
+        return True
+
+    @property
+    def run_monitoring_start_timeout_seconds(self) -> int:
+        """As dagster.yaml says, but where a run may wait for a worker, and ``lost_runs`` sees whether it still does."""
+        return max(super().run_monitoring_start_timeout_seconds, getattr(self.run_launcher, "may_wait_seconds", 0))
+
+
+class EndsItself(RunLauncher):
+    """Ends a run by saying so in the storage: the process that says it reaches neither Docker nor the workers."""
+
+    def terminate(self, run_id: str) -> bool:
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        self._instance.report_run_canceling(run)
         return True

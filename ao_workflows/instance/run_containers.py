@@ -22,11 +22,12 @@ from dagster_docker import DockerRunLauncher
 from dagster_docker.container_context import DockerContainerContext
 
 from ao_workflows.domain.errors import StackError
+from ao_workflows.instance.cancelling import EndsItself
 
 RUN_LABEL = "dagster/run_id"
 
 
-class RunContainers(DockerRunLauncher):
+class RunContainers(EndsItself, DockerRunLauncher):
     """Launches each run in a container of its own, named for the work.
 
     ``${NAME}`` in ``container_kwargs`` is taken from the environment of the process that launches, so that paths and
@@ -66,14 +67,6 @@ class RunContainers(DockerRunLauncher):
         ).get_command_args()
         self._launch_container_with_command(context.dagster_run, self._get_docker_image(origin), command)
         self._remove_ended(context.dagster_run)
-
-    def terminate(self, run_id: str) -> bool:
-        """Says that the run shall end; it does so itself. No Docker socket is needed where this is called."""
-        run = self._instance.get_run_by_id(run_id)
-        if run is None or run.is_finished:
-            return False
-        self._instance.report_run_canceling(run)
-        return True
 
     def _remove_ended(self, run: DagsterRun) -> None:
         """Removes the containers of runs that ended well some time ago. The run that was launched does not wait for

@@ -19,7 +19,7 @@ from ao_workflows.site import demo_site, parse
 
 if TYPE_CHECKING:
     from ao_workflows_tests.resources.moto_server import Aws
-    from ao_workflows_tests.resources.postgres import Postgres
+    from ao_workflows_tests.resources.postgres_server import Postgres
 
 OLD = "dagster-20200101T000000Z.dump"
 

@@ -1,0 +1,78 @@
+"""Runs in warm Celery workers: dagster-celery's launcher, with what it lacks.
+
+What belongs here: sending a run to the workers, and telling whether anybody has it. What does not: the worker
+(``worker``), and the run's end by cancelling (``cancelling``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dagster import DagsterRun, Field, StringSource
+from dagster._serdes import ConfigurableClassData
+from dagster_celery.launcher import CeleryRunLauncher
+from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+
+from ao_workflows.instance.broker import LONGEST_RUN, QUEUE, celery_app
+from ao_workflows.instance.cancelling import EndsItself
+from ao_workflows.instance.run_claims import RunClaims
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+
+class RunWorkers(EndsItself, CeleryRunLauncher):
+    """Launches each run as a task of the workers at ``broker``, an address that may name its password's ``passfile``.
+
+    Dagster's run monitoring asks it nothing: the sensor ``lost_runs`` asks ``lives``, also of a run that waits for a
+    worker. The password is read when it is needed, so that a process which launches nothing needs none.
+    """
+
+    may_wait_seconds = int(LONGEST_RUN.total_seconds())
+    """A run that waits until a worker is free has not failed to start."""
+
+    def __init__(self, broker: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._inst_data = inst_data
+        self._broker = broker
+        self.default_queue = QUEUE
+        super(CeleryRunLauncher, self).__init__()  # its own makes the app here and now
+
+    @cached_property
+    def celery(self) -> Celery:
+        return celery_app(self._broker)
+
+    @cached_property
+    def _claims(self) -> RunClaims:
+        return RunClaims(self.celery.conf.broker_url)
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        return {"broker": Field(StringSource, description="Redis, such as redis://redis:6379/0?passfile=/run/word")}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> RunWorkers:
+        return cls(inst_data=inst_data, **config_value)
+
+    def lives(self, run: DagsterRun) -> bool:
+        """Whether a worker executes the run, or it waits for one. For a moment between the two it does neither."""
+        return self._claims.holder(run.run_id) is not None or self._waits(run.tags[DAGSTER_CELERY_TASK_ID_TAG])
+
+    def _waits(self, task_id: str) -> bool:
+        with self.celery.connection_for_read() as connection:
+            channel = connection.default_channel
+            queues = [channel._q_for_pri(QUEUE, priority) for priority in channel.priority_steps]
+            messages = [message for queue in queues for message in channel.client.lrange(queue, 0, -1)]
+        return any(task_id.encode() in message for message in messages)
+
+    def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str | None:
+        return f"Executed by {self._claims.holder(run.run_id) or 'no worker'}"
+
+    @property
+    def supports_resume_run(self) -> bool:
+        return False
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        return False

@@ -1,0 +1,111 @@
+"""The worker: what ``celery -A ao_workflows.instance.worker worker`` runs, on any host.
+
+What belongs here: the task that executes a run, who may execute it, and the worker's process. What does not: Celery's
+settings (``broker``), and what a run does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from celery import Task
+from celery.signals import heartbeat_sent, worker_process_init
+from celery.utils.log import get_task_logger
+from dagster import DagsterInstance, DagsterRunStatus
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import unpack_value
+from dagster._utils.interrupts import capture_interrupts
+from dagster_celery.tasks import create_execute_job_task
+
+from ao_workflows.domain.errors import StackError
+from ao_workflows.instance.broker import celery_app
+from ao_workflows.instance.run_claims import RunClaims
+
+ALIVE = Path(tempfile.gettempdir(), "worker-alive")
+"""Touched while the worker hears from its broker; the container's health check looks at it."""
+
+_PR_SET_PDEATHSIG = 1
+
+_log = get_task_logger(__name__)
+
+
+def _broker() -> str:
+    try:
+        return os.environ["WORKERS_BROKER"]
+    except KeyError:
+        raise StackError("WORKERS_BROKER", "is not in the environment of this worker") from None
+
+
+app = celery_app(_broker())
+
+
+class RunTask(Task):  # type: ignore[misc]
+    """Executes a run, if nobody else does, nobody has, and it is still to be."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        run_id = unpack_value(kwargs["execute_job_args_packed"], ExecuteRunArgs).run_id
+        holder = f"{self.request.hostname}, process {os.getpid()} on {socket.gethostname()}"
+        with _claims().held(run_id, holder, lambda: _status(run_id) in _WANTED) as is_ours:
+            refused = "another worker executes it" if not is_ours else _refusal(_status(run_id))
+            if refused:
+                _log.warning("Run %s is not executed: %s", run_id, refused)
+                return refused
+            return self._executed(*args, **kwargs)
+
+    def _executed(self, *args: Any, **kwargs: Any) -> Any:
+        """A cancelled run interrupts its process, in which the next run has to find the signals as they were."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with capture_interrupts():
+                return super().__call__(*args, **kwargs)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+cast(Any, create_execute_job_task)(app, base=RunTask)  # its annotation says that each option is a dict
+
+_WANTED = {DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING}
+
+
+def _refusal(status: DagsterRunStatus | None) -> str | None:
+    """Why a run in that state is not executed. One that is being cancelled is left to Dagster, which says so in it."""
+    if status is DagsterRunStatus.STARTED:
+        return "it was begun by a worker that is gone; a retry takes its place"
+    if status not in _WANTED:
+        return f"it is {status.value if status else 'deleted'}"
+    return None
+
+
+def _status(run_id: str) -> DagsterRunStatus | None:
+    run = _instance().get_run_by_id(run_id)
+    return run.status if run else None
+
+
+@cache
+def _instance() -> DagsterInstance:
+    """Made in the process that executes; its connections are opened for each question."""
+    return DagsterInstance.get()
+
+
+@cache
+def _claims() -> RunClaims:
+    return RunClaims(app.conf.broker_url)
+
+
+@worker_process_init.connect
+def _end_with_the_worker(**_: Any) -> None:
+    """Without its worker, a process would end its run unseen, and nobody could stop it."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+@heartbeat_sent.connect
+def _is_alive(**_: Any) -> None:
+    ALIVE.touch()
