@@ -188,6 +188,8 @@ def _settings(order: Order, uid: int, root: Path) -> tuple[dict[str, str], dict[
         "AO_IMAGE": f"ao-workflows:{_version()}",
         "POSTGRES_IMAGE": "postgres:15-bookworm",
         "PROXY_IMAGE": "haproxy:2.6",
+        "RUNS_IN": "containers",
+        "RUNS_AT_ONCE": "2",
         "TZ": "UTC",
     }
     given = dict(order.settings)
@@ -232,6 +234,11 @@ def _secrets(order: Order, site: Site, root: Path, mistakes: list[str], *, logs_
     wanted = [
         Wanted("secrets/postgres-password", password.encode(), _SECRET),
         Wanted("secrets/pgpass", f"*:*:*:*:{password}\n".encode(), _SECRET),
+        Wanted(
+            "secrets/redis-password",
+            (_text(root / "secrets/redis-password") or secrets.token_urlsafe(24)).encode(),
+            _SECRET,
+        ),
     ]
     wanted += _people(order, root, mistakes)
     if order.environment == "dev":

@@ -28,18 +28,32 @@ def services() -> dict[str, Any]:
 def test_what_dagster_yaml_asks_for_is_handed_to_whoever_launches(services: dict[str, Any]) -> None:
     """A name that compose does not pass on stops every run."""
     asked = set(NAMES.findall(DAGSTER)) | set(re.findall(r"env: ([A-Z_]+)", DAGSTER))
-    launcher = yaml.safe_load(DAGSTER)["run_launcher"]["config"]
-    for service in ("daemon", "webserver", "viewer"):
+    launcher = yaml.safe_load(DAGSTER)["run_launcher"]["config"]["containers"]
+    for service in ("code", "daemon", "webserver", "viewer"):
         assert asked | set(launcher["env_vars"]) <= services[service]["environment"].keys()
 
 
 def test_what_dagster_yaml_asks_for_is_handed_to_the_code_server_and_the_runs(services: dict[str, Any]) -> None:
     """They make the instance from the same file: a name that is not there stops every tick, or every run."""
-    launcher = DAGSTER.partition("run_launcher:")[2].partition("\nconcurrency:")[0]
+    launcher = DAGSTER.partition("run_launcher:")[2].partition("\nrun_coordinator:")[0]
     asked = set(re.findall(r"env: ([A-Z_]+)", DAGSTER.replace(launcher, "")))
     assert "COMPUTE_LOGS" in asked
     assert asked <= services["code"]["environment"].keys()
-    assert asked <= set(yaml.safe_load(DAGSTER)["run_launcher"]["config"]["env_vars"])
+    assert asked <= set(yaml.safe_load(DAGSTER)["run_launcher"]["config"]["containers"]["env_vars"])
+
+
+def test_a_worker_has_what_a_run_s_container_has(services: dict[str, Any]) -> None:
+    """A run must not fail in one of the two for want of a mount that the other has."""
+    launcher = yaml.safe_load(DAGSTER)["run_launcher"]["config"]["containers"]
+    worker = services["worker"]
+    given = launcher["container_kwargs"]
+    targets = {mount["Target"] for mount in given["mounts"] if not mount["Target"].startswith("/run/secrets/")}
+    assert {mount["target"] for mount in worker["volumes"]} == targets
+    held = {mount["Target"].removeprefix("/run/secrets/") for mount in given["mounts"]} - targets
+    assert set(worker["secrets"]) >= {name for name in held if "/" not in name}
+    assert set(launcher["env_vars"]) <= worker["environment"].keys()
+    for key in ("cap_drop", "security_opt", "init", "pids_limit"):
+        assert worker[key] == given[key]
 
 
 def test_what_env_may_hold_is_documented_and_nothing_else() -> None:

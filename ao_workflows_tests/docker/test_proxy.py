@@ -149,6 +149,16 @@ def test_nothing_is_changed_by_the_workers_page(door: Door, method: str) -> None
     assert door.arrived() == []
 
 
+def test_the_workers_page_gets_its_list_of_tasks(door: Door) -> None:
+    """It asks for it by POST; without it, the page is empty. Another page in the same browser does not get it."""
+    own = {**door.proxy.login("anna"), "Origin": door.proxy.origin}
+    assert door.proxy.ask("POST", "/workers/tasks/datatable", own, b"draw=1")[0] == 200
+    foreign = {**own, "Origin": "https://evil.example"}
+    assert door.proxy.ask("POST", "/workers/tasks/datatable", foreign, b"draw=1")[0] == 403
+    assert door.proxy.ask("POST", "/workers/tasks/datatable", door.proxy.login("tenzin"), b"draw=1")[0] == 403
+    assert door.arrived() == [("flower", "POST", "/workers/tasks/datatable")]
+
+
 @pytest.mark.parametrize(("user", "server"), [("anna", "webserver"), ("tenzin", "viewer")])
 def test_the_pages_own_question_is_let_through(door: Door, user: str, server: str) -> None:
     """A door that is always shut is safe and of no use."""

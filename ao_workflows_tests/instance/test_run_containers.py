@@ -8,10 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
-from dagster._core.instance.ref import InstanceRef
 
 from ao_workflows.domain.errors import StackError
-from ao_workflows.instance.run_containers import RunContainers, container_name, ended_at, filled_in
+from ao_workflows.instance.run_containers import container_name, ended_at, filled_in
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONFIG = CHECKOUT / "docker/config"
@@ -47,21 +46,11 @@ def test_the_engine_s_times_are_read() -> None:
     assert ended_at("2026-11-21T12:16:57Z") == datetime(2026, 11, 21, 12, 16, 57, tzinfo=UTC)
 
 
-def test_the_deployment_s_dagster_yaml_is_one_that_dagster_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A mistake there stops every service at once."""
-    for name in ("AO_NETWORK", "DAGSTER_STORAGE"):
-        monkeypatch.setenv(name, f"the-{name}")
-    (tmp_path / "dagster.yaml").write_text((CONFIG / "dagster.yaml").read_text())
-    launcher = InstanceRef.from_dir(str(tmp_path)).run_launcher
-    assert isinstance(launcher, RunContainers)
-    assert launcher.networks == ["the-AO_NETWORK"]
-
-
 def test_the_two_dagster_yamls_say_the_same_of_runs_and_ticks() -> None:
     """What holds on a laptop must hold in production: one run a work, nothing retried that failed, nothing told."""
     laptop, stack = (yaml.safe_load((folder / "dagster.yaml").read_text()) for folder in (CHECKOUT, CONFIG))
-    for key in ("telemetry", "nux", "concurrency", "retention"):
+    for key in ("telemetry", "nux", "retention"):
         assert laptop[key] == stack[key]
+    limits = "tag_concurrency_limits"
+    assert laptop["concurrency"]["runs"][limits] == stack["run_coordinator"]["config"][limits]
     assert stack["run_retries"]["retry_on_asset_or_op_failure"] is False
