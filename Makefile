@@ -25,7 +25,7 @@ ui: .venv/demo
 
 test: .venv/test
 	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl haproxy:haproxy \
-		kubectl:kubernetes-client '/usr/lib/postgresql/*/bin/initdb:postgresql' $(FOR_BROWSER)
+		kubectl:kubernetes-client '/usr/lib/postgresql/*/bin/initdb:postgresql' redis-server:redis-server $(FOR_BROWSER)
 	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
 soak: .venv/test
@@ -47,7 +47,7 @@ format: .venv/lint
 	@$(BIN)/ruff check --fix .
 
 bench: .venv/bench
-	@.ci/debian-packages rsync:rsync
+	@.ci/debian-packages rsync:rsync '/usr/lib/postgresql/*/bin/initdb:postgresql' redis-server:redis-server
 	@$(BIN)/python -m benchmarks $(ONLY)
 
 pictures: .venv/test
