@@ -13,16 +13,17 @@ import socket
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from celery import Task
 from celery.signals import heartbeat_sent, worker_process_init
 from celery.utils.log import get_task_logger
 from dagster import DagsterInstance, DagsterRunStatus
+from dagster._cli.api import _execute_run_command_body
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import unpack_value
 from dagster._utils.interrupts import capture_interrupts
-from dagster_celery.tasks import create_execute_job_task
+from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 
 from ao_workflows.domain.errors import StackError
 from ao_workflows.instance.broker import celery_app
@@ -30,6 +31,9 @@ from ao_workflows.instance.run_claims import RunClaims
 
 ALIVE = Path(tempfile.gettempdir(), "worker-alive")
 """Touched while the worker hears from its broker; the container's health check looks at it."""
+
+CONNECTION_SECONDS = 30
+"""A connection to the storage that is older is made anew when it is asked for next."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -46,31 +50,34 @@ def _broker() -> str:
 app = celery_app(_broker())
 
 
-class RunTask(Task):  # type: ignore[misc]
-    """Executes a run, if nobody else does, nobody has, and it is still to be."""
+@app.task(name=TASK_EXECUTE_JOB_NAME, track_started=True, bind=True)
+def execute_job(self: Task, execute_job_args_packed: dict[str, Any]) -> str:
+    """Executes a run, if nobody else does, nobody has, and it is still to be; says what became of it.
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        run_id = unpack_value(kwargs["execute_job_args_packed"], ExecuteRunArgs).run_id
-        holder = f"{self.request.hostname}, process {os.getpid()} on {socket.gethostname()}"
-        with _claims().held(run_id, holder, lambda: _status(run_id) in _WANTED) as is_ours:
-            refused = "another worker executes it" if not is_ours else _refusal(_status(run_id))
-            if refused:
-                _log.warning("Run %s is not executed: %s", run_id, refused)
-                return refused
-            return self._executed(*args, **kwargs)
-
-    def _executed(self, *args: Any, **kwargs: Any) -> Any:
-        """A cancelled run interrupts its process, in which the next run has to find the signals as they were."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            with capture_interrupts():
-                return super().__call__(*args, **kwargs)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    dagster-celery's own task looks at none of these, and makes an instance for each run.
+    """
+    run_id = unpack_value(execute_job_args_packed, ExecuteRunArgs).run_id
+    holder = f"{self.request.hostname}, process {os.getpid()} on {socket.gethostname()}"
+    with _claims().held(run_id, holder, lambda: _status(run_id) in _WANTED) as is_ours:
+        refused = "another worker executes it" if not is_ours else _refusal(_status(run_id))
+        if refused:
+            _log.warning("Run %s is not executed: %s", run_id, refused)
+            return refused
+        _execute(run_id)
+        status = _status(run_id)
+        return status.value if status else "deleted"
 
 
-cast(Any, create_execute_job_task)(app, base=RunTask)  # its annotation says that each option is a dict
+def _execute(run_id: str) -> None:
+    """A cancelled run interrupts its process, in which the next run has to find the signals as they were."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with capture_interrupts():
+            _execute_run_command_body(run_id, _instance(), lambda _: None, set_exit_code_on_failure=False)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
 
 _WANTED = {DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING}
 
@@ -91,8 +98,16 @@ def _status(run_id: str) -> DagsterRunStatus | None:
 
 @cache
 def _instance() -> DagsterInstance:
-    """Made in the process that executes; its connections are opened for each question."""
-    return DagsterInstance.get()
+    """Made in the process that executes, once, with its connections kept: by default each question makes one anew,
+    which is half of what a small work costs.
+    """
+    instance = DagsterInstance.get()
+    instance.optimize_for_webserver(statement_timeout=0, pool_recycle=CONNECTION_SECONDS, max_overflow=-1)
+    storages: tuple[Any, ...] = (instance.run_storage, instance.event_log_storage)
+    for storage in storages:
+        # PostgreSQL may have been started again meanwhile: a connection is tried before it is used.
+        storage._engine.pool._pre_ping = True
+    return instance
 
 
 @cache

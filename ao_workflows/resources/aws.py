@@ -39,6 +39,11 @@ class AwsConnection(dg.Config):
         return ", ".join(parts)
 
 
+_DESCRIPTIONS: dict[Any, Any] = {}
+"""What botocore has read of the services' descriptions. Read anew for each client, they are a sixth of what a small
+work costs in a worker, whose process executes many runs."""
+
+
 def connections(site: Site) -> dict[str, AwsConnection]:
     """The way to each intake's AWS, by the intake's name."""
     return {
@@ -75,6 +80,7 @@ def make_client(
     session = botocore.session.Session(profile=connection.profile)
     if connection.credentials_file:
         session.set_config_variable("credentials_file", connection.credentials_file)
+    session.get_component("data_loader")._cache = _DESCRIPTIONS
     # Typed as anything: boto3's stubs have an overload for each service's literal name, and none for a variable.
     factory: Any = boto3.Session(botocore_session=session)
     return factory.client(

@@ -16,7 +16,8 @@ import subprocess
 import time
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,6 +62,10 @@ class Deployment:
 
     folder: Path
     compose_command: Sequence[str]
+    project: str = PROJECT
+    port: int = PORT
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Further lines of ``.env``."""
     secrets: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -103,7 +108,7 @@ class Deployment:
         values = {
             "AO_FOLDER": self.folder,
             "AO_IMAGE": IMAGE,
-            "AO_NETWORK": PROJECT,
+            "AO_NETWORK": self.project,
             "ARCH_ROOT": self.archive,
             "STAGING": self.staging,
             "LOGS": self.folder / "logs",
@@ -112,8 +117,9 @@ class Deployment:
             "SYNC_ACCESS_UID": UID,
             "DOCKER_GID": Path("/var/run/docker.sock").stat().st_gid,
             "AO_ADDRESS": "127.0.0.1",
-            "AO_PORT": PORT,
-            "COMPOSE_PROJECT_NAME": PROJECT,
+            "AO_PORT": self.port,
+            "COMPOSE_PROJECT_NAME": self.project,
+            **self.settings,
         }
         (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
         for path in (self.folder, *self.folder.rglob("*")):
@@ -122,12 +128,13 @@ class Deployment:
     def _write_secrets(self) -> None:
         made = {
             name: secrets.token_urlsafe(24)
-            for name in ("storage", "drs", "access key", "secret key", OPERATOR, ARCHIVIST)
+            for name in ("storage", "redis", "drs", "access key", "secret key", OPERATOR, ARCHIVIST)
         }
         self.secrets.update(made)
         texts = {
             "postgres-password": made["storage"],
             "pgpass": f"*:*:*:dagster:{made['storage']}\n",
+            "redis-password": made["redis"],
             "mariadb-password": made["drs"],
             "compute-logs": "",
             "proxy_users": proxy_users(
@@ -154,21 +161,26 @@ class Deployment:
         (folder / "key.pem").unlink()
 
     def compose(self, *words: str, timeout: float = 300, check: bool = True, **others: Any) -> str:
-        """Calls compose in the folder, with the profile ``dev``; what it printed."""
-        command = (*self.compose_command, "--profile", "dev", *words)
+        """Calls compose in the folder, with the profiles ``dev`` and ``workers``; what it printed."""
+        command = (*self.compose_command, "--profile", "dev", "--profile", "workers", *words)
         return run(*command, timeout=timeout, check=check, cwd=self.folder, **others).stdout
 
     def container(self, service: str) -> str:
-        """The id of a service's container."""
+        """The id of a service's container, the only one that it has."""
         return self.compose("ps", "-q", service).strip()
+
+    def containers(self, service: str) -> list[str]:
+        """The ids of all of a service's."""
+        return self.compose("ps", "-q", service).split()
 
     def inspect(self, container: str) -> dict[str, Any]:
         (found,) = json.loads(run("docker", "inspect", container).stdout)
         return dict(found)
 
     def is_healthy(self, service: str) -> bool:
-        container = self.container(service)
-        return bool(container) and self.inspect(container)["State"].get("Health", {}).get("Status") == "healthy"
+        containers = self.containers(service)
+        states = [self.inspect(each)["State"].get("Health", {}).get("Status") for each in containers]
+        return bool(states) and set(states) == {"healthy"}
 
     def kill(self, service: str) -> None:
         """Kills a service as the kernel does; it is back, and works, when this returns.
@@ -186,7 +198,9 @@ class Deployment:
 
     def run_containers(self, *filters: str) -> list[str]:
         """The containers of runs, those that have ended included."""
-        words = [word for one in ("label=dagster/run_id", f"network={PROJECT}", *filters) for word in ("--filter", one)]
+        words = [
+            word for one in ("label=dagster/run_id", f"network={self.project}", *filters) for word in ("--filter", one)
+        ]
         return run("docker", "ps", "-a", "-q", "--no-trunc", *words).stdout.split()
 
     def python(self, script: str) -> Any:
@@ -199,7 +213,7 @@ class Deployment:
         unproven = ssl.create_default_context()
         unproven.check_hostname, unproven.verify_mode = False, ssl.CERT_NONE
         request = urllib.request.Request(
-            f"https://localhost:{PORT}/graphql",
+            f"https://localhost:{self.port}/graphql",
             json.dumps({"query": query, "variables": variables}).encode(),
             {"Content-Type": "application/json", "Authorization": f"Basic {login}"},
         )
@@ -244,15 +258,22 @@ def images() -> str:
 @pytest.fixture(scope="session")
 def deployment(images: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The deployment of this session, with every service healthy, and nothing of it left afterwards."""
+    with deployed(tmp_path_factory.mktemp("stack") / "deployed", SERVICES) as made:
+        yield made
+
+
+@contextmanager
+def deployed(folder: Path, services: Sequence[str], *options: str, **settings: Any) -> Iterator[Deployment]:
+    """A deployment with these services healthy; nothing of it is left afterwards."""
     compose = _compose_command()
     if compose is None:
         pytest.skip("docker-compose is not installed")
-    made = Deployment(tmp_path_factory.mktemp("stack") / "deployed", compose)
+    made = Deployment(folder, compose, **settings)
     made.write()
     made.down()
     try:
-        made.compose("up", "-d", *SERVICES, timeout=600)
-        for service in SERVICES:
+        made.compose("up", "-d", *options, *services, timeout=600)
+        for service in services:
             wait_until(f"{service} is healthy", lambda service=service: made.is_healthy(service), 300, every=1)
         yield made
     finally:
