@@ -83,7 +83,8 @@ def _now_begun(site: WorkerSite, before: set[str]) -> str:
 def _kill_a_process_and_a_worker(told: Story, workers: dict[str, subprocess.Popen[bytes]]) -> None:
     site = told.site
     wait_until("two works are begun", lambda: len(site.begun()) == 2)
-    wait_until("the others wait for a worker", lambda: all(map(site.statuses, RIDS)))
+    all_of_them = f"{len(RIDS)} runs under way"
+    wait_until("the others wait for a worker", lambda: site.look_for_lost_runs().startswith(all_of_them))
     told.said_of_waiting = site.look_for_lost_runs()
     told.waiting = sum(site.statuses(rid) == ["STARTING"] for rid in RIDS)
     by_worker = {site.holder(rid)[0]: rid for rid in site.begun()}
