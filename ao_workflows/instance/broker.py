@@ -45,8 +45,6 @@ def celery_app(broker: str) -> Celery:
         "task_reject_on_worker_lost": False,
         "worker_max_tasks_per_child": RUNS_OF_A_PROCESS,
         "worker_proc_alive_timeout": 60,
-        # Before the processes are forked, so that each begins with all of it.
-        "imports": ["ao_workflows.definitions", "boto3", "dagster_postgres"],
         # A run's output is caught by Dagster, which needs the real streams.
         "worker_redirect_stdouts": False,
         "worker_send_task_events": True,  # for the workers' page

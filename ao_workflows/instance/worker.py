@@ -12,11 +12,12 @@ import signal
 import socket
 import tempfile
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from celery import Task
-from celery.signals import heartbeat_sent, worker_process_init
+from celery.signals import heartbeat_sent, worker_init, worker_process_init
 from celery.utils.log import get_task_logger
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._cli.api import _execute_run_command_body
@@ -113,6 +114,17 @@ def _instance() -> DagsterInstance:
 @cache
 def _claims() -> RunClaims:
     return RunClaims(app.conf.broker_url)
+
+
+@worker_init.connect
+def _load(**_: Any) -> None:
+    """What a run uses, before the processes are forked: each begins with all of it. The workers' page loads none."""
+    try:
+        for module in ("ao_workflows.definitions", "boto3", "dagster_postgres"):
+            import_module(module)
+    except Exception as error:
+        # Celery would log any other exception, and start a worker whose every run fails.
+        raise SystemExit(f"the worker cannot begin: {error}") from error
 
 
 @worker_process_init.connect
