@@ -75,7 +75,7 @@ def _round() -> float:
 def write_dagster_yaml(folder: Folder) -> None:
     """The deployment's, with the two folders that are a container's."""
     settings = yaml.safe_load((CHECKOUT / "docker/config/dagster.yaml").read_text())
-    settings["compute_logs"]["config"]["base_dir"] = str(folder.logs / "compute")
+    settings["compute_logs"]["config"]["folder"] = str(folder.logs / "compute")
     settings["local_artifact_storage"]["config"]["base_dir"] = str(folder.root / "artifacts")
     (folder.dagster_home / "dagster.yaml").write_text(yaml.safe_dump(settings))
 
@@ -94,6 +94,9 @@ def _servers() -> Iterator[dict[str, str]]:
                 "RUNS_IN": "workers",
                 "RUNS_AT_ONCE": str(2 * WORKERS),
                 "AO_NETWORK": "none",
+                "COMPUTE_LOGS": "",
+                "COMPUTE_LOGS_ENDPOINT": "",
+                "COMPUTE_LOGS_REGION": "us-east-1",
             }
         finally:
             redis.kill()

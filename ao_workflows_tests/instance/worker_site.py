@@ -135,6 +135,9 @@ def worker_site(root: Path, storage: str, redis: RedisServer) -> Iterator[Worker
     Drs(url=parse(text, "the test's site").drs.url).init()
     environment = {
         "AO_NETWORK": "none",
+        "COMPUTE_LOGS": "",
+        "COMPUTE_LOGS_ENDPOINT": "",
+        "COMPUTE_LOGS_REGION": "us-east-1",
         "AO_SITE": str(root / "site.toml"),
         "DAGSTER_HOME": str(root / "dagster"),
         "DAGSTER_STORAGE": storage,
@@ -144,7 +147,7 @@ def worker_site(root: Path, storage: str, redis: RedisServer) -> Iterator[Worker
         "WORKERS_BROKER": redis.address,
     }
     settings = yaml.safe_load((CHECKOUT / "docker/config/dagster.yaml").read_text())
-    settings["compute_logs"]["config"]["base_dir"] = str(root / "compute")
+    settings["compute_logs"]["config"]["folder"] = str(root / "compute")
     settings["local_artifact_storage"]["config"]["base_dir"] = str(root / "artifacts")
     settings["run_monitoring"]["cancellation_thread_poll_interval_seconds"] = 1
     (root / "dagster/dagster.yaml").write_text(yaml.safe_dump(settings))
