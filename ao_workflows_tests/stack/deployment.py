@@ -263,7 +263,7 @@ def deployment(images: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @contextmanager
-def deployed(folder: Path, services: Sequence[str], *options: str, **settings: Any) -> Iterator[Deployment]:
+def deployed(folder: Path, services: Sequence[str], **settings: Any) -> Iterator[Deployment]:
     """A deployment with these services healthy; nothing of it is left afterwards."""
     compose = _compose_command()
     if compose is None:
@@ -272,7 +272,7 @@ def deployed(folder: Path, services: Sequence[str], *options: str, **settings: A
     made.write()
     made.down()
     try:
-        made.compose("up", "-d", *options, *services, timeout=600)
+        made.compose("up", "-d", *services, timeout=600)
         for service in services:
             wait_until(f"{service} is healthy", lambda service=service: made.is_healthy(service), 300, every=1)
         yield made

@@ -53,11 +53,9 @@ class Trial:
 @pytest.fixture(scope="module")
 def trial(images: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     """The demo's works, while a worker is killed in the middle of a download, and Redis after it."""
-    settings = {"RUNS_IN": "workers", "RUNS_AT_ONCE": "4"}
+    settings = {"RUNS_IN": "workers", "RUNS_AT_ONCE": "4", "WORKERS": "2"}
     folder = tmp_path_factory.mktemp("workers") / "deployed"
-    with deployed(
-        folder, (*SERVICES, *OURS), "--scale", "worker=2", project=PROJECT, port=PORT, settings=settings
-    ) as deployment:
+    with deployed(folder, (*SERVICES, *OURS), project=PROJECT, port=PORT, settings=settings) as deployment:
         done = Trial(deployment)
         log = folder / "trial.log"
         with log.open("wb") as out:
