@@ -189,7 +189,7 @@ def test_no_secret_is_anywhere_but_in_its_file(trial: Trial) -> None:
     assert [name for name, secret in trial.deployment.secrets.items() if secret in told] == []
 
 
-def test_a_worker_that_is_stopped_ends_by_itself_and_redis_s_state_is_of_no_use_to_it(trial: Trial) -> None:
+def test_a_worker_that_is_stopped_ends_by_itself(trial: Trial) -> None:
     """An upgrade stops them all; one that does not end is killed, with its run, when the patience ends."""
     started = time.monotonic()
     trial.deployment.compose("stop", "worker", timeout=200)
