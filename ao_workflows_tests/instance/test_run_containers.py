@@ -11,7 +11,8 @@ import yaml
 from dagster._core.instance.ref import InstanceRef
 
 from ao_workflows.domain.errors import StackError
-from ao_workflows.instance.run_containers import RunContainers, container_name, ended_at, filled_in
+from ao_workflows.instance.pruning import ended_at
+from ao_workflows.instance.run_containers import RunContainers, container_name, filled_in
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONFIG = CHECKOUT / "docker/config"

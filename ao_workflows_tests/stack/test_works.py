@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ao_workflows.instance.run_containers import ended_at
+from ao_workflows.instance.pruning import ended_at
 from ao_workflows_tests.stack.deployment import (
     ARCHIVIST,
     IMAGE,
