@@ -24,14 +24,16 @@ from urllib.error import HTTPError
 
 import pytest
 
+from ao_workflows.demo.processes import free_port
 from ao_workflows.resources.deployment import proxy_users
 
 T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parents[2]
-IMAGE = "ao-workflows:stack-test"
+NAME = os.environ.get("AO_STACK_NAME", "stack-test")
+"""Of everything that is made on the engine: two checkouts that share one engine need two names."""
+
+IMAGE = f"ao-workflows:{NAME}"
 UID = 5000
-PROJECT = "ao-stack-test"
-PORT = 18443
 OPERATOR, ARCHIVIST = "anna", "tenzin"
 SERVICES = ("postgres", "code", "webserver", "viewer", "daemon", "proxy", "mariadb", "aws")
 
@@ -61,6 +63,9 @@ class Deployment:
 
     folder: Path
     compose_command: Sequence[str]
+    project: str = f"ao-{NAME}"
+    image: str = IMAGE
+    port: int = field(default_factory=free_port)
     secrets: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -102,8 +107,8 @@ class Deployment:
         self._write_certificate()
         values = {
             "AO_FOLDER": self.folder,
-            "AO_IMAGE": IMAGE,
-            "AO_NETWORK": PROJECT,
+            "AO_IMAGE": self.image,
+            "AO_NETWORK": self.project,
             "ARCH_ROOT": self.archive,
             "STAGING": self.staging,
             "LOGS": self.folder / "logs",
@@ -112,8 +117,8 @@ class Deployment:
             "SYNC_ACCESS_UID": UID,
             "DOCKER_GID": Path("/var/run/docker.sock").stat().st_gid,
             "AO_ADDRESS": "127.0.0.1",
-            "AO_PORT": PORT,
-            "COMPOSE_PROJECT_NAME": PROJECT,
+            "AO_PORT": self.port,
+            "COMPOSE_PROJECT_NAME": self.project,
         }
         (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
         for path in (self.folder, *self.folder.rglob("*")):
@@ -186,7 +191,9 @@ class Deployment:
 
     def run_containers(self, *filters: str) -> list[str]:
         """The containers of runs, those that have ended included."""
-        words = [word for one in ("label=dagster/run_id", f"network={PROJECT}", *filters) for word in ("--filter", one)]
+        words = [
+            word for one in ("label=dagster/run_id", f"network={self.project}", *filters) for word in ("--filter", one)
+        ]
         return run("docker", "ps", "-a", "-q", "--no-trunc", *words).stdout.split()
 
     def python(self, script: str) -> Any:
@@ -199,7 +206,7 @@ class Deployment:
         unproven = ssl.create_default_context()
         unproven.check_hostname, unproven.verify_mode = False, ssl.CERT_NONE
         request = urllib.request.Request(
-            f"https://localhost:{PORT}/graphql",
+            f"https://localhost:{self.port}/graphql",
             json.dumps({"query": query, "variables": variables}).encode(),
             {"Content-Type": "application/json", "Authorization": f"Basic {login}"},
         )
@@ -224,7 +231,7 @@ def _missing() -> str | None:
     return None
 
 
-def _compose_command() -> list[str] | None:
+def compose_command() -> list[str] | None:
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]) and run(*command, "version", check=False).returncode == 0:
             return command
@@ -244,7 +251,7 @@ def images() -> str:
 @pytest.fixture(scope="session")
 def deployment(images: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The deployment of this session, with every service healthy, and nothing of it left afterwards."""
-    compose = _compose_command()
+    compose = compose_command()
     if compose is None:
         pytest.skip("docker-compose is not installed")
     made = Deployment(tmp_path_factory.mktemp("stack") / "deployed", compose)
