@@ -50,7 +50,7 @@ def remove_ended(client: Any, network: str, before: datetime, *, well: bool) -> 
 
 def prune(client: Any, network: str, before: datetime) -> Pruned:
     """Removes the containers of the network's runs that ended before that, however they ended, and our images that
-    have no name any more and no container.
+    were made before that and have no name any more and no container. Not younger ones: one may be under way.
     """
     count = size = 0
     kept = []
@@ -64,7 +64,7 @@ def prune(client: Any, network: str, before: datetime) -> Pruned:
             count, size = count + 1, size + sizes.get(container.id, 0)
         else:
             kept.append(ended)
-    gone = client.images.prune(filters={"dangling": True, "label": IMAGE_LABEL})
+    gone = client.images.prune(filters={"dangling": True, "label": IMAGE_LABEL, "until": str(int(before.timestamp()))})
     images = [each for each in gone.get("ImagesDeleted") or [] if "Deleted" in each]
     return Pruned(count, size, min(kept, default=None), len(images), gone.get("SpaceReclaimed", 0))
 

@@ -40,6 +40,12 @@ SERVICES = ("postgres", "code", "webserver", "viewer", "daemon", "proxy", "maria
 SLOWLY = "\n[download]\npart_mib = 1\nparallel = 2\nmegabytes_per_second = 0.8\n"
 """So that there is time to kill a run while it downloads."""
 
+BACKUP = '\n[backup]\nto = "/backups"\n'
+
+
+_LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+
 
 def run(*command: str, timeout: float = 120, check: bool = True, **others: Any) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end; what it printed is in the error, if it fails."""
@@ -98,9 +104,12 @@ class Deployment:
         # Where the logs are mounted: a container may not make it in a folder that is not its user's.
         (self.staging / "logs").mkdir()
         shutil.copy(CHECKOUT / "docker-compose.yml", self.folder)
+        shutil.copy(CHECKOUT / "docker/upgrade", self.folder)
         shutil.copytree(CHECKOUT / "docker/config", self.folder / "config")
         shutil.copytree(CHECKOUT / "docker/proxy", self.folder / "proxy")
-        (self.folder / "config/site.toml").write_text((CHECKOUT / "docker/trial/site.toml").read_text() + SLOWLY)
+        (self.folder / "config/site.toml").write_text(
+            (CHECKOUT / "docker/trial/site.toml").read_text() + SLOWLY + BACKUP
+        )
         dagster_yaml = self.folder / "config/dagster.yaml"
         dagster_yaml.write_text(dagster_yaml.read_text().replace("keep_minutes: 60", "keep_minutes: 1"))
         self._write_secrets()
@@ -216,6 +225,34 @@ class Deployment:
         except HTTPError as error:
             raise AssertionError(f"{error}: {error.read().decode()[:2000]}") from error
 
+    def launch(self, job: str, **tags: str) -> str:
+        """Launches a job in the operators' page; the run's id."""
+        launched = self.page(OPERATOR, _LAUNCH, params={
+            "selector": {
+                "repositoryLocationName": "ao_workflows", "repositoryName": "__repository__", "jobName": job
+            },
+            "runConfigData": {},
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+        })["launchRun"]  # fmt: skip
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
+    def end_of(self, run_id: str) -> str:
+        """The status of a run that has ended."""
+        query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+        def ended() -> str | None:
+            status = str(self.page(OPERATOR, query, id=run_id)["runOrError"]["status"])
+            return status if status in {"SUCCESS", "FAILURE", "CANCELED"} else None
+
+        return str(wait_until(f"the run {run_id} ends", ended, 300, every=1))
+
+    def bring_up(self) -> None:
+        """Starts every service, and waits until each is healthy."""
+        self.compose("up", "-d", *SERVICES, timeout=600)
+        for service in SERVICES:
+            wait_until(f"{service} is healthy", lambda service=service: self.is_healthy(service), 300, every=1)
+
     def down(self) -> None:
         for container in self.run_containers():
             run("docker", "rm", "-f", container, check=False)
@@ -258,9 +295,7 @@ def deployment(images: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     made.write()
     made.down()
     try:
-        made.compose("up", "-d", *SERVICES, timeout=600)
-        for service in SERVICES:
-            wait_until(f"{service} is healthy", lambda service=service: made.is_healthy(service), 300, every=1)
+        made.bring_up()
         yield made
     finally:
         if os.environ.get("AO_KEEP_STACK") != "1":
