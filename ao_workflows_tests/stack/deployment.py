@@ -24,7 +24,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from ao_workflows.demo.processes import free_port
+from ao_workflows.resources.processes import free_port
 from ao_workflows.resources.deployment import proxy_users
 
 T = TypeVar("T")

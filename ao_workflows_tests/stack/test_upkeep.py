@@ -145,12 +145,12 @@ def test_housekeeping_removes_failed_runs_containers_and_images_without_a_name(s
 
 def test_an_upgrade_waits_for_runs_and_names_those_that_take_too_long(site: Deployment, backed_up: str) -> None:
     """Runs go on while the daemon is stopped; a migration under them spoils what they write."""
-    of_it = f"where run_id = '{backed_up}'"
-    sql(site, "update runs set status = 'STARTED' " + of_it)
+    set_status = f"update runs set status = '{{}}' where run_id = '{backed_up}'"  # noqa: S608 - both are ours
+    sql(site, set_status.format("STARTED"))
     try:
         refused = upgrade(site, "--wait", "0", GOOD)
     finally:
-        sql(site, "update runs set status = 'SUCCESS' " + of_it)
+        sql(site, set_status.format("SUCCESS"))
     assert refused.returncode == 1, refused.stdout + refused.stderr
     assert f"    back_up ({backed_up}), started since 20" in refused.stdout
     assert "nothing else was touched" in refused.stdout
