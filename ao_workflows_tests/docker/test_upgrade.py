@@ -7,9 +7,11 @@ The engine here is a stand-in that writes down what it is asked; the storage's p
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ ENGINE = f"""\
 said="$(basename "$0") $*"
 image=$(sed -n 's/^AO_IMAGE=//p' .env)
 echo "$said" >>"$ENGINE/asked"
+if [ -s "$ENGINE/hang" ] && echo "$said" | grep -q -f "$ENGINE/hang"; then : >"$ENGINE/hangs"; exec sleep 100; fi
 if [ -s "$ENGINE/die" ] && echo "$said" | grep -q -f "$ENGINE/die"; then kill -9 0; fi
 if [ -s "$ENGINE/fail" ] && echo "$image $said" | grep -q -f "$ENGINE/fail"; then echo "it failed"; exit 1; fi
 case $said in
@@ -57,13 +60,17 @@ class Site:
     folder: Path
     engine: Path
 
-    def upgrade(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """In a session of its own: the stand-in kills the group."""
         environment = {"PATH": f"{self.engine}:/usr/bin:/bin", "ENGINE": str(self.engine)}
         command = [self.folder / "upgrade", *words]
-        # A session of its own: the stand-in kills the group.
-        return subprocess.run(
-            command, env=environment, text=True, capture_output=True, check=False, timeout=60, start_new_session=True
-        )
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=environment, text=True, stdout=pipe, stderr=pipe, start_new_session=True)
+
+    def upgrade(self, *words: str) -> subprocess.CompletedProcess[str]:
+        begun = self.begin(*words)
+        out, err = begun.communicate(timeout=120)
+        return subprocess.CompletedProcess(words, begun.returncode, out, err)
 
     def set(self, what: str, pattern: str = "") -> None:
         (self.engine / what).write_text(f"{pattern}\n" if pattern else "")
@@ -94,7 +101,7 @@ def site(tmp_path: Path) -> Site:
     for name in ("docker", "docker-compose"):
         (made.engine / name).write_text(ENGINE)
         (made.engine / name).chmod(0o755)
-    for name in ("runs", "die", "fail", "sick"):
+    for name in ("runs", "die", "hang", "fail", "sick"):
         made.set(name)
     return made
 
@@ -133,6 +140,24 @@ def test_killed_anywhere_it_says_where_it_stands_and_goes_on(site: Site, at: str
     first_migration = min(number for number, line in enumerate(site.asked) if "instance migrate" in line)
     assert last_backup < first_migration, "the backup must be of what was before"
     assert migrations == (1 if at in STEPS[:4] else 2)
+
+
+@pytest.mark.parametrize("at", ["psql", "ao backup --to", "instance migrate"])
+def test_interrupted_by_a_person_it_stops_there_and_says_so(site: Site, at: str) -> None:
+    """Ctrl-C ends what is under way, which must not be taken for a step that failed."""
+    site.set("hang", at)
+    begun = site.begin(NEW)
+    until = time.monotonic() + 60
+    while not (site.engine / "hangs").exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.killpg(begun.pid, signal.SIGINT)
+    said, _ = begun.communicate(timeout=60)
+    assert begun.returncode == 3, said
+    assert f"An upgrade from {OLD} to {NEW} stands at: " in said
+    assert "Going back" not in said
+    site.set("hang")
+    assert site.upgrade(NEW).returncode == 0
 
 
 @pytest.mark.parametrize("at", STEPS)
