@@ -45,7 +45,7 @@ def remove_ended(client: Any, network: str, before: datetime, *, well: bool) -> 
     """Removes the containers of the network's runs that ended before that; with ``well``, not of those that failed."""
     for container, ended in _ended(client, network, well=well):
         if ended < before:
-            container.remove()
+            _remove(container)
 
 
 def prune(client: Any, network: str, before: datetime) -> Pruned:
@@ -59,14 +59,24 @@ def prune(client: Any, network: str, before: datetime) -> Pruned:
         for each in client.api.containers(all=True, size=True, filters={"label": RUN_LABEL, "network": network})
     }
     for container, ended in _ended(client, network, well=False):
-        if ended < before:
-            container.remove()
+        if ended < before and _remove(container):
             count, size = count + 1, size + sizes.get(container.id, 0)
         else:
             kept.append(ended)
     gone = client.images.prune(filters={"dangling": True, "label": IMAGE_LABEL, "until": str(int(before.timestamp()))})
     images = [each for each in gone.get("ImagesDeleted") or [] if "Deleted" in each]
     return Pruned(count, size, min(kept, default=None), len(images), gone.get("SpaceReclaimed", 0))
+
+
+def _remove(container: Any) -> bool:
+    """Whether it went; another launch may be removing it at the same time."""
+    import docker.errors
+
+    try:
+        container.remove()
+    except docker.errors.APIError:
+        return False
+    return True
 
 
 def _ended(client: Any, network: str, *, well: bool) -> Iterator[tuple[Any, datetime]]:

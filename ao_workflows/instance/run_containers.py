@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from string import Template
@@ -25,6 +26,8 @@ from dagster_docker.container_context import DockerContainerContext
 from ao_workflows.domain import housekeeping
 from ao_workflows.domain.errors import StackError
 from ao_workflows.instance.pruning import prune, remove_ended
+
+_PRUNE_SECONDS = 3600
 
 
 class RunContainers(DockerRunLauncher):
@@ -80,6 +83,9 @@ class RunContainers(DockerRunLauncher):
         ).get_command_args()
         self._launch_container_with_command(context.dagster_run, self._get_docker_image(origin), command)
         self._remove_ended(context.dagster_run)
+        if context.dagster_run.job_name == housekeeping.JOB:
+            # Beside, for the next run is launched meanwhile.
+            threading.Thread(target=self._prune, args=[context.dagster_run], name="prune", daemon=True).start()
 
     def terminate(self, run_id: str) -> bool:
         """Says that the run shall end; it does so itself. No Docker socket is needed where this is called."""
@@ -90,24 +96,31 @@ class RunContainers(DockerRunLauncher):
         return True
 
     def _remove_ended(self, run: DagsterRun) -> None:
-        """Removes the containers of runs that ended some time ago. The run that was launched does not wait for this to
-        succeed: what is left now is removed next time.
+        """Removes the containers of runs that ended well some time ago. The run that was launched does not wait for
+        this to succeed: what is left now is removed next time.
         """
         import docker.errors
 
-        now = datetime.now(UTC)
         try:
             client = self._get_client(self.get_container_context(run))
             for network in self.networks:
-                remove_ended(client, network, now - self._keep, well=True)
-                if run.job_name == housekeeping.JOB:
-                    pruned = prune(client, network, now - self._keep_failed)
-                    said = "Pruned on the engine: containers of runs that failed, and images without a name."
-                    self._instance.report_engine_event(said, run, EngineEventData(pruned.metadata()), type(self))
+                remove_ended(client, network, datetime.now(UTC) - self._keep, well=True)
         except (docker.errors.DockerException, OSError) as error:  # an engine that is slow to answer is an OSError
             logging.getLogger(__name__).warning("a run's container that has ended was not removed: %s", error)
-            if run.job_name == housekeeping.JOB:
-                self._instance.report_engine_event(f"Nothing was pruned on the engine: {error}", run, cls=type(self))
+
+    def _prune(self, run: DagsterRun) -> None:
+        """Prunes, which may take the engine minutes, and tells of it in the run that keeps house."""
+        import docker.client
+        import docker.errors
+
+        try:
+            client = docker.client.from_env(timeout=_PRUNE_SECONDS)
+            for network in self.networks:
+                pruned = prune(client, network, datetime.now(UTC) - self._keep_failed)
+                said = "Pruned on the engine: containers of runs that failed, and images without a name."
+                self._instance.report_engine_event(said, run, EngineEventData(pruned.metadata()), type(self))
+        except (docker.errors.DockerException, OSError) as error:
+            self._instance.report_engine_event(f"Not all was pruned on the engine: {error}", run, cls=type(self))
 
 
 def container_name(run: DagsterRun) -> str:
