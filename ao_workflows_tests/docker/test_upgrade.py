@@ -39,7 +39,7 @@ case $said in
     "docker image inspect"*) case $said in *unknown*) exit 1 ;; *) echo 0.0 ;; esac ;;
     *"inspect -f {{{{.Image}}}}"*) echo "id of {OLD}" ;;
     *State.Health*) if [ -s "$ENGINE/sick" ] && echo "$image $said" | grep -q -f "$ENGINE/sick"; then
-        echo "unhealthy 1"; else echo "healthy 0"; fi ;;
+        echo "unhealthy 3"; else echo "healthy 0"; fi ;;
     *compose.project*) echo site ;;
     *.Config.Image*)
         case $said in *c-postgres) echo "postgres:15 postgres" ;; *c-proxy) echo "haproxy:2.6 proxy" ;;
@@ -184,8 +184,8 @@ def test_killed_anywhere_it_goes_back(site: Site, at: str) -> None:
         ("fail", "ao backup --to", "no backup could be made"),
         ("fail", f"^{NEW}.*import ao_workflows", "the new version does not take this site: it failed"),
         ("fail", "instance migrate", "the storage cannot be migrated"),
-        ("sick", f"^{NEW}.*c-code", "code is unhealthy, after 1 restarts"),
-        ("sick", f"^{NEW}.*c-daemon", "daemon is unhealthy, after 1 restarts"),
+        ("sick", f"^{NEW}.*c-code", "code is unhealthy, after 3 restarts"),
+        ("sick", f"^{NEW}.*c-daemon", "daemon is unhealthy, after 3 restarts"),
     ],
 )
 def test_what_fails_is_taken_back(site: Site, fault: str, pattern: str, said: str) -> None:
