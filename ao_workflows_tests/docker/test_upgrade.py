@@ -7,15 +7,20 @@ The engine here is a stand-in that writes down what it is asked; the storage's p
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from ao_workflows.domain.deployment import digest_of
+from ao_workflows_tests.cli.test_deploy import UID, Folder
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 OLD, NEW = "ao-workflows:0.1.0", "ao-workflows:0.2.0"
@@ -89,20 +94,25 @@ class Site:
         return line.removeprefix("AO_IMAGE=")
 
 
+def with_engine(folder: Path, engine: Path) -> Site:
+    made = Site(folder, engine)
+    engine.mkdir()
+    for name in ("docker", "docker-compose"):
+        (engine / name).write_text(ENGINE)
+        (engine / name).chmod(0o755)
+    for name in ("runs", "die", "hang", "fail", "sick"):
+        made.set(name)
+    return made
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    made = Site(tmp_path / "site", tmp_path / "engine")
+    made = with_engine(tmp_path / "site", tmp_path / "engine")
     (made.folder / "config").mkdir(parents=True)
-    made.engine.mkdir()
     (made.folder / ".env").write_text(f"# ours\nAO_IMAGE={OLD}\nBACKUPS={tmp_path}/backups\n")
     (made.folder / "docker-compose.yml").write_text("services: {}\n")
     (made.folder / "config/site.toml").write_text("the old\n")
     shutil.copy(CHECKOUT / "docker/upgrade", made.folder)
-    for name in ("docker", "docker-compose"):
-        (made.engine / name).write_text(ENGINE)
-        (made.engine / name).chmod(0o755)
-    for name in ("runs", "die", "hang", "fail", "sick"):
-        made.set(name)
     return made
 
 
@@ -197,6 +207,30 @@ def test_what_fails_is_taken_back(site: Site, fault: str, pattern: str, said: st
     assert f"{OLD} runs again" in done.stdout
     assert site.image == OLD
     assert bool(site.steps("ao backup restore")) is bool(site.steps("instance migrate"))
+
+
+def test_with_ao_deploy_the_folder_is_the_new_version_s_and_after_a_failure_the_old_one_s(tmp_path: Path) -> None:
+    """The documented line: an image and a docker-compose.yml of two versions do not go together."""
+    folder = Folder(tmp_path)
+    assert folder.deploy().exit_code == 0
+    compose, record = folder.dest / "docker-compose.yml", folder.dest / ".deployed.json"
+    new = compose.read_text()
+    old = "# of the old version\nservices: {}\n"
+    compose.write_text(old)
+    record.write_text(json.dumps(json.loads(record.read_text()) | {compose.name: digest_of(old.encode())}))
+    site = with_engine(folder.dest, tmp_path / "engine")
+    ao = str(Path(sys.executable).with_name("ao"))
+    words = (NEW, ao, "deploy", "--dest", ".", "--env", "dev", "--uid", str(UID), "--secrets", str(folder.source))
+    site.set("sick", f"^{NEW}.*c-code")
+    done = site.upgrade(*words)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert compose.read_text() == old
+    site.set("sick")
+    done = site.upgrade(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "updated            docker-compose.yml" in done.stdout
+    assert compose.read_text() == new
+    assert site.image == NEW
 
 
 def test_a_command_that_fails_is_taken_back_and_nothing_is_migrated(site: Site) -> None:
