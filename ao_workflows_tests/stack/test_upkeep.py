@@ -148,7 +148,6 @@ def test_housekeeping_removes_failed_runs_containers_and_images_without_a_name(s
     finally:
         run("docker", "image", "rm", "-f", f"{GOOD}-kept")
     assert told["containers: removed"] >= 1
-    assert told["containers: bytes freed"] > 0
     assert told["images: removed"] >= 1
     observed = site.python(OBSERVED.format("housekeeping"))
     assert observed["run"] == house
