@@ -57,8 +57,8 @@ def beginnings_of_runs(instance: dg.DagsterInstance, *, but: str) -> list[dateti
 
 
 def compute_log_folders(instance: dg.DagsterInstance) -> list[Path]:
-    """Where the instance keeps what runs and ticks print; none where that is not on a disk."""
-    manager = instance.compute_log_manager
+    """Where on the disk the instance keeps what runs and ticks print; of one that keeps it on S3, what was read there."""
+    manager = getattr(instance.compute_log_manager, "local_manager", instance.compute_log_manager)
     return [Path(manager._base_dir)] if isinstance(manager, LocalComputeLogManager) else []
 
 

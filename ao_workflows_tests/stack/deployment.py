@@ -24,8 +24,8 @@ from urllib.error import HTTPError
 
 import pytest
 
-from ao_workflows.resources.processes import free_port
 from ao_workflows.resources.deployment import proxy_users
+from ao_workflows.resources.processes import free_port
 
 T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parents[2]
