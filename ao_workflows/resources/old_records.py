@@ -57,7 +57,7 @@ def beginnings_of_runs(instance: dg.DagsterInstance, *, but: str) -> list[dateti
 
 
 def compute_log_folders(instance: dg.DagsterInstance) -> list[Path]:
-    """Where on the disk the instance keeps what runs and ticks print; of one that keeps it on S3, what was read there."""
+    """Where the instance keeps what runs and ticks print, on the disk; with S3, the copies of what was read."""
     manager = getattr(instance.compute_log_manager, "local_manager", instance.compute_log_manager)
     return [Path(manager._base_dir)] if isinstance(manager, LocalComputeLogManager) else []
 
