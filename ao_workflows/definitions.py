@@ -19,10 +19,10 @@ from ao_workflows.resources.s3 import S3, DownloadSettings
 from ao_workflows.resources.sqs import Sqs
 from ao_workflows.resources.staging import Staging
 from ao_workflows.resources.sync_script import SyncScript
-from ao_workflows.schedules import nightly, nightly_backup
+from ao_workflows.schedules import nightly, nightly_backup, nightly_housekeeping
 from ao_workflows.sensors import intake_sensor
 from ao_workflows.site import Site, load
-from ao_workflows.upkeep import backup_job
+from ao_workflows.upkeep import backup_job, housekeeping_job
 from ao_workflows.watch import stuck_works
 
 
@@ -47,7 +47,7 @@ def resources(site: Site) -> dict[str, Any]:
 
 def build(site: Site) -> dg.Definitions:
     """Everything that Dagster loads. A run's four stages share a process: four processes cost seconds of imports."""
-    back_up = backup_job(site)
+    back_up, housekeeping = backup_job(site), housekeeping_job(site)
     return dg.Definitions(
         assets=[
             assets.restored_message,
@@ -56,8 +56,8 @@ def build(site: Site) -> dg.Definitions:
             assets.synced_archive,
             stuck_works(site.watch),
         ],
-        jobs=[RESTORE_WORK, WATCH_WORKS, back_up],
-        schedules=[nightly(site.watch), nightly_backup(back_up, site.backup)],
+        jobs=[RESTORE_WORK, WATCH_WORKS, back_up, housekeeping],
+        schedules=[nightly(site.watch), nightly_backup(back_up, site.backup), nightly_housekeeping(housekeeping)],
         sensors=[
             lost_runs,
             *(intake_sensor(name, intake, site) for name, intake in site.queues.items()),

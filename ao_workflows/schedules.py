@@ -1,4 +1,4 @@
-"""Schedules: what runs by the clock. Each is off where the site does not ask for it."""
+"""Schedules: what runs by the clock. Each but housekeeping is off where the site does not ask for it."""
 
 from __future__ import annotations
 
@@ -33,4 +33,16 @@ def nightly_backup(job: dg.JobDefinition, backup: BackupSection) -> dg.ScheduleD
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING if backup.to else dg.DefaultScheduleStatus.STOPPED,
         description="Backs up Dagster's storage, and removes old backups.",
+    )
+
+
+def nightly_housekeeping(job: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """The night's removal of what is old. It is on everywhere: a full disk stops any site."""
+    return dg.ScheduleDefinition(
+        name="nightly_housekeeping",
+        job=job,
+        cron_schedule="15 4 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Removes old logs, debug rows, ticks and containers. No run, and nothing of a work.",
     )

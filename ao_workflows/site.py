@@ -205,6 +205,12 @@ class BackupSection(_Section):
     keep_days: Annotated[int, Field(ge=1)] = 30
 
 
+class HousekeepingSection(_Section):
+    """How long logs, debug rows and ticks are kept."""
+
+    keep_days: Annotated[int, Field(ge=1)] = 30
+
+
 class Site(BaseSettings):
     """One deployment. The field names are the keys of site.toml."""
 
@@ -228,6 +234,7 @@ class Site(BaseSettings):
     drs: DrsSection
     watch: WatchSection = WatchSection()
     backup: BackupSection = BackupSection()
+    housekeeping: HousekeepingSection = HousekeepingSection()
 
     @property
     def queues(self) -> dict[str, IntakeSection]:

@@ -1,21 +1,27 @@
 """Upkeep: what a site does for itself at night, besides its works.
 
-What belongs here: the job that backs Dagster's storage up. What does not: the dumps themselves
-(``ao_workflows.resources.backup``), and when it runs (``ao_workflows.schedules``).
+What belongs here: the jobs that back Dagster's storage up and that remove what is old, and what they tell of it. What
+does not: the dumps themselves (``resources.backup``), removing (``resources.old_logs``, ``resources.old_records``; of
+containers and images, which no run reaches, ``instance.pruning``), and when they run (``ao_workflows.schedules``).
 """
 
 # No `from __future__ import annotations`: Dagster looks at the context's annotation, and this one is in a function.
 
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from ao_workflows.domain import housekeeping
 from ao_workflows.domain.errors import AoError
 from ao_workflows.resources import backup
+from ao_workflows.resources.staging import Staging
 from ao_workflows.site import Site
+
+SHOWN = 100
+"""So many names are shown; the disk has the others."""
 
 
 def backup_job(site: Site) -> dg.JobDefinition:
@@ -42,3 +48,52 @@ def backup_job(site: Site) -> dg.JobDefinition:
         back_up_storage()
 
     return back_up
+
+
+def housekeeping_job(site: Site) -> dg.JobDefinition:
+    """The job that removes what is old and tells nothing of a work any more, and counts what works left behind."""
+    keep_days = site.housekeeping.keep_days
+
+    @dg.op(name="remove_what_is_old", description=f"Removes logs, debug rows and ticks of more than {keep_days} days.")
+    def remove_what_is_old(context: dg.OpExecutionContext) -> None:
+        # Every run loads this module, and this one needs them.
+        from ao_workflows.resources import old_logs, old_records
+
+        now = datetime.now(UTC)
+        old = now - timedelta(days=keep_days)
+        under_way = old_records.beginnings_of_runs(context.instance, but=context.run_id)
+        logs_before = housekeeping.before(now, keep_days, under_way)
+        layout = Staging(root=str(site.staging.root)).layout
+        removed = {
+            "run logs": old_logs.remove(old_records.compute_log_folders(context.instance), logs_before),
+            "sync logs": old_logs.remove(layout.sync_logs(), logs_before),
+            "event log": old_records.remove_debug_rows(context.instance, old),
+            "ticks": old_records.remove_ticks(context.instance, old),
+        }
+        told: dict[str, Any] = {"kept days": keep_days}
+        for what, each in removed.items():
+            told |= {f"{what}: removed": each.count, f"{what}: bytes freed": each.bytes}
+            if each.oldest_kept:
+                told[f"{what}: oldest kept"] = dg.MetadataValue.timestamp(each.oldest_kept)
+        if logs_before < old:
+            told["logs kept for runs under way since"] = dg.MetadataValue.timestamp(logs_before)
+        # These are a person's to judge: a receipt says what need not be done again, and half a download what need not
+        # be fetched again.
+        for what, pattern in (("receipts", "receipts/*/*"), ("unfinished downloads", "incoming/*/*.part")):
+            names, size = old_logs.measure(layout.root, pattern, old)
+            told |= {f"old {what}": len(names), f"old {what}: bytes": size}
+            if what == "unfinished downloads" and names:
+                told[f"old {what}: files"] = dg.MetadataValue.md("\n".join(f"- `{name}`" for name in names[:SHOWN]))
+        context.log_event(dg.AssetObservation(housekeeping.JOB, metadata=told))
+        if stuck := [each for found in removed.values() for each in found.stuck]:
+            raise dg.Failure(
+                f"{len(stuck)} old logs could not be removed, the first: {stuck[0]}. What else is old has been removed",
+                metadata={"not removed": dg.MetadataValue.md("\n".join(f"- `{each}`" for each in stuck[:SHOWN]))},
+                allow_retries=False,
+            )
+
+    @dg.job(name=housekeeping.JOB, description="Removes old logs, debug rows and ticks. No run, and nothing of a work.")
+    def job() -> None:
+        remove_what_is_old()
+
+    return job

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.site import FolderIntakeSection, IntakeSection, Site, parse
+from ao_workflows.definitions import build
+from ao_workflows.domain.errors import AoError
+from ao_workflows.site import FolderIntakeSection, IntakeSection, Site, demo_site, parse
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
@@ -62,6 +64,27 @@ def test_every_setting_is_documented_and_no_other() -> None:
             keys = IntakeSection.model_fields | FolderIntakeSection.model_fields
         there |= {f"{name}.{key}" for key in keys} if keys else {name}
     assert shown == there
+
+
+def test_every_alarm_is_explained_to_who_is_called_at_night() -> None:
+    """An error, a sensor or a check that is in no table is read in the source, at three in the morning."""
+    section = (CHECKOUT / "docs/operations.md").read_text().partition("\n## Alarms\n")[2]
+    explained = set(re.findall(r"`([A-Za-z0-9_<>]+)`", section))
+    queue = '[[intake]]\nname = "fpl"\nqueue = "q"\nbucket = "b-b"\nregion = "r"\nenvironment = "demo"\n'
+    folder = '[[intake]]\nname = "drop"\nkind = "folder"\nfolder = "/drop"\nenvironment = "demo"\n'
+    defs = build(parse(f"{demo_site(CHECKOUT, None)}\n{queue}{folder}", "the test's site"))
+    raised = {re.sub("^(fpl|drop)_", "<name>_", each.name) for each in [*(defs.sensors or []), *(defs.schedules or [])]}
+    raised |= {each.name for each in defs.resolve_all_job_defs() if not each.name.startswith("__")}
+    for key in defs.resolve_asset_graph().asset_check_keys:
+        raised.add(key.name)
+    assert raised - explained == set()
+    assert _errors(AoError) - explained == set()
+
+
+def _errors(root: type[AoError]) -> set[str]:
+    return {each.__name__ for each in root.__subclasses__()} | {
+        name for each in root.__subclasses__() for name in _errors(each)
+    }
 
 
 def test_every_link_and_picture_is_there() -> None:

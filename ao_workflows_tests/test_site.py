@@ -99,6 +99,7 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "watch.expiring_days": ("2.5", 2.5),
     "backup.to": ("s3://backups/ao", "s3://backups/ao"),
     "backup.keep_days": ("7", 7),
+    "housekeeping.keep_days": ("7", 7),
     "drs.config": ("test:/run/secrets/other", "test:/run/secrets/other"),
 }
 

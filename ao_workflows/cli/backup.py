@@ -24,7 +24,9 @@ _PLACE = click.option("--to", "to", metavar="PLACE", help="A folder, or s3://buc
 @_PLACE
 @click.option("--database", metavar="URL", help="The database to dump.  [that of DAGSTER_HOME]")
 @click.option(
-    "--keep-days", type=click.IntRange(min=1), help="Remove older ones, but not the last.  [backup.keep_days]"
+    "--keep-days",
+    type=click.IntRange(min=1),
+    help="Remove older ones, but not the last.  [backup.keep_days; none, with --to]",
 )
 @click.pass_context
 def backup(context: click.Context, to: str | None, database: str | None, keep_days: int | None) -> None:
@@ -56,17 +58,31 @@ def list_command(to: str | None) -> None:
 @backup.command("restore")
 @click.argument("name", metavar="NAME|latest")
 @_PLACE
-@click.option("--into", "database", metavar="URL", required=True, help="The empty database that it goes into.")
-def restore_command(name: str, to: str | None, database: str) -> None:
-    """Put a backup into an empty database, whole or not at all."""
+@click.option("--into", "database", metavar="URL", help="The empty database that it goes into.")
+@click.option("--replace", metavar="URL", help="The database whose place it takes; that one is kept by another name.")
+def restore_command(name: str, to: str | None, database: str | None, replace: str | None) -> None:
+    """Put a backup into an empty database, or in the place of one that is there; whole or not at all.
+
+    No service of Dagster's may run meanwhile.
+    """
     from ao_workflows.resources import backup as backups
+
+    if (database is None) == (replace is None):
+        raise click.UsageError("either --into an empty database, or --replace one that is there?")
 
     def put() -> None:
         place, _ = _place(to)
+        kept = ""
         with tempfile.TemporaryDirectory() as scratch:
-            dump = backups.restore(place, name, database, Path(scratch))
+            if database is not None:
+                dump = backups.restore(place, name, database, Path(scratch))
+            else:
+                dump, kept = backups.put_back(place, name, str(replace), Path(scratch), datetime.now(UTC))
         click.echo(f"{dump.name} is restored: what Dagster knew at {dump.made:%Y-%m-%d %H:%M} UTC.")
-        click.echo("Name that database in dagster.yaml, run `dagster instance migrate`, and start the daemon.")
+        if kept:
+            click.echo(f"What was there until now is the database {kept}: dropdb {kept}, when nobody wants it.")
+        else:
+            click.echo("Name that database in dagster.yaml, run `dagster instance migrate`, and start the daemon.")
 
     _in_words(put)
 
@@ -78,8 +94,9 @@ def _make(to: str | None, database: str | None, keep_days: int | None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         dump = backups.make(place, database or _storage(), Path(scratch))
     click.echo(f"{place}/{dump.name}: {dump.bytes / 1e6:.1f} MB, read again")
-    for old in backups.prune(place, keep_days or days, datetime.now(UTC)):
-        click.echo(f"{old.name} is removed: it is older than {keep_days or days} days")
+    days = keep_days or days
+    for old in backups.prune(place, days, datetime.now(UTC)) if days else ():
+        click.echo(f"{old.name} is removed: it is older than {days} days")
 
 
 def _storage() -> str:
@@ -96,15 +113,15 @@ def _storage() -> str:
         raise BackupError(f"Dagster's instance cannot be opened: {error}; --database names one") from error
 
 
-def _place(to: str | None) -> tuple[Place, int]:
-    """Where backups are kept, and for how many days."""
+def _place(to: str | None) -> tuple[Place, int | None]:
+    """Where backups are kept, and for how many days; None where a person named the place."""
     from ao_workflows.resources.backup import place_of
-    from ao_workflows.site import BackupSection, load
+    from ao_workflows.site import load
 
     if to is not None and not to.startswith("s3://"):
-        return place_of(to, None), BackupSection().keep_days
+        return place_of(to, None), None
     site = load()
-    return place_of(to or site.backup.to, site.aws_credentials), site.backup.keep_days
+    return place_of(to or site.backup.to, site.aws_credentials), None if to else site.backup.keep_days
 
 
 def _in_words(run: Callable[[], Any]) -> None:

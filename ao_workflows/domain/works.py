@@ -139,3 +139,7 @@ class StagingLayout:
     def logs(self) -> Path:
         """The folder of the sync script's logs."""
         return self.root / "logs"
+
+    def sync_logs(self) -> tuple[Path, ...]:
+        """The folders in it that the syncs write into, each under its day and second."""
+        return self.logs() / "sync-logs", self.logs() / "audit-test-logs"

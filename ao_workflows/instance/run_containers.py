@@ -9,35 +9,46 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from string import Template
 from typing import Any
 
 from dagster import DagsterRun, Field, IntSource
+from dagster._core.events import EngineEventData
 from dagster._core.launcher.base import LaunchRunContext
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClassData
 from dagster_docker import DockerRunLauncher
 from dagster_docker.container_context import DockerContainerContext
 
+from ao_workflows.domain import housekeeping
 from ao_workflows.domain.errors import StackError
 from ao_workflows.instance.cancelling import EndsItself
+from ao_workflows.instance.pruning import prune, remove_ended
 
-RUN_LABEL = "dagster/run_id"
+_PRUNE_SECONDS = 3600
 
 
 class RunContainers(EndsItself, DockerRunLauncher):
     """Launches each run in a container of its own, named for the work.
 
     ``${NAME}`` in ``container_kwargs`` is taken from the environment of the process that launches, so that paths and
-    sizes have one place, the ``.env`` that compose reads too. A run's container exits with 1 where the run failed, and
-    is kept until a person prunes it; one that ended well is removed once ``keep_minutes`` have passed, when the next
-    run is launched.
+    sizes have one place, the ``.env`` that compose reads too. A run's container exits with 1 where the run failed. One
+    that ended well is removed once ``keep_minutes`` have passed, when the next run is launched; one that failed, once
+    ``keep_failed_days`` have, when the run that keeps house is: no run reaches the engine, so its launcher does it.
     """
 
-    def __init__(self, keep_minutes: int = 60, inst_data: ConfigurableClassData | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        keep_minutes: int = 60,
+        keep_failed_days: int = 30,
+        inst_data: ConfigurableClassData | None = None,
+        **settings: Any,
+    ) -> None:
         self._keep = timedelta(minutes=keep_minutes)
+        self._keep_failed = timedelta(days=keep_failed_days)
         super().__init__(inst_data=inst_data, **settings)
 
     @classmethod
@@ -48,7 +59,13 @@ class RunContainers(EndsItself, DockerRunLauncher):
                 is_required=False,
                 default_value=60,
                 description="So long after its end the container of a run that ended well stays.",
-            )
+            ),
+            "keep_failed_days": Field(
+                IntSource,
+                is_required=False,
+                default_value=30,
+                description="So long after its end the container of a run that failed stays.",
+            ),
         }
 
     def get_container_context(self, dagster_run: DagsterRun) -> DockerContainerContext:
@@ -67,6 +84,9 @@ class RunContainers(EndsItself, DockerRunLauncher):
         ).get_command_args()
         self._launch_container_with_command(context.dagster_run, self._get_docker_image(origin), command)
         self._remove_ended(context.dagster_run)
+        if context.dagster_run.job_name == housekeeping.JOB:
+            # Beside, for the next run is launched meanwhile.
+            threading.Thread(target=self._prune, args=[context.dagster_run], name="prune", daemon=True).start()
 
     def _remove_ended(self, run: DagsterRun) -> None:
         """Removes the containers of runs that ended well some time ago. The run that was launched does not wait for
@@ -75,14 +95,25 @@ class RunContainers(EndsItself, DockerRunLauncher):
         import docker.errors
 
         try:
-            ended = self._get_client(self.get_container_context(run)).containers.list(
-                all=True, filters={"label": RUN_LABEL, "exited": 0}, ignore_removed=True
-            )
-            for container in ended:
-                if ended_at(container.attrs["State"]["FinishedAt"]) < datetime.now(UTC) - self._keep:
-                    container.remove()
-        except docker.errors.DockerException as error:
+            client = self._get_client(self.get_container_context(run))
+            for network in self.networks:
+                remove_ended(client, network, datetime.now(UTC) - self._keep, well=True)
+        except (docker.errors.DockerException, OSError) as error:  # an engine that is slow to answer is an OSError
             logging.getLogger(__name__).warning("a run's container that has ended was not removed: %s", error)
+
+    def _prune(self, run: DagsterRun) -> None:
+        """Prunes, which may take the engine minutes, and tells of it in the run that keeps house."""
+        import docker.client
+        import docker.errors
+
+        try:
+            client = docker.client.from_env(timeout=_PRUNE_SECONDS)
+            for network in self.networks:
+                pruned = prune(client, network, datetime.now(UTC) - self._keep_failed)
+                said = "Pruned on the engine: containers of runs that failed, and images without a name."
+                self._instance.report_engine_event(said, run, EngineEventData(pruned.metadata()), type(self))
+        except (docker.errors.DockerException, OSError) as error:
+            self._instance.report_engine_event(f"Not all was pruned on the engine: {error}", run, cls=type(self))
 
 
 def container_name(run: DagsterRun) -> str:
@@ -108,8 +139,3 @@ def filled_in(value: Any, environment: Mapping[str, str]) -> Any:
     if isinstance(value, list | tuple):
         return [filled_in(inner, environment) for inner in value]
     return value
-
-
-def ended_at(said: str) -> datetime:
-    """The engine's time of a container's end: nanoseconds, of which Python's reader takes no more than microseconds."""
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", said))

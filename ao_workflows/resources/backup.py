@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from ao_workflows.domain.errors import BackupError
 
@@ -211,12 +212,11 @@ def restore(place: Place, name: str, storage_url: str, scratch: Path) -> Dump:
     if dump is None:
         raise BackupError(f"{place}: has no backup {name}; `ao backup list` says which there are")
     url = libpq_url(storage_url)
-    tables = "select count(*) from information_schema.tables where table_schema = 'public'"
-    count = _run("psql", ["--no-psqlrc", "--tuples-only", "--no-align", f"--command={tables}", url]).strip()
+    count = _sql(url, "select count(*) from information_schema.tables where table_schema = 'public'")
     if count != "0":
         raise BackupError(
             f"the database has {count} tables, and a backup goes into an empty one only: make one with createdb, and "
-            f"name it with --into"
+            f"name it with --into; or --replace the one that is there"
         )
     path = scratch / dump.name
     try:
@@ -226,6 +226,37 @@ def restore(place: Place, name: str, storage_url: str, scratch: Path) -> Dump:
     finally:
         path.unlink(missing_ok=True)
     return dump
+
+
+def put_back(place: Place, name: str, storage_url: str, scratch: Path, now: datetime) -> tuple[Dump, str]:
+    """Puts a backup in the place of the database, which is kept under another name. Returns that name too.
+
+    The backup goes into a new database, and when it is there whole the two change names, both or neither. Whoever is
+    connected to the old one loses the connection. Killed anywhere, it can be called again.
+
+    :raises BackupError: if there is no such backup, it cannot be read, or PostgreSQL will not do it.
+    """
+    url = libpq_url(storage_url)
+    database = unquote(urlsplit(url).path[1:])
+    fresh, kept = f"{database}_restored", f"{database}_before_{now:%Y%m%d_%H%M%S}"
+    server = _with_database(url, "postgres")
+    _sql(server, f"drop database if exists {_name(fresh)}")
+    _sql(server, f"create database {_name(fresh)}")
+    dump = restore(place, name, _with_database(url, fresh), scratch)
+    _sql(server, f"alter database {_name(database)} with allow_connections false")
+    try:
+        connected = f"from pg_stat_activity where datname = {_text(database)}"
+        _sql(server, f"select count(pg_terminate_backend(pid)) {connected}")
+        _sql(
+            server,
+            f"alter database {_name(database)} rename to {_name(kept)}",
+            f"alter database {_name(kept)} with allow_connections true",
+            f"alter database {_name(fresh)} rename to {_name(database)}",
+        )
+    except BackupError:
+        _sql(server, f"alter database {_name(database)} with allow_connections true")
+        raise
+    return dump, kept
 
 
 def libpq_url(storage_url: str) -> str:
@@ -240,6 +271,25 @@ def libpq_url(storage_url: str) -> str:
             "nothing runs"
         )
     return f"postgresql://{rest}"
+
+
+def _with_database(url: str, database: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{quote(database)}"))
+
+
+def _name(database: str) -> str:
+    return '"' + database.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _sql(url: str, *statements: str) -> str:
+    """Runs the statements, all or none of them, and returns what the last one says."""
+    whole = ["--single-transaction"] if len(statements) > 1 else []  # no database can be made within one
+    words = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", *whole]
+    return _run("psql", [*words, *(f"--command={each}" for each in statements), url]).strip()
 
 
 def _run(program: str, words: Sequence[str]) -> str:

@@ -110,6 +110,7 @@ def prepare(order: Order) -> Deployment:
         Wanted("config/site.toml", site_text.encode()),
         Wanted("config/sync.yml", (_text(order.source / "sync.yml") or "").encode()),
         *[Wanted(path, (CHECKOUT / own).read_bytes()) for path, own in _OF_PROJECT.items()],
+        Wanted("upgrade", (CHECKOUT / "docker/upgrade").read_bytes(), 0o755),
         *_secrets(order, site, root, mistakes, logs_on_s3=bool(logs_on_s3)),
         *_certificate(order, root, mistakes),
     ]

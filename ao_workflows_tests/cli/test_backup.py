@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import create_engine, text
 
 from ao_workflows.cli import main
 from ao_workflows.definitions import build
@@ -79,6 +81,41 @@ def test_a_database_that_is_not_empty_is_left_as_it_is(used: str, tmp_path: Path
     assert "goes into an empty one only" in refused.output
 
 
+def test_a_backup_takes_the_place_of_a_database_which_is_kept(used: str, postgres: Postgres, tmp_path: Path) -> None:
+    """After an upgrade that failed, what ran must run again with what it knew; and nothing may be lost by a mistake."""
+    url = postgres.database()
+    name = urlsplit(url).path[1:]
+    assert ao("backup", "--to", str(tmp_path), "--database", used).exit_code == 0
+    postgres.run(name, "create table later (a int)")
+    # A restore that was killed left this one; and a service that nobody stopped holds the old one open.
+    postgres.run("postgres", f"create database {name}_restored")
+    connection = create_engine(url).connect()
+    try:
+        connection.execute(text("select 1"))
+        done = ao("backup", "restore", "latest", "--to", str(tmp_path), "--replace", url)
+    finally:
+        connection.invalidate()
+    assert done.exit_code == 0, done.output
+    assert postgres.run(name, "select count(*) from runs") == "1\n"
+    (kept,) = re.findall(rf"is the database ({name}_before_\d+_\d+)", done.output)
+    assert postgres.run(kept, "select count(*) from later") == "0\n"
+    assert f"{name}_restored" not in postgres.run("postgres", "select datname from pg_database").split()
+
+
+def test_a_damaged_backup_takes_nothing_s_place(used: str, postgres: Postgres, tmp_path: Path) -> None:
+    """The way back must not be the way down."""
+    url = postgres.database()
+    name = urlsplit(url).path[1:]
+    postgres.run(name, "create table later (a int)")
+    assert ao("backup", "--to", str(tmp_path), "--database", used).exit_code == 0
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:5000])
+    refused = ao("backup", "restore", "latest", "--to", str(tmp_path), "--replace", url)
+    assert refused.exit_code == 1
+    assert "pg_restore failed" in refused.output
+    assert postgres.run(name, "select count(*) from later") == "0\n"
+
+
 @pytest.mark.parametrize("damage", ["cut", "emptied", "changed"])
 def test_a_damaged_backup_is_refused_and_the_database_stays_empty(
     used: str, postgres: Postgres, tmp_path: Path, damage: str
@@ -113,6 +150,9 @@ def test_old_backups_go_and_the_last_one_and_what_is_no_backup_stay(used: str, t
     assert "dagster-20200102T000000Z.dump is removed: it is older than 30 days" in told.output
     left = sorted(os.listdir(tmp_path))
     assert len(left) == 2
+    (tmp_path / OLD).write_text("old")
+    told = ao("backup", "--to", str(tmp_path), "--database", used)
+    assert "is removed" not in told.output, "nobody said for how long"
     assert left[1] == "notes.txt"
 
 

@@ -93,7 +93,7 @@ def test_a_new_folder_has_what_compose_runs_from(folder: Folder) -> None:
     files = {path.relative_to(folder.dest).as_posix() for path in folder.dest.rglob("*") if path.is_file()}
     assert files == {
         ".deployed.json", ".env", "docker-compose.yml", "config/site.toml", "config/sync.yml", "config/dagster.yaml",
-        "config/workspace.yaml", "proxy/haproxy.cfg", "certificates/proxy.pem", "secrets/postgres-password",
+        "config/workspace.yaml", "upgrade", "proxy/haproxy.cfg", "certificates/proxy.pem", "secrets/postgres-password",
         "secrets/pgpass", "secrets/redis-password", "secrets/mariadb-password", "secrets/db_apps.config",
         "secrets/drs.config", "secrets/aws-credentials", "secrets/compute-logs",
         "secrets/proxy_users",
@@ -104,6 +104,7 @@ def test_a_new_folder_has_what_compose_runs_from(folder: Folder) -> None:
     assert env["SYNC_ACCESS_UID"] == str(UID)
     assert [Path(env[name]).is_dir() for name in ("STAGING", "LOGS", "PROCESSING")] == [True] * 3
     assert folder.text("docker-compose.yml") == (CHECKOUT / "docker-compose.yml").read_text()
+    assert os.access(folder.dest / "upgrade", os.X_OK)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files to another user takes root")

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from ao_workflows.domain.errors import StackError
-from ao_workflows.instance.run_containers import container_name, ended_at, filled_in
+from ao_workflows.instance.pruning import ended_at
+from ao_workflows.instance.run_containers import container_name, filled_in
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONFIG = CHECKOUT / "docker/config"

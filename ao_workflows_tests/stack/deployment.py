@@ -26,18 +26,26 @@ from urllib.error import HTTPError
 import pytest
 
 from ao_workflows.resources.deployment import proxy_users
+from ao_workflows.resources.processes import free_port
 
 T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parents[2]
-IMAGE = "ao-workflows:stack-test"
+NAME = os.environ.get("AO_STACK_NAME", "stack-test")
+"""Of everything that is made on the engine: two checkouts that share one engine need two names."""
+
+IMAGE = f"ao-workflows:{NAME}"
 UID = 5000
-PROJECT = "ao-stack-test"
-PORT = 18443
 OPERATOR, ARCHIVIST = "anna", "tenzin"
 SERVICES = ("postgres", "code", "webserver", "viewer", "daemon", "proxy", "mariadb", "aws")
 
 SLOWLY = "\n[download]\npart_mib = 1\nparallel = 2\nmegabytes_per_second = 0.8\n"
 """So that there is time to kill a run while it downloads."""
+
+BACKUP = '\n[backup]\nto = "/backups"\n'
+
+
+_LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 
 
 def run(*command: str, timeout: float = 120, check: bool = True, **others: Any) -> subprocess.CompletedProcess[str]:
@@ -62,8 +70,9 @@ class Deployment:
 
     folder: Path
     compose_command: Sequence[str]
-    project: str = PROJECT
-    port: int = PORT
+    project: str = f"ao-{NAME}"
+    image: str = IMAGE
+    port: int = field(default_factory=free_port)
     settings: Mapping[str, str] = field(default_factory=dict)
     """Further lines of ``.env``."""
     secrets: dict[str, str] = field(default_factory=dict)
@@ -98,16 +107,19 @@ class Deployment:
         # Where the logs are mounted: a container may not make it in a folder that is not its user's.
         (self.staging / "logs").mkdir()
         shutil.copy(CHECKOUT / "docker-compose.yml", self.folder)
+        shutil.copy(CHECKOUT / "docker/upgrade", self.folder)
         shutil.copytree(CHECKOUT / "docker/config", self.folder / "config")
         shutil.copytree(CHECKOUT / "docker/proxy", self.folder / "proxy")
-        (self.folder / "config/site.toml").write_text((CHECKOUT / "docker/trial/site.toml").read_text() + SLOWLY)
+        (self.folder / "config/site.toml").write_text(
+            (CHECKOUT / "docker/trial/site.toml").read_text() + SLOWLY + BACKUP
+        )
         dagster_yaml = self.folder / "config/dagster.yaml"
         dagster_yaml.write_text(dagster_yaml.read_text().replace("keep_minutes: 60", "keep_minutes: 1"))
         self._write_secrets()
         self._write_certificate()
         values = {
             "AO_FOLDER": self.folder,
-            "AO_IMAGE": IMAGE,
+            "AO_IMAGE": self.image,
             "AO_NETWORK": self.project,
             "ARCH_ROOT": self.archive,
             "STAGING": self.staging,
@@ -223,6 +235,34 @@ class Deployment:
         except HTTPError as error:
             raise AssertionError(f"{error}: {error.read().decode()[:2000]}") from error
 
+    def launch(self, job: str, **tags: str) -> str:
+        """Launches a job in the operators' page; the run's id."""
+        launched = self.page(OPERATOR, _LAUNCH, params={
+            "selector": {
+                "repositoryLocationName": "ao_workflows", "repositoryName": "__repository__", "jobName": job
+            },
+            "runConfigData": {},
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+        })["launchRun"]  # fmt: skip
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
+    def end_of(self, run_id: str) -> str:
+        """The status of a run that has ended."""
+        query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+        def ended() -> str | None:
+            status = str(self.page(OPERATOR, query, id=run_id)["runOrError"]["status"])
+            return status if status in {"SUCCESS", "FAILURE", "CANCELED"} else None
+
+        return str(wait_until(f"the run {run_id} ends", ended, 300, every=1))
+
+    def bring_up(self, services: Sequence[str] = SERVICES) -> None:
+        """Starts the services, and waits until each is healthy."""
+        self.compose("up", "-d", *services, timeout=600)
+        for service in services:
+            wait_until(f"{service} is healthy", lambda service=service: self.is_healthy(service), 300, every=1)
+
     def down(self) -> None:
         for container in self.run_containers():
             run("docker", "rm", "-f", container, check=False)
@@ -238,7 +278,7 @@ def _missing() -> str | None:
     return None
 
 
-def _compose_command() -> list[str] | None:
+def compose_command() -> list[str] | None:
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]) and run(*command, "version", check=False).returncode == 0:
             return command
@@ -265,16 +305,14 @@ def deployment(images: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @contextmanager
 def deployed(folder: Path, services: Sequence[str], **settings: Any) -> Iterator[Deployment]:
     """A deployment with these services healthy; nothing of it is left afterwards."""
-    compose = _compose_command()
+    compose = compose_command()
     if compose is None:
         pytest.skip("docker-compose is not installed")
     made = Deployment(folder, compose, **settings)
     made.write()
     made.down()
     try:
-        made.compose("up", "-d", *services, timeout=600)
-        for service in services:
-            wait_until(f"{service} is healthy", lambda service=service: made.is_healthy(service), 300, every=1)
+        made.bring_up(services)
         yield made
     finally:
         if os.environ.get("AO_KEEP_STACK") != "1":

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows_tests.stack.deployment import CHECKOUT, run
+from ao_workflows_tests.stack.deployment import CHECKOUT, IMAGE, run
 
 pytestmark = pytest.mark.timeout(1200)
 
-TAG = "ao-workflows:stack-test-inputs"
+TAG = f"{IMAGE}-inputs"
 
 SCRIPT = """\
 #!/usr/bin/env bash

@@ -20,6 +20,7 @@ import pytest
 
 from ao_workflows_tests.stack.deployment import (
     ARCHIVIST,
+    NAME,
     OPERATOR,
     SERVICES,
     UID,
@@ -32,8 +33,7 @@ from ao_workflows_tests.stack.test_works import FAILED_WITHIN_SECONDS, RUNS
 
 pytestmark = pytest.mark.timeout(2400)
 
-PROJECT = "ao-stack-workers"
-PORT = 18444
+PROJECT = f"ao-{NAME}-workers"
 OURS = ("redis", "worker", "flower")
 
 
@@ -55,7 +55,7 @@ def trial(images: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tri
     """The demo's works, while a worker is killed in the middle of a download, and Redis after it."""
     settings = {"RUNS_IN": "workers", "RUNS_AT_ONCE": "4", "WORKERS": "2"}
     folder = tmp_path_factory.mktemp("workers") / "deployed"
-    with deployed(folder, (*SERVICES, *OURS), project=PROJECT, port=PORT, settings=settings) as deployment:
+    with deployed(folder, (*SERVICES, *OURS), project=PROJECT, settings=settings) as deployment:
         done = Trial(deployment)
         log = folder / "trial.log"
         with log.open("wb") as out:

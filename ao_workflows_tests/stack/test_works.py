@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ao_workflows.instance.run_containers import ended_at
+from ao_workflows.instance.pruning import ended_at
 from ao_workflows_tests.stack.deployment import (
     ARCHIVIST,
     IMAGE,
@@ -217,22 +217,7 @@ def test_what_a_run_printed_is_read_in_the_web_page(deployment: Deployment, tria
 
 def test_a_run_that_is_cancelled_in_the_web_page_ends_itself(deployment: Deployment, trial: Trial) -> None:
     """The web page has no access to Docker, and a run that goes on after it was cancelled holds its work for ever."""
-    launched = deployment.page(
-        OPERATOR,
-        """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
-             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
-        params={
-            "selector": {
-                "repositoryLocationName": "ao_workflows",
-                "repositoryName": "__repository__",
-                "jobName": "restore_work",
-            },
-            "runConfigData": {},
-            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "W1NLM1168"}]},
-        },
-    )["launchRun"]
-    assert launched["__typename"] == "LaunchRunSuccess", launched
-    run_id = launched["run"]["runId"]
+    run_id = deployment.launch("restore_work", **{"dagster/partition": "W1NLM1168"})
 
     def container() -> dict[str, Any] | None:
         found = deployment.run_containers(f"label=dagster/run_id={run_id}")

@@ -1,0 +1,91 @@
+"""Pruning on the engine: containers of runs that ended, and images that a newer build has taken the name of.
+
+What belongs here: choosing and removing them, and what is told of it. What does not: launching
+(``ao_workflows.instance.run_containers``), and anything of the host's that is not this deployment's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dagster import MetadataValue
+
+RUN_LABEL = "dagster/run_id"
+IMAGE_LABEL = "org.opencontainers.image.title=ao-workflows"
+_NEVER_STARTED = "0001-01-01"
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What went, and the end of the oldest container that was kept."""
+
+    containers: int = 0
+    container_bytes: int = 0
+    oldest_kept: datetime | None = None
+    images: int = 0
+    image_bytes: int = 0
+
+    def metadata(self) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "containers: removed": self.containers,
+            "containers: bytes freed": self.container_bytes,
+            "images: removed": self.images,
+            "images: bytes freed": self.image_bytes,
+        }
+        if self.oldest_kept:
+            told["containers: oldest kept"] = MetadataValue.timestamp(self.oldest_kept)
+        return told
+
+
+def remove_ended(client: Any, network: str, before: datetime, *, well: bool) -> None:
+    """Removes the containers of the network's runs that ended before that; with ``well``, not of those that failed."""
+    for container, ended in _ended(client, network, well=well):
+        if ended < before:
+            _remove(container)
+
+
+def prune(client: Any, network: str, before: datetime) -> Pruned:
+    """Removes the containers of the network's runs that ended before that, however they ended, and our images that
+    were made before that and have no name any more and no container. Not younger ones: one may be under way.
+    """
+    count = size = 0
+    kept = []
+    sizes = {
+        each["Id"]: each.get("SizeRw", 0)
+        for each in client.api.containers(all=True, size=True, filters={"label": RUN_LABEL, "network": network})
+    }
+    for container, ended in _ended(client, network, well=False):
+        if ended < before and _remove(container):
+            count, size = count + 1, size + sizes.get(container.id, 0)
+        else:
+            kept.append(ended)
+    gone = client.images.prune(filters={"dangling": True, "label": IMAGE_LABEL, "until": str(int(before.timestamp()))})
+    images = [each for each in gone.get("ImagesDeleted") or [] if "Deleted" in each]
+    return Pruned(count, size, min(kept, default=None), len(images), gone.get("SpaceReclaimed", 0))
+
+
+def _remove(container: Any) -> bool:
+    """Whether it went; another launch may be removing it at the same time."""
+    import docker.errors
+
+    try:
+        container.remove()
+    except docker.errors.APIError:
+        return False
+    return True
+
+
+def _ended(client: Any, network: str, *, well: bool) -> Iterator[tuple[Any, datetime]]:
+    filters = {"label": RUN_LABEL, "network": network, "status": "exited"} | ({"exited": 0} if well else {})
+    for container in client.containers.list(all=True, filters=filters, ignore_removed=True):
+        if not (said := container.attrs["State"]["FinishedAt"]).startswith(_NEVER_STARTED):
+            yield container, ended_at(said)
+
+
+def ended_at(said: str) -> datetime:
+    """The engine's time of a container's end: nanoseconds, of which Python's reader takes no more than microseconds."""
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", said))
