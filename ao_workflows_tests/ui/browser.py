@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
-from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, sync_playwright
+from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect, sync_playwright
 
 from ao_workflows.resources.processes import free_port
 from ao_workflows_tests.demo_fixture import AO, FinishedDemo
@@ -33,6 +33,9 @@ FLAGS = (
     # An archive's machine may have no way out: the page must be whole without one.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+
+# What is expected has a limit of its own, of 5 s, whatever a page's is.
+expect.set_options(timeout=SHOWN_WITHIN_MILLISECONDS)
 
 
 class WebPage:
