@@ -1,6 +1,6 @@
-"""Runs that look themselves whether they shall end.
+"""Runs that look themselves whether they shall end, and an instance that keeps its connections to PostgreSQL.
 
-What belongs here: the instance whose runs do so, and what its launchers have in common. What does not: launching.
+What belongs here: the instance of a deployment, and what its launchers have in common. What does not: launching.
 
 Dagster ends a run by reaching for its worker, from the process of the web page. With the workers in containers, the
 web page would need the Docker socket, which is root on the host; with the workers on other hosts, it cannot. So each
@@ -16,9 +16,24 @@ from typing import Any
 from dagster import DagsterInstance
 from dagster._core.launcher import RunLauncher
 
+CONNECTION_SECONDS = 30
+"""A connection to the storage that is older is made anew when it is asked for next."""
+
 
 class CancellingInstance(DagsterInstance):
     """Dagster's instance. ``run_monitoring.cancellation_thread_poll_interval_seconds`` says how often a run looks."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        storages: tuple[Any, ...] = (self.run_storage, self.event_log_storage, self.schedule_storage)
+        if not all(hasattr(storage, "postgres_url") for storage in storages):
+            return
+        # By default each question makes a connection of its own, which took PostgreSQL more time than all else that
+        # it and the daemon did for a small work.
+        self.optimize_for_webserver(statement_timeout=0, pool_recycle=CONNECTION_SECONDS, max_overflow=-1)
+        for storage in storages:
+            # PostgreSQL may have been started again meanwhile: a connection is tried before it is used.
+            storage._engine.pool._pre_ping = True
 
     @classmethod
     def config_schema(cls) -> Mapping[str, Any]:

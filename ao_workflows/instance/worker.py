@@ -33,9 +33,6 @@ from ao_workflows.instance.run_claims import RunClaims
 ALIVE = Path(tempfile.gettempdir(), "worker-alive")
 """Touched while the worker hears from its broker; the container's health check looks at it."""
 
-CONNECTION_SECONDS = 30
-"""A connection to the storage that is older is made anew when it is asked for next."""
-
 _PR_SET_PDEATHSIG = 1
 
 _log = get_task_logger(__name__)
@@ -99,16 +96,8 @@ def _status(run_id: str) -> DagsterRunStatus | None:
 
 @cache
 def _instance() -> DagsterInstance:
-    """Made in the process that executes, once, with its connections kept: by default each question makes one anew,
-    which is half of what a small work costs.
-    """
-    instance = DagsterInstance.get()
-    instance.optimize_for_webserver(statement_timeout=0, pool_recycle=CONNECTION_SECONDS, max_overflow=-1)
-    storages: tuple[Any, ...] = (instance.run_storage, instance.event_log_storage)
-    for storage in storages:
-        # PostgreSQL may have been started again meanwhile: a connection is tried before it is used.
-        storage._engine.pool._pre_ping = True
-    return instance
+    """Made in the process that executes, once, for all of its runs."""
+    return DagsterInstance.get()
 
 
 @cache
