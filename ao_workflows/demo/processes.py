@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -22,12 +22,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Processes:
-    """What the demo started. Ending it ends every process below it, whoever started that."""
+    """What the demo started. Ending it ends every process below it, whoever started that, but those that were there
+    before.
+    """
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
         self._logs = logs
         self._environment = dict(os.environ) | dict(environment)
         self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._before = frozenset(_below(os.getpid()))
         # A process whose parent has ended becomes a child of the demo's, which can then find and end it.
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -71,7 +74,7 @@ class Processes:
                 process.wait()
         self._started.clear()
         for ending in (signal.SIGTERM, signal.SIGKILL):
-            if left := _below(os.getpid()):
+            if left := _below(os.getpid(), self._before):
                 for pid in left:
                     _signal(pid, ending)
                 _wait_gone(left, 5.0)
@@ -81,8 +84,8 @@ def _die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _below(parent: int) -> list[int]:
-    """Every process below ``parent``, the demo's own zombies reaped on the way."""
+def _below(parent: int, but: Set[int] = frozenset()) -> list[int]:
+    """Every process below ``parent``, save ``but`` and what is below these; own zombies are reaped on the way."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -98,7 +101,7 @@ def _below(parent: int) -> list[int]:
     found: list[int] = []
     waiting = [parent]
     while waiting:
-        below = children.get(waiting.pop(), [])
+        below = [pid for pid in children.get(waiting.pop(), []) if pid not in but]
         found += below
         waiting += below
     return found
