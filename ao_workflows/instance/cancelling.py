@@ -26,14 +26,23 @@ class CancellingInstance(DagsterInstance):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         storages: tuple[Any, ...] = (self.run_storage, self.event_log_storage, self.schedule_storage)
-        if not all(hasattr(storage, "postgres_url") for storage in storages):
+        self._kept = storages if all(hasattr(storage, "postgres_url") for storage in storages) else ()
+        if not self._kept:
             return
         # By default each question makes a connection of its own, which took PostgreSQL more time than all else that
         # it and the daemon did for a small work.
         self.optimize_for_webserver(statement_timeout=0, pool_recycle=CONNECTION_SECONDS, max_overflow=-1)
-        for storage in storages:
+        for storage in self._kept:
             # PostgreSQL may have been started again meanwhile: a connection is tried before it is used.
             storage._engine.pool._pre_ping = True
+
+    def dispose(self) -> None:
+        """Closes the connections too. The code server makes an instance for each tick: left to the garbage collector,
+        theirs would add up to more than PostgreSQL takes.
+        """
+        super().dispose()
+        for storage in self._kept:
+            storage._engine.dispose()
 
     @classmethod
     def config_schema(cls) -> Mapping[str, Any]:
