@@ -57,6 +57,8 @@ NEW = {
     ".hidden": b"hidden",
     "empty": b"",
 }
+MANY = NEW | {f"images/v{number % 7}/{number}.jpg": b"%d" % number * number for number in range(200)}
+"""So many files that two rsyncs share them."""
 SLOW = {"a.jpg": b"a" * 1000, "z.jpg": b"z" * 6_000_000}
 """Bytes that a slowed rsync needs many seconds for: the first file is done long before the second."""
 
@@ -247,13 +249,22 @@ def test_a_wrong_command_line_ends_with_2_and_says_where_to_look(desk: Desk, wor
 # --- into the archive
 
 
-def test_a_work_arrives_whole_with_its_times_and_plain_modes(desk: Desk) -> None:
+@pytest.mark.parametrize("content", [NEW, MANY], ids=["few", "many"])
+@pytest.mark.parametrize("options", [[], ["-A"]], ids=["add", "replace"])
+def test_a_work_arrives_whole_with_its_times_and_plain_modes(
+    desk: Desk, options: list[str], content: dict[str, bytes]
+) -> None:
     """Prevents the loss of a file for its name, and an archive that only the syncing user can read."""
-    work = desk.work()
+    work = desk.work(content)
+    (work / "images" / "no file").mkdir()
     for path in work.rglob("*"):
         path.chmod(0o700)
-    desk.sync()
-    assert files(desk.place) == NEW
+    desk.put_recorder("rsync", 'exec "$real" "$@"')
+    done = desk.run(*options, "-a", desk.top / "Archive", "-s", "succeeded", work)
+    assert done.returncode == 0, done.stderr
+    assert len(desk.calls("rsync")) == (3 if content is MANY else 1)
+    assert files(desk.place) == content
+    assert (desk.place / "images" / "no file").is_dir()
     for path in desk.place.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644)
         if path.is_file():
@@ -292,6 +303,15 @@ def test_paths_that_begin_with_a_dash_are_paths(desk: Desk) -> None:
     assert done.returncode == 0, done.stderr
     assert files(desk.top / "-to\n0" / "12" / RID) == NEW
     assert (desk.top / "-list").read_text() == f"{RID}\n"
+
+
+def test_a_work_that_is_new_in_the_archive_appears_there_whole(desk: Desk) -> None:
+    """Prevents a reader from meeting half of a work."""
+    process = desk.start_slowly()
+    assert not desk.place.exists()
+    process.terminate()
+    process.communicate(timeout=LONG_ENOUGH)
+    assert list(desk.bucket.iterdir()) == []
 
 
 def test_adding_keeps_what_the_archive_had_and_brings_what_changed(desk: Desk) -> None:
@@ -560,6 +580,40 @@ def test_an_rsync_that_fails_fails_the_work_and_leaves_nothing_behind(desk: Desk
     desk.assert_clean()
 
 
+@pytest.mark.parametrize("which", ["folders", "a half", "the other half"])
+@pytest.mark.parametrize("options", [[], ["-A"]], ids=["add", "replace"])
+def test_of_the_rsyncs_that_share_a_work_each_must_succeed(desk: Desk, options: list[str], which: str) -> None:
+    """Prevents half of a work from passing for the whole."""
+    if options:
+        fill(desk.place, OLD)
+    doomed = {"folders": "*--include*", "a half": "*--from0*", "the other half": "*--from0*"}[which]
+    # Of the two halves, one is doomed: the one that makes the folder first, or the one that comes too late for it.
+    first = {"folders": "true", "a half": f'mkdir "{desk.top}/first"', "the other half": f'! mkdir "{desk.top}/first"'}
+    desk.put("rsync", f'if [[ "$*" == {doomed} ]] && {first[which]}; then exit 23; fi\nexec "$real" "$@"')
+    done = desk.run(*options, "-a", "Archive", "-s", "succeeded", desk.work(MANY))
+    assert done.returncode == 6
+    assert "exit 23" in done.stderr
+    assert desk.succeeded() == []
+    assert files(desk.bucket) == ({f"{RID}/{name}": data for name, data in OLD.items()} if options else {})
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_both_of_the_rsyncs_that_share_a_work_end_with_the_script(desk: Desk, sent: signal.Signals) -> None:
+    """Prevents one that nobody waits for from writing to the archive after its run."""
+    desk.put("rsync", 'case "$*" in *--from0*) exec "$real" --bwlimit=1 "$@";; esac\nexec "$real" "$@"')
+    process = desk.start("-a", "Archive", "-s", "succeeded", desk.work(MANY))
+    await_that(lambda: sum("--from0" in line for line in desk.processes()) > 3, "both rsyncs copy")
+    process.send_signal(sent)
+    process.communicate(timeout=LONG_ENOUGH)
+    await_that(lambda: not desk.processes(), "nothing of the run is left")
+    assert not desk.place.exists()
+    desk.restore("rsync")
+    done = desk.run("-a", "Archive", "-s", "succeeded", desk.work(MANY))
+    assert done.returncode == 0, done.stderr
+    assert files(desk.place) == MANY
+    desk.assert_clean()
+
+
 def test_a_second_run_of_the_same_work_waits_for_the_first(desk: Desk) -> None:
     """Prevents two runs from building and renaming the same tree."""
     work = desk.work()
@@ -589,7 +643,7 @@ def test_the_audit_comes_before_and_after_with_its_words_unexpanded(desk: Desk) 
     split = ["-D", "a=b", "'$(touch", "x)'", "`touch", "y`", "*", ";"]
     assert desk.calls("audit-tool") == [
         [str(desk.top), "-l", logs, *split, str(work)],
-        [str(desk.top), "-l", logs, "-T", "One,Two", str(desk.place)],
+        [str(desk.top), "-l", logs, "-T", "One,Two", str(desk.bucket / f".{RID}.sync" / "new" / RID)],
     ]
     assert not (desk.top / "x").exists()
     assert not (desk.top / "y").exists()
@@ -605,19 +659,23 @@ def test_a_work_that_the_audit_faults_is_not_synced(desk: Desk) -> None:
     assert desk.succeeded() == []
 
 
-def test_a_new_tree_that_the_audit_faults_does_not_replace_the_old_one(desk: Desk) -> None:
-    """Prevents a replacement whose fault was found from having been made all the same."""
-    fill(desk.place, OLD)
+@pytest.mark.parametrize(("options", "before"), [(["-A"], OLD), ([], {})], ids=["replaced", "new"])
+def test_a_new_tree_that_the_audit_faults_does_not_get_its_place(
+    desk: Desk, options: list[str], before: dict[str, bytes]
+) -> None:
+    """Prevents a tree whose fault was found from being in the archive all the same."""
+    fill(desk.place, before)
     desk.put_recorder("audit-tool", f'case "${{*: -1}}" in {desk.bucket}/*/{RID}) exit 1;; esac')
-    done = desk.run("-A", "-a", "Archive", "-s", "succeeded", desk.work())
+    done = desk.run(*options, "-a", "Archive", "-s", "succeeded", desk.work())
     assert done.returncode == 7
-    assert files(desk.place) == OLD
+    assert files(desk.place) == before
     assert desk.succeeded() == []
-    desk.assert_clean()
+    assert [path.name for path in desk.bucket.iterdir()] == ([RID] if before else [])
 
 
 def test_an_addition_that_the_audit_faults_is_no_success(desk: Desk) -> None:
     """Prevents the second audit from being for show, and the web from getting what it faulted."""
+    fill(desk.place, OLD)
     desk.put("audit-tool", f'[[ "${{*: -1}}" != {desk.place} ]]')
     desk.put_recorder("aws")
     done = desk.run("-a", "Archive", "-w", "s3://web", "-s", "succeeded", desk.work())

@@ -9,7 +9,7 @@
 # All that is not yet the work, or is no longer, lies in <bucket>/.<RID>.sync beside the work's place, so that a
 # reader never meets it, and the next run sees from that folder alone that a run was killed:
 #   temp/       the file that rsync is writing
-#   new/<RID>/  with -A, the new tree while it is built
+#   new/<RID>/  the new tree while it is built, of a work that the archive has not, or with -A
 #   old/        with -A, the tree that was replaced, until it is removed
 # Finished files of an addition wait in folders named PARTIAL, beside their places, for rsync to rename them.
 
@@ -17,6 +17,7 @@ set -euo pipefail
 umask 022
 
 readonly PARTIAL=.syncOneWork-partial
+readonly FILES_FOR_TWO=100
 readonly BUCKETS_PER_SHARE=25
 readonly SECONDS_TO_WAIT_FOR_ANOTHER_RUN=20
 
@@ -44,10 +45,11 @@ With neither -a nor -w the work is only audited. -A counts only with -a, and -W 
 
 The steps, in this order; the first that fails ends the run:
   1. audit-tool, where it is on PATH, on workPath, with LOCAL_AUDIT_OPTIONS
-  2. rsync into the archive. A file that the archive has with the same size and time is taken to be the same
-     and is not copied again; with -A every file is copied. File times are kept; new files get the mode 0644 and
-     new folders 0755; the owner is who runs this.
-  3. audit-tool on the archive's copy, with REPO_AUDIT_OPTIONS; with -A on the new tree, before it replaces the old
+  2. rsync into the archive. A work that is new there is built beside its place, by two at once if it has many
+     files, and renamed. A file that the archive has with the same size and time is taken to be the same and is
+     not copied again; with -A every file is copied. File times are kept; new files get the mode 0644 and new
+     folders 0755; the owner is who runs this.
+  3. audit-tool on the archive's copy, with REPO_AUDIT_OPTIONS; on a new tree, before it gets its place
   4. s5cmd, or else aws, sends every image
   5. the inventory: sync-inventory/<RID>.tsv in the log folder (size, time and path of each of the work's files;
      in a path, %, line feed and carriage return are written as %25, %0A and %0D)
@@ -343,24 +345,53 @@ audit() {
 }
 
 # Folders' times and owners are left alone: where another user made a folder, rsync would fail to set them.
-copy_to() {
-    run rsync --recursive --times --omit-dir-times --chmod=D755,F644 --whole-file --out-format='%t %i %n' \
-        "${@:2}" -- "$work/" "$1/" >>"$log_file" ||
-        fail "$ARCHIVE_FAILED" "rsync of $work to $place failed (exit $?); its record is in $log_file"
+rsync=("${guard[@]}" rsync --recursive --times --omit-dir-times '--chmod=D755,F644' --whole-file '--out-format=%t %i %n')
+
+await_copies() {
+    local copy code=0
+    for copy in "$@"; do
+        wait "$copy" || code=$?
+    done
+    ((code == 0)) ||
+        fail "$ARCHIVE_FAILED" "rsync of $work to $place failed (exit $code); its record is in $log_file"
 }
 
 add_to_archive() {
     say "adding $work to $place"
-    mkdir -p -- "$beside/temp" "$place" || fail "$ARCHIVE_FAILED" "$place cannot be made"
-    copy_to "$place" --temp-dir="$beside/temp" --partial-dir="$PARTIAL" --delay-updates
+    mkdir -p -- "$beside/temp" || fail "$ARCHIVE_FAILED" "$beside cannot be made"
+    "${rsync[@]}" --temp-dir="$beside/temp" --partial-dir="$PARTIAL" --delay-updates -- "$work/" "$place/" >>"$log_file" &
+    await_copies "$!"
     audit "$AUDIT_AFTER" "$place" "${REPO_AUDIT_OPTIONS:-}"
 }
 
-replace_in_archive() {
+# One rsync is a chain of processes that wait for one another, and leaves nearly one of two cores idle. Of two, each
+# takes every other file in the order of sizes, in folders that are made before.
+copy_by_two() {
+    local list=$temp_dir/$rid.files half copies=()
+    find "$work" -type f -printf '%s\t%P\0' | LC_ALL=C sort -z -n | sed -z 's/^[0-9]*\t//' >"$list" ||
+        fail "$UNWRITABLE" "$list, the list of the files of $work, cannot be written"
+    "${rsync[@]}" --include='*/' --exclude='*' -- "$work/" "$1/" >>"$log_file" &
+    await_copies "$!"
+    for half in 1 2; do
+        sed -zn "$half~2p" <"$list" >"$list.$half" ||
+            fail "$UNWRITABLE" "$list.$half, the list of half of the files of $work, cannot be written"
+        "${rsync[@]}" --from0 --files-from=- -- "$work/" "$1/" <"$list.$half" >>"$log_file" &
+        copies+=("$!")
+    done
+    await_copies "${copies[@]}"
+    rm -f -- "$list" "$list".?
+}
+
+build_in_archive() {
     local new=$beside/new/$rid
-    say "building $new, to replace $place"
+    say "building $new, to become $place"
     mkdir -p -- "$new" || fail "$ARCHIVE_FAILED" "$new cannot be made"
-    copy_to "$new"
+    if ((${#each_file} < FILES_FOR_TWO)); then
+        "${rsync[@]}" -- "$work/" "$new/" >>"$log_file" &
+        await_copies "$!"
+    else
+        copy_by_two "$new"
+    fi
     audit "$AUDIT_AFTER" "$new" "${REPO_AUDIT_OPTIONS:-}"
     # Between the two renames the work has no place: whatever ends the run there, settle mends it.
     if [[ -d $place ]]; then
@@ -370,8 +401,8 @@ replace_in_archive() {
 }
 
 sync_archive() {
-    if [[ $replace_archive ]]; then
-        replace_in_archive
+    if [[ $replace_archive || ! -d $place ]]; then
+        build_in_archive
     else
         add_to_archive
     fi
@@ -429,7 +460,8 @@ unfit=$(find "$work" \( ! -type f ! -type d -o -name "$PARTIAL" \) -printf '%y %
     fail "$REFUSED" "$work cannot be read whole"
 [[ ! $unfit ]] ||
     fail "$REFUSED" "$work holds ${unfit@Q} (the first letter is its kind); only plain files and folders are synced"
-[[ $(find "$work" -type f -printf f -quit) ]] || fail "$REFUSED" "$work holds no file"
+each_file=$(find "$work" -type f -printf f)
+[[ $each_file ]] || fail "$REFUSED" "$work holds no file"
 
 audit "$AUDIT_BEFORE" "$work" "${LOCAL_AUDIT_OPTIONS:-}"
 if [[ $archive_parent ]]; then
