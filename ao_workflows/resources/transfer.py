@@ -34,6 +34,11 @@ virtual machine that hands free memory back to its host, large ones must be had 
 a download took more than twice as long as with these.
 """
 
+ROUNDS_AHEAD = 2
+"""How far the parts may be ahead of a digest that takes all bytes in order, in rounds of all threads: what it reads is
+in the page cache still, and where the network is faster than the digest, the digest gets a core of its own.
+"""
+
 LEAVE_SECONDS = 5.0
 """How long a cancelled transfer waits for a thread that hangs in a call of the network's. It holds nothing of ours."""
 
@@ -97,7 +102,10 @@ class Transfer:
         self._fetched = 0
         self._retries = 0
         self._in_order: tuple[str, ...] = ()
+        # Three numbers of parts: those that are finished from the first on, that were so before, and that are digested.
         self._front = self._whole_front(0)
+        self._there = self._front
+        self._digested = 0
 
     def run(self, tell: Callable[[int], None]) -> Transferred:
         """Fetches what is missing. ``tell`` is called in this thread, each second and each tenth, with the bytes there.
@@ -171,6 +179,7 @@ class Transfer:
                 number = next(self._missing, None)
             if number is None or self._stop.is_set():
                 return
+            self._await_digest(number)
             try:
                 self._fetch(number, handle)
             except _RangeIgnored:
@@ -179,6 +188,15 @@ class Transfer:
                 if mine:
                     self._stream(handle)
                 return
+
+    def _await_digest(self, number: int) -> None:
+        """Waits until a digest in order is near the part; not while it still reads what an earlier transfer fetched."""
+        if self._plan.way != "in order":
+            return
+        with self._changed:
+            while self._there <= self._digested < number - ROUNDS_AHEAD * self._plan.parallel:
+                self._check_stop()
+                self._changed.wait(timeout=1.0)
 
     def _fetch(self, number: int, handle: int) -> None:
         """Fetches one part; a try that was cut short is gone on with from where it ended."""
@@ -290,6 +308,10 @@ class Transfer:
                     raise StagingError(self._part, "is shorter than it was: something else wrote to it")
                 digests.update(buffer[:read])
                 at += read
+                if at // self._plan.part_size > self._digested:
+                    with self._changed:
+                        self._digested = at // self._plan.part_size
+                        self._changed.notify_all()
         self._in_order = digests.hexdigests()
 
     def _digests(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from ao_workflows.domain.errors import (
 from ao_workflows.resources.aws import AwsConnection
 from ao_workflows.resources.download import Places
 from ao_workflows.resources.s3 import S3, Download, DownloadSettings
+from ao_workflows.resources.transfer import ROUNDS_AHEAD, Transfer
 from ao_workflows_tests.conftest import skip_or_fail
 from ao_workflows_tests.resources.moto_server import PROFILE, REGION, write_credentials
 from ao_workflows_tests.resources.s3_server import Asked, Fault, Held, S3Server, held
@@ -153,6 +154,26 @@ def test_a_server_that_stays_down_is_told_and_what_came_is_kept(side: Side) -> N
     assert side.holds(CONTENT)
     assert done.brought.resumed == 4 * MIB
     assert side.server.served == len(CONTENT) - 4 * MIB
+
+
+def test_no_part_is_far_ahead_of_a_digest_of_all_bytes_in_order(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fast network would take the processor from the digest, and what it reads from the page cache."""
+    beyond, waited = threading.Event(), []
+    digest = Transfer._digest_in_order
+
+    def digest_late(transfer: Transfer, handle: int) -> None:
+        waited.append(beyond.wait(0.5))
+        digest(transfer, handle)
+
+    def note(asked: Asked) -> None:
+        if asked.number > ROUNDS_AHEAD + 1:
+            beyond.set()
+
+    side.server.fault = note
+    monkeypatch.setattr(Transfer, "_digest_in_order", digest_late)
+    side.bring(parallel=1)
+    assert waited == [False]
+    assert side.holds(CONTENT)
 
 
 def test_a_flipped_byte_is_fetched_again(side: Side) -> None:
