@@ -14,12 +14,10 @@ from bag import bag_ops
 
 from ao_workflows.domain.bags import debag
 from benchmarks.bag_zips import images, texts, write_bag, write_bag_of_holes
-from benchmarks.measure import Result, at_least, at_most, memory_at_hand, seconds_in_turn, within
+from benchmarks.measure import Result, at_least, at_most, seconds_in_turn, within
 
 ROUNDS = 5
 MB = 1_000_000
-_TOUCHED = 6 << 30
-"""Bytes of memory that any side finds ready: more than the files that it writes."""
 
 
 def run() -> list[Result]:
@@ -76,15 +74,11 @@ def _against_present_tool(place: Path, path: Path) -> tuple[float, float]:
 
 
 def _clear(place: Path, path: Path) -> None:
-    """Disks write back late: each side begins with nothing waiting to be written, and with a zip to eat.
-
-    And with memory for what it writes: see ``memory_at_hand``.
-    """
+    """Disks write back late: each side begins with nothing waiting to be written, and with a zip to eat."""
     shutil.rmtree(place / "out", ignore_errors=True)
     (place / "copy.zip").unlink(missing_ok=True)
     os.link(path, place / "copy.zip")
     os.sync()
-    memory_at_hand(_TOUCHED)
 
 
 def _ours(place: Path, path: Path) -> None:

@@ -9,6 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
+_BLOCK = 2 << 20
+_LEFT = 512 << 20
+"""Bytes in free blocks that are not worth another attempt; half of it is left to the kernel."""
+_ATTEMPTS = 4
+_POPULATE_WRITE = 23
+"""MADV_POPULATE_WRITE of Linux 5.14, which Python has no name for."""
+_kept: list[mmap.mmap] = []
+
 
 class Result(TypedDict):
     """One line of the table; ``ours`` and ``peer`` are medians in ``unit``, ``bound`` says what ``ratio`` must be."""
@@ -27,31 +35,56 @@ def seconds_in_turn(
 ) -> list[float]:
     """The median seconds of each side, run in turn for so many rounds: neighbours disturb all sides alike.
 
-    ``before`` clears the way for each side each time, and is not counted.
+    ``before`` clears the way for each side each time, and is not counted; nor is the machine's own: see
+    :func:`keep_memory`.
     """
     taken: list[list[float]] = [[] for _ in sides]
     for _ in range(rounds):
         for side, times in zip(sides, taken, strict=True):
             if before:
                 before()
+            keep_memory()
             started = time.perf_counter()
             side()
             times.append(time.perf_counter() - started)
     return [statistics.median(times) for times in taken]
 
 
-def memory_at_hand(size: int) -> None:
-    """Has the host of this virtual machine back ``size`` bytes of its free memory, or all that is free if that is less.
+def keep_memory() -> None:
+    """Has the host of this virtual machine back all of its free memory, and leave it there while the benchmark lasts.
 
-    Such a host takes back what its guest has freed, within seconds, and fetching it again may cost a guest ten times
-    what writing to it does: a side would be as fast as the one before it left memory behind.
+    Such a host takes back what its guest has freed, within seconds, in blocks of 2 MiB; to fetch it again may cost a
+    guest ten times what writing to it does. A side would be as fast as the one before it left memory behind. So each
+    free block is fetched, and given back but for one page: what is left of it is no block for the host.
+
+    Where the kernel does not tell its free blocks, or knows no huge pages, nothing is kept.
     """
-    with Path("/proc/meminfo").open() as meminfo:
-        free = next(int(line.split()[1]) * 1024 for line in meminfo if line.startswith("MemFree:"))
-    # Less than all, or the kernel would drop files from its cache, such as those that are to be read.
-    length = min(size, free - (1 << 30)) // mmap.PAGESIZE * mmap.PAGESIZE
-    if length > 0:
-        mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
+    for _ in range(_ATTEMPTS):
+        try:
+            free = _free_blocks()
+        except OSError:
+            return
+        if free * _BLOCK < _LEFT:
+            return
+        size = (free - _LEFT // _BLOCK // 2) * _BLOCK
+        blocks = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            blocks.madvise(mmap.MADV_HUGEPAGE)
+            blocks.madvise(_POPULATE_WRITE)
+        except OSError:
+            return
+        for start in range(0, size, _BLOCK):
+            blocks[start] = 1  # The kernel would free a page of zeros when it splits the block.
+        for advice in (mmap.MADV_FREE, mmap.MADV_DONTNEED):  # The first splits the blocks, the second frees the rest.
+            for start in range(0, size, _BLOCK):
+                blocks.madvise(advice, start + mmap.PAGESIZE, _BLOCK - mmap.PAGESIZE)
+        _kept.append(blocks)
+
+
+def _free_blocks() -> int:
+    """How many blocks of 2 MiB are free, by what the kernel tells of each size of 4 KiB, 8 KiB, and so on."""
+    lines = Path("/proc/buddyinfo").read_text().splitlines()
+    return sum(int(count) << order - 9 for line in lines for order, count in enumerate(line.split()[4:]) if order >= 9)
 
 
 def at_most(name: str, ours: float, peer: float, unit: str, most: float) -> Result:
