@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from ao_workflows_tests.parent import tidy_up_with_it
+
 AO = Path(sys.executable).with_name("ao")
 AT_MOST_SECONDS = 500
 """A demo that takes longer is ended: its output then says how far it came, which pytest's own time limit would not."""
@@ -48,6 +50,7 @@ def _run(folder: Path) -> FinishedDemo:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
+        preexec_fn=tidy_up_with_it,  # noqa: PLW1509 - one call of the kernel
     )
     try:
         output, _ = demo.communicate(timeout=AT_MOST_SECONDS)

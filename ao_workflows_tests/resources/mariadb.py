@@ -6,7 +6,6 @@ takes the fixture with ``pytest_plugins = ["ao_workflows_tests.resources.mariadb
 
 from __future__ import annotations
 
-import ctypes
 import getpass
 import os
 import secrets
@@ -23,11 +22,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ao_workflows_tests.parent import end_with_it
+
 if TYPE_CHECKING:
     from pymysql.connections import Connection
 
 START_SECONDS = 60
-PR_SET_PDEATHSIG = 1
 
 TIME_ZONE = "+05:45"
 """The server's own, Kathmandu's: nothing may rest on a server that keeps UTC."""
@@ -106,7 +106,7 @@ class MariaDb:
                     stdout=log,
                     stderr=log,
                     env={**os.environ, "NOTIFY_SOCKET": str(ready)},
-                    preexec_fn=_end_with_the_tests,  # noqa: PLW1509 - one call of the kernel
+                    preexec_fn=end_with_it,  # noqa: PLW1509 - one call of the kernel
                 )
             self._await_ready(notified)
 
@@ -189,10 +189,6 @@ def _program(name: str) -> str:
     found = shutil.which(name, path=_SEARCH)
     assert found, name
     return found
-
-
-def _end_with_the_tests() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,9 @@ What belongs here: starting and ending it, and the way to it. What does not: wha
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import uuid
@@ -21,8 +19,8 @@ from typing import Any
 import pytest
 
 from ao_workflows.resources.aws import AwsConnection, make_client
+from ao_workflows_tests.parent import end_with_it
 
-PR_SET_PDEATHSIG = 1
 PROFILE = "restorer"
 REGION = "ap-northeast-2"
 
@@ -99,7 +97,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory, _without_aws_variables: None) 
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
-            preexec_fn=_end_with_the_tests,  # noqa: PLW1509 - one call of the kernel
+            preexec_fn=end_with_it,  # noqa: PLW1509 - one call of the kernel
         )
     try:
         assert server.stdout
@@ -119,7 +117,3 @@ def aws(tmp_path_factory: pytest.TempPathFactory, _without_aws_variables: None) 
     finally:
         server.kill()
         server.communicate()
-
-
-def _end_with_the_tests() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

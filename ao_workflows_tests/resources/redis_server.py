@@ -5,10 +5,8 @@ What belongs here: starting and ending it. What does not: what is tested with it
 
 from __future__ import annotations
 
-import ctypes
 import secrets
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -17,8 +15,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from ao_workflows.resources.processes import free_port
+from ao_workflows_tests.parent import end_with_it
 
-_PR_SET_PDEATHSIG = 1
 _STARTED_WITHIN_SECONDS = 60.0
 
 
@@ -50,7 +48,7 @@ class RedisServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
-            preexec_fn=_end_with_this_process,  # noqa: PLW1509 - one call of the kernel
+            preexec_fn=end_with_it,  # noqa: PLW1509 - one call of the kernel
         )
         assert self._process.stdin
         settings = f'port {self._port}\nbind 127.0.0.1\nsave ""\nrequirepass {self._word}\n'
@@ -73,7 +71,3 @@ class RedisServer:
             return bool(self.client.ping())
         except RedisError:
             return False
-
-
-def _end_with_this_process() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

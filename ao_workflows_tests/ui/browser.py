@@ -19,6 +19,7 @@ from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect, 
 
 from ao_workflows.resources.processes import free_port
 from ao_workflows_tests.demo_fixture import AO, FinishedDemo
+from ao_workflows_tests.parent import tidy_up_with_it
 
 SERVED_WITHIN_SECONDS = 120
 SHOWN_WITHIN_MILLISECONDS = 30_000
@@ -101,6 +102,7 @@ def address(chromium: str, finished_demo: FinishedDemo) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
+            preexec_fn=tidy_up_with_it,  # noqa: PLW1509 - one call of the kernel
         )
     try:
         _await_answer(f"http://127.0.0.1:{port}/server_info", served, log)
