@@ -61,7 +61,7 @@ def run() -> list[Result]:
     what = "2 GB in 2,000 files, download to proof"
     return [
         at_least(f"{what} (CRC64NVME): the present steps", crc, peer, "s", 1.5),
-        at_least(f"{what} (MD5): the present steps", md5, peer, "s", 1.2),
+        at_least(f"{what} (MD5): the present steps", md5, peer, "s", 1.5),
     ]
 
 
