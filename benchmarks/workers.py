@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from unittest.mock import patch
 
 import yaml
@@ -29,24 +28,16 @@ from ao_workflows.sensors import TICK_SECONDS
 from ao_workflows.site import CHECKOUT
 from ao_workflows_tests.resources.postgres_server import Postgres
 from ao_workflows_tests.resources.redis_server import RedisServer
-from benchmarks.measure import Result, at_most
-from benchmarks.works import compile_it, has_ticked, imports, platform, wait
+from benchmarks.measure import Result
+from benchmarks.works import has_ticked, over_imports, platform, wait
 
-ROUNDS = 3
 WORKS = 60
 WORKERS = 2
 
 
 def run() -> list[Result]:
-    """Each round begins with an empty instance; the importing is measured before and after each."""
-    compile_it()
-    taken, peers = [], []
-    for _ in range(ROUNDS):
-        peers += imports()
-        taken.append(_round() / WORKS)
-    peers += imports()
-    name = f"a work of one tiny file, {WORKS} of them, {WORKERS} workers: importing dagster"
-    return [at_most(name, median(taken), median(peers), "s", 0.9)]
+    """What a work takes, over importing Dagster."""
+    return [over_imports(f"{WORKS} of them, {WORKERS} workers", lambda: _round() / WORKS, 0.9)]
 
 
 def _round() -> float:

@@ -41,24 +41,24 @@ GIVE_UP_SECONDS = 600.0
 
 
 def run() -> list[Result]:
+    """What a work takes, over importing Dagster."""
+    return [over_imports(f"{WORKS} of them", lambda: _round() / WORKS, 2.6)]
+
+
+def over_imports(what: str, seconds_a_work: Callable[[], float], most: float) -> Result:
     """Each round begins with an empty instance; the importing is measured before and after each."""
-    compile_it()
+    # An editable install is not compiled, and where Python may write no bytecode each run would compile it anew.
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(CHECKOUT / "ao_workflows")], check=True)
     taken, peers = [], []
     for _ in range(ROUNDS):
-        peers += imports()
-        taken.append(_round() / WORKS)
-    peers += imports()
-    return [
-        at_most(f"a work of one tiny file, {WORKS} of them: importing dagster", median(taken), median(peers), "s", 2.6)
-    ]
+        peers += _imports()
+        taken.append(seconds_a_work())
+    peers += _imports()
+    name = f"a work of one tiny file, {what}: importing dagster"
+    return at_most(name, median(taken), median(peers), "s", most)
 
 
-def compile_it() -> None:
-    """An editable install is not compiled, and where Python may write no bytecode each run would compile it anew."""
-    subprocess.run([sys.executable, "-m", "compileall", "-q", str(CHECKOUT / "ao_workflows")], check=True)
-
-
-def imports() -> list[float]:
+def _imports() -> list[float]:
     """The seconds that importing Dagster takes, a few times."""
     taken = []
     for _ in range(IMPORTS):

@@ -52,7 +52,7 @@ def test_another_word_is_refused_with_those_that_there_are(home: Path, monkeypat
     with pytest.raises(
         StackError, match=r"RUNS_IN: is 'worker'; runs are executed in containers or workers: set it in"
     ):
-        InstanceRef.from_dir(str(home)).run_launcher  # noqa: B018
+        InstanceRef.from_dir(str(home)).run_launcher  # noqa: B018 - it is made when it is asked for
 
 
 def test_a_run_that_waits_for_a_worker_has_not_failed_to_start(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ import pytest
 
 from ao_workflows.resources.deployment import proxy_users
 from ao_workflows.resources.processes import free_port
+from ao_workflows_tests.conftest import skip_or_fail
 
 T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -230,7 +231,7 @@ class Deployment:
             {"Content-Type": "application/json", "Authorization": f"Basic {login}"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=60, context=unproven) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=60, context=unproven) as answer:  # noqa: S310 - https here
                 return dict(json.load(answer)["data"])
         except HTTPError as error:
             raise AssertionError(f"{error}: {error.read().decode()[:2000]}") from error
@@ -289,7 +290,7 @@ def compose_command() -> list[str] | None:
 def images() -> str:
     """The images, built as an operator builds them; the platform's name."""
     if reason := _missing():
-        pytest.skip(reason)
+        skip_or_fail(reason)
     for words, tag in (((), IMAGE), (("--dev",), f"{IMAGE}-dev")):
         run("docker/build", "--tag", tag, *words, "--", "--network", "host", timeout=900, cwd=CHECKOUT)
     return IMAGE
@@ -306,8 +307,7 @@ def deployment(images: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def deployed(folder: Path, services: Sequence[str], **settings: Any) -> Iterator[Deployment]:
     """A deployment with these services healthy; nothing of it is left afterwards."""
     compose = compose_command()
-    if compose is None:
-        pytest.skip("docker-compose is not installed")
+    assert compose, "the images are there, and so is docker-compose"
     made = Deployment(folder, compose, **settings)
     made.write()
     made.down()

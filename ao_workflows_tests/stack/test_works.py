@@ -153,10 +153,15 @@ def test_a_killed_container_fails_its_run_in_two_minutes_and_its_retry_resumes(
     trial: Trial, runs: list[dict[str, Any]]
 ) -> None:
     """Two terabytes must not be fetched anew because a process died at the last one."""
-    (killed,) = [one for one in runs if one["id"] == trial.killed_run]
+    assert_failed_and_resumed(runs, trial.killed_run, trial.killed_at)
+
+
+def assert_failed_and_resumed(runs: list[dict[str, Any]], killed_run: str, killed_at: float) -> None:
+    """The killed run failed in time, and a retry of it went on with what had been fetched."""
+    (killed,) = [one for one in runs if one["id"] == killed_run]
     assert killed["status"] == "FAILURE"
-    assert killed["ended"] - trial.killed_at < FAILED_WITHIN_SECONDS
-    retries = [one for one in runs if one["parent"] == trial.killed_run]
+    assert killed["ended"] - killed_at < FAILED_WITHIN_SECONDS
+    retries = [one for one in runs if one["parent"] == killed_run]
     resumed = [one["made"]["downloaded_bag"]["resumed bytes"] for one in retries if "downloaded_bag" in one["made"]]
     assert resumed
     assert int(resumed[0]) > 0
