@@ -53,6 +53,8 @@ NEW = {
     "images/v1/z.jpg": b"new and longer z",
     "images/v1/\u0f04 \u0f40 with spaces.jpg": b"Tibetan",
     "-leading dash": b"dash",
+    "#1 cover.jpg": b"a remark in a list",
+    ";x": b"another",
     "a line\nfeed %": b"feed",
     ".hidden": b"hidden",
     "empty": b"",
@@ -557,6 +559,53 @@ def test_terminated_between_the_renames_the_work_has_its_place_back_at_once(desk
     desk.assert_clean()
 
 
+def test_terminated_between_the_renames_with_nobody_to_read_of_it_the_work_has_its_place_back(desk: Desk) -> None:
+    """Prevents the death of the worker, who reads what the script prints, from leaving the archive without the work."""
+    fill(desk.place, OLD)
+    desk.put("mv", f"\"$real\" \"$@\"; : >'{desk.top}/moved'; sleep 60")
+    process = desk.start("-A", "-a", "Archive", "-s", "succeeded", desk.work())
+    await_that((desk.top / "moved").exists, "the old tree is beside its place")
+    assert not desk.place.exists()
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    process.stderr.close()
+    desk.restore("mv")
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=LONG_ENOUGH) == 143
+    assert files(desk.place) == OLD
+    desk.assert_clean()
+
+
+@pytest.mark.parametrize("options", [[], ["-A"]], ids=["add", "replace"])
+def test_an_old_tree_that_its_owner_may_not_change_is_removed_with_what_is_beside(
+    desk: Desk, options: list[str]
+) -> None:
+    """Prevents folders without write permission from failing a replacement that is done, and each run after it."""
+    fill(desk.place, OLD)
+    beside = desk.bucket / f".{RID}.sync" / "new" / RID / "images"
+    fill(beside, {"half": b"left by a run that was killed"})
+    for folder in (beside, desk.place / "images" / "v1", desk.place / "images"):
+        folder.chmod(0o555 if folder != beside else 0)
+    # Root may do anything, until it is told not to.
+    plain = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    words = [*plain, SCRIPT, *options, "-a", desk.top / "Archive", "-s", desk.top / "succeeded", desk.work()]
+    if not options:
+        for folder in (desk.place / "images", desk.place / "images" / "v1"):
+            folder.chmod(0o755)
+    done = subprocess.run(
+        words,
+        env={"PATH": str(desk.top / "bin"), "syncLogDateTimeDir": str(desk.top / "logs")},
+        cwd=desk.top,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert files(desk.place) == (NEW if options else OLD | NEW)
+    desk.assert_clean()
+
+
 def test_a_rename_that_fails_puts_the_old_tree_back(desk: Desk) -> None:
     """Prevents an error of the disk in the midst of a replacement from leaving nothing."""
     fill(desk.place, OLD)
@@ -628,6 +677,57 @@ def test_a_second_run_of_the_same_work_waits_for_the_first(desk: Desk) -> None:
     process.communicate(timeout=LONG_ENOUGH)
     assert process.returncode == 0
     assert files(desk.place) == NEW
+
+
+@pytest.mark.parametrize("options", [[], ["-A"]], ids=["add", "replace"])
+def test_a_work_that_comes_from_two_places_at_once_is_synced_from_one_after_the_other(
+    desk: Desk, options: list[str]
+) -> None:
+    """Prevents a run from clearing away, as a killed run's, what another is building: the work may be in two zips."""
+    first = desk.start_slowly(*options)
+    other = fill(desk.top / "another zip" / RID, NEW, day=3)
+    second = desk.start(*options, "-a", "Archive", "-s", "succeeded", other)
+    await_that(lambda: any("flock" in line for line in desk.processes()), "the second run waits")
+    assert not desk.place.exists()
+    first.terminate()
+    _, err = first.communicate(timeout=LONG_ENOUGH)
+    assert first.returncode == 143, err
+    out, err = second.communicate(timeout=LONG_ENOUGH)
+    assert second.returncode == 0, err
+    assert "an earlier run was killed" not in out
+    assert files(desk.place) == NEW
+    assert desk.succeeded() == [RID]
+    desk.assert_clean()
+
+
+def test_a_work_that_another_run_syncs_from_elsewhere_for_long_is_left_alone(desk: Desk) -> None:
+    """Prevents a wait without end, and a run that goes on without the lock."""
+    script = desk.top / "impatient"
+    script.write_text(SCRIPT.read_text().replace("ANOTHER_RUN=20", "ANOTHER_RUN=1"))
+    desk.bucket.mkdir(parents=True)
+    with (desk.bucket / f".{RID}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        words = ["bash", script, "-a", desk.top / "Archive", "-s", desk.top / "succeeded", desk.work()]
+        env = {"PATH": str(desk.top / "bin"), "syncLogDateTimeDir": str(desk.top / "logs")}
+        done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 10
+    assert f"another run syncs {RID} to {desk.place}; nothing was done" in done.stderr
+    assert [path.name for path in desk.bucket.iterdir()] == [f".{RID}.lock"]
+    desk.sync()
+    desk.assert_clean()
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_a_lock_that_is_no_file_is_refused(desk: Desk, kind: str) -> None:
+    """Prevents a link in the archive from having a file made elsewhere."""
+    fill(desk.place, OLD)
+    lock = desk.bucket / f".{RID}.lock"
+    lock.symlink_to(desk.top / "elsewhere") if kind == "link" else lock.mkdir()
+    done = desk.run("-a", "Archive", "-s", "succeeded", desk.work())
+    assert done.returncode == 3
+    assert f"{lock} is in the way" in done.stderr
+    assert files(desk.place) == OLD
+    assert not (desk.top / "elsewhere").exists()
 
 
 # --- the audit

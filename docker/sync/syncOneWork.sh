@@ -7,7 +7,8 @@
 # caller's, afterwards.
 #
 # All that is not yet the work, or is no longer, lies in <bucket>/.<RID>.sync beside the work's place, so that a
-# reader never meets it, and the next run sees from that folder alone that a run was killed:
+# reader never meets it, and the next run sees from that folder alone that a run was killed. Who writes there holds
+# <bucket>/.<RID>.lock, since the same work may come from two places:
 #   temp/       the file that rsync is writing
 #   new/<RID>/  the new tree while it is built, of a work that the archive has not, or with -A
 #   old/        with -A, the tree that was replaced, until it is removed
@@ -87,11 +88,11 @@ rid=
 beside=
 
 say() {
-    printf 'syncOneWork.sh: %s: %s\n' "$rid" "$1"
+    printf 'syncOneWork.sh: %s: %s\n' "$rid" "$1" || true
 }
 
 fail() {
-    printf 'syncOneWork.sh: %s: %s\n' "${rid:-no work}" "$2" >&2
+    printf 'syncOneWork.sh: %s: %s\n' "${rid:-no work}" "$2" >&2 || true
     exit "$1"
 }
 
@@ -236,6 +237,10 @@ find_archive_place() {
     fi
     place=$root/$bucket/$rid
     beside=$root/$bucket/.$rid.sync
+    place_lock=$root/$bucket/.$rid.lock
+    if [[ -L $place_lock || (-e $place_lock && ! -f $place_lock) ]]; then
+        fail "$REFUSED" "$place_lock is in the way: it should be a file; $work was not synced"
+    fi
     local step
     for step in "$root/$bucket" "$place" "$beside"; do
         # A link there would lead the copy out of the archive.
@@ -257,6 +262,7 @@ find_web_place() {
 }
 
 place=
+place_lock=
 web=
 if [[ $archive_parent ]]; then
     find_archive_place
@@ -313,6 +319,11 @@ real_path audit_dir "$audit_dir"
 
 # --- the steps ------------------------------------------------------------------------------------------------
 
+# Removes whole trees; another system's may have folders that their owner may not change.
+remove() {
+    run find "$@" -type d ! -perm -u+rwx -exec chmod u+rwx -- {} \; && run rm -rf -- "$@"
+}
+
 # The archive is left as it was before the run that was killed, or as that run meant it to be.
 settle() {
     [[ $beside && -d $beside ]] || return 0
@@ -322,16 +333,43 @@ settle() {
     if [[ -d $place ]]; then
         run find "$place" -type d -name "$PARTIAL" -prune -exec rm -rf -- {} + || return
     fi
-    run rm -rf -- "$beside"
+    remove "$beside"
 }
 
 on_exit() {
     local status=$?
     trap - EXIT
-    if ((status)) && ! settle; then
-        say "what is left of this run is in $beside; run it again"
+    if [[ $holding ]]; then
+        if ((status)) && ! settle; then
+            say "what is left of this run is in $beside; run it again"
+        fi
+        rm -f -- "$place_lock"
     fi
     exit "$status"
+}
+
+await_lock() {
+    run flock -w "$SECONDS_TO_WAIT_FOR_ANOTHER_RUN" "$1" || (($? != 1)) || fail "$BUSY" "$2; nothing was done"
+}
+
+# The lock of the work's place is removed by who holds it: one that was waited for may be gone, and another's made.
+# The tools inherit it, as that of the work, so that a run never meets what a killed one has left running.
+hold_place() {
+    [[ ! $holding ]] || return 0
+    local lock
+    while [[ ! $holding ]]; do
+        { exec {lock}>>"$place_lock"; } || fail "$ARCHIVE_FAILED" "$place_lock cannot be written; nothing was copied"
+        await_lock "$lock" "another run syncs $rid to $place"
+        if [[ $place_lock -ef /proc/$$/fd/$lock ]]; then
+            holding=yes
+        else
+            exec {lock}>&-
+        fi
+    done
+    if [[ -d $beside ]]; then
+        say "an earlier run was killed; what it left in $beside is cleared away first"
+        settle || fail "$ARCHIVE_FAILED" "what a run that was killed has left in $beside cannot be cleared away"
+    fi
 }
 
 audit() {
@@ -365,10 +403,11 @@ add_to_archive() {
 }
 
 # One rsync is a chain of processes that wait for one another, and leaves nearly one of two cores idle. Of two, each
-# takes every other file in the order of sizes, in folders that are made before.
+# takes every other file in the order of sizes, in folders that are made before. A line that begins with # or ; is a
+# remark to rsync: each path begins with ./ instead.
 copy_by_two() {
     local list=$temp_dir/$rid.files half copies=()
-    find "$work" -type f -printf '%s\t%P\0' | LC_ALL=C sort -z -n | sed -z 's/^[0-9]*\t//' >"$list" ||
+    find "$work" -type f -printf '%s\t./%P\0' | LC_ALL=C sort -z -n | sed -z 's/^[0-9]*\t//' >"$list" ||
         fail "$UNWRITABLE" "$list, the list of the files of $work, cannot be written"
     "${rsync[@]}" --include='*/' --exclude='*' -- "$work/" "$1/" >>"$log_file" &
     await_copies "$!"
@@ -401,12 +440,14 @@ build_in_archive() {
 }
 
 sync_archive() {
+    mkdir -p -- "${place%/*}" || fail "$ARCHIVE_FAILED" "${place%/*} cannot be made"
+    hold_place
     if [[ $replace_archive || ! -d $place ]]; then
         build_in_archive
     else
         add_to_archive
     fi
-    run rm -rf -- "$beside" || fail "$ARCHIVE_FAILED" "$place is done, but $beside cannot be removed"
+    remove "$beside" || fail "$ARCHIVE_FAILED" "$place is done, but $beside cannot be removed"
 }
 
 send() {
@@ -444,16 +485,16 @@ write_inventory() {
 trap 'stop 143 TERM' TERM
 trap 'stop 130 INT' INT
 trap 'stop 129 HUP' HUP
+# Who reads what this prints may be gone before it is done; the archive is settled all the same.
+trap '' PIPE
 
-# The tools inherit the lock, so that a run never meets what a killed one has left running.
 exec {lock}<"$work"
-run flock -w "$SECONDS_TO_WAIT_FOR_ANOTHER_RUN" "$lock" || (($? != 1)) ||
-    fail "$BUSY" "another run has $work; nothing was done"
+await_lock "$lock" "another run has $work"
 
+holding=
 trap on_exit EXIT
-if [[ -d $beside ]]; then
-    say "an earlier run was killed; what it left in $beside is cleared away first"
-    settle || fail "$ARCHIVE_FAILED" "what a run that was killed has left in $beside cannot be cleared away"
+if [[ -d ${place%/*} ]]; then
+    hold_place
 fi
 
 unfit=$(find "$work" \( ! -type f ! -type d -o -name "$PARTIAL" \) -printf '%y %P' -quit) ||
