@@ -321,11 +321,12 @@ def synced_archive(
             staging, sync_script, rid, dict(debagged.took), context.run_id, not freed_before, context.log.info
         )
         synced, failed = sync_each(syncing, works)
-        for work, done in synced.items() if len(works) > 1 else ():
-            record_work(drs, event, work, done.receipt)
         if failed:
             error, problems = failure_of(synced, failed)
             yield checks.failed(checks.IS_IN_THE_ARCHIVE, str(error), problems)
+        for work, done in synced.items() if len(works) > 1 else ():
+            record_work(drs, event, work, done.receipt)
+        if failed:
             record_failure(drs, context, event, {"failed": str(error)})
             raise error
         seconds = time.monotonic() - started

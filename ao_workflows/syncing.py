@@ -6,6 +6,7 @@ What belongs here: the order of these, and what spares a work that is done. What
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -114,11 +115,14 @@ class Syncing:
 
     def _prove(self, work: str, log: str, web: str | None, depth: Depth, receipt: Receipt | None) -> SyncedWork:
         place = archive_place(Path(self.script.archive_parent), work)
-        # The web first: a work that is to be on the web alone has nothing else to prove.
-        images = self._prove_web(work, web, place, depth) if web else 0
+        # The web first: a work that is to be on the web alone has nothing else to prove. Not so where the archive's
+        # copy, not proven yet, is what the web would be compared with.
+        images = self._prove_web(work, web, place, depth) if web and self.staged else 0
         files = ((file.path, file) for file in self._bagged(work))
         if problems := compare_tree(place, files, depth):
             raise ArchiveMismatch(work, place, problems, staged=self.staged)
+        if web and not self.staged:
+            images = self._prove_web(work, web, place, depth)
         extra, count = [], 0
         for name in files_beside(place, {file.path for file in self._bagged(work)}):
             count += 1
@@ -181,7 +185,9 @@ def proofs_shown(synced: Mapping[str, SyncedWork]) -> dict[str, Any]:
         shown["on the web"] = "\n".join(f"{done.images} images at {done.web}" for done in on_web.values())
     if beside := {work: done for work, done in synced.items() if done.extra_count}:
         shown["files that only the archive has"] = sum(done.extra_count for done in beside.values())
-        shown["such as"] = "\n".join(f"{work}/{name}" for work, done in beside.items() for name in done.extra)
+        names = "\n".join(f"{work}/{name}" for work, done in beside.items() for name in done.extra)
+        # A name in the archive may be no UTF-8, which Dagster's page cannot show.
+        shown["such as"] = os.fsencode(names).decode(errors="replace")
     return shown
 
 

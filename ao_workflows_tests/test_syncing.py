@@ -220,6 +220,16 @@ def test_what_only_the_archive_has_is_told_and_left_unless_it_is_to_be_replaced(
     assert not old.exists()
 
 
+def test_an_old_file_whose_name_is_no_utf_8_is_told_so_that_the_page_can_show_it(desk: Desk) -> None:
+    """One such name made Dagster's page of the run fail."""
+    place = desk.site.place(RID)
+    place.mkdir(parents=True)
+    Path(os.fsdecode(os.fsencode(place) + b"/caf\xe9.jpg")).write_bytes(b"old")
+    result = desk.run()
+    assert result.success
+    assert desk.metadata(result)["such as"] == f"{RID}/caf\N{REPLACEMENT CHARACTER}.jpg"
+
+
 def test_a_work_that_is_not_to_be_archived_keeps_scratch_and_claims_nothing(desk: Desk) -> None:
     """`archive: false` asks for no archive; the staged copy is then the last one here."""
     desk.open_web()
@@ -295,6 +305,31 @@ def test_an_image_that_is_wrong_on_the_web_fails_the_sync_and_keeps_scratch(desk
     assert Stage.SYNCED_ARCHIVE not in desk.row.times
     desk.put_tool("s5cmd", SEND)
     assert desk.again().success
+
+
+@pytest.mark.parametrize("spoil", ["lost", "changed"])
+def test_compared_again_the_archive_is_proven_before_the_web_is_compared_with_it(desk: Desk, spoil: str) -> None:
+    """Once scratch is freed, an image that rots in the archive must not be told as the web's."""
+    desk.open_web()
+    assert desk.run().success
+    image = desk.site.place(RID) / "images/W1NLM4712-I1/0001.jpg"
+    image.unlink() if spoil == "lost" else image.write_bytes(b"x" * image.stat().st_size)
+    said = desk.failure(desk.again())
+    assert said.startswith(f"{RID}: {desk.site.place(RID)} does not hold what was bagged: images/W1NLM4712-I1/0001.jpg")
+    assert "The work was synced before; bring it back from S3" in said
+
+
+@pytest.mark.parametrize("word", ["No", "Yes"])
+def test_the_web_is_proven_where_the_script_was_to_touch_it(desk: Desk, word: str) -> None:
+    """`NO_REFRESH_WEB = "No"` of the site: the script sends the images, and one that did not arrive is missed."""
+    desk.open_web()
+    desk.put_tool("s5cmd", SEND.replace("    how = ", '    if path.name == "0002.jpg": continue\n    how = '))
+    desk.change("sync", env={**desk.site.site.sync.env, "NO_REFRESH_WEB": word})
+    result = desk.run()
+    if word == "Yes":
+        assert result.success
+    else:
+        assert "images/W1NLM4712-I1/0002.jpg: is not on the web" in desk.failure(result)
 
 
 @pytest.mark.parametrize("options", [b"sync: {web: false}", b"sync: {update_web: false}"])

@@ -397,7 +397,8 @@ class SyncOptionsError(SyncError):
 
     def __init__(self, path: Path, mistakes: Sequence[str]) -> None:
         self.path = path
-        self.mistakes = tuple(mistakes)
+        # A key may be anything that can be escaped: half a character, a line feed, a terminal's colour.
+        self.mistakes = tuple("".join(c if c.isprintable() else ascii(c)[1:-1] for c in said) for said in mistakes)
         said = self.mistakes[0] if len(self.mistakes) == 1 else "".join(f"\n  - {line}" for line in self.mistakes)
         super().__init__(f"{path}: {said}{_NOT_STARTED}")
 

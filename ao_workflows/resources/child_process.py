@@ -11,7 +11,7 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
 
@@ -19,6 +19,7 @@ GRACE_SECONDS = 10
 PROGRESS_SECONDS = 10
 
 _READ = 1 << 16
+_LARGEST_PIPE = 1 << 20
 _LONGEST_LINE = 1 << 16
 
 _WATCH = 'read -r _; kill -s TERM -- "-$1"; sleep "$2"; kill -s KILL -- "-$1"'
@@ -108,8 +109,13 @@ class Output:
 
 
 @contextmanager
-def ended_with_its_group(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Ends a process and everything it started on the way out, and also where this process is killed inside."""
+def ended_with_its_group(
+    process: subprocess.Popen[bytes], late: Callable[[bytes], None] = lambda _chunk: None
+) -> Iterator[None]:
+    """Ends a process and its group on the way out, and also where this process is killed inside.
+
+    ``late`` is given what it still prints on that way. Nothing is kept waiting for a reader then.
+    """
     watch = None
     try:
         watch = subprocess.Popen(
@@ -121,13 +127,13 @@ def ended_with_its_group(process: subprocess.Popen[bytes]) -> Iterator[None]:
         )
         yield
     finally:
-        _end_group(process)
+        _end_group(process, late)
         if watch:
             watch.kill()
             watch.communicate()
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def _end_group(process: subprocess.Popen[bytes], late: Callable[[bytes], None]) -> None:
     """Asked first, and killed where that does not help."""
     for ending, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, 0)):
         until = monotonic() + seconds
@@ -136,9 +142,28 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
             while monotonic() < until:
                 process.poll()
                 os.killpg(process.pid, 0)
-                sleep(0.02)
+                if not _read_late(process, late):
+                    sleep(0.02)
         except (ProcessLookupError, PermissionError):
             break
     process.wait()
     if process.stdout:
+        # Only what is there: what has left the group may print for ever.
+        for _ in range(_LARGEST_PIPE // _READ):
+            if not _read_late(process, late):
+                break
         process.stdout.close()
+
+
+def _read_late(process: subprocess.Popen[bytes], late: Callable[[bytes], None]) -> bool:
+    """Gives ``late`` what is in the pipe now, and says whether there was anything."""
+    if not process.stdout:
+        return False
+    os.set_blocking(process.stdout.fileno(), False)
+    try:
+        chunk = os.read(process.stdout.fileno(), _READ)
+    except BlockingIOError:
+        return False
+    if chunk:
+        late(chunk)
+    return bool(chunk)

@@ -15,7 +15,7 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from ao_workflows.domain.errors import ArchiveNotFlushed, StagingError, SyncFail
 from ao_workflows.domain.sync_options import SyncOptions
 from ao_workflows.domain.works import web_prefix
 from ao_workflows.resources.aws import AwsConnection
-from ao_workflows.resources.child_process import Output, ended_with_its_group
+from ao_workflows.resources.child_process import Lines, Output, ended_with_its_group
 from ao_workflows.resources.sync_yml import read_options
 from ao_workflows.site import Site
 
@@ -46,6 +46,8 @@ _PASSED_ON = (
     "no_proxy",
     "all_proxy",
 )
+_OFF = {"", "0", "No", "NO", "no", "False", "FALSE", "false"}
+"""What the reference script takes for no in ``NO_REFRESH_WEB``."""
 _TAIL = 40
 _FLUSH_SECONDS = 1800
 
@@ -102,7 +104,7 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def web_place(self, rid: str, options: SyncOptions) -> str | None:
         """Where the script puts the work's images on the web; None where it leaves the web as it is."""
-        untouched = not options.update_web or self.env.get("NO_REFRESH_WEB")
+        untouched = not options.update_web or self.env.get("NO_REFRESH_WEB", "") not in _OFF
         if self.web_parent is None or not options.web or untouched:
             return None
         return web_prefix(self.web_parent, rid)
@@ -161,7 +163,7 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         until = monotonic() + self.timeout_minutes * 60
         with _opened(log, success_list) as out:
             process = self._started(command, environment)
-            with ended_with_its_group(process):
+            with ended_with_its_group(process, _Late(out, log, tail).add):
                 output = Output(process)
                 told = _Told(say, log)
                 for lines in output.lines(until):
@@ -277,6 +279,22 @@ def _write_lines(out: io.FileIO, lines: list[str], log: Path) -> None:
             left = left[out.write(left) :]
     except OSError as error:
         raise StagingError(log, f"cannot be written: {error.strerror}") from error
+
+
+class _Late:
+    """What the script prints once it was asked to end: of use to who reads the failure, and no reason for another."""
+
+    def __init__(self, out: io.FileIO, log: Path, tail: deque[str]) -> None:
+        self._lines = Lines()
+        self._out = out
+        self._log = log
+        self._tail = tail
+
+    def add(self, chunk: bytes) -> None:
+        lines = self._lines.add(chunk)
+        self._tail.extend(lines[-_TAIL:])
+        with suppress(StagingError):
+            _write_lines(self._out, lines, self._log)
 
 
 class _Told:

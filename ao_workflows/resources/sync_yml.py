@@ -35,7 +35,8 @@ def read_options(work: Path, sites: Path | None) -> SyncOptions:
     :raises SyncOptionsError: with the file, and each mistake's line and key.
     """
     own = work / "config" / "sync.yml"
-    text = _text(own)
+    # Not to follow a link out of the work; the site's may be one, as what Kubernetes mounts is.
+    text = _text(own, os.O_NOFOLLOW)
     if text is None and sites is not None:
         own, text = sites, _text(sites)
         if text is None:
@@ -43,11 +44,11 @@ def read_options(work: Path, sites: Path | None) -> SyncOptions:
     return SyncOptions() if text is None else parse_options(own, _written(own, text))
 
 
-def _text(path: Path) -> str | None:
+def _text(path: Path, flags: int = 0) -> str | None:
     """The file's text, or None where there is none."""
     try:
-        # Neither to follow a link out of the work, nor to wait for a pipe's writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        # Not to wait for a pipe's writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise SyncOptionsError(path, ["is no file"])
@@ -80,6 +81,9 @@ def _written(path: Path, text: str) -> Written | None:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise SyncOptionsError(path, [f"line {line}: is no YAML: the character {error.character:#x}"]) from error
+    except (ValueError, OverflowError) as error:
+        # Of a number in an escape or a directive that is none of Unicode's or YAML's: the library does not say where.
+        raise SyncOptionsError(path, [f"is no YAML: {error}"]) from error
 
 
 def _refuse_what_may_grow(path: Path, events: Iterator[yaml.Event]) -> None:

@@ -562,7 +562,7 @@ def test_terminated_between_the_renames_the_work_has_its_place_back_at_once(desk
 def test_terminated_between_the_renames_with_nobody_to_read_of_it_the_work_has_its_place_back(desk: Desk) -> None:
     """Prevents the death of the worker, who reads what the script prints, from leaving the archive without the work."""
     fill(desk.place, OLD)
-    desk.put("mv", f"\"$real\" \"$@\"; : >'{desk.top}/moved'; sleep 60")
+    desk.put("mv", f'"$real" "$@"; : >\'{desk.top}/moved\'; sleep 60')
     process = desk.start("-A", "-a", "Archive", "-s", "succeeded", desk.work())
     await_that((desk.top / "moved").exists, "the old tree is beside its place")
     assert not desk.place.exists()

@@ -461,6 +461,22 @@ def test_asked_to_end_the_script_may_clear_up_and_say_so(desk: Desk, clock: Cloc
     assert not list(log.parent.rglob("*.half"))
 
 
+def test_what_it_prints_once_it_was_asked_to_end_is_kept(desk: Desk, clock: Clock) -> None:
+    """Its last words say how it left the archive; and a full pipe would hold up its clearing up until it is killed."""
+    desk.write(
+        """trap 'seq 20000; touch "$list.settled"; echo the archive is as it was; exit 1' TERM\n"""
+        "echo ready; while :; do sleep 0.05; done"
+    )
+
+    def say(_line: str) -> None:
+        clock.ahead = 5 * 60
+
+    failure = desk.failure(say=say)
+    assert failure.tail[-2:] == ("20000", "the archive is as it was")
+    assert failure.log.read_text().endswith("\n20000\nthe archive is as it was\n")
+    assert list(failure.log.parent.rglob("*.settled"))
+
+
 def test_what_a_finished_script_leaves_behind_holds_nobody_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in the background that keeps the output open would hold the work until the time limit."""
     monkeypatch.setattr(child_process, "GRACE_SECONDS", 0.2)

@@ -49,6 +49,35 @@ def test_every_option_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_the_sites_file_may_be_a_link_and_the_works_may_not(tmp_path: Path) -> None:
+    """What Kubernetes mounts of a ConfigMap are links; a bag's link would lead out of the work."""
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data" / "sync.yml").write_text("sync: {web: false}\n")
+    sites = tmp_path / "sync.yml"
+    sites.symlink_to("..data/sync.yml")
+    work = tmp_path / "W1"
+    assert read_options(work, sites) == SyncOptions(web=False)
+    (work / "config").mkdir(parents=True)
+    (work / "config" / "sync.yml").symlink_to(sites)
+    with pytest.raises(SyncOptionsError, match="cannot be read: Too many levels of symbolic links"):
+        read_options(work, sites)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [r'sync: {web: "\UFFFFFFFF"}', r'sync: {web: "\U00110000"}', f"%YAML 1.{'1' * 5000}\n---\nsync: {{}}\n"],
+)
+def test_a_number_that_is_none_of_yamls_is_a_mistake_like_another(tmp_path: Path, content: str) -> None:
+    """It was an error of Python's, tried again for two hours, and kept the zip's other works from being synced."""
+    (said,) = mistakes(tmp_path, content)
+    assert said.startswith("is no YAML: ")
+
+
+def test_a_key_that_cannot_be_shown_is_told_in_escapes(tmp_path: Path) -> None:
+    """Half a character made the run's page fail, and a line feed a mistake of its own."""
+    assert mistakes(tmp_path, r'"\uD800\nline 9\e[2J": 1')[0].startswith(r"line 1: \ud800\nline 9\x1b[2J: is no option")
+
+
 def test_what_is_left_out_is_the_default(tmp_path: Path) -> None:
     """And a file with nothing in it, or only a comment, asks for nothing."""
     for content in ("", "# nothing\n", "---\n", "\ufeffsync: {}\n", "{}"):
