@@ -20,6 +20,7 @@ from ao_workflows.domain.errors import AoError, NothingStored
 from ao_workflows.domain.fixity import Depth, compare_tree, read_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
+from ao_workflows.domain.standing import NOTHING_IS_LOST
 from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.staging import Staging
@@ -130,7 +131,7 @@ def work_held(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[N
     """
     rid = context.partition_key
     # The message left its queue when the run was made: the run is all that is left of the event.
-    way_out = f"Nothing is lost. To do the work again once this is mended: ao reprocess {rid}"
+    way_out = f"{NOTHING_IS_LOST}ao reprocess {rid}"
     try:
         staging.hold(rid, f"run {context.run_id}")
         yield

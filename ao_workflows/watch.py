@@ -17,8 +17,11 @@ from ao_workflows.domain.standing import Standing, standing
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.s3 import S3
 from ao_workflows.resources.staging import Staging
-from ao_workflows.resources.standings import LOOKED_AT, Sources, of_unfinished
+from ao_workflows.resources.standings import Gathered, Sources, merged, of_unfinished
 from ao_workflows.site import WatchSection
+
+LOOKED_AT = 5000
+"""So many works of each source are looked at, the newest. With more than that the checks do not pass."""
 
 SHOWN = 100
 """As many works are shown in a table; ``ao status`` has the others."""
@@ -44,14 +47,19 @@ def stuck_works(watch: WatchSection) -> dg.AssetsDefinition:
         What to do for each is in the last column; `ao status` says the same of any work.
         """
         now = datetime.now(UTC)
-        gathered = of_unfinished(Sources(staging, drs, context.instance), now)
+        sources = Sources(staging, drs, context.instance)
+        limits = watch.limits
+        gathered = merged(
+            of_unfinished(sources, now, limits.least, most=LOOKED_AT), of_unfinished(sources, now, most=LOOKED_AT)
+        )
         if gathered.drs_error:
             raise dg.Failure(str(gathered.drs_error)) from gathered.drs_error
-        works = [(each, standing(each, now, watch.limits)) for each in gathered.evidence]
+        works = [(each, standing(each, now, limits)) for each in gathered.evidence]
         stuck = [found for _, found in works if found.stuck]
         ending = _ending(s3, undownloaded(works), now, timedelta(days=watch.expiring_days))
-        said_stuck = _counted(stuck, "work is stuck", "works are stuck")
-        said_ending = _counted(ending, "restored copy ends unused", "restored copies end unused")
+        missed = _missed(gathered)
+        said_stuck = _counted(stuck, "work is stuck", "works are stuck") + missed
+        said_ending = _counted(ending, "restored copy ends unused", "restored copies end unused") + missed
         context.log.info(f"{len(works)} unfinished works looked at: {said_stuck}; {said_ending}")
         metadata: dict[str, Any] = {
             "works looked at": len(works),
@@ -60,12 +68,14 @@ def stuck_works(watch: WatchSection) -> dg.AssetsDefinition:
             "stuck works": _stuck_table(stuck),
             "restored copies that end": _ending_table(ending),
         }
-        if gathered.cut:
-            metadata["not looked at"] = f"more than the newest {LOOKED_AT} of a kind"
+        if gathered.odd:
+            metadata["names in DRS that can be no RID"] = ", ".join(map(repr, gathered.odd[:SHOWN]))
         return dg.MaterializeResult(
             metadata=metadata,
             check_results=[
-                dg.AssetCheckResult(check_name=spec.name, asset_key=spec.asset_key, passed=not found, description=said)
+                dg.AssetCheckResult(
+                    check_name=spec.name, asset_key=spec.asset_key, passed=not (found or missed), description=said
+                )
                 for spec, found, said in (
                     (nobody_is_stuck, stuck, said_stuck),
                     (no_copy_ends, ending, said_ending),
@@ -76,12 +86,20 @@ def stuck_works(watch: WatchSection) -> dg.AssetsDefinition:
     return asset
 
 
+def _missed(gathered: Gathered) -> str:
+    """What was not looked at, in words: nobody may take the rest for all."""
+    said = f"; only the newest {LOOKED_AT:,} of a kind were looked at" if gathered.cut else ""
+    if unread := gathered.unread:
+        said += f"; {len(unread)} not looked at whole, such as: {unread[0]}"
+    return said
+
+
 def _ending(s3: S3, works: Sequence[Undownloaded], now: datetime, within: timedelta) -> list[tuple[Undownloaded, str]]:
     """The works whose copy ends within that time, with its end in words. S3 is asked, whose answer may be later than
     the event's: a copy's days can be prolonged.
     """
     found = []
-    for work in [work for work in works if work.ends_before(now + within)][:SHOWN]:
+    for work in [work for work in works if work.ends_before(now + within)]:
         event, until, doubt = work.event, work.until, ""
         try:
             until = s3.restored_until(work.intake, event.bucket, event.key, event.version_id)
@@ -121,7 +139,9 @@ def _stuck_table(stuck: Sequence[Standing]) -> dg.TableMetadataValue:
 
 def _ending_table(ending: Sequence[tuple[Undownloaded, str]]) -> dg.TableMetadataValue:
     columns = ("work", "object", "its restored copy")
-    return _table(columns, [(work.rid, f"s3://{work.event.bucket}/{work.event.key}", said) for work, said in ending])
+    return _table(
+        columns, [(work.rid, f"s3://{work.event.bucket}/{work.event.key}", said) for work, said in ending[:SHOWN]]
+    )
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dg.TableMetadataValue:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from ao_workflows import watch
 from ao_workflows.definitions import build, resources
 from ao_workflows.domain.progress import Stage
 from ao_workflows.site import WatchSection
@@ -69,6 +72,77 @@ def test_the_site_says_how_long_glacier_may_take(site: TrialSite) -> None:
     assert set(_rows(metadata, "stuck works")) == {"W1NLM4701", "W1NLM4702"}
 
 
+def _aged(site: TrialSite, rid: str, days: int) -> None:
+    """Nothing has touched the work's row for so long."""
+    at = f"{NOW - timedelta(days=days):%Y-%m-%d %H:%M:%S}"
+    with closing(sqlite3.connect(str(site.site.drs.url).removeprefix("sqlite:///"))) as table, table:
+        done = table.execute(
+            "UPDATE glacier_sync_progress SET create_time = ?, update_time = ?, restore_requested_on = ? "
+            "WHERE object_name = ?",
+            (at, at, at, rid),
+        )
+        assert done.rowcount == 1
+
+
+def _forget(site: TrialSite, *rids: str) -> None:
+    with closing(sqlite3.connect(str(site.site.drs.url).removeprefix("sqlite:///"))) as table, table:
+        table.executemany("DELETE FROM glacier_sync_progress WHERE object_name = ?", [(rid,) for rid in rids])
+
+
+@pytest.mark.parametrize("days", [31, 300])
+def test_a_work_that_is_stuck_for_long_is_told_of_behind_many_newer_ones(
+    site: TrialSite, days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longer it is stuck, the more likely nobody knows of it any more: the check must not pass by then."""
+    monkeypatch.setattr(watch, "LOOKED_AT", 5)
+    newer = [f"W1NLM48{number:02d}" for number in range(9)]
+    try:
+        site.drs.record("W1NLM4799", Stage.RESTORE_REQUESTED, NOW - timedelta(days=days), {})
+        _aged(site, "W1NLM4799", days)
+        for rid in newer:
+            site.drs.record(rid, Stage.RESTORE_REQUESTED, NOW, {})
+        metadata, checks = _look(site)
+        assert "W1NLM4799" in _rows(metadata, "stuck works")
+        assert str(checks["no_work_is_stuck"].description).endswith("; only the newest 5 of a kind were looked at")
+    finally:
+        _forget(site, "W1NLM4799", *newer)
+
+
+def test_a_look_that_was_cut_does_not_pass(site: TrialSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not looked at may be stuck: "none found" is not "none there"."""
+    monkeypatch.setattr(watch, "LOOKED_AT", 2)
+    _, checks = _look(site, stuck_hours=999)
+    assert not any(check.passed for check in checks.values())
+    assert checks["no_work_is_stuck"].description == "no works are stuck; only the newest 2 of a kind were looked at"
+
+
+def test_every_restored_copy_is_asked_for_though_a_table_shows_the_first(
+    site: TrialSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that ends tonight may be the hundred and first."""
+    monkeypatch.setattr(watch, "SHOWN", 0)
+    metadata, checks = _look(site, expiring_days=5)
+    assert not checks["no_restore_ends_unused"].passed
+    assert metadata["ending"].value == 1
+    assert metadata["restored copies that end"].records == []
+
+
+def test_what_cannot_be_read_does_not_pass_for_what_is_well(site: TrialSite) -> None:
+    """One work's folder that may not be entered keeps neither the others from being looked at, nor the check red."""
+    receipts = site.layout.receipt("W1NLM4702", "restored_message").parent
+    receipts.parent.mkdir(parents=True, exist_ok=True)
+    receipts.write_text("a file where a folder should be")
+    try:
+        metadata, checks = _look(site, stuck_hours=999)
+        assert metadata["works looked at"].value == 3
+        assert not checks["no_work_is_stuck"].passed
+        assert f"{receipts}/restored_message.json: cannot be read: Not a directory" in str(
+            checks["no_work_is_stuck"].description
+        )
+    finally:
+        receipts.unlink()
+
+
 def test_a_night_without_trouble_passes_both_checks(site: TrialSite) -> None:
     """A check that is always red is not looked at."""
     metadata, checks = _look(site, stuck_hours=999)
@@ -113,8 +187,8 @@ def test_an_s3_that_does_not_answer_is_told_beside_what_the_event_says(site: Tri
 def test_the_schedule_is_off_until_the_site_names_an_hour(site: TrialSite) -> None:
     """A site that reads no checks need not make them."""
 
-    def schedule(**watch: Any) -> dg.ScheduleDefinition:
-        definitions = build(site.site.model_copy(update={"watch": WatchSection(**watch)}))
+    def schedule(**section: Any) -> dg.ScheduleDefinition:
+        definitions = build(site.site.model_copy(update={"watch": WatchSection(**section)}))
         found = definitions.resolve_schedule_def("nightly_watch")
         assert isinstance(found, dg.ScheduleDefinition)
         return found

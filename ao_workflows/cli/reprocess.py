@@ -6,6 +6,7 @@ do (``ao_workflows.domain.redoing``), and the queue (``ao_workflows.resources.ru
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -87,9 +88,9 @@ def _reprocess(instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, 
     if run := run_in_flight(instance, rid):
         raise RunInFlight(rid, run.run_id, run.state)
     redo, config = _plan(instance, staging, drs, rid, start, fresh=fresh)
-    click.echo(f"{rid}:")
+    _say(f"{rid}:")
     for line in redo.words:
-        click.echo(f"  {line}")
+        _say(f"  {line}")
     job = defs.resolve_job_def(RESTORE_WORK.name)
     # A run that was started by hand, on the spot, is in no queue, and has the lock.
     staging.hold(rid, "ao reprocess")
@@ -100,7 +101,15 @@ def _reprocess(instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, 
         staging.release()
     tags = {"ao/reprocess": "fresh" if fresh else "with its receipts"}
     run_id = queue_run(instance, job, str(WORKS.name), rid, redo.stages, config, tags)
-    click.echo(f"  queued as run {run_id}")
+    _say(f"  queued as run {run_id}")
+
+
+def _say(text: str) -> None:
+    """A reader who has gone, such as ``head``, does not keep the other works from being queued."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _plan(

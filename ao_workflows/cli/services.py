@@ -106,7 +106,7 @@ def _under_way(place: Place) -> Sequence[str]:
     try:
         with opened_instance(str(place.home)) as instance:
             states = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
-            return works_of_runs(instance, states, _NAMED + 1)
+            return [rid for rid in dict.fromkeys(works_of_runs(instance, states, _NAMED + 1)) if rid]
     except InstanceUnusable as error:
         return [f"some works ({error})"]
 

@@ -13,7 +13,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
 
     try:
         site = load()
-        found, warnings, counted = _look(site, names)
+        found, warnings, counted = _look(site, names, stuck=stuck)
     except AoError as error:
         click.echo(f"ao: {error}", err=True)
         sys.exit(1)
@@ -78,13 +78,13 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
     sys.exit(1 if warnings or any(each.state is State.UNKNOWN for each in found) else 0)
 
 
-def _look(site: Site, rids: Sequence[str]) -> tuple[list[Standing], list[str], str]:
+def _look(site: Site, rids: Sequence[str], *, stuck: bool) -> tuple[list[Standing], list[str], str]:
     """The standings, what could not be asked, and what DRS holds in all where no work was named."""
     # Dagster is a second of what this command takes; asking for help costs none of it.
     from ao_workflows.resources.drs import Drs
     from ao_workflows.resources.runs import daemon_silence, opened_instance
     from ao_workflows.resources.staging import Staging
-    from ao_workflows.resources.standings import LOOKED_AT, Sources, of_unfinished, of_works
+    from ao_workflows.resources.standings import LOOKED_AT, Sources, merged, of_unfinished, of_works
 
     warnings: list[str] = []
     now = datetime.now(UTC)
@@ -92,7 +92,13 @@ def _look(site: Site, rids: Sequence[str]) -> tuple[list[Standing], list[str], s
     staging = Staging(root=str(site.staging.root))
 
     def gather(sources: Sources) -> Any:
-        return of_works(sources, rids) if rids else of_unfinished(sources, now)
+        if rids:
+            return of_works(sources, rids)
+        lately = of_unfinished(sources, now)
+        if not stuck:
+            return lately
+        # What was touched lately is hardly stuck, save where something else than the work touched its row.
+        return merged(of_unfinished(sources, now, site.watch.limits.least), replace(lately, cut=False))
 
     with ExitStack() as stack:
         try:
@@ -105,6 +111,7 @@ def _look(site: Site, rids: Sequence[str]) -> tuple[list[Standing], list[str], s
             gathered = gather(Sources(staging, drs, None))
     if gathered.drs_error:
         warnings.append(f"{gathered.drs_error}. What is told is without it")
+    warnings.extend(f"{error}. What is told of its work is without it" for error in gathered.unread)
     if gathered.cut:
         warnings.append(
             f"only the newest {LOOKED_AT} works of each kind were looked at; name others to be told of them"
@@ -114,6 +121,8 @@ def _look(site: Site, rids: Sequence[str]) -> tuple[list[Standing], list[str], s
         try:
             rows, synced = drs.counts()
             counted = f"DRS has {rows:,} rows, {synced:,} of them synced."
+            if gathered.odd:
+                counted += f" {len(gathered.odd)} of its names can be no RID, such as {gathered.odd[0]!r}."
         except DatabaseError as error:
             warnings.append(str(error))
     return [standing(each, now, site.watch.limits) for each in gathered.evidence], warnings, counted
@@ -154,6 +163,8 @@ def _lines(each: Standing, column: int, width: int) -> Iterator[str]:
     }.get(each.state, each.state.value) + (", stuck" if each.stuck else "")
     since = f"since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
     room = width - column - len(since)
+    if room <= len(headline):
+        headline, room = f"{headline}\n{'':<{column}}", 0
     name = f"{each.rid:<{column}}" if len(each.rid) < column else f"{each.rid}\n{'':<{column}}"
     yield name + click.style(f"{headline:<{room}}", fg=_COLORS.get(each.state)) + since
     yield from _below(_transferred(each), column, width)

@@ -60,8 +60,9 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of one work. ``run`` is None where Dagster has none; ``asked_dagster`` and ``asked_drs`` are
-    false where the one could not be asked. ``zip_there`` and ``tree_there`` say what the scratch disk holds.
+    """All that is known of one work. ``run`` is None where Dagster has none; ``asked_dagster``, ``asked_drs`` and
+    ``asked_staging`` are false where the one could not be asked. ``zip_there`` and ``tree_there`` say what the scratch
+    disk holds.
     """
 
     rid: str
@@ -75,6 +76,13 @@ class Evidence:
     tree_there: bool = False
     asked_drs: bool = True
     asked_dagster: bool = True
+    asked_staging: bool = True
+
+    @property
+    def not_asked(self) -> tuple[str, ...]:
+        """What could not be asked, in words."""
+        sources = {"DRS": self.asked_drs, "Dagster": self.asked_dagster, "the scratch disk": self.asked_staging}
+        return tuple(name for name, asked in sources.items() if not asked)
 
 
 def stored_event(receipts: Mapping[str, Receipt]) -> tuple[str, Event] | None:

@@ -97,7 +97,7 @@ def stored_list(stored: object) -> list[object]:
     if isinstance(stored, str):
         try:
             value = json.loads(stored)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = stored or None
     if value is None:
         return []
@@ -124,9 +124,9 @@ def _mapping(value: object) -> dict[str, object]:
 def _time(text: object) -> datetime | None:
     try:
         at = datetime.fromisoformat(str(text))
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def row_to_write(rows: Sequence[Progress], stage: Stage | None, entry: Entry) -> Progress | None:

@@ -9,8 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from ao_workflows.domain.dropped_files import stored_in
+from ao_workflows.domain.progress import Stage
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -43,7 +47,18 @@ class Receipt:
         """The receipt, or None where the text is none: half a receipt is no receipt, and the stage is done again."""
         try:
             receipt = cls(**json.loads(text))
-        except (ValueError, TypeError):
+            whole = isinstance(receipt.took, dict) and _is_left_by(receipt.stage, receipt.left)
+            return receipt if whole and datetime.fromisoformat(receipt.at).tzinfo else None
+        except (ValueError, TypeError, KeyError, RecursionError):
             return None
-        whole = isinstance(receipt.took, dict) and isinstance(receipt.left, dict)
-        return receipt if whole else None
+
+
+def _is_left_by(stage: str, left: object) -> bool:
+    """Whether ``left`` has what others read of the stage; raises what looking for it raises, where it is not there."""
+    if not isinstance(left, dict):
+        return False
+    if stage == Stage.RESTORED_MESSAGE:
+        return isinstance(left["intake"], str) and bool(stored_in(left))
+    if stage == Stage.DOWNLOADED_BAG:
+        return isinstance(left["bytes"], int)
+    return True

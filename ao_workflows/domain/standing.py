@@ -31,6 +31,10 @@ REFUSALS = ("BagInvalid", "ZipRefused")
 """The errors that no second run mends: the bag has to be made again."""
 
 
+NOTHING_IS_LOST = "Nothing is lost. To do the work again once this is mended: "
+"""How the last line of a failed run begins; a command follows."""
+
+
 class State(StrEnum):
     """What a work is at, in words."""
 
@@ -49,6 +53,11 @@ class Limits:
 
     stage: timedelta
     restore: timedelta
+
+    @property
+    def least(self) -> timedelta:
+        """The shorter of the two: what was touched since is not stuck."""
+        return min(self.stage, self.restore)
 
 
 @dataclass(frozen=True)
@@ -188,7 +197,8 @@ def _noted_failure(row: Progress | None) -> tuple[datetime | None, str] | None:
 
 def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> str:
     if run and run.state == "failed":
-        return run.said or "Its run was ended from outside, and could not say why"
+        # What to do is said by the advice, which knows more than the run did.
+        return run.said.partition(f"\n{NOTHING_IS_LOST}")[0] or "Its run was ended from outside, and could not say why"
     return noted[1] if noted else ""
 
 
@@ -217,7 +227,12 @@ def _advice(evidence: Evidence, state: State, stage: str, *, stuck: bool, disagr
         case State.STOPPED if has_event:
             advice = f"To go on with it: {redo}"
         case State.FAILED | State.STOPPED | State.UNKNOWN:
-            advice = f"No restore event is stored to redo it by, so ask Glacier: ao restore request {rid}"
+            # Glacier is paid for each answer: nobody is sent there for what may lie in the archive.
+            advice = (
+                f"Ask again when {' and '.join(evidence.not_asked)} can be asked: it may be done already."
+                if evidence.not_asked
+                else f"No restore event is stored to redo it by, so ask Glacier: ao restore request {rid}"
+            )
         case State.ASKED if stuck:
             advice = f"To see how far Glacier is: ao restore status {rid}"
         case State.UNDER_WAY if evidence.lock == "abandoned" and evidence.run:

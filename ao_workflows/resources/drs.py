@@ -126,17 +126,17 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         return self._attempt(self._existing_database(), read, writes=False)
 
-    def unfinished(self, since: datetime, most: int) -> list[str]:
-        """The works with one of the ``most`` rows that have no sync and were updated last, ``since`` then.
+    def unfinished(self, since: datetime, most: int, before: datetime | None = None) -> list[str]:
+        """The work of each of the ``most`` rows that have no sync and were updated last, ``since`` then and ``before``.
 
-        A work of which another row has the sync may be among them.
+        A work of which another row has the sync may be among them; one of several rows is there as often.
 
         :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
         """
 
         def read(connection: Connection) -> list[str]:
-            query = unfinished_first(progress_table(connection.dialect.name), since, most)
-            return list(dict.fromkeys(row.object_name for row in connection.execute(query)))
+            query = unfinished_first(progress_table(connection.dialect.name), since, most, before)
+            return [row.object_name for row in connection.execute(query)]
 
         return self._attempt(self._existing_database(), read, writes=False)
 

@@ -61,14 +61,18 @@ def latest_first(table: Table, rids: Sequence[str] | None) -> Iterable[Select[tu
         yield ordered.where(c.object_name.in_(rids[start : start + ROWS_A_QUERY]))
 
 
-def unfinished_first(table: Table, since: datetime, most: int) -> Select[tuple[str]]:
-    """The names of the rows without a sync that were updated ``since`` then, the latest first, each perhaps twice."""
+def unfinished_first(table: Table, since: datetime, most: int, before: datetime | None) -> Select[tuple[str]]:
+    """The names of the rows without a sync that were updated ``since`` then and ``before``, the latest first, each
+    perhaps twice.
+    """
     from sqlalchemy import func, select
 
     c = table.columns
     updated = func.coalesce(c.update_time, c.create_time)
     unfinished = select(c.object_name).where(c[Stage.SYNCED_ARCHIVE.column].is_(None), c.object_name.is_not(None))
     within = unfinished.where(updated >= since.astimezone(UTC).replace(tzinfo=None))
+    if before:
+        within = within.where(updated < before.astimezone(UTC).replace(tzinfo=None))
     return within.order_by(updated.desc(), c.id.desc()).limit(most)
 
 

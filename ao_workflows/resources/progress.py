@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ao_workflows.resources.staging import now, write_whole
@@ -93,11 +94,18 @@ class ProgressTeller:
 
 
 def read_progress(path: Path) -> DownloadProgress | None:
-    """The progress in the file, or None where no download is under way. One that was killed leaves its last."""
+    """The progress in the file, or None where no download is under way. One that was killed leaves its last.
+
+    :raises OSError: if the file cannot be read.
+    """
     try:
-        return DownloadProgress(**json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        found = DownloadProgress(**json.loads(path.read_text(encoding="utf-8")))
+        left = 0 if found.seconds_left is None else found.seconds_left
+        figures = (found.bytes, found.size, found.megabytes_per_second, left)
+        whole = all(isinstance(figure, int | float) for figure in figures) and datetime.fromisoformat(found.at).tzinfo
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
+    return found if whole else None
 
 
 def duration(seconds: int) -> str:

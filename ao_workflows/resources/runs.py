@@ -79,16 +79,17 @@ def run_in_flight(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
 
 
 def works_of_runs(
-    instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunStatus], most: int, since: datetime | None = None
+    instance: dg.DagsterInstance,
+    statuses: Sequence[dg.DagsterRunStatus],
+    most: int,
+    since: datetime | None = None,
+    before: datetime | None = None,
 ) -> list[str]:
-    """The works of the newest runs in those states, of ``most`` runs at most, ended ``since`` then."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=list(statuses), updated_after=since), limit=most)
-    return list(dict.fromkeys(rid for run in runs if (rid := run.tags.get(PARTITION_NAME_TAG))))
-
-
-def works_in_flight(instance: dg.DagsterInstance, most: int) -> list[str]:
-    """The works that are queued or under way."""
-    return works_of_runs(instance, NOT_FINISHED_STATUSES, most)
+    """The work of each of the newest runs in those states, of ``most`` at most, that came to them ``since`` then and
+    ``before``. A work of several runs is there as often; a run of none is an empty name.
+    """
+    within = dg.RunsFilter(statuses=list(statuses), updated_after=since, updated_before=before)
+    return [run.tags.get(PARTITION_NAME_TAG, "") for run in instance.get_runs(within, limit=most)]
 
 
 def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Receipt | None) -> dict[str, Any] | None:

@@ -136,11 +136,17 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             path.unlink(missing_ok=True)
 
     def receipt(self, rid: str, stage: str) -> Receipt | None:
-        """The stage's receipt, or None where there is none that can be read."""
+        """The stage's receipt, or None where there is none, or what is there is none.
+
+        :raises StagingError: if the file cannot be read.
+        """
+        path = self.layout.receipt(rid, stage)
         try:
-            return Receipt.parse(self.layout.receipt(rid, stage).read_bytes())
+            return Receipt.parse(path.read_bytes())
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StagingError(path, f"cannot be read: {error.strerror}") from error
 
     def write_receipt(
         self,

@@ -11,25 +11,30 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from ao_workflows.domain.errors import DatabaseError
+from ao_workflows.domain.errors import DatabaseError, RidError, StagingError
 from ao_workflows.domain.evidence import RUN_STAGES, Evidence, LockState, Transfer
 from ao_workflows.domain.progress import Progress
 from ao_workflows.domain.receipts import Receipt
-from ao_workflows.domain.works import StagingLayout
+from ao_workflows.domain.works import StagingLayout, parse_rid
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.progress import read_progress
-from ao_workflows.resources.runs import newest_run, works_in_flight, works_of_runs
+from ao_workflows.resources.runs import newest_run, works_of_runs
 from ao_workflows.resources.staging import Staging
 
 FORGOTTEN = timedelta(days=30)
-"""A work that nothing has happened to for so long is told of where it is named, and not in the lists."""
+"""A work that nothing has happened to for so long is told of where it is named or is stuck, and not in other lists."""
+
+FORGOTTEN_STUCK = timedelta(days=366)
+"""For so long a work is told of as stuck: the table that was taken over may have works that nobody wants any more."""
 
 LOOKED_AT = 300
 """So many works of each source are looked at where none is named: the newest."""
@@ -47,12 +52,15 @@ class Sources:
 @dataclass
 class Gathered:
     """The evidence of several works. ``cut`` says that there were more than were looked at; ``drs_error`` is why DRS
-    could not be asked.
+    could not be asked, and ``unread`` why the scratch disk could not, of each work where it was so. ``odd`` has names
+    in DRS that are no work's.
     """
 
     evidence: list[Evidence] = field(default_factory=list)
     cut: bool = False
     drs_error: DatabaseError | None = None
+    unread: list[StagingError] = field(default_factory=list)
+    odd: tuple[str, ...] = ()
 
 
 def of_works(sources: Sources, rids: Sequence[str]) -> Gathered:
@@ -66,52 +74,69 @@ def of_works(sources: Sources, rids: Sequence[str]) -> Gathered:
         except DatabaseError as error:
             gathered.drs_error, drs = error, None
     for rid in rids:
-        run = newest_run(sources.instance, rid) if sources.instance else None
-        layout = sources.staging.layout
-        report = layout.report(rid)
-        gathered.evidence.append(
-            Evidence(
-                rid=rid,
-                row=rows.get(rid),
-                receipts=receipts_of(sources.staging, rid),
-                run=run,
-                transfer=_transfer(layout, rid),
-                lock=lock_state(layout.lock(rid)),
-                report=str(report) if report.exists() else None,
-                zip_there=layout.zip(rid).exists(),
-                tree_there=layout.work(rid).exists(),
-                asked_drs=drs is not None,
-                asked_dagster=sources.instance is not None,
-            )
+        evidence = Evidence(
+            rid=rid,
+            row=rows.get(rid),
+            run=newest_run(sources.instance, rid) if sources.instance else None,
+            asked_drs=drs is not None,
+            asked_dagster=sources.instance is not None,
         )
+        try:
+            evidence = _with_staging(evidence, sources.staging)
+        except StagingError as error:
+            gathered.unread.append(error)
+            evidence = replace(evidence, asked_staging=False)
+        gathered.evidence.append(evidence)
     return gathered
 
 
-def of_unfinished(sources: Sources, now: datetime) -> Gathered:
-    """The evidence of the works that are under way, waiting or failed, as far as something has happened to them since
-    a month ago; of each source at most ``LOOKED_AT``. Among them may be some that have reached the archive.
+def of_unfinished(
+    sources: Sources, now: datetime, untouched: timedelta | None = None, most: int = LOOKED_AT
+) -> Gathered:
+    """The evidence of the works that are under way, waiting or failed; among them may be some that have reached the
+    archive. Of each source the newest ``most`` are looked at.
+
+    They are those to which something has happened since a month ago; with ``untouched``, those to which nothing has
+    happened for so long, and something since a year before that.
     """
-    since = now - FORGOTTEN
+    before = now - untouched if untouched else None
+    since = before - FORGOTTEN_STUCK if before else now - FORGOTTEN
     found: list[list[str]] = []
     drs_error = None
     if sources.instance:
-        found.append(works_in_flight(sources.instance, LOOKED_AT))
+        found.append(works_of_runs(sources.instance, NOT_FINISHED_STATUSES, most, before=before))
         failed = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-        found.append(works_of_runs(sources.instance, failed, LOOKED_AT, since))
+        found.append(works_of_runs(sources.instance, failed, most, since, before))
     if sources.drs:
         try:
-            found.append(sources.drs.unfinished(since, LOOKED_AT))
+            found.append(sources.drs.unfinished(since, most, before))
         except DatabaseError as error:
             drs_error = error
             sources = Sources(sources.staging, None, sources.instance)
-    gathered = of_works(sources, _each_once(found))
-    gathered.cut = any(len(rids) >= LOOKED_AT for rids in found)
+    rids, odd = _each_once(found)
+    gathered = of_works(sources, rids)
+    gathered.cut = any(len(names) >= most for names in found)
+    gathered.odd = odd
     gathered.drs_error = gathered.drs_error or drs_error
     return gathered
 
 
+def merged(*looks: Gathered) -> Gathered:
+    """Several looks as one, each work once."""
+    return Gathered(
+        evidence=list({each.rid: each for look in looks for each in look.evidence}.values()),
+        cut=any(look.cut for look in looks),
+        drs_error=next((look.drs_error for look in looks if look.drs_error), None),
+        unread=list({str(error): error for look in looks for error in look.unread}.values()),
+        odd=tuple(dict.fromkeys(name for look in looks for name in look.odd)),
+    )
+
+
 def receipts_of(staging: Staging, rid: str) -> dict[str, Receipt]:
-    """The receipts of the work that can be read, by their stage."""
+    """The receipts of the work, by their stage.
+
+    :raises StagingError: if one cannot be read.
+    """
     found = ((stage.value, staging.receipt(rid, stage)) for stage in RUN_STAGES)
     return {stage: receipt for stage, receipt in found if receipt is not None}
 
@@ -133,6 +158,27 @@ def lock_state(path: Path) -> LockState:
         os.close(handle)
 
 
+def _with_staging(evidence: Evidence, staging: Staging) -> Evidence:
+    """With what the scratch disk says of the work.
+
+    :raises StagingError: if it does not.
+    """
+    layout, rid = staging.layout, evidence.rid
+    report = layout.report(rid)
+    try:
+        return replace(
+            evidence,
+            receipts=receipts_of(staging, rid),
+            transfer=_transfer(layout, rid),
+            lock=lock_state(layout.lock(rid)),
+            report=str(report) if report.exists() else None,
+            zip_there=layout.zip(rid).exists(),
+            tree_there=layout.work(rid).exists(),
+        )
+    except OSError as error:
+        raise StagingError(Path(error.filename or layout.root), f"cannot be read: {error.strerror}") from error
+
+
 def _transfer(layout: StagingLayout, rid: str) -> Transfer | None:
     found = read_progress(layout.progress(rid))
     if found is None:
@@ -141,9 +187,12 @@ def _transfer(layout: StagingLayout, rid: str) -> Transfer | None:
     return Transfer(found.percent, found.megabytes_per_second, found.seconds_left, found.run_id, at.astimezone(UTC))
 
 
-def _each_once(lists: Iterable[Iterable[str]]) -> list[str]:
-    def all_of_them() -> Iterator[str]:
-        for rids in lists:
-            yield from rids
-
-    return list(dict.fromkeys(all_of_them()))
+def _each_once(lists: Iterable[Iterable[str]]) -> tuple[list[str], tuple[str, ...]]:
+    """The works of all lists, and the names that are none's: DRS has other writers."""
+    rids, odd = [], []
+    for name in dict.fromkeys(chain.from_iterable(lists)):
+        try:
+            rids.append(parse_rid(name))
+        except RidError:
+            odd.append(name)
+    return rids, tuple(name for name in odd if name)

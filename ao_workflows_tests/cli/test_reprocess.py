@@ -69,6 +69,19 @@ def test_a_run_is_queued_as_the_web_page_does_and_what_it_will_do_is_said_before
     assert run.run_config == {}
 
 
+def test_a_reader_who_leaves_early_keeps_no_work_out_of_the_queue(site: TrialSite) -> None:
+    """`ao reprocess … | head -1` queued the first and passed over the others without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [sys.executable, "-c", "from ao_workflows.cli import main; main()", "reprocess", GOOD, FREED]
+    try:
+        done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert _unqueued(site, GOOD).run_id != _unqueued(site, FREED).run_id
+
+
 def test_fresh_throws_the_receipts_away_and_keeps_the_event_s(site: TrialSite) -> None:
     """Without the event's nothing could be downloaded."""
     kept = {path: path.read_bytes() for path in site.layout.receipt(GOOD, "x").parent.iterdir()}

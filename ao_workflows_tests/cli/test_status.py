@@ -5,18 +5,26 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
+from ao_workflows.cli.status import _lines
+from ao_workflows.domain.evidence import Evidence
+from ao_workflows.domain.progress import Progress, Stage
+from ao_workflows.domain.standing import Limits, standing
 from ao_workflows.resources.progress import ProgressTeller
 from ao_workflows.resources.staging import Staging
 from ao_workflows_tests.cli.works_in_trouble import GOOD, QUEUED, REFUSED, beat, works_in_trouble
@@ -54,6 +62,7 @@ def test_each_work_that_is_not_in_the_archive_is_told_of_and_what_to_do() -> Non
     assert lines[0].startswith(f"{REFUSED}  debagged_work failed")
     assert "is not a valid bag" in told.stdout
     assert "made and uploaded again" in told.stdout
+    assert "ao reprocess" not in told.stdout
     assert "W1NLM4712  waits its turn" in told.stdout
     assert GOOD not in told.stdout
     assert lines[-1] == "1 failed, 1 waits its turn. DRS has 2 rows, 1 of them synced."
@@ -179,6 +188,84 @@ def test_what_cannot_be_asked_is_told_and_the_rest_is_asked(site: TrialSite, mon
     assert without_dagster.exit_code == 1
     assert "DAGSTER_HOME is not set" in without_dagster.stderr
     assert without_dagster.stdout.startswith(f"{GOOD}  in the archive")
+
+
+def test_nobody_is_sent_to_glacier_for_what_could_not_be_looked_up(
+    site: TrialSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Glacier is paid for it, and the work may be in the archive."""
+    assert "ao restore request W1NOPE" in ao("status", "W1NOPE").stdout
+    monkeypatch.setenv("AO_DRS__URL", f"sqlite:///{site.folder}/none.sqlite")
+    told = ao("status", "W1NOPE")
+    assert "Ask again when DRS can be asked: it may be done already." in told.stdout
+    assert "restore request" not in told.stdout
+
+
+@pytest.mark.parametrize("spoil", ["folder for a file", "file for a folder", "receipt of nothing", "progress"])
+def test_one_work_whose_files_are_odd_is_told_of_with_the_others(site: TrialSite, spoil: str) -> None:
+    """What a person or a full disk left there ended the list of all works."""
+    layout = site.layout
+    path = {
+        "folder for a file": layout.receipt(QUEUED, "restored_message"),
+        "file for a folder": layout.receipt(QUEUED, "restored_message").parent,
+        "receipt of nothing": layout.receipt(QUEUED, "restored_message"),
+        "progress": layout.progress(QUEUED),
+    }[spoil]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        path.rmdir()
+    if spoil == "folder for a file":
+        path.mkdir()
+    elif spoil == "receipt of nothing":
+        receipt = {"stage": "restored_message", "rid": QUEUED, "took": {}, "left": {}, "run_id": "r", "boot": "b"}
+        path.write_text(json.dumps(receipt | {"at": "2026-11-21T06:32:44+00:00"}))
+    else:
+        path.write_text('{"at": "x"}')
+    try:
+        told = ao("status")
+        redone = ao("reprocess", QUEUED)
+    finally:
+        path.rmdir() if spoil == "folder for a file" else path.unlink()
+    assert told.exception is None or isinstance(told.exception, SystemExit)
+    assert f"{REFUSED}  debagged_work failed" in told.stdout
+    assert QUEUED in told.stdout
+    assert redone.exception is None or isinstance(redone.exception, SystemExit)
+    if "for a" in spoil:
+        assert told.exit_code == 1
+        assert f"staging: {layout.receipt(QUEUED, 'restored_message')}: cannot be read: " in told.stderr
+    else:
+        assert told.exit_code == 0, told.stderr
+
+
+def test_names_of_other_writers_in_drs_are_counted_and_left_out(site: TrialSite) -> None:
+    """A row whose name is a path would have been looked for outside of the scratch disk."""
+    for name in ("../../etc/x", "/etc/passwd", "W1\nW2"):
+        site.drs.record(name, Stage.RESTORE_REQUESTED, datetime.now(UTC), {})
+    try:
+        told = ao("status")
+        assert told.exit_code == 0, told.stderr
+        assert " 3 of its names can be no RID, such as " in told.stdout
+        assert "etc" not in told.stdout.rpartition("\n\n")[0]
+    finally:
+        path = str(site.site.drs.url).removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path)) as table, table:
+            table.execute("DELETE FROM glacier_sync_progress WHERE object_name NOT LIKE 'W1NLM%'")
+
+
+def test_a_long_name_leaves_room_for_what_is_said_of_it() -> None:
+    """The state and its time ran into one another, past the edge of the terminal."""
+    rid = "W1NLM4700_I1NLM4700_001"
+    found = standing(Evidence(rid, row=_row(rid)), datetime.now(UTC), Limits(timedelta(hours=1), timedelta(hours=1)))
+    column = len(rid) + 2
+    lines = click.unstyle("\n".join(_lines(found, column, 80))).splitlines()
+    assert lines[0] == f"{rid}  stopped before restored_message, stuck"
+    assert lines[1] == f"{'':<{column}}since 2020-01-01 00:00 UTC"
+    assert max(map(len, lines[:2])) <= 80
+
+
+def _row(rid: str) -> Progress:
+    times = {Stage.DOWNLOADED_BAG: datetime(2020, 1, 1, tzinfo=UTC)}
+    return Progress(1, rid, times, (), datetime(2020, 1, 1, tzinfo=UTC), None)
 
 
 def test_a_daemon_that_is_gone_is_told(site: TrialSite) -> None:

@@ -44,6 +44,13 @@ def test_no_beginning_of_a_receipt_is_one() -> None:
         json.dumps(vars(WHOLE) | {"took": None}),
         json.dumps(vars(WHOLE) | {"left": "x"}),
         json.dumps(vars(WHOLE) | {"more": 1}),
+        json.dumps(vars(WHOLE) | {"at": "yesterday"}),
+        json.dumps(vars(WHOLE) | {"at": "2026-11-21T06:32:44"}),
+        json.dumps(vars(WHOLE) | {"at": 7}),
+        json.dumps(vars(WHOLE) | {"stage": "restored_message", "left": {}}),
+        json.dumps(vars(WHOLE) | {"stage": "restored_message", "left": {"intake": "fpl", "event": {"key": "k"}}}),
+        json.dumps(vars(WHOLE) | {"stage": "downloaded_bag", "left": {"crc64nvme": "abc="}}),
+        "[" * 100_000,
     ],
 )
 def test_what_is_no_receipt_is_none(text: str | bytes) -> None:

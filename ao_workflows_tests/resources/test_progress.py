@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from ao_workflows.resources.progress import ProgressTeller, read_progress
@@ -68,7 +69,12 @@ def test_the_file_says_what_the_log_says_and_goes_with_the_download(tmp_path: Pa
 def test_a_file_that_is_no_progress_is_none(tmp_path: Path) -> None:
     """A status must not fail for a disk that was full."""
     path = tmp_path / "progress.json"
-    for text in ("", "{", "[]", '{"rid": "W1"}'):
+    whole = {"rid": "W1", "bytes": 5, "size": 9, "megabytes_per_second": 1.5, "seconds_left": 4, "run_id": "r"}
+    at = "2026-11-21T06:32:44+00:00"
+    path.write_text(json.dumps(whole | {"at": at}))
+    assert read_progress(path)
+    odd = [{"at": "x"}, {"at": at[:-6]}, {"at": at, "bytes": "5"}, {"at": at, "seconds_left": "4"}]
+    for text in ("", "{", "[]", '{"rid": "W1"}', "[" * 100_000, *(json.dumps(whole | values) for values in odd)):
         path.write_text(text)
         assert read_progress(path) is None
 
