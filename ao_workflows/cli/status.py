@@ -70,7 +70,7 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
         found.sort(key=lambda each: (_ORDER.index(each.state), -each.since.timestamp() if each.since else 0))
     shown = [each for each in found if (not failed or each.state is State.FAILED) and (not stuck or each.stuck)]
     if as_json:
-        click.echo(json.dumps([_as_json(each) for each in shown], indent=1, ensure_ascii=False))
+        _say(json.dumps([_as_json(each) for each in shown], indent=1, ensure_ascii=False))
     else:
         _print(shown if names else shown[:SHOWN], len(shown), counted, limited=failed or stuck)
     for warning in warnings:
@@ -144,7 +144,7 @@ def _print(shown: Sequence[Standing], of: int, counted: str, *, limited: bool) -
     column = min(max((len(each.rid) for each in shown), default=0), 24) + 2
     for each in shown:
         for line in _lines(each, column, width):
-            click.echo(line)
+            _say(line)
     if len(shown) < of:
         click.echo(f"… and {of - len(shown)} more; --json lists all")
     if counted:
@@ -152,6 +152,11 @@ def _print(shown: Sequence[Standing], of: int, counted: str, *, limited: bool) -
         told = ", ".join(f"{number} {state}" for state, number in states.items())
         nothing = "No such work." if limited else "Every work that was seen lately is in the archive."
         click.echo(("\n" if shown else "") + f"{told + '.' if shown else nothing} {counted}")
+
+
+def _say(text: str) -> None:
+    """Another system's note in DRS may hold half a character, which no terminal takes."""
+    click.echo(text.encode(errors="replace").decode())
 
 
 def _lines(each: Standing, column: int, width: int) -> Iterator[str]:

@@ -237,6 +237,23 @@ def test_one_work_whose_files_are_odd_is_told_of_with_the_others(site: TrialSite
         assert told.exit_code == 0, told.stderr
 
 
+def test_half_a_character_in_a_note_of_drs_is_told_as_a_question_mark(site: TrialSite) -> None:
+    """A note that another system wrote ended the list of all works."""
+    path = str(site.site.drs.url).removeprefix("sqlite:///")
+    note = json.dumps([{"time_stamp": "2026-11-21T06:32:44+00:00", "user_data": {"failed": "\ud800 odd"}}])
+    site.drs.record("W1NLM4766", Stage.RESTORE_REQUESTED, datetime.now(UTC), {})
+    with closing(sqlite3.connect(path)) as table, table:
+        table.execute("UPDATE glacier_sync_progress SET user_data = ? WHERE object_name = 'W1NLM4766'", (note,))
+    try:
+        told, as_json = ao("status"), ao("status", "--json")
+    finally:
+        with closing(sqlite3.connect(path)) as table, table:
+            table.execute("DELETE FROM glacier_sync_progress WHERE object_name = 'W1NLM4766'")
+    assert told.exit_code == as_json.exit_code == 0, told.stderr
+    assert "? odd" in told.stdout
+    assert json.loads(as_json.stdout)
+
+
 def test_names_of_other_writers_in_drs_are_counted_and_left_out(site: TrialSite) -> None:
     """A row whose name is a path would have been looked for outside of the scratch disk."""
     for name in ("../../etc/x", "/etc/passwd", "W1\nW2"):
