@@ -230,7 +230,14 @@ def _engine(database: Database) -> Engine:
             arguments["ssl"] = database.tls.context()
         except OSError as error:
             raise DatabaseError(database.source, f"its ssl- files cannot be used: {error}") from error
-    return create_engine(database.url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
+    # What the archive's own systems commit between a look at a row and its lock must not refuse the lock
+    return create_engine(
+        database.url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        isolation_level="READ COMMITTED",
+        connect_args=arguments,
+    )
 
 
 def _one_writer_at_a_time(connection: Connection, database: Database, name: str) -> None:

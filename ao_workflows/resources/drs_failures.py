@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
 
 _PASSING = {
+    1020: "the row was changed by another",
     1040: "too many connections",
     1053: "the server is shutting down",
     1077: "the server is shutting down",
@@ -29,6 +30,7 @@ _PASSING = {
     1203: "too many connections of this user",
     1205: "a lock is held by another",
     1213: "a deadlock",
+    1226: "the user's limit is reached",
     1290: "the server takes no writes for now",
     1317: "the query was interrupted",
     1836: "the server takes no writes for now",

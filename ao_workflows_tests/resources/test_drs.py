@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pymysql.err import OperationalError
 from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from ao_workflows.domain.errors import DatabaseError, DatabaseUnavailable
-from ao_workflows.domain.progress import Progress, Stage
+from ao_workflows.domain.progress import Progress, Stage, row_to_write
 from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.drs_config import named_database
+from ao_workflows.resources.drs_failures import told
 
 if TYPE_CHECKING:
     from ao_workflows_tests.resources.mariadb import MariaDb
@@ -553,6 +557,57 @@ def test_a_deadlock_is_tried_again(server: MariaDb, server_site: Site) -> None:
     recording.done()
     assert "LATEST DETECTED DEADLOCK" in str(server.run("SHOW ENGINE INNODB STATUS")[0][2])
     assert server.run("SELECT n FROM audit WHERE id = 1", database=database) == [(2,)]
+    assert server_site.only().stage is Stage.SYNCED_ARCHIVE
+
+
+@pytest.fixture
+def strict_snapshots(server: MariaDb) -> Iterator[None]:
+    """As MariaDB is from 11.6.2 on; a server that does not know the setting is tested as it is."""
+    known = bool(server.run("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'"))
+    if known:
+        server.run("SET GLOBAL innodb_snapshot_isolation = ON")
+    yield
+    if known:
+        server.run("SET GLOBAL innodb_snapshot_isolation = OFF")
+
+
+@pytest.mark.usefixtures("strict_snapshots")
+def test_a_row_that_another_changes_after_the_look_at_it_is_added_to(
+    server: MariaDb, server_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server with strict snapshots refuses the lock of a row that was written since, and the stage's note is lost."""
+    server_site.drs.record("W1", Stage.RESTORED_MESSAGE, NOON, {}, event="e")
+
+    def look_and_be_overtaken(*arguments: object) -> object:
+        server.run("UPDATE glacier_sync_progress SET user_data = '[7]'", database=_database(server_site))
+        return row_to_write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("ao_workflows.resources.drs.row_to_write", look_and_be_overtaken)
+    server_site.drs.model_copy(update={"patience": 0}).record("W1", Stage.SYNCED_ARCHIVE, NOON, {}, event="e")
+    progress = server_site.only()
+    assert (progress.stage, len(progress.entries)) == (Stage.SYNCED_ARCHIVE, 2)
+
+
+def test_a_refusal_of_a_row_that_changed_since_it_was_read_may_pass() -> None:
+    """It ended the stage, where the same call a moment later would have done."""
+    error = OperationalError(1020, "Record has changed since last read in table 'glacier_sync_progress'")
+    failure = told(named_database("mysql+pymysql://u@h/d", None), DBAPIError("SELECT", None, error))
+    assert failure.transient
+    assert "the row was changed by another" in str(failure)
+
+
+def test_a_user_with_too_many_connections_is_waited_for(server: MariaDb, server_site: Site) -> None:
+    """A night's many works reach a user's limit together, and each of them goes when another has ended."""
+    database = _database(server_site)
+    user = f"limited_{database}"
+    server.run(f"CREATE USER {user}@'127.0.0.1' IDENTIFIED BY '{server.password}' WITH MAX_USER_CONNECTIONS 1")
+    server.run(f"GRANT ALL ON {database}.* TO {user}@'127.0.0.1'")
+    limited = Site(server_site.url.replace(f"//{server.user}:", f"//{user}:"))
+    with create_engine(limited.url, poolclass=NullPool).connect():
+        with pytest.raises(DatabaseUnavailable, match="the user's limit is reached"):
+            limited.drs.model_copy(update={"patience": 0}).rows()
+        recording = Recording(limited.drs)
+    recording.done()
     assert server_site.only().stage is Stage.SYNCED_ARCHIVE
 
 
