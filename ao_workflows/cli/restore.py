@@ -128,7 +128,8 @@ def _restores(intake: str | None) -> Restores:
 
 
 def _names(rids: Sequence[str], rid_list: TextIO | None) -> list[str]:
-    names = listed([*rids, *(rid_list or ())])
+    # A list has comments. An argument has none: what is cut off its end may leave another work's RID
+    names = list(dict.fromkeys([*rids, *listed(rid_list or ())]))
     if not names:
         raise click.UsageError("name a work, or give a list of them with --list FILE")
     return names

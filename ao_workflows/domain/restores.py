@@ -6,6 +6,7 @@ What belongs here: decisions about plain values, and the sentences that tell the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -85,8 +86,11 @@ def parse_target(word: str) -> Target:
 
 
 def listed(lines: Iterable[str]) -> list[str]:
-    """What a list names, one a line, each once; blank lines, and what follows a ``#``, say nothing."""
-    words = (line.lstrip("\ufeff").partition("#")[0].strip() for line in lines)
+    """What a list names, one a line, each once; blank lines say nothing, nor does a ``#`` and what follows it.
+
+    That ``#`` begins the line or stands after a space: ``W1NLM47#99`` is no way to write another work's RID.
+    """
+    words = (re.sub(r"(^|\s)#.*", "", line.lstrip("\ufeff")).strip() for line in lines)
     return list(dict.fromkeys(filter(None, words)))
 
 

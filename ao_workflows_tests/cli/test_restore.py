@@ -251,6 +251,15 @@ def test_a_list_is_asked_for_once_however_often_it_is_given(odd_shop: Shop, s3_s
     assert len(s3_server.restores) == 5
 
 
+def test_an_argument_is_taken_as_it_is(odd_shop: Shop, s3_server: S3Server) -> None:
+    """What follows a ``#`` was cut off as in a list, and Glacier was asked, and paid, for another work."""
+    hold(s3_server, "W1A01")
+    result = odd_shop.ao("request", "W1A01#99", "W1A01 # for Karma")
+    assert (result.exit_code, result.stdout) == (1, "2 works: 2 failed\n")
+    assert "'W1A01#99' cannot be a work's RID" in result.stderr
+    assert s3_server.restores == []
+
+
 def test_a_work_that_came_into_the_archive_is_asked_for_again_only_if_that_is_said(
     odd_shop: Shop, s3_server: S3Server
 ) -> None:

@@ -142,6 +142,17 @@ def test_a_list_is_read_without_its_comments_blank_lines_and_repetitions() -> No
     assert listed(text.splitlines(keepends=True)) == ["W1", "W2"]
 
 
+def test_a_comment_in_a_list_begins_the_line_or_follows_a_space() -> None:
+    """A mistyped RID was cut to another work's, and Glacier was asked, and paid, for that one."""
+    assert listed(["W1NLM47#99\n", "#W1\n", "s3://b/scan #2/W2.bag.zip", "W3\t# for Karma # and Dawa"]) == [
+        "W1NLM47#99",
+        "s3://b/scan",
+        "W3",
+    ]
+    with pytest.raises(RidError):
+        parse_target("W1NLM47#99")
+
+
 def test_a_work_is_named_by_its_rid_or_by_its_objects_address() -> None:
     """Not every object is where the layout has it."""
     assert parse_target("W1") == Target("W1")
