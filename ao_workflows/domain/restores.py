@@ -11,14 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from string import Formatter
 
 from ao_workflows.domain.errors import AoError, RidError
 from ao_workflows.domain.progress import Progress, Stage
 from ao_workflows.domain.s3_objects import Storage
-from ao_workflows.domain.works import bucket_number, parse_rid, rid_of_key
+from ao_workflows.domain.works import RID_LENGTH, bucket_number, parse_rid, rid_of_key
 
 LAYOUT = "Archive{share}/{nn}/{rid}/{rid}.bag.zip"
 """Where the archive's uploads put a work's zip in a staging bucket."""
+
+_FIELDS = ("rid", "nn", "share")
 
 BUCKETS_PER_SHARE = 50
 """Of a staging bucket's two shares, Archive0 and Archive1; the mounted archive has four."""
@@ -99,11 +102,15 @@ def check_layout(layout: str) -> str:
 
     :raises ValueError: in words for the site's owner.
     """
+    longest = "W".ljust(RID_LENGTH, "1")
     try:
-        keys = {layout.format(rid=rid, nn="12", share=0) for rid in ("W1NLM4712", "W2NLM4712")}
+        fields = [(name, spec or "", conversion) for _, name, spec, conversion in Formatter().parse(layout) if name]
+        key = layout.format(rid=longest, nn="12", share=0)
     except (ValueError, LookupError, AttributeError):
-        keys = set()
-    if len(keys) != 2:  # noqa: PLR2004 - one for each
+        fields, key = [], ""
+    plain = all(name in _FIELDS and "{" not in spec and not conversion for name, spec, conversion in fields)
+    # By a part of its RID a work may have another's key
+    if not plain or longest not in key:
         raise ValueError(f"must be a key with {{rid}} in it, and of {{nn}} and {{share}} what is wanted: {LAYOUT!r}")
     return layout
 

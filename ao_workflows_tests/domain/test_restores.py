@@ -136,6 +136,18 @@ def test_a_layout_without_a_key_for_every_work_is_refused(layout: str) -> None:
     assert check_layout("x/{rid}.zip") == "x/{rid}.zip"
 
 
+@pytest.mark.parametrize(
+    "layout",
+    ["{rid[1]}", "{rid}/{rid[8]}", "{rid:.8}", "{rid!r}", "{rid}/{nn.real}", "{rid}/{nn[0]}", "{rid}/{share:{nn}}"],
+)
+def test_a_layout_with_a_part_of_a_field_is_refused(layout: str) -> None:
+    """By a part of a RID two works have one key, and a RID too short for it ends in a stack trace."""
+    with pytest.raises(ValueError, match=r"must be a key with \{rid\} in it"):
+        check_layout(layout)
+    assert check_layout("{share:02d}/{nn:>4}/{{x}}/{rid}.zip")
+    assert check_layout(LAYOUT)
+
+
 def test_a_list_is_read_without_its_comments_blank_lines_and_repetitions() -> None:
     """Lists come out of spreadsheets and editors, with a byte order mark and carriage returns."""
     text = "\ufeff# works of May\r\nW1  \r\n\r\n  W2 # for Karma\nW1\n#W3\n"
