@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import random
+import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
-from ao_workflows.domain.errors import DatabaseError, DatabaseUnavailable
+from ao_workflows.domain.errors import AoError, DatabaseError, DatabaseUnavailable
 from ao_workflows.domain.progress import Progress, Stage, entry_of, row_to_write, stored_entry, stored_list
 from ao_workflows.resources.drs_check import check_table
 from ao_workflows.resources.drs_config import Database, named_database
@@ -180,12 +181,11 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
         """``action`` in a transaction of its own, from the start again while what stops it may pass."""
         from sqlalchemy.exc import DBAPIError
 
-        engine = _engine(database)
         until = time.monotonic() + self.patience
         delay = 0.05
         while True:
             try:
-                with engine.connect() as connection:
+                with _connected(database) as connection:
                     if writes and database.is_sqlite:
                         # A transaction that reads first and asks to write later is refused if another has
                         # written in between
@@ -201,6 +201,35 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
                 _log.warning("%s; trying again", failure)
             time.sleep(pause)
             delay = min(delay * 2, LONGEST_DELAY)
+
+
+def _connected(database: Database) -> Connection:
+    """A connection.
+
+    The driver tells what the server refuses. What it cannot use, or half a handshake, ends in Python's own errors.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        return _engine(database).connect()
+    except (AoError, DBAPIError):
+        raise
+    except (IndexError, struct.error) as error:
+        cut = f"the server's greeting was cut short: {error}; see {database.source}"
+        raise DatabaseUnavailable(database.where, cut) from error
+    except Exception as error:  # noqa: BLE001 - whatever comes of an option or a value
+        # Not chained: what cannot be encoded is in the error, and it may be the password
+        raise DatabaseError(database.source, _unusable(database, error)) from None
+
+
+def _unusable(database: Database, error: Exception) -> str:
+    if isinstance(error, UnicodeEncodeError):
+        return f"its user, password or database has a letter that {error.encoding} lacks, and the driver sends no other"
+    options = ", ".join(sorted(database.url.query))
+    # What follows the first line may be of a file with a password
+    said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    tls = "; for TLS there are ssl_ca, ssl_capath, ssl_cert, ssl_key and ssl_cipher" if "ssl" in options else ""
+    return f"cannot be used to connect{options and f', with the options {options}'}: {said}{tls}"
 
 
 @functools.lru_cache(maxsize=8)

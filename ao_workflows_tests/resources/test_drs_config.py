@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ao_workflows.domain.errors import DatabaseError
+from ao_workflows.domain.errors import DatabaseError, DatabaseUnavailable
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.drs_config import named_database, parse_option_file
 
@@ -164,6 +167,81 @@ def test_what_names_no_database_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DatabaseError, match=said) as caught:
             named_database(url, named)
         assert "pass word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("127.0.0.1:1/d?ssl=true", "with the options ssl: AttributeError.* for TLS there are ssl_ca"),
+        ("127.0.0.1:1/d?ssl_ca=/nonexistent", "with the options ssl_ca: FileNotFoundError"),
+        ("127.0.0.1:1/d?ssl_mode=REQUIRED", "unexpected keyword argument 'ssl_mode'"),
+        ("127.0.0.1:1/d?foo=bar", "unexpected keyword argument 'foo'"),
+        ("127.0.0.1:1/d?connect_timeout=x", "with the options connect_timeout: ValueError"),
+        (f"{'a' * 70}/d", "cannot be used to connect: UnicodeError.*too long"),
+    ],
+)
+def test_a_url_that_the_driver_cannot_use_is_told_in_words(given: str, said: str) -> None:
+    """Each of them was a stack trace of the driver, in `ao site check` and in a work's run."""
+    drs = Drs(url=f"mysql+pymysql://u:hidden@{given}", patience=3600)
+    with pytest.raises(DatabaseError, match=rf"DRS: \[drs\] url: .*{said}") as caught:
+        drs.check()
+    assert not caught.value.transient
+    assert "hidden" not in str(caught.value)
+
+
+def test_an_option_that_reads_a_file_does_not_tell_what_is_in_it(tmp_path: Path) -> None:
+    """A file without a heading is told by its first line, which may be the password's."""
+    (tmp_path / "my.cnf").write_text("password = hidden\n")
+    with pytest.raises(DatabaseError, match="with the options read_default_file: MissingSectionHeader") as caught:
+        Drs(url=f"mysql+pymysql://u@127.0.0.1:1/d?read_default_file={tmp_path / 'my.cnf'}").check()
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_password_that_the_driver_cannot_send_is_told_and_not_repeated(tmp_path: Path) -> None:
+    """The driver's own error has the password in it, whichever of the two ways it came by."""
+    options = "[archive]\nuser = u\ndatabase = d\nhost = 127.0.0.1\npassword = hiddenཀ\n"
+    for drs, source in (
+        (Drs(url="mysql+pymysql://u:hiddenཀ@127.0.0.1:1/d"), r"\[drs\] url"),
+        (Drs(config=_config(tmp_path, options)), r"\[archive\] of .*mysql\.cnf"),
+    ):
+        with pytest.raises(DatabaseError, match=f"{source}: .*password.* has a letter that latin-1 lacks") as caught:
+            drs.check()
+        told = "".join(traceback.format_exception(caught.value))
+        assert "hidden" not in told
+        assert "u0f40" not in told
+
+
+def test_an_account_that_needs_another_package_is_told(mariadb_server: MariaDb) -> None:
+    """MariaDB's ed25519 is nothing that the driver can do by itself."""
+    mariadb_server.run("INSTALL SONAME 'auth_ed25519'")
+    try:
+        mariadb_server.run("CREATE USER signer@'127.0.0.1' IDENTIFIED VIA ed25519 USING PASSWORD('hidden')")
+        url = mariadb_server.url("d").replace(f"{mariadb_server.user}:{mariadb_server.password}", "signer:hidden")
+        with pytest.raises(DatabaseError, match=r"\[drs\] url: .*pynacl.* ed25519") as caught:
+            Drs(url=url, patience=3600).check()
+        assert not caught.value.transient
+    finally:
+        mariadb_server.run("DROP USER IF EXISTS signer@'127.0.0.1'")
+        mariadb_server.run("UNINSTALL SONAME 'auth_ed25519'")
+
+
+@pytest.mark.parametrize("greeting", [b"", b"\x0a10.11.6-MariaDB\0\1", b"\x0a10.11.6-MariaDB\0\1\0\0\0saltsalt\0\xff"])
+def test_a_greeting_that_is_cut_short_may_pass(greeting: bytes) -> None:
+    """A server that dies as it greets, or a proxy in front of it, is an outage and no reason to give a work up."""
+
+    def greet(server: socket.socket) -> None:
+        client, _ = server.accept()
+        with client:
+            client.sendall(len(greeting).to_bytes(3, "little") + b"\0" + greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=greet, args=(server,))
+        thread.start()
+        drs = Drs(url=f"mysql+pymysql://u:hidden@127.0.0.1:{server.getsockname()[1]}/d", patience=0)
+        with pytest.raises(DatabaseUnavailable, match=r"greeting was cut short.*\[drs\] url") as caught:
+            drs.check()
+        thread.join()
+    assert "hidden" not in str(caught.value)
 
 
 def test_an_option_file_is_read_as_mysql_reads_it() -> None:
