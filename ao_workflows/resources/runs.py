@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import yaml
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunRecord
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, PARTITION_NAME_TAG, WILL_RETRY_TAG
 
@@ -46,16 +47,14 @@ _STATES: dict[dg.DagsterRunStatus, RunState] = {
 def opened_instance(home: str | None = None) -> Iterator[dg.DagsterInstance]:
     """The instance in ``home``, or in DAGSTER_HOME.
 
-    :raises InstanceUnusable: where there is none, or its storage fails, also while it is being asked.
+    :raises InstanceUnusable: where there is none, its files cannot be used, or its storage fails, also while it is
+        being asked.
     """
     home = home or os.environ.get("DAGSTER_HOME")
     if not home:
         raise InstanceUnusable("DAGSTER_HOME is not set; it names the folder with the instance's dagster.yaml")
-    # Dagster would make an instance of its own there, with no limits and no runs.
-    if not (Path(home) / "dagster.yaml").is_file():
-        raise InstanceUnusable(f"there is no dagster.yaml in DAGSTER_HOME ({home})")
     try:
-        with dg.DagsterInstance.from_config(home) as instance:
+        with _from_config(home) as instance:
             yield instance
     except Exception as error:
         # Each storage has errors of its own, and which one it is, is the instance's business.
@@ -63,6 +62,19 @@ def opened_instance(home: str | None = None) -> Iterator[dg.DagsterInstance]:
             raise
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InstanceUnusable(f"the instance in {home} cannot be asked: {said}") from error
+
+
+def _from_config(home: str) -> dg.DagsterInstance:
+    path = Path(home) / "dagster.yaml"
+    try:
+        # Dagster would make an instance of its own there, with no limits and no runs.
+        if not path.is_file():
+            raise InstanceUnusable(f"there is no dagster.yaml in DAGSTER_HOME ({home})")
+        return dg.DagsterInstance.from_config(home)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InstanceUnusable(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise InstanceUnusable(f"the instance in {home} cannot be opened: {error}") from error
 
 
 def newest_run(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:

@@ -1,0 +1,56 @@
+"""Dagster's instance, where it cannot be opened."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ao_workflows.domain.errors import InstanceUnusable
+from ao_workflows.resources.runs import opened_instance
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"a: [\nb: }", r"dagster\.yaml is no YAML: while parsing.*line 2, column 4"),
+        (b"a:\n\tb: c", r"dagster\.yaml is no YAML: while scanning.*line 2, column 1"),
+        (b"# \xe9", r"dagster\.yaml is no YAML: 'utf-8' codec can't decode"),
+        (b"- a", r"cannot be asked: .*dagster\.yaml to parse to dictionary"),
+    ],
+)
+def test_a_dagster_yaml_that_is_none_is_named(tmp_path: Path, text: bytes, said: str) -> None:
+    """`ao status` ended in a stack trace, and what DRS and the scratch disk know was not told."""
+    (tmp_path / "dagster.yaml").write_bytes(text)
+    with pytest.raises(InstanceUnusable, match=said), opened_instance(str(tmp_path)):
+        pass
+
+
+def test_a_home_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    """Dagster makes its folders as it opens: without them nothing of it can be asked."""
+    (tmp_path / "dagster.yaml").touch()
+    (tmp_path / "history").touch()  # as root, no permission is missing
+    with pytest.raises(InstanceUnusable, match=f"the instance in {tmp_path} cannot be opened: .*history"):
+        opened_instance(str(tmp_path)).__enter__()
+
+
+@pytest.mark.parametrize("hidden", ["", "dagster.yaml"])
+def test_a_dagster_yaml_that_may_not_be_read_is_named(tmp_path: Path, hidden: str) -> None:
+    """The operator's account is often another than the services', and the trace did not say so."""
+    (tmp_path / "dagster.yaml").touch()
+    tmp_path.joinpath(hidden).chmod(0)
+    try:
+        if os.access(tmp_path / "dagster.yaml", os.R_OK):
+            pytest.skip("root may read everything")
+        with pytest.raises(InstanceUnusable, match=r"cannot be opened: .*Permission denied: .*dagster\.yaml"):
+            opened_instance(str(tmp_path)).__enter__()
+    finally:
+        tmp_path.joinpath(hidden).chmod(0o700)
+
+
+def test_an_error_of_the_one_who_asks_is_not_dagsters(tmp_path: Path) -> None:
+    """A file that the command itself cannot open must not be told as an instance that cannot."""
+    (tmp_path / "dagster.yaml").touch()
+    with pytest.raises(FileNotFoundError), opened_instance(str(tmp_path)):
+        (tmp_path / "nowhere").open()
