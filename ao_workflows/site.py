@@ -16,6 +16,7 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -68,6 +69,23 @@ EventPattern = Annotated[str, AfterValidator(_matches_an_event)]
 KeyPattern = Annotated[str, Field(pattern=r"(\.zip|\*)$")]
 
 
+_HOST = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/\S*)?")
+
+
+def _names_a_host(url: str) -> str:
+    try:
+        named = _HOST.fullmatch(url) and urlsplit(url).port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError("must name a host, of letters, digits, '-' and '.': 'http://127.0.0.1:9000'")
+    return url
+
+
+_TEN_YEARS = 3650
+"""In days. Longer limits serve nobody, and Python's times end."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -95,7 +113,7 @@ class IntakeSection(_Section):
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     environment: Environment
     aws_profile: str | None = None
-    endpoint_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    endpoint_url: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_names_a_host)] | None = None
     events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
     keys: Annotated[tuple[KeyPattern, ...], Field(min_length=1)] = ("*.bag.zip",)
     layout: Annotated[str, AfterValidator(check_layout)] = LAYOUT
@@ -188,9 +206,9 @@ class WatchSection(_Section):
     """
 
     nightly: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = None
-    stuck_hours: Annotated[float, Field(gt=0)] = 24
-    restore_hours: Annotated[float, Field(gt=0)] = 72
-    expiring_days: Annotated[float, Field(ge=0)] = 2
+    stuck_hours: Annotated[float, Field(gt=0, le=_TEN_YEARS * 24)] = 24
+    restore_hours: Annotated[float, Field(gt=0, le=_TEN_YEARS * 24)] = 72
+    expiring_days: Annotated[float, Field(ge=0, le=_TEN_YEARS)] = 2
 
     @property
     def limits(self) -> Limits:

@@ -236,6 +236,9 @@ def test_every_mistake_is_told_at_once_by_its_key() -> None:
         (changed(intake={"layout": "{nn}/all.zip"}), "intake.fpl.layout: must be a key with {rid} in it"),
         (changed(intake={"layout": "{rid}/{name}.zip"}), "intake.fpl.layout: must be a key with {rid} in it"),
         (changed(intake={"layout": "{rid"}), "intake.fpl.layout: must be a key with {rid} in it"),
+        (f"{WHOLE}[watch]\nstuck_hours = inf", "watch.stuck_hours: must be less than or equal to 87600"),
+        (f"{WHOLE}[watch]\nrestore_hours = 1e7", "watch.restore_hours: must be less than or equal to 87600"),
+        (f"{WHOLE}[watch]\nexpiring_days = 1e12", "watch.expiring_days: must be less than or equal to 3650"),
         (changed(intake={"events": ["s3:ObjectRestore:Completed"]}), "without 's3:'"),
         (changed(intake={"events": ["ObjectRestore:Complete"]}), "must match an event: ObjectCreated:Put"),
         (changed(intake={"keys": ["*.bag"]}), "must end with '.zip' or '*'"),
@@ -306,6 +309,33 @@ def test_a_variable_for_the_script_keeps_its_case(monkeypatch: pytest.MonkeyPatc
     }
     monkeypatch.setenv("AO_SYNC__ENV", '{"MORE": "yes"}')
     assert site.parse(WHOLE, "site.toml").sync.env["MORE"] == "yes"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://",
+        "http://a b",
+        "https://:9000",
+        "http:///path",
+        "http://a:port",
+        "http://a:99999",
+        "http://a\n",
+        "http://[",
+    ],
+)
+def test_an_endpoint_without_a_host_is_refused(url: str) -> None:
+    """boto3 refused it at the first call, in every tick and every run."""
+    (told,) = mistakes(changed(intake={"endpoint_url": url}))
+    assert "intake.fpl.endpoint_url: must name a host" in told
+
+
+@pytest.mark.parametrize(
+    "url", ["http://minio:9000", "https://s3.example.org/", "http://[::1]:9000", "http://127.0.0.1"]
+)
+def test_an_endpoint_with_a_host_is_taken(url: str) -> None:
+    """A rule that is too strict would keep out a store that works."""
+    assert site.parse(changed(intake={"endpoint_url": url}), "site.toml").queues["fpl"].endpoint_url == url
 
 
 @pytest.mark.parametrize("parent", ["/", "//", "/mnt/.."])
