@@ -99,6 +99,10 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
             table = progress_table(connection.dialect.name)
             (query,) = latest_first(table, [rid])
             rows = [progress_of(row) for row in connection.execute(query) if row.object_name == rid]
+            if not database.is_sqlite:
+                # MariaDB 11.6.2 and later refuse to lock a row that another has written since the transaction's
+                # first look. READ COMMITTED would do too, but not on a server whose binary log has statements
+                connection.commit()
             row = row_to_write(rows, stage, entry_of(entry))
             updated = _not_before(rows)
             if row:
@@ -259,14 +263,7 @@ def _engine(database: Database) -> Engine:
             arguments["ssl"] = database.tls.context()
         except OSError as error:
             raise DatabaseError(database.source, f"its ssl- files cannot be used: {error}") from error
-    # What the archive's own systems commit between a look at a row and its lock must not refuse the lock
-    return create_engine(
-        database.url,
-        poolclass=NullPool,
-        hide_parameters=True,
-        isolation_level="READ COMMITTED",
-        connect_args=arguments,
-    )
+    return create_engine(database.url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
 
 
 def _one_writer_at_a_time(connection: Connection, database: Database, name: str) -> None:

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +41,9 @@ class MariaDb:
     Start it from the main thread only: the kernel ends it with the thread that started it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
+        self.options = options
         self.data = folder / "data"
         self.socket = folder / "s"
         self.log = folder / "log"
@@ -102,6 +103,7 @@ class MariaDb:
                         "--innodb-buffer-pool-size=16M",
                         "--innodb-log-file-size=8M",
                         "--innodb-flush-log-at-trx-commit=2",
+                        *self.options,
                     ],
                     stdout=log,
                     stderr=log,
@@ -201,9 +203,23 @@ def mariadb_server() -> Iterator[MariaDb]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+    with _running() as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb_server_with_a_log_of_statements(mariadb_server: MariaDb) -> Iterator[MariaDb]:
+    """Another one, whose binary log is as that of servers set up before MariaDB 10.2 and MySQL 5.7."""
+    assert mariadb_server.running
+    with _running("--log-bin=log", "--server-id=1", "--binlog-format=STATEMENT") as server:
+        yield server
+
+
+@contextmanager
+def _running(*options: str) -> Iterator[MariaDb]:
     # Not pytest's own folder: the path of a Unix socket has at most 107 bytes
     folder = Path(tempfile.mkdtemp(prefix="ao-mariadb-", dir="/tmp"))
-    server = MariaDb(folder)
+    server = MariaDb(folder, *options)
     try:
         server.install()
         yield server

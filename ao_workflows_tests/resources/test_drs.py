@@ -588,6 +588,18 @@ def test_a_row_that_another_changes_after_the_look_at_it_is_added_to(
     assert (progress.stage, len(progress.entries)) == (Stage.SYNCED_ARCHIVE, 2)
 
 
+def test_a_server_whose_binary_log_has_statements_is_written_to(
+    mariadb_server_with_a_log_of_statements: MariaDb,
+) -> None:
+    """Such a server refuses every write of a transaction that is READ COMMITTED."""
+    site = _site_on(mariadb_server_with_a_log_of_statements)
+    assert site.drs.init()
+    assert "has 0 rows" in site.drs.check()
+    for stage in (Stage.RESTORED_MESSAGE, Stage.SYNCED_ARCHIVE):
+        site.drs.record("W1", stage, NOON, {}, event="e")
+    assert site.only().stage is Stage.SYNCED_ARCHIVE
+
+
 def test_a_refusal_of_a_row_that_changed_since_it_was_read_may_pass() -> None:
     """It ended the stage, where the same call a moment later would have done."""
     error = OperationalError(1020, "Record has changed since last read in table 'glacier_sync_progress'")
