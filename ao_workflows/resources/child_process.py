@@ -109,9 +109,7 @@ class Output:
 
 
 @contextmanager
-def ended_with_its_group(
-    process: subprocess.Popen[bytes], late: Callable[[bytes], None] = lambda _chunk: None
-) -> Iterator[None]:
+def ended_with_its_group(process: subprocess.Popen[bytes], late: Callable[[bytes], None]) -> Iterator[None]:
     """Ends a process and its group on the way out, and also where this process is killed inside.
 
     ``late`` is given what it still prints on that way. Nothing is kept waiting for a reader then.

@@ -13,7 +13,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pymysql.err import OperationalError
@@ -578,9 +578,9 @@ def test_a_row_that_another_changes_after_the_look_at_it_is_added_to(
     """A server with strict snapshots refuses the lock of a row that was written since, and the stage's note is lost."""
     server_site.drs.record("W1", Stage.RESTORED_MESSAGE, NOON, {}, event="e")
 
-    def look_and_be_overtaken(*arguments: object) -> object:
+    def look_and_be_overtaken(*arguments: Any) -> Any:
         server.run("UPDATE glacier_sync_progress SET user_data = '[7]'", database=_database(server_site))
-        return row_to_write(*arguments)  # type: ignore[arg-type]
+        return row_to_write(*arguments)
 
     monkeypatch.setattr("ao_workflows.resources.drs.row_to_write", look_and_be_overtaken)
     server_site.drs.model_copy(update={"patience": 0}).record("W1", Stage.SYNCED_ARCHIVE, NOON, {}, event="e")
