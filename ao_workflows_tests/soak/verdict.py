@@ -5,6 +5,7 @@ What belongs here: comparing what is with what must be. What does not: waiting f
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from json import loads
@@ -93,7 +94,8 @@ def _left_behind(staging: Path) -> list[Path]:
     kept = (staging / "quarantine", staging / "logs")
     return [
         path
-        for path in staging.rglob("*")
+        # Not rglob, which fails where a run frees a folder meanwhile.
+        for path in (Path(folder, name) for folder, below, names in os.walk(staging) for name in (*below, *names))
         if (path.name.endswith(UNFINISHED) or path.is_relative_to(staging / "reservations"))
         and path.is_file()
         and path.name != ".lock"
