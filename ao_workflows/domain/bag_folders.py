@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ao_workflows.domain.bag_layout import TOO_DEEP, too_deep
 from ao_workflows.domain.declarations import Manifest, algorithms, is_declaration, manifests_among
 from ao_workflows.domain.errors import Problem, StagingError
 
@@ -38,7 +39,7 @@ def read_folder(folder: Path, threads: int, progress: Callable[[int, int], None]
     :raises StagingError: if a file cannot be read.
     """
     content = FolderContent(has_payload_folder=(folder / "data").is_dir())
-    for path, size, reason in _walk(folder, ""):
+    for path, size, reason in _walk(folder):
         if reason:
             content.problems.append(Problem("structure", path, reason))
         else:
@@ -64,8 +65,21 @@ def read_folder(folder: Path, threads: int, progress: Callable[[int, int], None]
     return content
 
 
-def _walk(folder: Path, below: str) -> Iterator[tuple[str, int, str]]:
-    """Every file's path, its bytes, and why no bag may have it, or nothing."""
+def _walk(folder: Path) -> Iterator[tuple[str, int, str]]:
+    """Every file's path, its bytes, and why no bag may have it, or nothing; a folder's only where it lies too deep."""
+    folders = [""]
+    while folders:
+        for path, size, reason in _look_into(folder, folders.pop()):
+            if too_deep(path):
+                yield path, 0, TOO_DEEP
+            elif path.endswith("/"):
+                folders.append(path)
+            else:
+                yield path, size, reason
+
+
+def _look_into(folder: Path, below: str) -> Iterator[tuple[str, int, str]]:
+    """The same of what one folder has; its folders' paths end in ``/``."""
     try:
         with os.scandir(folder / below) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -74,7 +88,7 @@ def _walk(folder: Path, below: str) -> Iterator[tuple[str, int, str]]:
             if entry.is_symlink():
                 yield path, 0, "it is a symbolic link"
             elif entry.is_dir():
-                yield from _walk(folder, f"{path}/")
+                yield f"{path}/", 0, ""
             elif not entry.is_file():
                 yield path, 0, "it is neither a file nor a folder"
             elif any("\udc80" <= character <= "\udcff" for character in entry.name):

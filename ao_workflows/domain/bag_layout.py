@@ -6,13 +6,22 @@ is valid (``bag_rules``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ao_workflows.domain.member_names import folders_of
 
 BAG_SUFFIX = ".bag"
 PAYLOAD = "data/"
+
+DEEPEST = 100
+"""As many levels a file may lie below its bag or work: what removes or copies a tree may go down by recursion."""
+
+TOO_DEEP = f"it lies more than {DEEPEST} levels deep, and not every tool goes down so far; bag the work with fewer"
+
+# As any tool wrote them: a name that came from DOS is in capitals.
+_BAG_FILE = re.compile(r"bagit\.txt|bag-info\.txt|(tag)?manifest-(md5|sha|blake2)[a-z0-9_-]*\.txt", re.IGNORECASE)
 
 _WORK_FOLDERS = frozenset({"archive", "sources", "images", "eBooks", "sync-inventory"})
 _LEFT_BY_DESKTOPS = ("__MACOSX/", ".DS_Store", "Thumbs.db")
@@ -23,12 +32,19 @@ class Layout:
     """The zip's bags, or its plain works: each folder's name, with ``/`` at its end, and the RID it would have.
 
     ``strays`` are the names that belong to none of them, ``litter`` those of them that desktops leave behind.
+    ``astray`` are the bag files, such as bagit.txt and manifests, that lie where they make no bag.
     """
 
     bags: Mapping[str, str]
     works: Mapping[str, str]
     strays: tuple[str, ...]
     litter: tuple[str, ...]
+    astray: tuple[str, ...] = ()
+
+
+def too_deep(path: str) -> bool:
+    """Whether a path, relative to the folder of its bag or work, has more parts than are unpacked."""
+    return path.removesuffix("/").count("/") >= DEEPEST
 
 
 def recognise(names: Sequence[str], zip_name: str) -> Layout:
@@ -36,7 +52,7 @@ def recognise(names: Sequence[str], zip_name: str) -> Layout:
 
     Bags are at its top: folders whose name ends in ``.bag``, or that have a ``bagit.txt``. In a zip without one,
     works are known by the folders that they have in them, at the top or one below it; if the top itself has such
-    folders, it is a work under the zip's own name.
+    folders, it is a work under the zip's own name. Where bag files lie elsewhere, a bag was meant.
     """
     folders = folders_of(names)
     tops = sorted(folder for folder in folders if "/" not in folder)
@@ -48,7 +64,24 @@ def recognise(names: Sequence[str], zip_name: str) -> Layout:
     }
     works = {} if bags else _works(folders, tops, zip_name)
     strays, litter = _beside(names, [*bags, *works])
-    return Layout(bags, works, strays, litter)
+    return Layout(bags, works, strays, litter, tuple(_astray(names, bags, listed)))
+
+
+def _astray(names: Sequence[str], bags: Mapping[str, str], listed: Container[str]) -> Iterator[str]:
+    """The bag files that lie in no bag; what a whole bag has, in its payload above all, may be called as it likes."""
+    whole = {root for root in bags if f"{root}bagit.txt" in listed}
+    for name in names:
+        # Of 200,000 names few are looked at closely.
+        if name[-4:].lower() != ".txt":
+            continue
+        folder, slash, last = name.rpartition("/")
+        root = name[: name.find("/") + 1]
+        if root in whole or not _BAG_FILE.fullmatch(last):
+            continue
+        # A bag without bagit.txt is told what it lacks, save where its files lie one folder further down.
+        if root in bags and (f"{folder}{slash}" == root or name.startswith(PAYLOAD, len(root))):
+            continue
+        yield name
 
 
 def _works(folders: set[str], tops: Sequence[str], zip_name: str) -> dict[str, str]:

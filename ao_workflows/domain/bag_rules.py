@@ -20,11 +20,16 @@ Digests = Mapping[str, str]
 
 @dataclass
 class Verdict:
-    """What a bag turned out to be. ``digests`` has those of every file that could be read, by its path in the bag."""
+    """What a bag turned out to be, by paths in the bag.
+
+    ``digests`` has those of every file that could be read; ``vouched`` those that the manifests give, of each file
+    that they name and the bag has.
+    """
 
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     digests: dict[str, Digests] = field(default_factory=dict)
+    vouched: dict[str, Digests] = field(default_factory=dict)
     payload_files: int = 0
     payload_bytes: int = 0
 
@@ -48,6 +53,8 @@ def judge(
             verdict.payload_bytes += size
     if not has_payload_folder:
         verdict.problems.append(Problem("structure", f"{folder}data", "the payload's folder is not there"))
+    elif not verdict.payload_files:
+        verdict.warnings.append(f"{folder}{PAYLOAD}: has no file: the bag is valid, and holds no work")
     if declared.readable:
         listed = _compare_entries(folder, declared, sizes, found, verdict)
         _compare_coverage(folder, declared, sizes, listed, verdict)
@@ -88,6 +95,7 @@ def _compare_entries(
         if path in listed:
             verdict.warnings.append(f"{folder}{path}: is listed more than once, under names that look the same")
         listed.setdefault(path, set()).update(expected)
+        verdict.vouched[path] = {**verdict.vouched[path], **expected} if path in verdict.vouched else expected
         digests = found(path)
         if digests is None:
             continue

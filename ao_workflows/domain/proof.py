@@ -6,13 +6,13 @@ not: the way of the bytes (``zips``, ``bag_folders``), and BagIt's rules (``decl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ao_workflows.domain.bag_folders import read_folder
 from ao_workflows.domain.bag_layout import BAG_SUFFIX, PAYLOAD
-from ao_workflows.domain.bag_rules import Digests, as_found, judge
+from ao_workflows.domain.bag_rules import Digests, Verdict, as_found, judge
 from ao_workflows.domain.declarations import (
     Declared,
     Manifest,
@@ -40,9 +40,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class DebaggedWork:
-    """One work: its RID, its payload's files and bytes, the algorithms that they were hashed by.
+    """One work: its RID, the files and bytes of payload that its manifests name, the algorithms of their digests.
 
-    ``proven`` is false where no manifest says what the bytes should be.
+    ``tags`` is the folder in the work that has the bag's own files: what lies elsewhere is payload. It is empty, and
+    ``proven`` is false, where no manifest says what the bytes should be.
     """
 
     rid: str
@@ -50,6 +51,7 @@ class DebaggedWork:
     bytes: int
     algorithms: tuple[str, ...]
     proven: bool
+    tags: str
 
 
 @dataclass
@@ -76,6 +78,7 @@ def prove_folder(folder: Path, threads: int, progress: Progress | None) -> Proof
         verdict.payload_bytes,
         algorithms(content.manifests, of_tags=False),
         proven=True,
+        tags=folder.name,
     )
     warnings = [f"{one} and {other}: {TWINS}" for one, other in twins(content.sizes)]
     return Proof([work], [], content.problems + verdict.problems, warnings + verdict.warnings)
@@ -110,20 +113,27 @@ def prove_zip(source: OpenZip, plan: Plan, threads: int, progress: Progress | No
 
 @dataclass
 class _Root:
-    """A bag or a plain work of the zip: ``numbers`` has its files' places in the plan, by path relative to it."""
+    """A bag or a plain work of the zip: ``numbers`` has its files' places in the plan, by path relative to it.
+
+    ``tags`` is the folder that a bag's tag files go to; None for a plain work.
+    """
 
     folder: str
     rid: str
-    is_bag: bool
+    tags: str | None
     numbers: dict[str, int] = field(default_factory=dict)
     has_payload_folder: bool = False
     manifests: tuple[Manifest, ...] = ()
     declarations: dict[str, bytes] = field(default_factory=dict)
     declared: Declared = field(default_factory=Declared)
 
+    @property
+    def is_bag(self) -> bool:
+        return self.tags is not None
+
 
 def _roots(plan: Plan) -> dict[str, _Root]:
-    roots = {folder: _Root(folder, rid, folder in plan.bags) for folder, rid in plan.rids.items()}
+    roots = {folder: _Root(folder, rid, plan.bags.get(folder)) for folder, rid in plan.rids.items()}
     for number, (member, folder) in enumerate(zip(plan.members, plan.roots, strict=True)):
         root, path = roots[folder], member.name[len(folder) :]
         root.has_payload_folder = root.has_payload_folder or path.startswith(PAYLOAD)
@@ -181,12 +191,27 @@ def _judge_root(root: _Root, tasks: Sequence[Task], contents: Sequence[Content |
     )
     proof.problems += verdict.problems
     proof.warnings += verdict.warnings
-    payload = algorithms(root.manifests, of_tags=False) if root.is_bag else (UNPROVEN_ALGORITHM,)
-    proof.works.append(DebaggedWork(root.rid, verdict.payload_files, verdict.payload_bytes, payload, root.is_bag))
+    by = algorithms(root.manifests, of_tags=False) if root.is_bag else (UNPROVEN_ALGORITHM,)
+    tags = root.tags or ""
+    proof.works.append(DebaggedWork(root.rid, verdict.payload_files, verdict.payload_bytes, by, root.is_bag, tags))
+    listed = dict(_listed(root, tasks, sizes, verdict))
+    proof.files += listed.values()
+    proof.problems += [
+        Problem("structure", f"{root.folder}{path}", "it is proven, and has no place in the work's folder")
+        for path in verdict.digests
+        if path not in listed
+    ]
+
+
+def _listed(
+    root: _Root, tasks: Sequence[Task], sizes: Mapping[str, int], verdict: Verdict
+) -> Iterator[tuple[str, FileFixity]]:
+    """Every file that is written, with the digests that the manifests give, or were found where they give none."""
     for path, number in root.numbers.items():
         target = tasks[number].target
-        if target is not None and path in verdict.digests:
-            proof.files.append(FileFixity(root.rid, target[len(root.rid) + 1 :], sizes[path], verdict.digests[path]))
+        digests = verdict.vouched.get(path) or verdict.digests.get(path)
+        if target is not None and digests is not None:
+            yield path, FileFixity(root.rid, target[len(root.rid) + 1 :], sizes[path], digests)
 
 
 def _damages(member: Member, content: Content | None) -> Iterator[Problem]:

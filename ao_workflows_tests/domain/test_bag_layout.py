@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.domain.bag_layout import recognise
-from ao_workflows_tests.domain.debagging import bytes_debagged, debagged, refused, right_entries
+from ao_workflows_tests.domain.debagging import (
+    bytes_debagged,
+    bytes_refused,
+    debagged,
+    invalid,
+    refused,
+    right_entries,
+)
 from ao_workflows_tests.domain.zip_bytes import FOLDER, Entry, bag_files, entries_of, tree, zip_bytes
 
 
@@ -24,18 +31,16 @@ def test_several_bags_in_one_zip_become_several_works(tmp_path: Path) -> None:
     assert (tmp_path / "out/W2/b").read_bytes() == b"22"
 
 
-def test_what_a_bag_declared_goes_with_its_work_and_replaces_what_an_earlier_bag_left(tmp_path: Path) -> None:
-    """The archive keeps by which manifest a work was proven; two bags' manifests in one folder prove nothing."""
-    files = bag_files(
-        {"a": b"1", "W1.bag/manifest-md5.txt": b"old", "W1.bag/notes": b"old"}, tags={"meta/n.txt": b"new"}
-    )
+def test_what_a_bag_declared_goes_with_its_work(tmp_path: Path) -> None:
+    """The archive keeps by which manifest a work was proven."""
+    files = bag_files({"a": b"1"}, tags={"meta/n.txt": b"new"})
     done = debagged(tmp_path, entries_of(files))
     kept = {name: content for name, content in files.items() if not name.startswith("data/")}
     found = tree(tmp_path / "out/W1")
     assert {name.removeprefix("W1.bag/") for name, content in found.items() if content is not None} == {"a", *kept}
     assert {name: found[f"W1.bag/{name}"] for name in kept} == kept
     assert {file.path for file in done.files} == {"a", *(f"W1.bag/{name}" for name in kept)}
-    assert done.works[0].files == 3, "the payload that the manifest lists"
+    assert (done.works[0].files, done.works[0].tags) == (1, "W1.bag")
 
 
 @pytest.mark.parametrize("inside", ["archive", "sources", "images", "eBooks", "sync-inventory", "W1-I1/images"])
@@ -123,3 +128,64 @@ def test_empty_folders_are_kept(tmp_path: Path) -> None:
     """Works have folders that wait for their contents, and the present tool keeps them."""
     debagged(tmp_path, [*right_entries(), Entry("W1.bag/data/empty/within/", mode=FOLDER)])
     assert (tmp_path / "out/W1/empty/within").is_dir()
+
+
+AT_THE_TOP = bag_files({"images/0001.jpg": b"page"})
+MANIFESTS_ALONE = {name: data for name, data in AT_THE_TOP.items() if name != "bagit.txt"}
+WORKS_TAG_FILES = {f"W1/W1.bag/{name}": data for name, data in bag_files({}).items()}
+
+
+@pytest.mark.parametrize(
+    ("files", "where"),
+    [
+        (AT_THE_TOP | {"sources/mets.xml": b"x"}, "at the zip's top"),
+        ({f"box/{name}": data for name, data in MANIFESTS_ALONE.items()} | {"box/sources/a": b"x"}, "in box/"),
+        ({f"box/W1.bag/{name}": data for name, data in AT_THE_TOP.items()} | {"box/sources/a": b"x"}, "in box/W1.bag/"),
+        ({f"box/W1.bag/{name}": data for name, data in AT_THE_TOP.items()}, "in box/W1.bag/"),
+        ({f"W1.bag/W1.bag/{name}": data for name, data in AT_THE_TOP.items()}, "in W1.bag/W1.bag/"),
+        (WORKS_TAG_FILES | {"W1/images/0001.jpg": b"page"}, "in W1/W1.bag/"),
+        ({"W1/sources/deep/deeper/bagit.txt": b"x", "W1/images/0001.jpg": b"page"}, "in W1/sources/deep/deeper/"),
+        ({"W1/BAGIT.TXT": b"x", "W1/images/0001.jpg": b"page"}, "in W1/"),
+        ({"W1/manifest-sha512.txt": b"x", "W1/images/0001.jpg": b"page"}, "in W1/"),
+        ({"W1/tagmanifest-md5.txt": b"x", "W1/images/0001.jpg": b"page"}, "in W1/"),
+        ({"W1/bag-info.txt": b"x", "W1/images/0001.jpg": b"page"}, "in W1/"),
+        ({"manifest-sha3_256.txt": b"x", "images/0001.jpg": b"page"}, "at the zip's top"),
+    ],
+)  # fmt: skip
+def test_where_bag_files_lie_no_plain_work_is_seen(tmp_path: Path, files: dict[str, bytes], where: str) -> None:
+    """A bag zipped from inside its folder was archived as a work without a manifest, wrong byte and all."""
+    error = refused(tmp_path, [Entry(name, data) for name, data in files.items()])
+    assert error.reason.startswith(f"bag files lie {where}, so a bag is meant"), error.reason
+
+
+def test_a_bag_at_the_top_beside_a_folder_of_a_works_is_refused(shared_data: Path, tmp_path: Path) -> None:
+    """One byte of its payload is wrong, as its manifest, which was not read, could say."""
+    content = (shared_data / "cases/bag-at-the-top-with-a-sources-folder.bag.zip").read_bytes()
+    assert "bag files lie at the zip's top" in bytes_refused(tmp_path, content).reason
+
+
+@pytest.mark.parametrize(
+    "name", ["data/bagit.txt", "data/deep/manifest-md5.txt", "data/W1/bag-info.txt", "meta/bagit.txt"]
+)
+def test_inside_a_bag_the_names_of_bag_files_mean_nothing(tmp_path: Path, name: str) -> None:
+    """A work that holds old bags, or writes about them, is a work like any."""
+    payload, tags = {"a": b"1"}, {}
+    if name.startswith("data/"):
+        payload[name.removeprefix("data/")] = b"x"
+    else:
+        tags[name] = b"x"
+    assert debagged(tmp_path, entries_of(bag_files(payload, tags=tags))).works[0].proven
+
+
+def test_a_plain_works_lists_are_no_manifests(tmp_path: Path) -> None:
+    """The oldest zips cannot be made anew: what only looks a little like a bag's file must not shut them out."""
+    names = ["manifest.txt", "manifest-2019.txt", "sources/fetch.txt", "sources/my-bagit.txt", "._bagit.txt"]
+    done = debagged(tmp_path, [Entry("W1/images/a", b"1"), *(Entry(f"W1/{name}", b"x") for name in names)])
+    assert (done.works[0].files, done.works[0].proven) == (6, False)
+
+
+def test_a_bag_without_its_declaration_is_told_that_and_not_where_its_payloads_old_bag_lies(tmp_path: Path) -> None:
+    """The report of a bag that was cut short must not send people to look into its payload."""
+    files = bag_files({"a": b"1", "W1.bag/bagit.txt": b"old"})
+    del files["bagit.txt"]
+    assert any(problem.path == "W1.bag/bagit.txt" for problem in invalid(tmp_path, entries_of(files)).problems)

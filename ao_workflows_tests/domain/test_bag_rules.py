@@ -197,9 +197,15 @@ def test_a_bag_without_a_payload_folder_is_refused(tmp_path: Path) -> None:
     assert ("structure", "W1.bag/data") in {(it.kind, it.path) for it in invalid(tmp_path, entries).problems}
 
 
-def test_an_empty_payload_is_valid(tmp_path: Path) -> None:
-    """RFC 8493, 2.1.2: data/ may be empty."""
-    assert problems_of(tmp_path, bag_files({})) == []
+def test_an_empty_payload_is_valid_and_told(tmp_path: Path) -> None:
+    """RFC 8493, 2.1.2: data/ may be empty. Who validates it hears that there is no work in it."""
+    (tmp_path / "W1.bag").mkdir()
+    folder = as_folder(tmp_path / "W1.bag", bag_files({}))
+    (folder / "data").mkdir()
+    for path in (folder, write_zip(tmp_path / "W1.bag.zip", entries_of(bag_files({})))):
+        result = validate(path)
+        assert result.valid
+        assert any("data/: has no file" in warning for warning in result.warnings), result.warnings
 
 
 @pytest.mark.parametrize("oxum", [b"many", b"1", b"1.x", b"-1.3", b"18,3"])
