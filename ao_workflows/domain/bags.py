@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
+from ao_workflows.domain.admission import Terms, another_name, no_manifest, why_refused
 from ao_workflows.domain.errors import BagInvalid, Problem, StagingError, ZipRefused
 from ao_workflows.domain.fixity import FileFixity
 from ao_workflows.domain.new_trees import NewTree
@@ -57,6 +58,7 @@ def debag(
     zip_path: Path,
     into: Path,
     *,
+    terms: Terms | None = None,
     limits: Limits | None = None,
     threads: int | None = None,
     time_zone: tzinfo | None = None,
@@ -65,12 +67,13 @@ def debag(
 ) -> Debagged:
     """Unpacks a zip of bags, or of plain works, proves every file, and leaves each work in ``into/<RID>``.
 
-    A bag's payload becomes the work, and its manifests and tag files the work's ``<RID>.bag/``, in place of such a
-    folder in the payload. ``into`` appears in one rename of ``under_way`` (a hidden sibling, unless given), in place
-    of what was there, or not at all. ``time_zone`` is that of the zip's local times, the machine's unless given;
-    ``progress`` is told bytes done and bytes in all.
+    A bag's payload becomes the work, and its manifests and tag files the work's ``<RID>.bag/``, or ``<RID>.bag.1/``
+    and so on where the payload has that. ``into`` appears in one rename of ``under_way`` (a hidden sibling, unless
+    given), in place of what was there, or not at all. ``terms`` are what the zip is taken on; without them it may hold
+    any work. ``time_zone`` is that of the zip's local times, the machine's unless given; ``progress`` is told bytes
+    done and bytes in all.
 
-    :raises ZipRefused: if the file is no zip, or is not safe to unpack.
+    :raises ZipRefused: if the file is no zip, is not safe to unpack, or holds a work that is not to be taken.
     :raises BagInvalid: with every problem, if a bag is not what its manifests say.
     :raises StagingError: if the disk refuses.
     """
@@ -80,22 +83,34 @@ def debag(
         members = read_directory(zip_path, descriptor, limits or Limits())
         plan = plan_unpacking(zip_path, members)
         check_rids(zip_path, plan)
+        works = [*plan.rids.values()]
+        unproven = [rid for root, rid in plan.rids.items() if root not in plan.bags]
+        if terms and (reason := why_refused(terms, works, unproven)):
+            raise ZipRefused(zip_path, None, reason)
         with NewTree(under_way) as tree:
             _make_folders(tree, plan, zip_path)
             source = OpenZip(zip_path, descriptor, tree, time_zone)
             proof = prove_zip(source, plan, threads or _cores(), progress)
             if proof.problems:
                 raise BagInvalid(zip_path.name, proof.problems)
+            for work in proof.works:
+                if not work.files:
+                    raise ZipRefused(
+                        zip_path, None, f"the work {work.rid} has no file in it: there is nothing to archive"
+                    )
             tree.set_times(
                 (target, modification_time(member, time_zone))
                 for member, target in zip(plan.members, plan.targets, strict=True)
-                if target and member.is_folder
+                if member.is_folder
             )
             tree.publish(into)
+    said = [no_manifest(unproven)] if unproven else []
+    if not terms and (other := another_name(zip_path.name, works)):
+        said.append(other)
     return Debagged(
         tuple(proof.works),
         tuple(proof.files),
-        tuple(proof.warnings),
+        (*said, *proof.warnings),
         sum(work.bytes for work in proof.works),
         time.perf_counter() - started,
     )
@@ -123,6 +138,8 @@ def validate(
             if not plan.bags:
                 reason = "it holds works and no bag: no manifest says what their bytes should be"
                 proof.problems.append(Problem("structure", path.name, reason))
+            if other := another_name(path.name, [*plan.rids.values()]):
+                proof.warnings.append(other)
         except ZipRefused as error:
             proof = Proof(problems=[*error.problems])
     return Validated(
