@@ -17,6 +17,7 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows import checks
+from ao_workflows.domain.admission import why_refused
 from ao_workflows.domain.dropped_files import DroppedFile, Event, given_in
 from ao_workflows.domain.errors import (
     BagInvalid,
@@ -52,8 +53,10 @@ from ao_workflows.stages import (
     stored_event,
     tell_tenths_of,
     tree_is_there,
+    unproven_shown,
     valid_receipt,
     work_held,
+    works_in,
     zip_is_there,
 )
 from ao_workflows.syncing import Syncing, failure_of, proofs_shown, said_of, sync_each
@@ -216,8 +219,8 @@ def downloaded_bag(
 def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger: Debagger, drs: Drs) -> Iterator[Any]:
     """The work is unpacked on the scratch disk, and every file is what was bagged.
 
-    A bag that is not what its manifests say is refused: nothing of it goes further, and its report says what is
-    wrong with which file.
+    A bag that is not what its manifests say is refused, and so is another work's: nothing of it goes further, and its
+    report says what is wrong with which file.
     """
     rid = context.partition_key
     with work_held(context, staging):
@@ -225,19 +228,23 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
         zip_path, into = staging.layout.zip(rid), staging.layout.work(rid)
         if downloaded is None or not zip_path.exists():
             raise NothingStored(rid, f"the zip {zip_path} is not there", "downloaded_bag")
-        event = stored_event(staging, rid).event
+        stored = stored_event(staging, rid)
+        event, terms = stored.event, debagger.terms(rid, stored.intake)
         took = {"crc64nvme": downloaded.left["crc64nvme"], "bytes": downloaded.left["bytes"]}
         fixity = staging.layout.fixity(rid)
         receipt = valid_receipt(staging, rid, "debagged_work", took, tree_is_there(into, fixity))
+        if receipt and why_refused(terms, *works_in(receipt)):
+            # Taken once, on other terms than the site has now: refused below, and never synced for its receipt.
+            staging.throw_away(rid, "debagged_work")
+            receipt = None
         if receipt:
             context.log.info(f"{rid}: unpacked since {receipt.at}, by run {receipt.run_id}")
         else:
             context.log.info(f"{rid}: unpacking and proving {zip_path.name}")
             under_way = staging.layout.work_under_way(rid, context.run_id)
             try:
-                done = debagger.debag(
-                    zip_path, made_parents(into), under_way, tell_tenths_of(context.log.info, f"{rid}: unpacked")
-                )
+                tell = tell_tenths_of(context.log.info, f"{rid}: unpacked")
+                done = debagger.debag(zip_path, made_parents(into), terms, under_way, tell)
             except (BagInvalid, ZipRefused) as error:
                 report = staging.write_report(rid, zip_path.name, error.problems, context.run_id, event.source)
                 record_failure(drs, context, event, {"refused": str(error), "report": str(report)})
@@ -261,8 +268,9 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
         works, warnings = receipt.left["works"], receipt.left["warnings"]
         files = sum(work["files"] for work in works)
         algorithms = ", ".join(sorted({name for work in works for name in work["algorithms"]}))
-        unproven = [work["rid"] for work in works if not work["proven"]]
-        record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, {"files": files, "bytes": receipt.left["bytes"]})
+        unproven = unproven_shown(receipt)
+        unpacked = {"files": files, "bytes": receipt.left["bytes"]}
+        record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, unpacked | unproven)
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
@@ -274,12 +282,10 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
                 "folder": dg.MetadataValue.path(str(into)),
             }
             | size_shown(receipt.left["bytes"])
-            | ({"unproven": f"no manifest came with {', '.join(unproven)}"} if unproven else {})
+            | unproven
             | ({"warnings": "\n".join(warnings[: checks.SHOWN])} if warnings else {}),
             check_results=[
-                checks.unproven(
-                    checks.IS_A_VALID_BAG, f"no manifest came with {', '.join(unproven)}: nothing is proven"
-                )
+                checks.unproven(checks.IS_A_VALID_BAG, unproven["unproven"])
                 if unproven
                 else checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {algorithms}")
             ],
@@ -331,6 +337,7 @@ def synced_archive(
             raise error
         seconds = time.monotonic() - started
         files = sum(work["files"] for work in debagged.left["works"])
+        unproven = unproven_shown(debagged)
         places = {work: done.place for work, done in synced.items()}
         logs = {work: done.log for work, done in synced.items() if done.log}
         freed: list[str] = []
@@ -344,7 +351,7 @@ def synced_archive(
                 {"places": places, "logs": logs, "seconds": seconds, "kept": staging.keep_days > 0},
                 context.run_id,
             )
-            record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, {"places": places})
+            record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, {"places": places, **unproven})
             freed = staging.free_outlived() if staging.keep_days else [rid] if staging.free(rid) else []
             try:
                 if remove_original(folders, staging, debagged):
@@ -363,10 +370,14 @@ def synced_archive(
                 "freed on the scratch disk": ", ".join(freed) or "nothing",
             }
             | size_shown(debagged.left["bytes"])
+            | unproven
             | proofs_shown(synced),
             check_results=[
                 checks.unproven(checks.IS_IN_THE_ARCHIVE, "\n".join(left_out))
                 if left_out
-                else checks.passed(checks.IS_IN_THE_ARCHIVE, said_of(synced, files, sync_script.verify))
+                else checks.passed(
+                    checks.IS_IN_THE_ARCHIVE,
+                    "; ".join([said_of(synced, files, sync_script.verify), *unproven.values()]),
+                )
             ],
         )

@@ -39,7 +39,9 @@ def resources(site: Site) -> dict[str, Any]:
             reserve_gib=site.staging.reserve_gib,
             room_wait_hours=site.staging.room_wait_hours,
         ),
-        "debagger": Debagger(**site.debag.model_dump()),
+        "debagger": Debagger(
+            **site.debag.model_dump(), batches=[name for name, intake in site.intake.items() if intake.batches]
+        ),
         "drs": Drs(url=site.drs.url, config=site.drs.config),
         "sync_script": SyncScript.of_site(site),
     }

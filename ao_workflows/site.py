@@ -31,6 +31,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ao_workflows.domain.admission import Unproven
 from ao_workflows.domain.errors import SiteError
 from ao_workflows.domain.events import EVENT_NAMES
 from ao_workflows.domain.overrides import misspelt
@@ -117,6 +118,7 @@ class IntakeSection(_Section):
     events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
     keys: Annotated[tuple[KeyPattern, ...], Field(min_length=1)] = ("*.bag.zip",)
     layout: Annotated[str, AfterValidator(check_layout)] = LAYOUT
+    batches: bool = False
 
 
 class FolderIntakeSection(_Section):
@@ -125,6 +127,7 @@ class FolderIntakeSection(_Section):
     kind: Literal["folder"]
     folder: AbsolutePath
     environment: Environment
+    batches: bool = False
 
 
 def _kind(intake: Any) -> Any:
@@ -160,12 +163,13 @@ def _time_zone(name: str) -> str:
 
 
 class DebagSection(_Section):
-    """How much a zip may hold, and the zone of the local times in it."""
+    """How much a zip may hold, the zone of the local times in it, and what becomes of works without a manifest."""
 
     max_members: Annotated[int, Field(gt=0)] = 1_000_000
     max_bytes: Annotated[int, Field(gt=0)] = 4 << 40
     max_ratio: Annotated[int, Field(gt=0)] = 100
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+    unproven: Unproven = "warn"
 
 
 class ArchiveSection(_Section):

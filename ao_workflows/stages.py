@@ -15,9 +15,10 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows.domain.admission import no_manifest
 from ao_workflows.domain.dropped_files import Event, stored_in
 from ao_workflows.domain.errors import AoError, NothingStored
-from ao_workflows.domain.fixity import Depth, compare_tree, read_fixity
+from ao_workflows.domain.fixity import Depth, compare_tree, payload_counts, read_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.domain.standing import NOTHING_IS_LOST
@@ -96,12 +97,28 @@ def tree_is_there(folder: Path, fixity: Path) -> Callable[[Receipt, Depth], bool
 def list_is_whole(fixity: Path, debagged: Receipt) -> bool:
     """Whether the list of fixity is the one that ``debagged_work`` wrote.
 
-    A power cut may leave the receipt and cut the list: each of the lines that are left would still be right.
+    A power cut may leave the receipt and cut the list: each of the lines that are left would still be right. So it must
+    have, of each work, the files and bytes of payload that the bag's manifests name.
     """
     try:
-        return bool(sum(1 for _ in read_fixity(fixity)) == debagged.left["listed"])
-    except (OSError, ValueError, TypeError):
+        works = debagged.left["works"]
+        lines, payload = payload_counts(read_fixity(fixity), {work["rid"]: work["tags"] for work in works})
+        named = {work["rid"]: (work["files"], work["bytes"]) for work in works}
+        return bool(lines == debagged.left["listed"] and payload == named)
+    except (OSError, ValueError, TypeError, KeyError):
         return False
+
+
+def works_in(debagged: Receipt) -> tuple[list[str], list[str]]:
+    """The works that ``debagged_work`` left, and those of them that no manifest came with."""
+    works = debagged.left["works"]
+    return [work["rid"] for work in works], [work["rid"] for work in works if not work["proven"]]
+
+
+def unproven_shown(debagged: Receipt) -> dict[str, str]:
+    """What is said, in the web page and in DRS, of works that no manifest came with; nothing where there are none."""
+    _, unproven = works_in(debagged)
+    return {"unproven": no_manifest(unproven)} if unproven else {}
 
 
 def record_stage(drs: Drs, stage: Stage, event: Event, receipt: Receipt, data: Mapping[str, object]) -> None:

@@ -20,7 +20,7 @@ from ao_workflows.resources.staging import Staging
 from ao_workflows.stages import stored_event, tree_is_there, valid_receipt, work_held, zip_is_there
 
 TOOK = {"md5": "m", "bytes": 5}
-FILES = {"W1/images/1.jpg": b"page1", "W1/བསྟན": b"", "W2/a\nb": b"second"}
+FILES = {"W1/images/1.jpg": b"page1", "W1/བསྟན": b"", "W1/W1.bag/bagit.txt": b"tags", "W2/a\nb": b"second"}
 
 
 @pytest.fixture
@@ -67,10 +67,11 @@ def with_tree(staging: Staging) -> Staging:
         path.write_bytes(content)
         work, _, below = name.partition("/")
         listed.append(FileFixity(work, below, len(content), {"sha256": hashlib.sha256(content).hexdigest()}))
-    works = [{"rid": "W1", "files": 2}, {"rid": "W2", "files": 1}]
-    staging.write_receipt(
-        "W1", "debagged_work", TOOK, {"works": works, "listed": sum(work["files"] for work in works)}, "run"
-    )
+    works = [
+        {"rid": "W1", "files": 2, "bytes": 5, "tags": "W1.bag"},
+        {"rid": "W2", "files": 1, "bytes": 6, "tags": ""},
+    ]
+    staging.write_receipt("W1", "debagged_work", TOOK, {"works": works, "listed": len(FILES)}, "run")
     write_fixity(staging.layout.fixity("W1"), listed)
     return staging
 
@@ -147,6 +148,19 @@ def test_a_tree_whose_list_was_cut_is_not_there(with_tree: Staging) -> None:
     assert debagged(with_tree)
     path.unlink()
     assert debagged(with_tree) is None
+
+
+def test_a_list_that_has_less_payload_than_the_bag_named_is_not_whole(with_tree: Staging) -> None:
+    """What is not listed is not looked for in the archive: as many lines of other files would prove a hole."""
+    path = with_tree.layout.fixity("W1")
+    lines = dict(zip(FILES, path.read_text().splitlines(keepends=True), strict=True))
+    tags, page, other = lines["W1/W1.bag/bagit.txt"], lines["W1/images/1.jpg"], lines["W2/a\nb"]
+    for left_out, instead in ((page, tags), (page, other), (other, page), (page, page.replace(", 5, ", ", 4, "))):
+        assert instead != left_out
+        path.write_text("".join(line if line != left_out else instead for line in lines.values()))
+        assert debagged(with_tree) is None
+    path.write_text("".join(lines.values()))
+    assert debagged(with_tree)
 
 
 def test_the_stored_event_is_the_one_that_came(staging: Staging) -> None:

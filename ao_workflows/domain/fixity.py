@@ -52,6 +52,25 @@ def read_fixity(path: Path) -> Iterator[FileFixity]:
             yield FileFixity(*json.loads(line))
 
 
+def payload_counts(files: Iterable[FileFixity], tags: Mapping[str, str]) -> tuple[int, dict[str, tuple[int, int]]]:
+    """How many files are listed, and for each work how many of them, and of how many bytes, are payload.
+
+    ``tags`` has each work's folder that is not: the one with its bag's own files; empty where it has none.
+
+    :raises KeyError: if a file is of a work that is not there.
+    """
+    counts = dict.fromkeys(tags, (0, 0))
+    beside = {work: f"{folder}/" if folder else None for work, folder in tags.items()}
+    lines = 0
+    for file in files:
+        lines += 1
+        folder = beside[file.work]
+        if folder is None or not file.path.startswith(folder):
+            count, size = counts[file.work]
+            counts[file.work] = count + 1, size + file.size
+    return lines, counts
+
+
 def strongest(digests: Mapping[str, str]) -> str:
     """The algorithm to compare by where several are known: the one with the longest digest."""
     return max(digests, key=lambda name: (len(digests[name]), name))

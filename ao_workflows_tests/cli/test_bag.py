@@ -99,7 +99,30 @@ def test_debag_prints_json(good: Path, tmp_path: Path) -> None:
     """A program wants the counts too."""
     run = ao("debag", good, "--into", tmp_path / "out", "--json", "--time-zone", "Asia/Seoul")
     found = json.loads(run.stdout)
-    assert found["works"] == [{"rid": "W1", "files": 2, "bytes": 14, "algorithms": ["sha256"], "proven": True}]
+    work = {"rid": "W1", "files": 2, "bytes": 14, "algorithms": ["sha256"], "proven": True, "tags": "W1.bag"}
+    assert found["works"] == [work]
+
+
+def test_debag_says_what_is_unproven_or_another_works_to_people_too(tmp_path: Path) -> None:
+    """Only a program that read --json learned that no manifest had come with the work."""
+    path = write_zip(tmp_path / "W2.bag.zip", [Entry("W1/images/a", b"1")])
+    run = ao("debag", path, "--into", tmp_path / "out")
+    assert (run.returncode, run.stdout) == (0, "W1\n")
+    assert "warning: no manifest came with W1: nothing of it is proven\n" in run.stderr
+    assert "warning: W2.bag.zip: holds another work: W1; as the zip of W2 it is refused\n" in run.stderr
+    assert "holds another work: W1" in ao("validate", write_zip(path, right_entries())).stdout
+
+
+def test_debag_refuses_a_work_without_files(tmp_path: Path) -> None:
+    """An empty folder under the work's name would take the place of an earlier one."""
+    (tmp_path / "out/W1").mkdir(parents=True)
+    (tmp_path / "out/W1/page").write_text("page")
+    path = write_zip(tmp_path / "W1.bag.zip", entries_of(bag_files({})))
+    run = ao("debag", path, "--into", tmp_path / "out")
+    assert run.returncode == 1
+    assert "the work W1 has no file in it" in run.stderr
+    assert (tmp_path / "out/W1/page").exists()
+    assert "warning: W1.bag/data/: has no file" in ao("validate", path).stdout
 
 
 @pytest.mark.parametrize(

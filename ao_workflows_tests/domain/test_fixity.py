@@ -14,6 +14,7 @@ from ao_workflows.domain.fixity import (
     FileFixity,
     compare_tree,
     files_beside,
+    payload_counts,
     read_fixity,
     strongest,
     write_fixity,
@@ -47,6 +48,16 @@ def test_the_list_comes_back_as_it_was(tmp_path: Path) -> None:
     write_fixity(tmp_path / "fixity.jsonl", files)
     assert list(read_fixity(tmp_path / "fixity.jsonl")) == files
     assert len((tmp_path / "fixity.jsonl").read_bytes().splitlines()) == len(files)
+
+
+def test_payload_is_all_but_what_lies_in_the_folder_of_the_bags_own_files() -> None:
+    """A payload folder that is called nearly like that one, or like another work's, is payload."""
+    names = ["W1.bag.1/bagit.txt", "W1.bag/bagit.txt", "W1.bag.10/a", "a", "W1.bag.1"]
+    files = [FileFixity("W1", name, 10, {}) for name in names] + [FileFixity("W2", "W1.bag.1/x", 1, {})]
+    assert payload_counts(files, {"W1": "W1.bag.1", "W2": ""}) == (6, {"W1": (4, 40), "W2": (1, 1)})
+    assert payload_counts([], {"W1": "W1.bag"}) == (0, {"W1": (0, 0)})
+    with pytest.raises(KeyError):
+        payload_counts(files, {"W1": "W1.bag.1"})
 
 
 def test_the_longest_digest_is_the_strongest() -> None:
