@@ -6,15 +6,20 @@ import dataclasses
 import io
 import zipfile
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from ao_workflows.cli import status
 from ao_workflows.definitions import resources
 from ao_workflows.domain.admission import Terms
 from ao_workflows.domain.progress import Stage
+from ao_workflows.domain.standing import State, standing
+from ao_workflows.resources.staging import Staging
+from ao_workflows.resources.standings import Sources, of_works
 from ao_workflows_tests.folder_sites import folder_site
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip, trial_site
@@ -107,7 +112,9 @@ def test_a_batch_that_was_unpacked_is_not_synced_once_the_site_takes_none(site: 
     assert not site.place(OTHER).exists()
 
 
-def test_a_work_without_a_bag_says_everywhere_that_it_is_unproven(site: TrialSite) -> None:
+def test_a_work_without_a_bag_says_everywhere_that_it_is_unproven(
+    site: TrialSite, capsys: pytest.CaptureFixture[str]
+) -> None:
     """In the archive, it looks like any other; who asks later must learn that nobody knows what its bytes were."""
     result = site.run(RID, site.restore(RID, plain_zip(RID)))
     assert result.success
@@ -124,6 +131,12 @@ def test_a_work_without_a_bag_says_everywhere_that_it_is_unproven(site: TrialSit
         Stage.DEBAGGED_WORK,
         Stage.SYNCED_ARCHIVE,
     ]
+    sources = Sources(Staging(root=str(site.site.staging.root)), site.drs, site.instance)
+    (evidence,) = of_works(sources, [RID]).evidence
+    found = standing(evidence, datetime.now(UTC), site.site.watch.limits)
+    assert (found.state, found.unproven) == (State.IN_ARCHIVE, said)
+    status._print([found], 1, "", limited=False)
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_work_with_a_bag_says_nothing_of_that_kind(site: TrialSite) -> None:

@@ -66,6 +66,7 @@ class Standing:
 
     ``done`` says when each stage was done. ``failure`` is what went wrong and ``advice`` what to do, each empty where
     there is nothing. ``disagreements`` has a sentence for each place where the sources contradict each other.
+    ``unproven`` says so of works that no manifest came with.
     """
 
     rid: str
@@ -79,6 +80,7 @@ class Standing:
     failure: str
     advice: str
     disagreements: tuple[str, ...]
+    unproven: str = ""
 
 
 def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
@@ -118,6 +120,7 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
         failure=failure,
         advice=_advice(evidence, state, stage, stuck=stuck, disagrees=bool(disagreements)),
         disagreements=disagreements,
+        unproven=_noted_unproven(row) if row_counts else "",
     )
 
 
@@ -193,6 +196,13 @@ def _noted_failure(row: Progress | None) -> tuple[datetime | None, str] | None:
     last = row.entries[-1]
     said = last.data.get("refused") or last.data.get("failed")
     return (last.at, str(said)) if said and not last.stage else None
+
+
+def _noted_unproven(row: Progress | None) -> str:
+    """What DRS has of the work's last unpacking, where no manifest vouched for what was in the zip."""
+    entries = row.entries if row else ()
+    last = next((entry for entry in reversed(entries) if entry.stage == Stage.DEBAGGED_WORK), None)
+    return str(last.data.get("unproven", "")) if last else ""
 
 
 def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> str:
