@@ -101,14 +101,14 @@ def _tag_folders(bags: Mapping[str, str], members: Sequence[Member]) -> dict[str
     bag's tag files, as a rule, in a work that was bagged again from the archive.
     """
     taken: dict[str, set[str]] = {root: set() for root in bags}
-    wanted = {root: f"{rid}{BAG_SUFFIX}".casefold() for root, rid in bags.items()}
+    wanted = {root: f"{root}{PAYLOAD}{rid}{BAG_SUFFIX}".casefold() for root, rid in bags.items()}
     for member in members:
-        root = member.name[: member.name.find("/") + 1]
-        begin = len(root) + len(PAYLOAD)
-        if root in bags and member.name.startswith(PAYLOAD, len(root)):
-            near = member.name[begin : begin + len(wanted[root])]
-            if near.casefold() == wanted[root]:
-                taken[root].add(member.name[begin:].partition("/")[0].casefold())
+        name = member.name
+        root = name[: name.find("/") + 1]
+        near = wanted.get(root)
+        # Alike but for case: on some file systems they are one.
+        if near and name[: len(near)].casefold() == near and name.startswith(PAYLOAD, len(root)):
+            taken[root].add(name[len(root) + len(PAYLOAD) :].partition("/")[0].casefold())
     return {
         root: next(name for name in _numbered(f"{rid}{BAG_SUFFIX}") if name.casefold() not in taken[root])
         for root, rid in bags.items()
