@@ -49,11 +49,11 @@ from ao_workflows.stages import (
     record_failure,
     record_stage,
     record_work,
+    remarks_on,
     size_shown,
     stored_event,
     tell_tenths_of,
     tree_is_there,
-    unproven_shown,
     valid_receipt,
     work_held,
     works_in,
@@ -268,9 +268,9 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
         works, warnings = receipt.left["works"], receipt.left["warnings"]
         files = sum(work["files"] for work in works)
         algorithms = ", ".join(sorted({name for work in works for name in work["algorithms"]}))
-        unproven = unproven_shown(receipt)
+        remarks = remarks_on(receipt)
         unpacked = {"files": files, "bytes": receipt.left["bytes"]}
-        record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, unpacked | unproven)
+        record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, unpacked | remarks)
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
@@ -282,11 +282,11 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
                 "folder": dg.MetadataValue.path(str(into)),
             }
             | size_shown(receipt.left["bytes"])
-            | unproven
+            | remarks
             | ({"warnings": "\n".join(warnings[: checks.SHOWN])} if warnings else {}),
             check_results=[
-                checks.unproven(checks.IS_A_VALID_BAG, unproven["unproven"])
-                if unproven
+                checks.unproven(checks.IS_A_VALID_BAG, remarks["unproven"])
+                if "unproven" in remarks
                 else checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {algorithms}")
             ],
         )
@@ -337,7 +337,7 @@ def synced_archive(
             raise error
         seconds = time.monotonic() - started
         files = sum(work["files"] for work in debagged.left["works"])
-        unproven = unproven_shown(debagged)
+        remarks = remarks_on(debagged)
         places = {work: done.place for work, done in synced.items()}
         logs = {work: done.log for work, done in synced.items() if done.log}
         freed: list[str] = []
@@ -351,7 +351,7 @@ def synced_archive(
                 {"places": places, "logs": logs, "seconds": seconds, "kept": staging.keep_days > 0},
                 context.run_id,
             )
-            record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, {"places": places, **unproven})
+            record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, {"places": places, **remarks})
             freed = staging.free_outlived() if staging.keep_days else [rid] if staging.free(rid) else []
             try:
                 if remove_original(folders, staging, debagged):
@@ -370,14 +370,14 @@ def synced_archive(
                 "freed on the scratch disk": ", ".join(freed) or "nothing",
             }
             | size_shown(debagged.left["bytes"])
-            | unproven
+            | remarks
             | proofs_shown(synced),
             check_results=[
                 checks.unproven(checks.IS_IN_THE_ARCHIVE, "\n".join(left_out))
                 if left_out
                 else checks.passed(
                     checks.IS_IN_THE_ARCHIVE,
-                    "; ".join([said_of(synced, files, sync_script.verify), *unproven.values()]),
+                    "; ".join([said_of(synced, files, sync_script.verify), *remarks.values()]),
                 )
             ],
         )

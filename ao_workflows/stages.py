@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from ao_workflows.domain.admission import no_manifest
+from ao_workflows.domain.admission import no_manifest, without_its_own
 from ao_workflows.domain.dropped_files import Event, stored_in
 from ao_workflows.domain.errors import AoError, NothingStored
 from ao_workflows.domain.fixity import Depth, compare_tree, payload_counts, read_fixity
@@ -115,10 +115,15 @@ def works_in(debagged: Receipt) -> tuple[list[str], list[str]]:
     return [work["rid"] for work in works], [work["rid"] for work in works if not work["proven"]]
 
 
-def unproven_shown(debagged: Receipt) -> dict[str, str]:
-    """What is said, in the web page and in DRS, of works that no manifest came with; nothing where there are none."""
-    _, unproven = works_in(debagged)
-    return {"unproven": no_manifest(unproven)} if unproven else {}
+def remarks_on(debagged: Receipt) -> dict[str, str]:
+    """What the web page and DRS must say of the works in a zip, by its kind: that no manifest came with some, or that
+    the one that was asked for is not among them.
+    """
+    works, unproven = works_in(debagged)
+    remarks = {"unproven": no_manifest(unproven)} if unproven else {}
+    if debagged.rid not in works:
+        remarks["batch"] = without_its_own(debagged.rid, works)
+    return remarks
 
 
 def record_stage(drs: Drs, stage: Stage, event: Event, receipt: Receipt, data: Mapping[str, object]) -> None:

@@ -82,6 +82,16 @@ def refusal(site: TrialSite, result: dg.ExecuteInProcessResult) -> str:
     return str(failure.user_failure_data.description)
 
 
+def told_by_status(site: TrialSite, capsys: pytest.CaptureFixture[str]) -> str:
+    sources = Sources(Staging(root=str(site.site.staging.root)), site.drs, site.instance)
+    (evidence,) = of_works(sources, [RID]).evidence
+    found = standing(evidence, datetime.now(UTC), site.site.watch.limits)
+    assert found.state == State.IN_ARCHIVE
+    capsys.readouterr()
+    status._print([found], 1, "", limited=False)
+    return " ".join(capsys.readouterr().out.split())
+
+
 def test_another_works_bag_is_refused_and_that_work_stays_as_it_was(site: TrialSite, shared_data: Path) -> None:
     """Its pages were written over, and ao status said of the work that was asked for that it is in the archive."""
     assert site.run(OTHER, site.restore(OTHER, bag_zip(OTHER, FILES))).success
@@ -92,12 +102,23 @@ def test_another_works_bag_is_refused_and_that_work_stays_as_it_was(site: TrialS
     assert snapshot(site.place(OTHER)) == before
 
 
-def test_a_batch_is_taken_from_an_intake_for_batches_and_refused_from_others(site: TrialSite) -> None:
-    """A zip of strangers writes over each of them under the name of none; a site that sends such zips says so."""
+def test_a_batch_is_taken_from_an_intake_for_batches_and_refused_from_others(
+    site: TrialSite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A zip of strangers writes over each of them under the name of none; a site that sends such zips says so.
+
+    Its partition is not in the archive, and status said that it was.
+    """
     body = site.restore(RID, joined(bag_zip(OTHER, FILES), bag_zip(THIRD, FILES)))
     assert "batches = true" in refusal(site, site.run(RID, body))
     assert not site.place(OTHER).exists()
-    assert with_settings(site, batches=True).run(RID, body).success
+    result = with_settings(site, batches=True).run(RID, body)
+    assert result.success
+    said = f"{RID} itself did not come: its zip brought {THIRD}, {OTHER}"
+    assert said in told_by_status(site, capsys)
+    for stage in ("debagged_work", "synced_archive"):
+        (event,) = result.asset_materializations_for_node(stage)
+        assert event.metadata["batch"].value == said
     assert site.place(OTHER).is_dir()
     assert site.place(THIRD).is_dir()
 
@@ -131,12 +152,7 @@ def test_a_work_without_a_bag_says_everywhere_that_it_is_unproven(
         Stage.DEBAGGED_WORK,
         Stage.SYNCED_ARCHIVE,
     ]
-    sources = Sources(Staging(root=str(site.site.staging.root)), site.drs, site.instance)
-    (evidence,) = of_works(sources, [RID]).evidence
-    found = standing(evidence, datetime.now(UTC), site.site.watch.limits)
-    assert (found.state, found.unproven) == (State.IN_ARCHIVE, said)
-    status._print([found], 1, "", limited=False)
-    assert said in " ".join(capsys.readouterr().out.split())
+    assert said in told_by_status(site, capsys)
 
 
 def test_a_work_with_a_bag_says_nothing_of_that_kind(site: TrialSite) -> None:

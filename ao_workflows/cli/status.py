@@ -175,7 +175,8 @@ def _lines(each: Standing, column: int, width: int) -> Iterator[str]:
     yield from _below(_transferred(each), column, width)
     for line in each.failure.splitlines()[:SAID_LINES]:
         yield from _below(line, column, width)
-    yield from _below(each.unproven, column, width)
+    for remark in each.remarks:
+        yield from _below(remark, column, width)
     for disagreement in each.disagreements:
         yield from _below(f"They disagree: {disagreement}.", column, width)
     if each.advice:

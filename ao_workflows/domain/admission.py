@@ -64,6 +64,11 @@ def no_manifest(works: Iterable[str]) -> str:
     return f"no manifest came with {', '.join(works)}: nothing of it is proven"
 
 
+def without_its_own(rid: str, works: Collection[str]) -> str:
+    """The words for a batch that was taken."""
+    return f"{rid} itself did not come: its zip brought {_some(works)}"
+
+
 def _counted(works: Collection[str]) -> str:
     return "another work" if len(works) == 1 else f"{len(works)} others"
 

@@ -66,7 +66,7 @@ class Standing:
 
     ``done`` says when each stage was done. ``failure`` is what went wrong and ``advice`` what to do, each empty where
     there is nothing. ``disagreements`` has a sentence for each place where the sources contradict each other.
-    ``unproven`` says so of works that no manifest came with.
+    ``remarks`` has what else must be known of what came: that no manifest did, or another work.
     """
 
     rid: str
@@ -80,7 +80,7 @@ class Standing:
     failure: str
     advice: str
     disagreements: tuple[str, ...]
-    unproven: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
@@ -120,7 +120,7 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
         failure=failure,
         advice=_advice(evidence, state, stage, stuck=stuck, disagrees=bool(disagreements)),
         disagreements=disagreements,
-        unproven=_noted_unproven(row) if row_counts else "",
+        remarks=_noted_remarks(row) if row_counts else (),
     )
 
 
@@ -198,11 +198,11 @@ def _noted_failure(row: Progress | None) -> tuple[datetime | None, str] | None:
     return (last.at, str(said)) if said and not last.stage else None
 
 
-def _noted_unproven(row: Progress | None) -> str:
-    """What DRS has of the work's last unpacking, where no manifest vouched for what was in the zip."""
+def _noted_remarks(row: Progress | None) -> tuple[str, ...]:
+    """What DRS has of the work's last unpacking that is out of the common."""
     entries = row.entries if row else ()
     last = next((entry for entry in reversed(entries) if entry.stage == Stage.DEBAGGED_WORK), None)
-    return str(last.data.get("unproven", "")) if last else ""
+    return tuple(str(last.data[kind]) for kind in ("unproven", "batch") if kind in last.data) if last else ()
 
 
 def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> str:
