@@ -160,11 +160,12 @@ def _time_zone(name: str) -> str:
 
 
 class DebagSection(_Section):
-    """How much a zip may hold, and the zone of the local times in it."""
+    """How much a zip may hold, which names, and the zone of the local times in it."""
 
     max_members: Annotated[int, Field(gt=0)] = 1_000_000
     max_bytes: Annotated[int, Field(gt=0)] = 4 << 40
     max_ratio: Annotated[int, Field(gt=0)] = 100
+    control_characters: bool = False
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
 
 

@@ -1,4 +1,4 @@
-"""The debagger as a site sets it: how much a zip may hold, and the zone of its local times.
+"""The debagger as a site sets it: how much a zip may hold, which names, and the zone of its local times.
 
 What belongs here: the settings, and calling ``ao_workflows.domain.bags`` with them. What does not: anything about
 bags.
@@ -19,12 +19,13 @@ from ao_workflows.domain.zip_directory import Limits
 class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Unpacks zips of at most ``max_members`` and ``max_bytes``, and ``max_ratio`` times what the zip has.
 
-    ``time_zone`` is None for the machine's own.
+    ``control_characters`` is whether names may have some. ``time_zone`` is None for the machine's own.
     """
 
     max_members: int
     max_bytes: int
     max_ratio: int
+    control_characters: bool = False
     time_zone: str | None = None
 
     def debag(self, zip_path: Path, into: Path, under_way: Path, progress: Callable[[int, int], None]) -> Debagged:
@@ -33,7 +34,7 @@ class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
             zip_path,
             into,
             under_way=under_way,
-            limits=Limits(self.max_members, self.max_bytes, self.max_ratio),
+            limits=Limits(self.max_members, self.max_bytes, self.max_ratio, self.control_characters),
             time_zone=ZoneInfo(self.time_zone) if self.time_zone else None,
             progress=progress,
         )
