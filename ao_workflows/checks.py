@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows.domain.errors import Problem
+from ao_workflows.domain.shown_names import shown
 from ao_workflows.partitions import WORKS
 
 SHOWN = 100
@@ -73,15 +74,15 @@ def failed(
     check: dg.AssetCheckSpec, description: str, problems: Sequence[Problem] = (), **metadata: dg.MetadataValue
 ) -> dg.AssetCheckResult:
     """The check's result where something is wrong, with the first hundred problems as a table."""
-    shown: dict[str, Any] = dict(metadata)
+    told: dict[str, Any] = dict(metadata)
     if problems:
-        shown |= {"how many": f"{len(problems)} problems", "problems": problem_table(problems)}
+        told |= {"how many": f"{len(problems)} problems", "problems": problem_table(problems)}
     return dg.AssetCheckResult(
         check_name=check.name,
         asset_key=check.asset_key,
         passed=False,
         description=description,
-        metadata=shown,
+        metadata=told,
     )
 
 
@@ -89,7 +90,7 @@ def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
     """The first hundred problems as a table for the web page, too narrow for digests: the report has those."""
     return dg.MetadataValue.table(
         [
-            dg.TableRecord({"kind": problem.kind, "file": problem.path, "what is wrong": problem.reason})
+            dg.TableRecord({"kind": problem.kind, "file": shown(problem.path), "what is wrong": shown(problem.reason)})
             for problem in problems[:SHOWN]
         ]
     )

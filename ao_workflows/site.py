@@ -163,11 +163,12 @@ def _time_zone(name: str) -> str:
 
 
 class DebagSection(_Section):
-    """How much a zip may hold, the zone of the local times in it, and what becomes of works without a manifest."""
+    """How much a zip may hold, which names, the zone of the local times in it, and works without a manifest."""
 
     max_members: Annotated[int, Field(gt=0)] = 1_000_000
     max_bytes: Annotated[int, Field(gt=0)] = 4 << 40
     max_ratio: Annotated[int, Field(gt=0)] = 100
+    control_characters: bool = False
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
     unproven: Unproven = "warn"
 

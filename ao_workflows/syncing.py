@@ -23,6 +23,7 @@ from ao_workflows.domain.errors import (
 )
 from ao_workflows.domain.fixity import Depth, FileFixity, compare_tree, files_beside, read_fixity
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.shown_names import shown
 from ao_workflows.domain.sync_options import SyncOptions
 from ao_workflows.domain.works import archive_place
 from ao_workflows.resources.staging import Staging
@@ -127,7 +128,7 @@ class Syncing:
         for name in files_beside(place, {file.path for file in self._bagged(work)}):
             count += 1
             if count <= EXTRA_SHOWN:
-                extra.append(name)
+                extra.append(shown(name))
         return SyncedWork(str(place), log, web, tuple(extra), count, images, receipt)
 
     def _prove_web(self, work: str, web: str, place: Path, depth: Depth) -> int:

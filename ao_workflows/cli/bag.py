@@ -20,6 +20,7 @@ import click
 from ao_workflows.domain.bags import Debagged, Validated, debag, validate
 from ao_workflows.domain.errors import AoError, BagInvalid, Problem, ZipRefused
 from ao_workflows.domain.new_trees import put_in_place
+from ao_workflows.domain.shown_names import shown, shown_json
 
 SHOWN = 100
 """As many problems of one bag are printed for people; ``--json`` has all."""
@@ -58,7 +59,7 @@ def validate_command(paths: tuple[Path, ...], as_json: bool) -> None:
         if not as_json:
             _print_verdict(result)
     if as_json:
-        click.echo(json.dumps(results, indent=1, ensure_ascii=False))
+        _print_json(results)
     sys.exit(0 if all(result["valid"] for result in results) else _REFUSED)
 
 
@@ -90,14 +91,14 @@ def debag_command(zip_path: Path, into: Path, time_zone: ZoneInfo | None, as_jso
         problems = error.problems if isinstance(error, BagInvalid | ZipRefused) else ()
         if as_json:
             refusal = {"zip": str(zip_path), "error": str(error), "problems": [asdict(each) for each in problems]}
-            click.echo(json.dumps(refusal, indent=1, ensure_ascii=False))
+            _print_json(refusal)
         else:
             click.echo(f"ao: {error}", err=True)
             if len(problems) > 1:
                 _print_problems([asdict(each) for each in problems])
         sys.exit(_REFUSED)
     if as_json:
-        click.echo(json.dumps(_summary(zip_path, into, done), indent=1, ensure_ascii=False))
+        _print_json(_summary(zip_path, into, done))
         return
     for line in done.warnings:
         click.echo(f"warning: {line}", err=True)
@@ -131,7 +132,7 @@ def _progress(path: Path) -> Iterator[Callable[[int, int], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    with click.progressbar(length=1, label=path.name, file=sys.stderr, width=0) as bar:
+    with click.progressbar(length=1, label=shown(path.name), file=sys.stderr, width=0) as bar:
 
         def tell(done: int, total: int) -> None:
             bar.length = max(total, 1)
@@ -164,11 +165,15 @@ def _summary(zip_path: Path, into: Path, done: Debagged) -> dict[str, Any]:
     }
 
 
+def _print_json(value: object) -> None:
+    click.echo(shown_json(json.dumps(value, indent=1, ensure_ascii=False)))
+
+
 def _print_verdict(result: dict[str, Any]) -> None:
     if result["valid"]:
-        click.echo(f"{result['path']}: valid, {result['files']} files, {result['bytes']} bytes")
+        click.echo(f"{shown(result['path'])}: valid, {result['files']} files, {result['bytes']} bytes")
     else:
-        click.echo(f"{result['path']}: " + (result.get("error") or f"not valid, {_counted(result['problems'])}"))
+        click.echo(f"{shown(result['path'])}: " + (result.get("error") or f"not valid, {_counted(result['problems'])}"))
         _print_problems(result["problems"])
     for line in result["warnings"]:
         click.echo(f"  warning: {line}")
@@ -181,8 +186,8 @@ def _counted(problems: list[dict[str, Any]]) -> str:
 def _print_problems(problems: list[dict[str, Any]]) -> None:
     for each in problems[:SHOWN]:
         problem = Problem(**each)
-        click.echo(f"  {problem.kind}: {problem.path}: {problem.reason}")
+        click.echo(shown(f"  {problem.kind}: {problem.path}: {problem.reason}"))
         if problem.expected or problem.found:
-            click.echo(f"    expected {problem.expected}, found {problem.found}")
+            click.echo(shown(f"    expected {problem.expected}, found {problem.found}"))
     if len(problems) > SHOWN:
         click.echo(f"  and {len(problems) - SHOWN} more; --json lists all")

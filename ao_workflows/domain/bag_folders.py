@@ -16,6 +16,7 @@ from pathlib import Path
 from ao_workflows.domain.bag_layout import TOO_DEEP, too_deep
 from ao_workflows.domain.declarations import Manifest, algorithms, is_declaration, manifests_among
 from ao_workflows.domain.errors import Problem, StagingError
+from ao_workflows.domain.member_names import why_unsafe
 
 _CHUNK = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -33,14 +34,23 @@ class FolderContent:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_folder(folder: Path, threads: int, progress: Callable[[int, int], None] | None = None) -> FolderContent:
+def read_folder(
+    folder: Path,
+    threads: int,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    control_characters: bool = False,
+) -> FolderContent:
     """Reads every file of a bag's folder once, and hashes it by the algorithms that its manifests name.
+
+    A name that no zip may have is told here too: what is validated as a folder must be debagged as a zip.
 
     :raises StagingError: if a file cannot be read.
     """
     content = FolderContent(has_payload_folder=(folder / "data").is_dir())
     for path, size, reason in _walk(folder):
-        if reason:
+        # Below a folder, as in a zip, where no name begins the path.
+        if reason := reason or why_unsafe(f"bag/{path}", control_characters) or "":
             content.problems.append(Problem("structure", path, reason))
         else:
             content.sizes[path] = size

@@ -24,14 +24,21 @@ TOO_DEEP = f"it lies more than {DEEPEST} levels deep, and not every tool goes do
 _BAG_FILE = re.compile(r"bagit\.txt|bag-info\.txt|(tag)?manifest-(md5|sha|blake2)[a-z0-9_-]*\.txt", re.IGNORECASE)
 
 _WORK_FOLDERS = frozenset({"archive", "sources", "images", "eBooks", "sync-inventory"})
-_LEFT_BY_DESKTOPS = ("__MACOSX/", ".DS_Store", "Thumbs.db")
+
+_LITTER_FOLDERS = frozenset({"__MACOSX", "@eaDir", ".AppleDouble", ".Spotlight-V100", ".fseventsd"})
+_LITTER_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini", "icon\r"})
+"""What desktops and network storage leave behind, none of it anybody's work; the files in small letters: Windows writes
+them in several ways."""
+
+_APPLEDOUBLE = "._"
+"""How the names of files begin in which a Mac keeps what another file system cannot."""
 
 
 @dataclass(frozen=True)
 class Layout:
     """The zip's bags, or its plain works: each folder's name, with ``/`` at its end, and the RID it would have.
 
-    ``strays`` are the names that belong to none of them, ``litter`` those of them that desktops leave behind.
+    ``strays`` are the names that belong to none of them, but for ``litter``, which desktops and network storage left.
     ``astray`` are the bag files, such as bagit.txt and manifests, that lie where they make no bag.
     """
 
@@ -54,7 +61,8 @@ def recognise(names: Sequence[str], zip_name: str) -> Layout:
     works are known by the folders that they have in them, at the top or one below it; if the top itself has such
     folders, it is a work under the zip's own name. Where bag files lie elsewhere, a bag was meant.
     """
-    folders = folders_of(names)
+    # A Mac's zip has the folders once more, for what it keeps beside their files.
+    folders = folders_of(name for name in names if _LITTER_FOLDERS.isdisjoint(name.split("/")))
     tops = sorted(folder for folder in folders if "/" not in folder)
     listed = set(names)
     bags = {
@@ -81,7 +89,8 @@ def _astray(names: Sequence[str], bags: Mapping[str, str], listed: Container[str
         # A bag without bagit.txt is told what it lacks, save where its files lie one folder further down.
         if root in bags and (f"{folder}{slash}" == root or name.startswith(PAYLOAD, len(root))):
             continue
-        yield name
+        if not _is_litter(name):
+            yield name
 
 
 def _works(folders: set[str], tops: Sequence[str], zip_name: str) -> dict[str, str]:
@@ -105,7 +114,7 @@ def _works(folders: set[str], tops: Sequence[str], zip_name: str) -> dict[str, s
 
 
 def _beside(names: Iterable[str], roots: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names that lie in none of the roots and are no folder above one; and those of them that desktops leave."""
+    """The names that lie in none of the roots and are no folder above one: strays, and what was left behind."""
     if "" in roots:
         return (), ()
     tops = {root.partition("/")[0] for root in roots}
@@ -120,6 +129,11 @@ def _beside(names: Iterable[str], roots: Sequence[str]) -> tuple[tuple[str, ...]
             continue
         if top in tops and (name.startswith(deeper) or name == f"{top}/"):
             continue
-        is_litter = name.startswith(_LEFT_BY_DESKTOPS[0]) or name.rpartition("/")[2] in _LEFT_BY_DESKTOPS[1:]
-        (litter if is_litter else strays).append(name)
+        (litter if _is_litter(name) else strays).append(name)
     return tuple(strays), tuple(litter)
+
+
+def _is_litter(name: str) -> bool:
+    *folders, file = name.split("/")
+    is_file = file.startswith(_APPLEDOUBLE) or file.lower() in _LITTER_FILES
+    return is_file or not _LITTER_FOLDERS.isdisjoint(folders)

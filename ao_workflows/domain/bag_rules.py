@@ -7,12 +7,14 @@ What belongs here: the comparison, and every difference in words. What does not:
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ao_workflows.domain.bag_layout import PAYLOAD
 from ao_workflows.domain.declarations import Declared, algorithms
 from ao_workflows.domain.errors import Problem
+from ao_workflows.domain.manifests import names_meant
+from ao_workflows.domain.member_names import control_character
 
 Digests = Mapping[str, str]
 """Hex digests by hashlib's names of their algorithms."""
@@ -55,6 +57,7 @@ def judge(
         verdict.problems.append(Problem("structure", f"{folder}data", "the payload's folder is not there"))
     elif not verdict.payload_files:
         verdict.warnings.append(f"{folder}{PAYLOAD}: has no file: the bag is valid, and holds no work")
+    verdict.warnings += _oddities(folder, sizes)
     if declared.readable:
         listed = _compare_entries(folder, declared, sizes, found, verdict)
         _compare_coverage(folder, declared, sizes, listed, verdict)
@@ -67,11 +70,17 @@ def judge(
 
 def as_found(sizes: Mapping[str, int], found: Callable[[str], Digests | None]) -> Verdict:
     """The verdict on a work without a manifest: all is payload, and its digests are what they are."""
-    verdict = Verdict(payload_files=len(sizes), payload_bytes=sum(sizes.values()))
+    verdict = Verdict(warnings=[*_oddities("", sizes)], payload_files=len(sizes), payload_bytes=sum(sizes.values()))
     for path in sizes:
         if (digests := found(path)) is not None:
             verdict.digests[path] = digests
     return verdict
+
+
+def _oddities(folder: str, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        if control_character(name):
+            yield f"{folder}{name}: has a control character in its name, and is taken"
 
 
 def _compare_entries(
@@ -82,16 +91,21 @@ def _compare_entries(
     verdict: Verdict,
 ) -> dict[str, set[str]]:
     """Compares the manifests' entries with the files; returns the algorithms by which each file is listed."""
-    others = _Others(sizes)
     listed: dict[str, set[str]] = {}
-    for entry, expected in declared.entries.items():
-        path = entry if entry in sizes else others.find(entry)
+    others = _Others(sizes, declared, listed, found)
+    for entry, expected in others.those_that_are_certain_first():
+        path = entry if "%" not in entry and entry in sizes else others.find(entry, expected)
         if path is None:
+            entry = others.likeliest(entry)  # noqa: PLW2901
             reason = "it is in the manifest and not in the bag"
             if entry in declared.fetch:
                 reason = "it is to be fetched, which is never done: the bag is incomplete"
             verdict.problems.append(Problem("missing", folder + entry, reason))
             continue
+        if path != entry and entry.rstrip(" \t\r") == path.rstrip(" \t\r"):
+            verdict.warnings.append(
+                f"{folder}{path}: is listed as {entry!r}, without what its name ends in, or with more"
+            )
         if path in listed:
             verdict.warnings.append(f"{folder}{path}: is listed more than once, under names that look the same")
         listed.setdefault(path, set()).update(expected)
@@ -111,21 +125,59 @@ def _compare_entries(
 
 
 class _Others:
-    """Files by the other names that a manifest may have for them.
+    """The files that entries mean whose names are not the entries' own, letter by letter.
 
-    RFC 8493, 5.1.3 and 2.1.3: names are the same that differ in Unicode normalisation alone, and a manifest writes
-    ``%25`` for ``%``. bagit writes ``%`` as it is, so the plain name goes first.
+    RFC 8493, 2.1.3 and 5.1.3: a manifest encodes some characters (``manifests.names_meant``), and names are the same
+    that differ in Unicode normalisation alone. Whichever of the names it is, its digest proves it; so where several
+    fit, the one counts that has the digest and that no other entry has taken.
     """
 
-    def __init__(self, names: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        names: Mapping[str, int],
+        declared: Declared,
+        listed: Mapping[str, set[str]],
+        found: Callable[[str], Digests | None],
+    ) -> None:
         self._names = names
+        self._declared = declared
+        self._listed = listed
+        self._found = found
         self._normal: dict[str, str] | None = None
 
-    def find(self, entry: str) -> str | None:
+    def those_that_are_certain_first(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """The manifests' entries; those come last that may mean the most files."""
+        doubtful = [entry for entry in self._declared.entries if "%" in entry]
+        doubtful.sort(key=lambda entry: len(self._there(entry)))
+        yield from (it for it in self._declared.entries.items() if "%" not in it[0])
+        yield from ((entry, self._declared.entries[entry]) for entry in doubtful)
+
+    def likeliest(self, entry: str) -> str:
+        return next(self._meant(entry))
+
+    def find(self, entry: str, expected: Digests) -> str | None:
+        there = self._there(entry)
+        free = [path for path in there if not self._listed.get(path, set()) & expected.keys()]
+        if len(free) > 1:
+            free.sort(key=lambda path: not self._is(path, expected))
+        return next(iter(free or there), None)
+
+    def _there(self, entry: str) -> list[str]:
+        return list(dict.fromkeys(path for name in self._meant(entry) if (path := self._file(name)) is not None))
+
+    def _meant(self, entry: str) -> Iterator[str]:
+        return names_meant(entry, decode_first=self._declared.decode_first, strict=self._declared.strict)
+
+    def _file(self, name: str) -> str | None:
+        if name in self._names:
+            return name
         if self._normal is None:
             self._normal = {unicodedata.normalize("NFC", name): name for name in self._names}
-        normal = unicodedata.normalize("NFC", entry)
-        return self._normal.get(normal) or self._normal.get(normal.replace("%25", "%"))
+        return self._normal.get(unicodedata.normalize("NFC", name))
+
+    def _is(self, path: str, expected: Digests) -> bool:
+        digests = self._found(path) or {}
+        return all(digests.get(algorithm) == digest for algorithm, digest in expected.items())
 
 
 def _compare_coverage(

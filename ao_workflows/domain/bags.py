@@ -21,6 +21,7 @@ from ao_workflows.domain.errors import BagInvalid, Problem, StagingError, ZipRef
 from ao_workflows.domain.fixity import FileFixity
 from ao_workflows.domain.new_trees import NewTree
 from ao_workflows.domain.proof import DebaggedWork, Progress, Proof, prove_folder, prove_zip
+from ao_workflows.domain.shown_names import shown
 from ao_workflows.domain.unpacking import Plan, check_rids, plan_unpacking
 from ao_workflows.domain.zip_directory import Limits, read_directory
 from ao_workflows.domain.zips import TWIN, OpenZip, modification_time
@@ -110,7 +111,7 @@ def debag(
     return Debagged(
         tuple(proof.works),
         tuple(proof.files),
-        (*said, *proof.warnings),
+        tuple(map(shown, (*said, *proof.warnings))),
         sum(work.bytes for work in proof.works),
         time.perf_counter() - started,
     )
@@ -129,7 +130,8 @@ def validate(
     """
     started = time.perf_counter()
     if path.is_dir():
-        proof = prove_folder(path, threads or _cores(), progress)
+        allowed = (limits or Limits()).control_characters
+        proof = prove_folder(path, threads or _cores(), progress, control_characters=allowed)
     else:
         try:
             with _opened(path) as descriptor:
@@ -148,7 +150,7 @@ def validate(
         sum(work.files for work in proof.works),
         sum(work.bytes for work in proof.works),
         tuple(proof.problems),
-        tuple(proof.warnings),
+        tuple(map(shown, proof.warnings)),
         time.perf_counter() - started,
     )
 

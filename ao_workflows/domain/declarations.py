@@ -14,17 +14,16 @@ import io
 import logging
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from ao_workflows.domain.bag_layout import PAYLOAD
 from ao_workflows.domain.errors import Problem
+from ao_workflows.domain.manifests import decoded, read_manifest
 from ao_workflows.domain.zips import HASHES
 
 _VERSIONS = frozenset({(0, 93), (0, 94), (0, 95), (0, 96), (0, 97), (1, 0)})
-_TAG_MANIFESTS_COUNT = (0, 97)
 _STRICT = (1, 0)
 
 _MANIFEST = re.compile(r"(tag)?manifest-([A-Za-z0-9_-]+)\.txt")
@@ -33,7 +32,7 @@ _STRICT_DECLARATION = re.compile(
     rb"BagIt-Version: [0-9]+\.[0-9]+(?:\r\n|\r|\n)Tag-File-Character-Encoding: [!-~]+(?:\r\n|\r|\n)?"
 )
 _OXUM = re.compile(r"([0-9]+)\.([0-9]+)")
-_ENTRY = re.compile(r"[ \t]*(\S+)[ \t]+(\*?)((?:\./)*)(.*\S)\s*")
+_FETCH = re.compile(r"[ \t]*(\S+)[ \t]+(\S+)[ \t]+(.*\S.*)")
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,16 @@ class Manifest:
 class Declared:
     """What a bag's tag files say, and what is wrong with them. Paths are relative to the bag's folder.
 
-    ``entries`` has each manifest entry's digests by hashlib's name of the algorithm, ``fetch`` the paths that
-    fetch.txt would bring, ``oxum`` the payload's bytes and files; ``readable`` is false where so much is wrong that
+    ``entries`` has each manifest entry's digests by hashlib's name of the algorithm, its path as it is written, and
+    ``decode_first`` whether by all that is known that is encoded; ``fetch`` has the paths that fetch.txt would bring,
+    ``oxum`` the payload's bytes and files; ``readable`` is false where so much is wrong that
     nothing can be compared with the entries.
     """
 
     version: tuple[int, int] = (0, 0)
     manifests: tuple[Manifest, ...] = ()
     entries: dict[str, dict[str, str]] = field(default_factory=dict)
+    decode_first: bool = False
     fetch: frozenset[str] = frozenset()
     oxum: tuple[int, int] | None = None
     readable: bool = False
@@ -102,10 +103,10 @@ def read_declaration(folder: str, files: Mapping[str, bytes]) -> Declared:
     declared = Declared(manifests=manifests_among(files))
     kept = _Kept()
     read: list[str] = ["bagit.txt"]
-    module = _bagit_over(files, [it.token for it in declared.manifests if it.algorithm], kept, read)
+    module = _bagit_over(files, kept, read)
     wrong = (module.BagError, ValueError, LookupError, AttributeError, TypeError)
     try:
-        bag = _opened(module)
+        bag = _opened(module, files)
     except wrong as error:
         declared.problems.append(_structure(folder, read[-1], error))
         return declared
@@ -114,12 +115,13 @@ def read_declaration(folder: str, files: Mapping[str, bytes]) -> Declared:
         reason = "BagIt-Version {}.{} is none of those from 0.93 to 1.0".format(*declared.version)
         declared.problems.append(_structure(folder, "bagit.txt", reason))
     declared.readable = True
-    declared.entries = _by_algorithm(bag.entries, declared.manifests)
-    for check in (_check_declaration, _check_manifests, _read_fetch, _read_oxum):
+    checks = {"bagit.txt": _check_declaration, "fetch.txt": _read_fetch, bag.tag_file_name: _read_oxum}
+    _read_manifests(declared, folder, files, bag)
+    for name, check in checks.items():
         try:
             check(declared, folder, files, bag)
         except wrong as error:
-            declared.problems.append(_structure(folder, read[-1], error))
+            declared.problems.append(_structure(folder, name, error))
     declared.warnings += [f"{folder}{line}" for line in kept.lines]
     return declared
 
@@ -135,12 +137,10 @@ def _without_place(message: str) -> str:
 _NOWHERE = "/bag"
 
 
-def _bagit_over(
-    files: Mapping[str, bytes], tokens: Iterable[str], kept: logging.Handler, read: list[str]
-) -> ModuleType:
+def _bagit_over(files: Mapping[str, bytes], kept: logging.Handler, read: list[str]) -> ModuleType:
     """bagit's own module once more, privately, with ``files`` in place of the disk.
 
-    It looks only for manifests with ``tokens``. What it logs goes to ``kept``, the names of what it reads to ``read``.
+    What it logs goes to ``kept``, the names of what it reads to ``read``.
     """
     spec = importlib.util.find_spec("bagit")
     if spec is None or spec.loader is None:
@@ -168,26 +168,31 @@ def _bagit_over(
         sep="/", path=SimpleNamespace(**vars(posixpath) | {"isfile": is_there, "exists": is_there})
     )
     names["LOGGER"] = logger
-    names["CHECKSUM_ALGOS"] = tuple(dict.fromkeys(tokens))
     return module
 
 
-def _opened(module: ModuleType) -> Any:
+def _opened(module: ModuleType, files: Mapping[str, bytes]) -> Any:
     class Bag(module.Bag):  # type: ignore[name-defined, misc]
-        version_info: tuple[int, int]
+        encoding: str
 
         def _path_is_dangerous(self, path: str) -> bool:
             # bagit asks the disk, five times an entry; here no path comes near one.
             return path.startswith(("/", "~", "../")) or path == ".."
 
         def _load_manifests(self) -> None:
-            # Tag manifests count in every version: RFC 8493 has no bag whose tag files may be wrong.
-            declared = self.version_info
-            self.version_info = max(declared, _TAG_MANIFESTS_COUNT)
-            try:
-                super()._load_manifests()
-            finally:
-                self.version_info = declared
+            # ``manifests`` reads them: bagit takes spaces off the end of names.
+            pass
+
+        def fetch_entries(self) -> Iterator[tuple[str, str, str]]:
+            if "fetch.txt" not in files:
+                return
+            for line in io.TextIOWrapper(io.BytesIO(files["fetch.txt"]), encoding=self.encoding):
+                entry = _FETCH.fullmatch(line.removesuffix("\n"))
+                if entry is None:
+                    raise ValueError("a line is not a URL, a length and a path")
+                if self._path_is_dangerous(entry[3]):
+                    raise module.BagError(f"the path {entry[3]!r} leads out of the bag")
+                yield entry[1], entry[2], entry[3]
 
     return Bag(_NOWHERE)
 
@@ -204,15 +209,6 @@ class _Kept(logging.Handler):
             self.lines.append(_without_place(record.getMessage()))
 
 
-def _by_algorithm(entries: dict[str, dict[str, str]], manifests: Iterable[Manifest]) -> dict[str, dict[str, str]]:
-    names = {it.token: it.algorithm for it in manifests if it.algorithm}
-    same = all(token == name for token, name in names.items())
-    for path, digests in entries.items():
-        if not same or any(digest != digest.lower() for digest in digests.values()):
-            entries[path] = {names[token]: digest.lower() for token, digest in digests.items()}
-    return entries
-
-
 def _check_declaration(declared: Declared, folder: str, files: Mapping[str, bytes], _bag: Any) -> None:
     declaration = files["bagit.txt"]
     if declaration.startswith(b"\xef\xbb\xbf"):
@@ -223,33 +219,27 @@ def _check_declaration(declared: Declared, folder: str, files: Mapping[str, byte
         )
 
 
-def _check_manifests(declared: Declared, folder: str, files: Mapping[str, bytes], bag: Any) -> None:
-    """What bagit lets pass: lines that are no entries, ``..``, entries of the wrong kind, unknown algorithms."""
+def _read_manifests(declared: Declared, folder: str, files: Mapping[str, bytes], bag: Any) -> None:
+    """Reads the manifests' entries; tag manifests count in every version: in none may tag files be wrong."""
+    bare_percent = False
     for manifest in declared.manifests:
         if manifest.algorithm is None:
             declared.warnings.append(
                 f"{folder}{manifest.name}: hashlib has no {manifest.token}: its entries were not compared"
             )
             continue
-        marked = False
-        for line in io.TextIOWrapper(io.BytesIO(files[manifest.name]), encoding=bag.encoding):
-            if not line.strip("\ufeff \t\r\n") or line.startswith("#"):
-                continue
-            entry = _ENTRY.fullmatch(line.lstrip("\ufeff"))
-            if entry is None:
-                reason = f"{line.strip()!r} is not a digest and a path"
-                declared.problems.append(_structure(folder, manifest.name, reason))
-                continue
-            path = entry[4]
-            marked = marked or bool(entry[2] or entry[3])
-            if ".." in path and ".." in path.split("/"):
-                declared.problems.append(_structure(folder, manifest.name, f"the path {path!r} has '..' in it"))
-            elif manifest.of_tags and declared.strict and path.startswith("tagmanifest-"):
-                declared.problems.append(_structure(folder, manifest.name, f"it lists the tag manifest {path!r}"))
-            elif not manifest.of_tags and not path.startswith(PAYLOAD):
-                declared.problems.append(_structure(folder, manifest.name, f"{path!r} is no payload"))
-        if marked:
-            declared.warnings.append(f"{folder}{manifest.name}: has paths that begin with '*' or './'")
+        try:
+            listed = read_manifest(files[manifest.name], bag.encoding, of_tags=manifest.of_tags, strict=declared.strict)
+        except ValueError as error:
+            declared.problems.append(_structure(folder, manifest.name, error))
+            declared.readable = False
+            continue
+        bare_percent = bare_percent or listed.bare_percent
+        declared.problems += [_structure(folder, manifest.name, reason) for reason in listed.wrong]
+        declared.warnings += [f"{folder}{manifest.name}: {reason}" for reason in listed.unusual]
+        for path, digest in listed.digests.items():
+            declared.entries.setdefault(path, {})[manifest.algorithm] = digest
+    declared.decode_first = declared.strict and not bare_percent
     if not any(it.algorithm for it in declared.manifests if not it.of_tags):
         declared.problems.append(
             _structure(folder, "bagit.txt", "the bag has no payload manifest of an algorithm that hashlib has")
@@ -268,13 +258,10 @@ def _check_tag_manifests(declared: Declared, folder: str) -> None:
 
 
 def _read_fetch(declared: Declared, folder: str, _files: Mapping[str, bytes], bag: Any) -> None:
-    try:
-        entries = list(bag.fetch_entries())
-    except ValueError as error:
-        raise ValueError("a line is not a URL, a length and a path") from error
     bag.validate_fetch()
-    declared.fetch = frozenset(posixpath.normpath(path) for _, _, path in entries)
-    for path in sorted(declared.fetch - declared.entries.keys()):
+    declared.fetch = frozenset(posixpath.normpath(path) for _, _, path in bag.fetch_entries())
+    listed = {decoded(path) for path in declared.entries}
+    for path in sorted(path for path in declared.fetch if decoded(path) not in listed):
         declared.problems.append(_structure(folder, "fetch.txt", f"{path!r} is in no manifest"))
 
 

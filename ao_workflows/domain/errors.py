@@ -55,6 +55,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ao_workflows.domain.shown_names import shown
+
 
 class AoError(Exception):
     """The root of the tree. ``transient`` says whether the same call may succeed later without a person."""
@@ -210,7 +212,7 @@ class StagingError(AoError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"staging: {path}: {reason}")
+        super().__init__(shown(f"staging: {path}: {reason}"))
 
 
 class StagingFull(StagingError):
@@ -360,7 +362,7 @@ class ZipRefused(AoError):
         self.member = member
         self.reason = reason
         what = f"{path.name}: member {member!r}" if member is not None else path.name
-        super().__init__(f"{what}: {reason}; nothing of it was kept")
+        super().__init__(shown(f"{what}: {reason}; nothing of it was kept"))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -376,7 +378,7 @@ class BagInvalid(AoError):
         self.problems = tuple(problems)
         first = self.problems[0]
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
-        super().__init__(f"{name} is not a valid bag: {first.path}: {first.reason}{more}")
+        super().__init__(shown(f"{name} is not a valid bag: {first.path}: {first.reason}{more}"))
 
 
 class SyncError(AoError):
@@ -431,7 +433,9 @@ class CopyMismatch(SyncError):
         self.problems = tuple(problems)
         first = self.problems[0]
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
-        super().__init__(f"{rid}: {place} does not hold what was bagged: {first.path}: {first.reason}{more}. {way_out}")
+        super().__init__(
+            shown(f"{rid}: {place} does not hold what was bagged: {first.path}: {first.reason}{more}. {way_out}")
+        )
 
 
 class ArchiveMismatch(CopyMismatch):

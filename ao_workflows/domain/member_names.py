@@ -25,6 +25,9 @@ _UNICODE_PATH = 0x7075
 _UNICODE_PATH_HEAD = 5
 
 _DRIVE = re.compile(r"[A-Za-z]:")
+_ICON = "Icon\r"
+"""The file in which a Mac keeps a folder's own icon."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -47,29 +50,55 @@ def decode_name(raw: bytes, declared_utf8: bool, extra: dict[int, bytes]) -> str
         return raw.decode("cp437")
 
 
-def why_unsafe(name: str) -> str | None:
-    """Why no folder may take this name from a zip, or None. A folder's name ends in ``/``."""
+def without_dots(name: str) -> str:
+    """The name without its parts that are ``.``: each means the folder that it stands in. Nothing is left of the top's
+    own.
+    """
+    if "./" not in name and not name.endswith("/.") and name != ".":
+        return name
+    parts = name.split("/")
+    kept = [part for part in parts if part != "."]
+    return "/".join([*kept, ""] if parts[-1] == "." else kept)
+
+
+def control_character(name: str) -> bool:
+    """Whether the name has a character that must not be printed as it is."""
+    return _CONTROL.search(name) is not None
+
+
+def why_unsafe(name: str, control_characters: bool = False) -> str | None:
+    """Why no folder may take this name from a zip, or None. A folder's name ends in ``/``.
+
+    ``control_characters`` is whether a site takes names that have some; a Mac's icon, a file whose name ends in one,
+    is always taken.
+    """
     path = name.removesuffix("/")
     parts = path.split("/")
     if not path:
         reason = "it has no name"
     elif name.startswith("/"):
         reason = "its path is absolute"
-    elif _CONTROL.search(name):
-        reason = "its name has a control character"
+    elif "\0" in name:
+        reason = "its name has the control character NUL, which no file system takes"
+    elif not control_characters and _CONTROL.search(name.removesuffix(_ICON) if _is_icon(name) else name):
+        reason = "its name has a control character, and [debag] control_characters in site.toml does not allow them"
     elif "\\" in name:
         reason = "its name has a backslash"
     elif _DRIVE.match(name):
         reason = "its path begins with a drive letter"
     elif ".." in parts:
         reason = "its path has '..' in it"
-    elif "" in parts or "." in parts:
+    elif "" in parts:
         reason = "its path has an empty part"
     elif len(name) * 4 > PART_LENGTH and _too_long(path, parts):
         reason = f"its name is over {PART_LENGTH} bytes, or its path over {PATH_LENGTH}"
     else:
         reason = None
     return reason
+
+
+def _is_icon(name: str) -> bool:
+    return name == _ICON or name.endswith(f"/{_ICON}")
 
 
 def _too_long(path: str, parts: list[str]) -> bool:

@@ -64,12 +64,12 @@ class Proof:
     warnings: list[str] = field(default_factory=list)
 
 
-def prove_folder(folder: Path, threads: int, progress: Progress | None) -> Proof:
-    """Reads a bag's folder and judges it.
+def prove_folder(folder: Path, threads: int, progress: Progress | None, *, control_characters: bool = False) -> Proof:
+    """Reads a bag's folder and judges it; ``control_characters`` is whether names may have some.
 
     :raises StagingError: if a file cannot be read.
     """
-    content = read_folder(folder, threads, progress)
+    content = read_folder(folder, threads, progress, control_characters=control_characters)
     declared = read_declaration("", content.declarations)
     verdict = judge("", declared, content.sizes, content.digests.get, content.has_payload_folder)
     work = DebaggedWork(

@@ -53,7 +53,7 @@ def plan_unpacking(zip_path: Path, members: list[Member]) -> Plan:
         more = f" (nor do {len(layout.strays) - 1} more)" if len(layout.strays) > 1 else ""
         roots = ", ".join(sorted(rids))
         raise ZipRefused(zip_path, layout.strays[0], f"it does not belong to {roots}{more}")
-    warnings = [f"{name}: was left behind by a desktop, and is left out" for name in layout.litter]
+    warnings = [f"{name}: was left behind by a desktop or a network storage, and is left out" for name in layout.litter]
     warnings += [f"{one} and {other}: {TWINS}" for one, other in twins(member.name for member in members)]
     plan = Plan(rids, _tag_folders(layout.bags, members), [], [], [], tuple(warnings))
     for member in members:

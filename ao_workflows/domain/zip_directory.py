@@ -1,7 +1,8 @@
-"""A zip's own account of itself: its central directory, read whole and checked before a member is touched.
+"""A zip's own account of itself, checked before a member is touched.
 
-What belongs here: the directory's records, the local headers, and every refusal that needs no member's content
-(PKWARE's APPNOTE 6.3.10). What does not: the content (``zips``), and what makes a name unsafe (``member_names``).
+What belongs here: its members, as its central directory has them, the local headers, and every refusal that needs
+no member's content (PKWARE's APPNOTE 6.3.10). What does not: finding and walking the directory (``zip_records``),
+the content (``zips``), and what makes a name unsafe (``member_names``).
 """
 
 from __future__ import annotations
@@ -9,44 +10,51 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from ao_workflows.domain.errors import ZipRefused
-from ao_workflows.domain.member_names import conflict, decode_name, why_unsafe
+from ao_workflows.domain.member_names import conflict, decode_name, why_unsafe, without_dots
+from ao_workflows.domain.zip_records import (
+    MAX16,
+    MAX32,
+    Directory,
+    ReadRange,
+    find_directory,
+    read_extra,
+    walk,
+    widened,
+)
+from ao_workflows.domain.zip_times import utc_time
 
 STORED = 0
 DEFLATED = 8
 
-_END = struct.Struct("<4s4H2LH")
-_END64_LOCATOR = struct.Struct("<4sLQL")
-_END64 = struct.Struct("<4sQ2H2L4Q")
-_ENTRY = struct.Struct("<4s6H3L5H2L")
 LOCAL = struct.Struct("<4s5H3L2H")
 
-_MAX16 = 0xFFFF
-_MAX32 = 0xFFFFFFFF
-_ZIP64_FIELD = 0x0001
-_TIMES_FIELD = 0x5455
-
 _GENEROUS = 1024
-"""Bytes of directory for each allowed member: a directory that is larger is not read into memory."""
+"""Bytes of directory for each allowed member: a directory that is larger is not read."""
+
+_UNIX_HOSTS = frozenset({3, 19})
+"""Unix and macOS: with another host in "version made by", attributes have no Unix mode (APPNOTE 4.4.2, 4.4.15)."""
 
 _ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13
 _PATCHED = 1 << 5
 _UTF8 = 1 << 11
-DESCRIPTOR_FOLLOWS = 1 << 3
+_DESCRIPTOR_FOLLOWS = 1 << 3
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a zip may hold: members, bytes in all, and bytes in all over the zip's own."""
+    """How much a zip may hold: members, bytes in all, and bytes in all over the zip's own; and whether names may have
+    control characters.
+    """
 
     members: int = 1_000_000
     bytes: int = 4 << 40
     ratio: int = 100
+    control_characters: bool = False
 
 
 class Member(NamedTuple):
@@ -54,7 +62,7 @@ class Member(NamedTuple):
 
     ``raw`` is the name's bytes where they are not its UTF-8. ``offset`` is where the local header begins, and no
     byte of the member lies at or beyond ``end``, where the next one begins. ``dos_time`` is local time, as the
-    header packs it; ``utc_time`` is seconds since 1970, or None. A tuple, since a zip may have a million.
+    header packs it; ``utc_time`` is ns since 1970, or None. A tuple, since a zip may have a million.
     """
 
     name: str
@@ -80,86 +88,36 @@ def read_directory(path: Path, descriptor: int, limits: Limits) -> list[Member]:
     :raises ZipRefused: if the file is no zip, or the directory says something of which no safe unpacking can come.
     """
     file_size = os.fstat(descriptor).st_size
-    start, size, count, shift = _find_directory(path, descriptor, file_size)
-    if count > limits.members or size > limits.members * _GENEROUS:
+    read = _reader(path, descriptor)
+    directory = find_directory(read, file_size, path)
+    if directory.entries > limits.members or directory.size > limits.members * _GENEROUS:
         raise ZipRefused(path, None, f"it has more than the {limits.members} members allowed")
-    members = _parse(path, _read(path, descriptor, start, size), shift, count, start)
+    members = _parse(path, read, directory, limits)
     _check_names(path, members)
     _check_amount(path, members, file_size, limits)
-    return _in_place(path, members, start)
+    return _in_place(path, members, directory.start)
 
 
-def _read(path: Path, descriptor: int, start: int, size: int) -> bytes:
-    data = os.pread(descriptor, size, start)
-    while len(data) < size:
-        more = os.pread(descriptor, size - len(data), start + len(data))
-        if not more:
-            raise ZipRefused(path, None, "it ends before its directory does: it is truncated")
-        data += more
-    return data
+def _reader(path: Path, descriptor: int) -> ReadRange:
+    def read(start: int, end: int) -> bytes:
+        data = os.pread(descriptor, end - start, start)
+        while len(data) < end - start:
+            more = os.pread(descriptor, end - start - len(data), start + len(data))
+            if not more:
+                raise ZipRefused(path, None, "it ends before its directory does: it is truncated")
+            data += more
+        return data
+
+    return read
 
 
-def _find_directory(path: Path, descriptor: int, file_size: int) -> tuple[int, int, int, int]:
-    """Where the central directory begins, its bytes, its entries, and what was put before the zip, in bytes."""
-    tail_start = max(0, file_size - _END.size - _MAX16)
-    tail = _read(path, descriptor, tail_start, file_size - tail_start)
-    at = tail.rfind(b"PK\5\6")
-    while at >= 0:
-        if at + _END.size <= len(tail):
-            end = _END.unpack_from(tail, at)
-            if at + _END.size + end[7] == len(tail):
-                break
-        at = tail.rfind(b"PK\5\6", 0, at)
-    else:
-        raise ZipRefused(path, None, "it has no end record: it is no zip, or it is truncated")
-    _, disk, directory_disk, disk_entries, entries, size, start, _ = end
-    end_at = tail_start + at
-    locator_at = end_at - _END64_LOCATOR.size
-    locator = _read(path, descriptor, locator_at, _END64_LOCATOR.size) if locator_at >= 0 else b""
-    wide = locator[:4] == b"PK\6\7"
-    if wide:
-        _, locator_disk, end64_start, disks = _END64_LOCATOR.unpack(locator)
-        end_at, record = _find_end64(path, descriptor, end64_start, locator_at)
-        _, _, _, _, disk, directory_disk, disk_entries, entries, size, start = record
-        if locator_disk or disks > 1:
-            raise ZipRefused(path, None, "it is one part of an archive on several disks")
-    elif disk == directory_disk == _MAX16:
-        raise ZipRefused(path, None, "its zip64 end record is missing: it is truncated")
-    if disk or directory_disk or disk_entries != entries:
-        raise ZipRefused(path, None, "it is one part of an archive on several disks")
-    shift = end_at - size - start
-    if shift < 0:
-        raise ZipRefused(path, None, "its directory lies outside the file: it is truncated")
-    return start + shift, size, entries, shift
-
-
-def _find_end64(path: Path, descriptor: int, start: int, locator_at: int) -> tuple[int, tuple[int, ...]]:
-    """The zip64 end record: where it says, or just before its locator if something was put before the zip."""
-    for at in (start, locator_at - _END64.size):
-        if 0 <= at <= locator_at - _END64.size:
-            record = _END64.unpack(_read(path, descriptor, at, _END64.size))
-            if record[0] == b"PK\6\6" and at + 12 + record[1] == locator_at:
-                return at, record
-    raise ZipRefused(path, None, "its zip64 end record is not where its locator says")
-
-
-def _parse(path: Path, directory: bytes, shift: int, count: int, start: int) -> list[Member]:
+def _parse(path: Path, read: ReadRange, directory: Directory, limits: Limits) -> list[Member]:
     members: list[Member] = []
-    at, length = 0, len(directory)
-    while at < length:
-        if length - at < _ENTRY.size or directory[at : at + 4] != b"PK\1\2":
-            raise ZipRefused(path, None, f"its directory is damaged after {len(members)} members")
-        # fmt: off
-        (_, _, _, flags, method, time, date, crc, packed, size, name_length, extra_length, comment_length,
-         disk, _, attributes, offset) = _ENTRY.unpack_from(directory, at)
-        # fmt: on
-        raw_at = at + _ENTRY.size
-        at = raw_at + name_length + extra_length + comment_length
-        if at > length:
-            raise ZipRefused(path, None, f"its directory is damaged after {len(members)} members")
-        raw = directory[raw_at : raw_at + name_length]
-        extra_at = raw_at + name_length
-        extra = read_extra(directory[extra_at : extra_at + extra_length]) if extra_length else {}
+    shift, start = directory.shift, directory.start
+    for made_by, flags, method, time, crc, packed, size, disk, attributes, offset, raw, extras in walk(
+        read, directory, path
+    ):
+        extra = read_extra(extras) if extras else {}
         if extra is None:
             raise ZipRefused(path, raw.decode("utf-8", "replace"), "its extra fields are damaged")
         try:
@@ -167,11 +125,15 @@ def _parse(path: Path, directory: bytes, shift: int, count: int, start: int) -> 
         except UnicodeDecodeError:
             reason = "its name is said to be UTF-8 and is none"
             raise ZipRefused(path, raw.decode("utf-8", "replace"), reason) from None
-        if _MAX32 in (size, packed, offset) or disk == _MAX16:
-            wide = _widened(extra, (size, _MAX32), (packed, _MAX32), (offset, _MAX32), (disk, _MAX16))
+        if MAX32 in (size, packed, offset) or disk == MAX16:
+            wide = widened(extra, (size, MAX32), (packed, MAX32), (offset, MAX32), (disk, MAX16))
             if wide is None:
                 raise ZipRefused(path, name, "its zip64 field is missing or too short")
-            size, packed, offset, disk = wide
+            size, packed, offset, disk = wide  # noqa: PLW2901
+        name = without_dots(name)
+        if not name and raw and not size:
+            # The folder that was zipped: it is the top itself.
+            continue
         member = Member(
             name,
             None if name.encode() == raw else raw,
@@ -182,58 +144,18 @@ def _parse(path: Path, directory: bytes, shift: int, count: int, start: int) -> 
             size,
             offset + shift,
             start,
-            date << 16 | time,
-            utc_time(extra),
+            time,
+            utc_time(extra) if extra else None,
         )
-        if why := _why_refused(member, disk, attributes >> 16):
+        mode = attributes >> 16 if made_by >> 8 in _UNIX_HOSTS else 0
+        if why := _why_refused(member, disk, mode, limits.control_characters):
             raise ZipRefused(path, name, why)
         members.append(member)
-    # Writers without zip64 let the count overflow.
-    if len(members) != count and (count > _MAX16 or len(members) & _MAX16 != count):
-        raise ZipRefused(path, None, f"it says that it has {count} members, and lists {len(members)}")
     return members
 
 
-def read_extra(data: bytes) -> dict[int, bytes] | None:
-    """The extra fields by their kind, the first of each; None where they do not fit their space."""
-    fields: dict[int, bytes] = {}
-    at = 0
-    # Up to three bytes of padding are left alone: Android's zipalign makes them.
-    while at + 4 <= len(data):
-        kind, length = int.from_bytes(data[at : at + 2], "little"), int.from_bytes(data[at + 2 : at + 4], "little")
-        at += 4
-        if at + length > len(data):
-            return None
-        fields.setdefault(kind, data[at : at + length])
-        at += length
-    return fields
-
-
-def _widened(extra: Mapping[int, bytes], *values: tuple[int, int]) -> list[int] | None:
-    """The values, each that is its greatest possible one replaced by what the zip64 field has for it, in order."""
-    field, at, wide = extra.get(_ZIP64_FIELD, b""), 0, []
-    for value, greatest in values:
-        width = 8 if greatest == _MAX32 else 4
-        if value != greatest:
-            wide.append(value)
-            continue
-        if at + width > len(field):
-            return None
-        wide.append(int.from_bytes(field[at : at + width], "little"))
-        at += width
-    return wide
-
-
-def utc_time(extra: Mapping[int, bytes]) -> int | None:
-    """The modification time of the extended-timestamp field, in seconds since 1970, if there is one."""
-    field = extra.get(_TIMES_FIELD, b"")
-    if len(field) >= 5 and field[0] & 1:  # noqa: PLR2004
-        return int.from_bytes(field[1:5], "little", signed=True)
-    return None
-
-
-def _why_refused(member: Member, disk: int, mode: int) -> str | None:
-    if unsafe := why_unsafe(member.name):
+def _why_refused(member: Member, disk: int, mode: int, control_characters: bool) -> str | None:
+    if unsafe := why_unsafe(member.name, control_characters):
         return unsafe
     kind = stat.S_IFMT(mode)
     reason: str | None = None
@@ -310,16 +232,29 @@ def content_start(member: Member, header: memoryview) -> int:
         raise HeaderMismatch("its local header has another name than the directory")
     if member.offset + start + member.packed > member.end:
         raise HeaderMismatch("it overlaps with the next member")
-    if method != member.method or (flags ^ member.flags) & (_ENCRYPTED | _PATCHED | DESCRIPTOR_FOLLOWS):
+    if method != member.method:
         raise HeaderMismatch("its local header has another compression than the directory")
-    if _MAX32 in (packed, size):
+    # Whether a descriptor follows may differ: where the content ends is the directory's word, and its CRC proves it.
+    if (flags ^ member.flags) & (_ENCRYPTED | _PATCHED):
+        raise HeaderMismatch("it is encrypted or patched by its local header or by the directory, and not by the other")
+    if MAX32 in (packed, size):
         extra = read_extra(bytes(header[name_end:start]))
-        wide = _widened(extra or {}, (size, _MAX32), (packed, _MAX32))
+        wide = widened(extra or {}, (size, MAX32), (packed, MAX32))
         if wide is None:
             raise HeaderMismatch("the zip64 field of its local header is missing or too short")
         size, packed = wide
-    unknown_yet = flags & DESCRIPTOR_FOLLOWS
+    unknown_yet = flags & _DESCRIPTOR_FOLLOWS
     for here, there, what in ((crc, member.crc, "CRC"), (packed, member.packed, "size"), (size, member.size, "size")):
         if here != there and not (unknown_yet and here == 0):
-            raise HeaderMismatch(f"its local header has another {what} than the directory")
+            raise HeaderMismatch(_why_differs(what, here, flags, member.flags))
     return start
+
+
+def _why_differs(what: str, here: int, flags: int, of_directory: int) -> str:
+    if here == 0 and of_directory & ~flags & _DESCRIPTOR_FOLLOWS:
+        return (
+            f"its local header has no {what} and does not say, as the directory does, that it follows the content "
+            f"(bit 3 of its flags): a tool changed the one and not the other. Make the zip again from the folder, "
+            f"with 7-Zip or zip -r"
+        )
+    return f"its local header has another {what} than the directory"

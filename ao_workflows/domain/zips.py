@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from isal import isal_zlib as codec
 from ao_workflows.domain.errors import StagingError, ZipRefused
 from ao_workflows.domain.new_trees import NewTree, Writer, refusal
 from ao_workflows.domain.zip_directory import LOCAL, STORED, HeaderMismatch, Member, content_start
+from ao_workflows.domain.zip_times import local_time
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -306,31 +307,18 @@ class _Reader:
         return refusal(folder / (task.target or ""), "cannot be written", error, task.member.size)
 
     def time_of(self, member: Member) -> int:
-        """The member's modification time in ns since 1970: from its UTC field, else from its local time."""
+        """As ``modification_time``; each local time is worked out once."""
         if member.utc_time is not None:
-            return member.utc_time * 1_000_000_000
+            return member.utc_time
         when = self._local_times.get(member.dos_time)
         if when is None:
-            when = self._local_times[member.dos_time] = modification_time(member, self._source.time_zone)
+            when = self._local_times[member.dos_time] = local_time(member.dos_time, self._source.time_zone)
         return when
 
 
 def modification_time(member: Member, time_zone: tzinfo | None) -> int:
-    """The member's modification time in ns since 1970: from its UTC field, else from its local time.
-
-    A local time that is none, as some tools write, counts as the zip's earliest, 1980-01-01.
-    """
-    if member.utc_time is not None:
-        return member.utc_time * 1_000_000_000
-    date, clock = member.dos_time >> 16, member.dos_time & 0xFFFF
-    try:
-        # fmt: off
-        local = datetime(1980 + (date >> 9), date >> 5 & 15, date & 31,
-                         clock >> 11, clock >> 5 & 63, (clock & 31) * 2, tzinfo=time_zone)
-        # fmt: on
-    except ValueError:
-        local = datetime(1980, 1, 1, tzinfo=time_zone)
-    return int(local.timestamp()) * 1_000_000_000
+    """The member's modification time in ns since 1970: from its UTC field, else from its local time."""
+    return member.utc_time if member.utc_time is not None else local_time(member.dos_time, time_zone)
 
 
 TWIN = "the staging file system takes its name for that of another member (case or Unicode normalisation)"

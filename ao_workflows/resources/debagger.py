@@ -1,4 +1,4 @@
-"""The debagger as a site sets it: how much a zip may hold, the zone of its local times, which works are taken.
+"""The debagger as a site sets it: how much a zip may hold and which names, its local times, which works are taken.
 
 What belongs here: the settings, and calling ``ao_workflows.domain.bags`` with them. What does not: anything about
 bags.
@@ -20,13 +20,15 @@ from ao_workflows.domain.zip_directory import Limits
 class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Unpacks zips of at most ``max_members`` and ``max_bytes``, and ``max_ratio`` times what the zip has.
 
-    ``time_zone`` is None for the machine's own. ``unproven`` says what becomes of works without a manifest, and
-    ``batches`` names the intakes whose zips may hold several works without the one that they are named after.
+    ``control_characters`` is whether names may have some. ``time_zone`` is None for the machine's own. ``unproven``
+    says what becomes of works without a manifest, and ``batches`` names the intakes whose zips may hold several works
+    without the one that they are named after.
     """
 
     max_members: int
     max_bytes: int
     max_ratio: int
+    control_characters: bool
     time_zone: str | None
     unproven: Unproven
     batches: list[str]
@@ -44,7 +46,7 @@ class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
             into,
             terms=terms,
             under_way=under_way,
-            limits=Limits(self.max_members, self.max_bytes, self.max_ratio),
+            limits=Limits(self.max_members, self.max_bytes, self.max_ratio, self.control_characters),
             time_zone=ZoneInfo(self.time_zone) if self.time_zone else None,
             progress=progress,
         )

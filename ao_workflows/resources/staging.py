@@ -25,6 +25,7 @@ from pydantic import PrivateAttr
 from ao_workflows.domain.errors import Problem, StagingError, WorkBusy
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
+from ao_workflows.domain.shown_names import shown_json
 from ao_workflows.domain.works import StagingLayout
 from ao_workflows.resources.room import Room
 from ao_workflows.resources.run_locks import RunLocks
@@ -190,7 +191,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             "problem_count": len(found),
             "problems": found,
         }
-        write_whole(path, json.dumps(report, indent=1, ensure_ascii=False))
+        write_whole(path, shown_json(json.dumps(report, indent=1, ensure_ascii=False)))
         return path
 
     def remove_report(self, rid: str) -> None:

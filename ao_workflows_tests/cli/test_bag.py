@@ -167,3 +167,44 @@ def test_the_command_needs_no_site_and_no_dagster(good: Path) -> None:
     )
     run = subprocess.run([sys.executable, "-c", check + program, str(good)], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+HOSTILE = "a\x1b[2Jb\rc\x9bd\u2028e\u202ef"
+"""Clears the screen, writes over its line, begins a command in C1, ends a line, and turns the direction of writing."""
+
+
+def is_harmless(text: str) -> bool:
+    return all(line.isprintable() for line in text.split("\n"))
+
+
+@pytest.mark.parametrize("how", [[], ["--json"]], ids=["for people", "json"])
+def test_no_name_from_outside_is_printed_raw(tmp_path: Path, how: list[str]) -> None:
+    """A terminal does what a name says; JSON says the very name, and does not show it either."""
+    files = bag_files({"images/Icon\r": b"x", "b": b"y"}) | {f"data/{HOSTILE}": b"extra"}
+    folder = tmp_path / f"{HOSTILE}.bag"
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    zipped = write_zip(tmp_path / f"{HOSTILE}.zip", entries_of(files))
+    runs = [ao("validate", folder, zipped, *how), ao("debag", zipped, "--into", tmp_path / "out", *how)]
+    for run in runs:
+        assert run.returncode == 1
+        assert "1b[2Jb" in run.stdout + run.stderr
+        assert is_harmless(run.stdout)
+        assert is_harmless(run.stderr)
+    if how:
+        in_folder, _ = json.loads(runs[0].stdout)
+        assert in_folder["path"] == str(folder)
+        assert f"data/{HOSTILE}" in {problem["path"] for problem in in_folder["problems"]}
+
+
+def test_a_macs_icon_is_told_as_a_warning_and_printed_harmlessly(tmp_path: Path) -> None:
+    """Its CR would write the next words over its name."""
+    path = write_zip(tmp_path / "W1.bag.zip", entries_of(bag_files({"Icon\r": b"x"})))
+    run = ao("validate", path)
+    assert run.returncode == 0
+    assert "warning: W1.bag/data/Icon\\r: " in run.stdout
+    assert is_harmless(run.stdout)
+    run = ao("debag", path, "--into", tmp_path / "out")
+    assert (run.returncode, run.stdout) == (0, "W1\n")
+    assert "warning: W1.bag/data/Icon\\r: " in run.stderr

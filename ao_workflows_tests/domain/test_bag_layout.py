@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.domain.bag_layout import recognise
+from ao_workflows.domain.shown_names import shown
 from ao_workflows_tests.domain.debagging import (
     bytes_debagged,
     bytes_refused,
@@ -15,7 +16,7 @@ from ao_workflows_tests.domain.debagging import (
     refused,
     right_entries,
 )
-from ao_workflows_tests.domain.zip_bytes import FOLDER, Entry, bag_files, entries_of, tree, zip_bytes
+from ao_workflows_tests.domain.zip_bytes import FILE, FOLDER, Entry, bag_files, entries_of, tree, zip_bytes
 
 
 def test_several_bags_in_one_zip_become_several_works(tmp_path: Path) -> None:
@@ -93,6 +94,50 @@ def test_what_desktops_leave_beside_the_bags_is_left_out_with_a_warning(tmp_path
     done = debagged(tmp_path, [*right_entries(), *(Entry(name, b"x") for name in litter)])
     assert [warning.partition(":")[0] for warning in done.warnings] == litter
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["W1"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "._W1.bag",
+        "desktop.ini",
+        "Desktop.ini",
+        "Thumbs.db",
+        "Icon\r",
+        "@eaDir/",
+        "@eaDir/W1.bag@SynoEAStream",
+        "@eaDir/W1.bag/bagit.txt",
+        "__MACOSX/._W1.bag",
+        ".AppleDouble/W1.bag",
+    ],
+)
+def test_what_a_mac_windows_or_a_nas_leaves_beside_a_bag_is_left_out_with_a_warning(tmp_path: Path, name: str) -> None:
+    """Whoever zips a share's folder has it in the zip; each was refused as what belongs to no bag."""
+    done = debagged(tmp_path, [*right_entries(), Entry(name, mode=FOLDER if name.endswith("/") else FILE)])
+    (warning,) = done.warnings
+    assert warning.startswith(f"{shown(name)}: was left behind")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["W1"]
+
+
+@pytest.mark.parametrize("name", ["._", "._W1.bag", "desktop.ini", "Thumbs.db", "@eaDir/a", "__MACOSX/a"])
+def test_the_same_inside_a_bags_payload_is_extra_where_the_manifest_does_not_list_it(tmp_path: Path, name: str) -> None:
+    """A bag is what its manifest says: a file that nobody listed may be any."""
+    (problem,) = invalid(tmp_path, [*right_entries(), Entry(f"W1.bag/data/{name}", b"")]).problems[:1]
+    assert (problem.kind, problem.path) == ("unexpected", f"W1.bag/data/{name}")
+
+
+@pytest.mark.parametrize("name", ["._folder/page.jpg", "notes/desktop.ini.txt", "x@eaDir/a", "@eaDir", "desktop.ini/a"])
+def test_what_is_merely_named_alike_is_not_left_out(tmp_path: Path, name: str) -> None:
+    """What is left out is gone with the zip."""
+    assert "does not belong" in refused(tmp_path, [*right_entries(), Entry(name, b"x")]).reason
+
+
+def test_a_macs_own_copy_of_a_works_folders_is_no_second_work(tmp_path: Path) -> None:
+    """Finder's zip of a plain work has each folder once more, below ``__MACOSX``, and was refused for it."""
+    entries = [Entry("W1/images/a", b"1"), Entry("__MACOSX/W1/images/._a", b"2"), Entry("__MACOSX/._W1", b"3")]
+    done = debagged(tmp_path, entries)
+    assert [work.rid for work in done.works] == ["W1"]
+    assert sum("left behind" in warning for warning in done.warnings) == 2
 
 
 def test_what_desktops_leave_inside_a_bag_is_payload_like_any(tmp_path: Path) -> None:

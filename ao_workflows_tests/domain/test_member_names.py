@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.domain.errors import ZipRefused
-from ao_workflows_tests.domain.debagging import debagged, refused, right_entries
-from ao_workflows_tests.domain.zip_bytes import FOLDER, Entry, bag_files, entries_of, extra_field
+from ao_workflows.domain.member_names import without_dots
+from ao_workflows.domain.zip_directory import Limits
+from ao_workflows_tests.domain.debagging import bytes_debagged, bytes_refused, debagged, refused, right_entries
+from ao_workflows_tests.domain.zip_bytes import FOLDER, Entry, bag_files, entries_of, extra_field, tree, zip_bytes
 
 TIBETAN = "བོད་ཡིག"
 DEVANAGARI = "संस्कृतम्"
@@ -33,7 +35,13 @@ DEVANAGARI = "संस्कृतम्"
         pytest.param("W1.bag/data/a\x7fb", "control", id="delete"),
         pytest.param("W1.bag/data/a\x85b", "control", id="C1 control"),
         pytest.param("W1.bag/data//x", "empty part", id="empty part"),
-        pytest.param("W1.bag/data/./x", "empty part", id="dot"),
+        pytest.param("./../W1.bag/data/x", "'..'", id="dots behind a dot"),
+        pytest.param(".//etc/passwd", "absolute", id="two slashes behind a dot"),
+        pytest.param("././C:/x", "drive letter", id="drive behind dots"),
+        pytest.param("W1.bag/data/Icon\rx", "control", id="more than a Mac's icon"),
+        pytest.param("W1.bag/data/a\rIcon\r", "control", id="another name that ends like a Mac's icon"),
+        pytest.param("W1.bag/data/Icon\r/x", "control", id="a folder named like a Mac's icon"),
+        pytest.param("W1.bag/data/a\u2028b", "control", id="line separator"),
         pytest.param("W1.bag/data/x//", "empty part", id="folder with two slashes"),
         pytest.param("", "no name", id="no name"),
         pytest.param("/", "no name", id="the root"),
@@ -45,8 +53,9 @@ DEVANAGARI = "संस्कृतम्"
 def test_a_name_that_no_folder_may_take_from_a_zip_is_refused(tmp_path: Path, name: str, reason: str) -> None:
     """One such name, and a zip writes over the archive's own files."""
     error = refused(tmp_path, [*right_entries(), Entry(name, b"x")])
-    assert error.member == name
+    assert error.member == without_dots(name)
     assert reason in error.reason
+    assert str(error).isprintable()
 
 
 def test_a_member_of_the_same_name_as_another_is_refused(tmp_path: Path) -> None:
@@ -148,3 +157,57 @@ def test_a_unicode_path_field_cannot_bring_in_an_unsafe_name(tmp_path: Path) -> 
     field = extra_field(0x7075, b"\1" + zlib.crc32(raw).to_bytes(4, "little") + b"../../evil")
     with pytest.raises(ZipRefused, match=r"'\.\.'"):
         debagged(tmp_path, [*right_entries(), Entry(raw, b"x", flags=0, extra=field)])
+
+
+@pytest.mark.parametrize("before", ["./", "././"])
+def test_parts_of_a_path_that_are_a_dot_mean_nothing(tmp_path: Path, before: str) -> None:
+    """``find | zip -@`` and other tools write them before each name, the top's own among them; each such zip was
+    refused.
+    """
+    plain = {entry.name: entry.data for entry in right_entries() if isinstance(entry.name, str)}
+    entries = [
+        Entry("./", mode=FOLDER),
+        *(Entry(f"{before}{name.replace('data/', 'data/./')}", data) for name, data in plain.items() if data),
+        Entry("W1.bag/data/empty/.", mode=FOLDER),
+    ]
+    done = debagged(tmp_path, entries)
+    assert done.works[0].files == 2
+    assert tree(tmp_path / "out")["W1/sources/note.txt"] == b"a note"
+    assert (tmp_path / "out/W1/empty").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (Entry("./W1.bag/data/sources/note.txt", b"another"), "two members"),
+        (Entry("W1.bag/data/sources/./note.txt", b"another"), "two members"),
+        (Entry("./W1.bag/data/sources", b"a file"), "both a file and a folder"),
+        (Entry(".", b"content"), "no name"),
+        (Entry("./", b"content", mode=FOLDER), "no name"),
+    ],
+)
+def test_names_that_are_one_without_their_dots_are_refused(tmp_path: Path, more: Entry, reason: str) -> None:
+    """Compared as they are written, one would be unpacked over the other."""
+    assert reason in refused(tmp_path, [*right_entries(), more]).reason
+
+
+def test_a_sites_word_lets_control_characters_in_but_never_nul(tmp_path: Path) -> None:
+    """A work of 1998 has a tab in a name; refused for ever, its pages would be lost for a character."""
+    names = ["a\tb", "bell\x07", "c1\x9b", "line\u2028"]
+    content = zip_bytes(entries_of(bag_files(dict.fromkeys(names, b"x"))))
+    assert "control_characters" in bytes_refused(tmp_path, content).reason
+    done = bytes_debagged(tmp_path, content, limits=Limits(control_characters=True))
+    assert set(names) <= {path.name for path in (tmp_path / "out/W1").iterdir()}
+    assert len(done.warnings) == len(names)
+    assert all(warning.isprintable() for warning in done.warnings)
+    (tmp_path / "nul").mkdir()
+    with_nul = zip_bytes([*right_entries(), Entry("W1.bag/data/a\0b", b"x")])
+    assert "NUL" in bytes_refused(tmp_path / "nul", with_nul, limits=Limits(control_characters=True)).reason
+
+
+def test_a_macs_icon_is_taken_and_told_without_its_control_character(tmp_path: Path) -> None:
+    """Each folder with an icon of its own has one; printed as it is, it writes over the line before it."""
+    done = debagged(tmp_path, entries_of(bag_files({"images/Icon\r": b"x"})))
+    assert (tmp_path / "out/W1/images/Icon\r").read_bytes() == b"x"
+    (warning,) = done.warnings
+    assert warning.startswith("W1.bag/data/images/Icon\\r: ")

@@ -207,3 +207,56 @@ def test_sizes_that_come_in_a_descriptor_after_the_content_are_taken_from_the_di
     plain = Entry("W1.bag/data/x", b"streamed", flags=1 << 3, local_size=0, local_crc=0, after=descriptor)
     debagged(tmp_path, with_member(plain))
     assert (tmp_path / "out/W1/x").read_bytes() == b"streamed"
+
+
+def test_attributes_of_a_dos_host_have_no_mode(tmp_path: Path) -> None:
+    """Old Windows tools leave chance in the upper half, which was read as that of a symbolic link (APPNOTE 4.4.15)."""
+    files = [
+        Entry(entry.name, entry.data, mode=0o120777 if number % 2 else 0o040755, host=(0, 10, 11, 14)[number % 4])
+        for number, entry in enumerate(right_entries())
+    ]
+    debagged(tmp_path, files)
+    assert (tmp_path / "out/W1/sources/note.txt").read_bytes() == b"a note"
+
+
+@pytest.mark.parametrize("host", [3, 19], ids=["Unix", "macOS"])
+def test_a_link_of_a_unix_host_is_refused_whichever_it_is(tmp_path: Path, host: int) -> None:
+    """A Mac has another number than the rest."""
+    error = refused(tmp_path, with_member(Entry("W1.bag/data/x", b"/etc/passwd", mode=0o120777, host=host)))
+    assert "symbolic link" in error.reason
+
+
+@pytest.mark.parametrize(("of_directory", "of_header"), [(8, 0), (0, 8)])
+@pytest.mark.parametrize("method", [0, DEFLATED])
+def test_a_local_header_that_differs_in_where_the_sizes_stand_alone_is_taken(
+    tmp_path: Path, of_directory: int, of_header: int, method: int
+) -> None:
+    """Tools that rewrite a directory drop its bit 3; content, place and CRC are the same for all readers."""
+    member = Entry(
+        "W1.bag/data/x",
+        b"streamed" * 50,
+        method,
+        flags=1 << 11 | of_directory,
+        local_flags=1 << 11 | of_header,
+        **({"local_size": 0, "local_crc": 0, "after": b"PK\7\x08" + bytes(12)} if of_header else {}),
+    )
+    debagged(tmp_path, with_member(member))
+    assert (tmp_path / "out/W1/x").read_bytes() == b"streamed" * 50
+
+
+def test_a_local_header_that_has_no_sizes_and_does_not_say_where_they_are_is_told_as_what_it_is(
+    tmp_path: Path,
+) -> None:
+    """ "Another compression" was the reason given, and none of it was true: who reads on from the header sees an empty
+    file.
+    """
+    member = Entry("W1.bag/data/x", b"streamed", flags=1 << 11 | 8, local_flags=1 << 11, local_size=0, local_crc=0)
+    reason = refused(tmp_path, with_member(member)).reason
+    assert "bit 3" in reason
+    assert "zip -r" in reason
+
+
+def test_a_member_that_is_encrypted_by_its_local_header_alone_is_refused_as_that(tmp_path: Path) -> None:
+    """It has the same compression, which was the reason given."""
+    reason = refused(tmp_path, with_member(Entry("W1.bag/data/x", b"x", local_flags=1 << 11 | 1))).reason
+    assert "encrypted" in reason

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ao_workflows.domain import zip_sizes
+from ao_workflows.domain import zip_records
 from ao_workflows.domain.zip_sizes import UnpackedSize, unpacked_size
 
 
@@ -35,7 +35,7 @@ def test_files_and_bytes_are_those_of_the_directory(sizes: list[int], comment: b
 
 def test_more_files_than_fit_the_old_format_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A work of 70,000 pages has a zip64 directory, and one that is larger than what is read at once."""
-    monkeypatch.setattr(zip_sizes, "_WINDOW", 300_000)
+    monkeypatch.setattr(zip_records, "_WINDOW", 300_000)
     assert measured(zipped([3] * 70_000)) == UnpackedSize(70_000, 210_000)
 
 

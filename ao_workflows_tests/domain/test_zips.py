@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -130,6 +131,54 @@ def test_times_come_from_the_utc_field_before_the_local_time(tmp_path: Path) -> 
     noon = datetime(2020, 6, 15, 12, tzinfo=ZoneInfo("Asia/Seoul"))
     assert (tmp_path / "out/W1/local").stat().st_mtime == noon.timestamp()
     assert noon.timestamp() == datetime(2020, 6, 15, 3, tzinfo=UTC).timestamp(), NOON
+
+
+MOMENT = 1_622_853_000
+"""2021-06-05 00:30 UTC."""
+
+NTFS = struct.pack("<LHH3Q", 0, 1, 24, MOMENT * 10_000_000 + 116_444_736_000_000_000 + 5, 0, 0)
+OLD_UNIX = struct.pack("<2l", 7, MOMENT)
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        (extra_field(0x000A, NTFS), MOMENT * 10**9 + 500),
+        (extra_field(0x5855, OLD_UNIX), MOMENT * 10**9),
+        (extra_field(0x000D, OLD_UNIX + bytes(4)), MOMENT * 10**9),
+        (extra_field(0x000A, NTFS) + extra_field(0x5455, b"\1" + struct.pack("<l", 5)), 5 * 10**9),
+        (extra_field(0x5855, OLD_UNIX) + extra_field(0x000A, NTFS), MOMENT * 10**9 + 500),
+        (extra_field(0x000A, bytes(4) + struct.pack("<HHL", 9, 4, 1) + NTFS[4:]), MOMENT * 10**9 + 500),
+        (extra_field(0x5455, b"\2" + bytes(4)) + extra_field(0x5855, OLD_UNIX), MOMENT * 10**9),
+        (extra_field(0x5855, struct.pack("<2l", 0, -86_400)), -86_400 * 10**9),
+    ],
+    ids=["7-Zip", "Mac", "PKWARE", "two, the better first", "two, turned", "not the first attribute", "read", "1969"],
+)
+def test_utc_times_of_every_tool_are_read(tmp_path: Path, extra: bytes, expected: int) -> None:
+    """7-Zip's and a Mac's pages were dated by the time zone of the machine that restored them."""
+    path = write_zip(tmp_path / "W1.bag.zip", [replace(entry, extra=extra) for entry in right_entries()])
+    debag(path, tmp_path / "out", time_zone=ZoneInfo("Asia/Seoul"))
+    assert (tmp_path / "out/W1/sources/note.txt").stat().st_mtime_ns == expected
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        extra_field(0x000A, bytes(32)),
+        extra_field(0x000A, b"\xff" * 32),
+        extra_field(0x000A, struct.pack("<LHH3Q", 0, 1, 24, 2**64 - 1, 0, 0)),
+        extra_field(0x000A, struct.pack("<LHHL", 0, 1, 24, 7)),
+        extra_field(0x000A, b""),
+        extra_field(0x5855, b"1234567"),
+    ],
+    ids=["zeros", "ones", "beyond every calendar", "cut off", "empty", "short"],
+)
+def test_a_utc_time_that_is_none_gives_way_to_the_local_time(tmp_path: Path, extra: bytes) -> None:
+    """A page of the year 60056 would be refused by the archive's file system, or dated anywhere."""
+    path = write_zip(tmp_path / "W1.bag.zip", [replace(entry, extra=extra) for entry in right_entries()])
+    debag(path, tmp_path / "out", time_zone=UTC)
+    noon = datetime(2020, 6, 15, 12, tzinfo=UTC)
+    assert (tmp_path / "out/W1/sources/note.txt").stat().st_mtime == noon.timestamp()
 
 
 def test_folders_have_their_times_too(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Entry:
     method: int = STORED
     flags: int = UTF8
     mode: int = FILE
+    host: int = 3
     extra: bytes = b""
     content: bytes | None = None
     crc: int | None = None
@@ -44,6 +45,7 @@ class Entry:
     offset: int | None = None
     disk: int = 0
     local_name: bytes | None = None
+    local_flags: int | None = None
     local_extra: bytes = b""
     local_method: int | None = None
     local_size: int | None = None
@@ -90,11 +92,12 @@ def zip_bytes(
         local_name = entry.raw if entry.local_name is None else entry.local_name
         # fmt: off
         directory += struct.pack(
-            "<4s6H3L5H2L", b"PK\1\2", 3 << 8 | 45, 45, entry.flags, entry.method, *NOON, crc, packed, size,
+            "<4s6H3L5H2L", b"PK\1\2", entry.host << 8 | 45, 45, entry.flags, entry.method, *NOON, crc, packed, size,
             len(entry.raw), len(entry.extra), 0, entry.disk, 0, entry.mode << 16, _given(entry.offset, len(body)),
         ) + entry.raw + entry.extra
         body += struct.pack(
-            "<4s5H3L2H", b"PK\3\4", 45, entry.flags, _given(entry.local_method, entry.method), *NOON,
+            "<4s5H3L2H", b"PK\3\4", 45, _given(entry.local_flags, entry.flags),
+            _given(entry.local_method, entry.method), *NOON,
             _given(entry.local_crc, crc), packed, _given(entry.local_size, size),
             len(local_name), len(entry.local_extra),
         ) + local_name + entry.local_extra + content + entry.after
@@ -111,6 +114,11 @@ def zip_bytes(
         end += struct.pack("<4s4H2LH", b"PK\5\6", disk, disk, said, said, len(directory), start, len(comment)) + comment
     made = before + body + directory + end
     return made[: len(made) - cut]
+
+
+def end_record(entries: int = 0, size: int = 0, start: int = 0, comment: int = 0) -> bytes:
+    """An end record: how many entries, the directory's bytes and place, and how long a comment follows."""
+    return struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, entries, entries, size, start, comment)
 
 
 def extra_field(kind: int, data: bytes) -> bytes:
@@ -143,8 +151,9 @@ def bag_files(
 
 
 def manifest(files: Mapping[str, bytes], algorithm: str) -> bytes:
-    """The lines of a manifest of these files."""
-    return "".join(f"{hashlib.new(algorithm, data).hexdigest()}  {path}\n" for path, data in files.items()).encode()
+    """The lines of a manifest of these files; of what RFC 8493 has encoded, percent signs are left as bagit does."""
+    written = {path.replace("\r", "%0D").replace("\n", "%0A"): data for path, data in files.items()}
+    return "".join(f"{hashlib.new(algorithm, data).hexdigest()}  {path}\n" for path, data in written.items()).encode()
 
 
 def entries_of(files: Mapping[str, bytes], folder: str = "W1.bag", method: int = STORED) -> list[Entry]:
