@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from ao_workflows.domain.dropped_files import DroppedFile
 from ao_workflows.domain.errors import FileGone
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.times import in_order
 from ao_workflows.domain.zip_sizes import UnpackedSize
 from ao_workflows.resources.download import Places
 from ao_workflows.resources.file_ranges import ClaimedFile
@@ -136,8 +136,6 @@ def newer_in_save(folders: Folders, staging: Staging, rid: str, instance: str) -
         return None
     intake, claim = found
     receipt = staging.receipt(rid, "restored_message")
-    if receipt is not None:
-        stored = datetime.fromisoformat(stored_event(staging, rid).event.time)
-        if (stored if stored.tzinfo else stored.replace(tzinfo=UTC)) >= claim.at:
-            return None
+    if receipt is not None and in_order(stored_event(staging, rid).event.time) >= claim.at:
+        return None
     return intake, folders.event(intake, claim)

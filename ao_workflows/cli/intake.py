@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -22,6 +22,7 @@ import click
 from ao_workflows.domain.environments import refuse_other_environment, tagged_environment
 from ao_workflows.domain.errors import AoError
 from ao_workflows.domain.intake import Received, Verdict, judge
+from ao_workflows.domain.times import moment, moment_of_seconds
 
 if TYPE_CHECKING:
     from ao_workflows.resources.sqs import Sqs
@@ -105,7 +106,7 @@ def rejected(message_id: str | None, as_json: bool) -> None:
         click.echo(json.dumps([asdict(each) for each in kept], indent=1, ensure_ascii=False))
         return
     for each in kept:
-        click.echo(f"{each.message_id}  {each.intake}  {_time(datetime.fromisoformat(each.at))}")
+        click.echo(f"{each.message_id}  {each.intake}  {_time(moment(each.at))}")
         click.echo(_indented(each.reason))
     if kept:
         click.echo("Each is whole in --json. To send one to its queue again:\n  ao intake rejected --send-back ID")
@@ -148,7 +149,7 @@ def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[
 def _shown(message: Received, verdict: Verdict) -> dict[str, Any]:
     return {
         "message_id": message.message_id,
-        "sent": datetime.fromtimestamp(message.sent, UTC).isoformat(timespec="seconds"),
+        "sent": at.isoformat(timespec="seconds") if (at := moment_of_seconds(message.sent)) else None,
         "received_before": message.times - 1,
         "works": [wanted.rid for wanted in verdict.wanted],
         "rejected": verdict.rejected,
@@ -177,7 +178,7 @@ def _print_look(look: dict[str, Any]) -> None:
             what += message["rejected"]
         else:
             what = works or "nothing that this intake wants"
-        first = f"  {message['received_before']:>8}  {_time(datetime.fromisoformat(message['sent'])):<16}  "
+        first = f"  {message['received_before']:>8}  {_time(moment(message['sent'])):<16}  "
         click.echo(_indented(what, " " * len(first), first))
     if look["stay_hidden"]:
         click.echo(_indented(f"{look['stay_hidden']} of them stay hidden for up to {HIDDEN_SECONDS} s", "  "))
@@ -233,9 +234,9 @@ def _names(sqs: Sqs) -> str:
     return f"there are {', '.join(sqs.queues)}" if sqs.queues else "this site has none"
 
 
-def _time(at: datetime) -> str:
+def _time(at: datetime | None) -> str:
     """On a person's clock."""
-    return at.astimezone().strftime("%Y-%m-%d %H:%M")
+    return "unknown" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _indented(text: str, indent: str = "    ", first: str | None = None) -> str:

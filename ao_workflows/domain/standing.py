@@ -26,6 +26,7 @@ from ao_workflows.domain.evidence import (
 )
 from ao_workflows.domain.progress import Progress, Stage
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.times import in_order
 
 REFUSALS = ("BagInvalid", "ZipRefused")
 """The errors that no second run mends: the bag has to be made again."""
@@ -279,4 +280,4 @@ def _listed(stages: Iterable[Stage]) -> str:
 
 
 def _at(receipt: Receipt) -> datetime:
-    return datetime.fromisoformat(receipt.at)
+    return in_order(receipt.at)

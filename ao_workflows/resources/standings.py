@@ -13,7 +13,7 @@ import fcntl
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from ao_workflows.domain.errors import DatabaseError, RidError, StagingError
 from ao_workflows.domain.evidence import RUN_STAGES, Evidence, LockState, Transfer
 from ao_workflows.domain.progress import Progress
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.times import in_order
 from ao_workflows.domain.works import StagingLayout, parse_rid
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.progress import read_progress
@@ -183,8 +184,7 @@ def _transfer(layout: StagingLayout, rid: str) -> Transfer | None:
     found = read_progress(layout.progress(rid))
     if found is None:
         return None
-    at = datetime.fromisoformat(found.at)
-    return Transfer(found.percent, found.megabytes_per_second, found.seconds_left, found.run_id, at.astimezone(UTC))
+    return Transfer(found.percent, found.megabytes_per_second, found.seconds_left, found.run_id, in_order(found.at))
 
 
 def _each_once(lists: Iterable[Iterable[str]]) -> tuple[list[str], tuple[str, ...]]:
