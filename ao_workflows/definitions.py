@@ -30,9 +30,17 @@ def resources(site: Site) -> dict[str, Any]:
     """The site's clients, by the names that assets and sensors ask for."""
     ways = connections(site)
     return {
-        "s3": S3(connections=ways, settings=DownloadSettings(**site.download.model_dump())),
+        "s3": S3(
+            connections=ways,
+            buckets={name: intake.bucket for name, intake in site.queues.items()},
+            formerly={former: name for former, name in site.formerly.items() if name in site.queues},
+            settings=DownloadSettings(**site.download.model_dump()),
+        ),
         "sqs": Sqs(connections=ways, queues={name: intake.queue for name, intake in site.queues.items()}),
-        "folders": Folders(folders={name: str(intake.folder) for name, intake in site.folders.items()}),
+        "folders": Folders(
+            folders={name: str(intake.folder) for name, intake in site.folders.items()},
+            formerly={former: name for former, name in site.formerly.items() if name in site.folders},
+        ),
         "staging": Staging(
             root=str(site.staging.root),
             keep_days=site.staging.keep_for.days,

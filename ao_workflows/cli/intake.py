@@ -22,6 +22,7 @@ import click
 from ao_workflows.domain.environments import refuse_other_environment, tagged_environment
 from ao_workflows.domain.errors import AoError
 from ao_workflows.domain.intake import Received, Verdict, judge
+from ao_workflows.domain.intake_names import meant_by
 from ao_workflows.domain.times import moment, moment_of_seconds
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def peek(names: tuple[str, ...], most: int, as_json: bool) -> None:
     Exits with 0 if all queues were reached, 1 if one was not, 2 if the command was not understood.
     """
     site, sqs, _ = _open_site()
+    names = tuple(map(site.intake_called, names))
     unknown = [name for name in names if name not in sqs.queues]
     if unknown:
         raise click.UsageError(f"no intake with a queue is called {unknown[0]}; {_names(sqs)}")
@@ -191,16 +193,22 @@ def _send_back(site: Site, sqs: Sqs, staging: Staging, message_id: str) -> dict[
     kept = next((each for each in kept_messages(staging) if each.message_id == message_id), None)
     if kept is None:
         raise click.UsageError(f"no message {message_id} is kept; `ao intake rejected` lists those that are")
-    # An intake may have been renamed since; the queue is what counts.
-    name = next((name for name, queue in sqs.queues.items() if queue == kept.queue), None)
+    # The queue is what counts; but queues of two regions may have one name, and one be renamed with its intake.
+    of_queue = [name for name, queue in sqs.queues.items() if queue == kept.queue]
+    formerly = {former: today for former, today in site.formerly.items() if today in sqs.queues}
+    name = meant_by(kept.intake, of_queue, formerly, of_queue)
     if name is None:
-        raise click.UsageError(f"the message came from the queue {kept.queue}, and no intake of this site has it")
+        said = f"several have: {', '.join(of_queue)}" if of_queue else "no intake of this site has it"
+        raise click.UsageError(
+            f"the message came from the queue {kept.queue} of the intake {kept.intake}, and {said}. If that intake was "
+            f'renamed, give it its old name beside the new one: formerly = ["{kept.intake}"]'
+        )
     until = time.monotonic() + ANSWER_SECONDS
     refuse_other_environment(name, site.queues[name].environment, site.environment)
     refuse_other_environment(name, tagged_environment(sqs.tags(name, until)), site.environment)
     new_id = sqs.send(name, kept.body, until)
     remove(staging, message_id)
-    return {"message_id": message_id, "intake": name, "queue": kept.queue, "sent_as": new_id}
+    return {"message_id": message_id, "intake": name, "queue": sqs.queues[name], "sent_as": new_id}
 
 
 def _open_site() -> tuple[Site, Sqs, Staging]:
