@@ -30,6 +30,7 @@ from ao_workflows.domain.fixity import write_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.times import moment
 from ao_workflows.partitions import WORKS
+from ao_workflows.resources import noted_events
 from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.download import Places
 from ao_workflows.resources.drs import Drs
@@ -116,6 +117,7 @@ def restored_message(
             context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
         stored = stored_event(staging, rid)
         event = stored.event
+        noted_events.forget(staging, rid, event)
         context.log.info(f"{rid}: {event.name} at {event.time}: {event.source}")
         if isinstance(event, DroppedFile):
             came, more = {"file": event.source}, {"file": event.source, "modified": event.modified}
