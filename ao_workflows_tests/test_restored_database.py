@@ -126,7 +126,8 @@ def test_works_whose_runs_the_database_has_lost_are_listed_with_what_to_do(site:
     assert {each["state"] for each in found.values()} == {"stopped"}
     assert (found[NOT_BEGUN]["stage"], found[BEGUN]["stage"]) == ("restored_message", "downloaded_bag")
     assert [found[rid]["advice"] for rid in (NOT_BEGUN, BEGUN)] == [
-        f"To go on with it: ao reprocess {rid}" for rid in (NOT_BEGUN, BEGUN)
+        f"To go on with it: ao reprocess {NOT_BEGUN} --from restored_message",
+        f"To go on with it: ao reprocess {BEGUN}",
     ]
     assert "perhaps put back from a backup, has no run" in found[NOT_BEGUN]["disagreements"][0]
     assert ao("status", NOT_BEGUN).stdout.startswith(f"{NOT_BEGUN}  stopped before restored_message")
@@ -170,9 +171,9 @@ def test_reprocess_does_them_with_their_events_and_the_note_goes(site: TrialSite
     staging = Staging(root=str(site.layout.root))
     noted = last_noted(staging, NOT_BEGUN, None)
     assert noted
-    told = ao("reprocess", NOT_BEGUN, BEGUN)
-    assert told.exit_code == 0, told.stderr
-    for rid in (NOT_BEGUN, BEGUN):
+    for rid, found in _told().items():
+        told = ao(*found["advice"].partition(": ao ")[2].split())
+        assert told.exit_code == 0, told.stderr
         (run,) = site.instance.get_runs(dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}))
         assert _told(rid)[rid]["state"] == "waits its turn"
         if rid == NOT_BEGUN:

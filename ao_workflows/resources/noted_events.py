@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+import random
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, fields
@@ -32,6 +33,11 @@ _AT_ONCE = 8
 """Several flushes at once cost little more than one: a disk puts them together."""
 
 _TRIES = 3
+
+_MANY = 100_000
+
+_LOOKED_AT = 5
+"""So many works are looked at for what was done elsewhere, each time."""
 
 Failures = Mapping[str, StagingError]
 
@@ -92,6 +98,22 @@ def forget(staging: Staging, rid: str, stored: Event) -> None:
             if not _is_later(noted.event, stored):
                 path.unlink(missing_ok=True)
         staging.layout.events(rid).rmdir()
+
+
+def forget_done(staging: Staging, done_since: Callable[[str, datetime], Iterable[str]]) -> None:
+    """Removes notes whose events were done by runs that could not remove them: on another host, with a scratch disk of
+    its own. ``done_since`` has the times of the events of a work that were done since then.
+
+    A few works are looked at, by chance, so that none is in the others' way. What cannot be removed is looked at again.
+    """
+    with suppress(StagingError):
+        there = works(staging, _MANY)
+        for rid in random.sample(there, min(_LOOKED_AT, len(there))):
+            with suppress(StagingError, OSError):
+                for path, noted in _read_all(staging, rid):
+                    if any(in_order(at) >= in_order(noted.event.time) for at in done_since(rid, noted.at)):
+                        path.unlink(missing_ok=True)
+                staging.layout.events(rid).rmdir()
 
 
 def works(staging: Staging, most: int) -> list[str]:

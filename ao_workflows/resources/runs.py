@@ -118,6 +118,14 @@ def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Receipt 
     return None
 
 
+def times_of_done_events(instance: dg.DagsterInstance, rid: str, since: datetime) -> list[str]:
+    """The times of the restore events that the work's last few runs were given which were made ``since`` then and
+    succeeded.
+    """
+    done = dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
+    return [event["time"] for run in instance.get_runs(done, limit=_LOOKED_AT) if (event := _event_config(run))]
+
+
 def daemon_silence(instance: dg.DagsterInstance) -> str | None:
     """In words, that no daemon takes runs from the queue; None where one does."""
     beat = instance.get_daemon_heartbeats().get(_QUEUE_DAEMON)
