@@ -11,7 +11,6 @@ what it names still there, does not do the work again; so a run may die anywhere
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -30,7 +29,9 @@ from ao_workflows.domain.errors import (
 )
 from ao_workflows.domain.fixity import write_fixity
 from ao_workflows.domain.progress import Stage
+from ao_workflows.domain.times import moment
 from ao_workflows.partitions import WORKS
+from ao_workflows.resources import noted_events
 from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.download import Places
 from ao_workflows.resources.drs import Drs
@@ -119,6 +120,7 @@ def restored_message(
             context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
         stored = stored_event(staging, rid)
         event = stored.event
+        noted_events.forget(staging, rid, event)
         context.log.info(f"{rid}: {event.name} at {event.time}: {event.source}")
         if isinstance(event, DroppedFile):
             came, more = {"file": event.source}, {"file": event.source, "modified": event.modified}
@@ -131,7 +133,7 @@ def restored_message(
             metadata={
                 "RID": rid,
                 "event": event.name,
-                "event time": dg.MetadataValue.timestamp(datetime.fromisoformat(event.time)),
+                "event time": dg.MetadataValue.timestamp(at) if (at := moment(event.time)) else event.time,
                 "intake": stored.intake,
                 "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, "restored_message"))),
             }

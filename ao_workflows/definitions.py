@@ -30,9 +30,17 @@ def resources(site: Site) -> dict[str, Any]:
     """The site's clients, by the names that assets and sensors ask for."""
     ways = connections(site)
     return {
-        "s3": S3(connections=ways, settings=DownloadSettings(**site.download.model_dump())),
+        "s3": S3(
+            connections=ways,
+            buckets={name: intake.bucket for name, intake in site.queues.items()},
+            formerly={former: name for former, name in site.formerly.items() if name in site.queues},
+            settings=DownloadSettings(**site.download.model_dump()),
+        ),
         "sqs": Sqs(connections=ways, queues={name: intake.queue for name, intake in site.queues.items()}),
-        "folders": Folders(folders={name: str(intake.folder) for name, intake in site.folders.items()}),
+        "folders": Folders(
+            folders={name: str(intake.folder) for name, intake in site.folders.items()},
+            formerly={former: name for former, name in site.formerly.items() if name in site.folders},
+        ),
         "staging": Staging(
             root=str(site.staging.root),
             keep_days=site.staging.keep_for.days,
@@ -40,7 +48,10 @@ def resources(site: Site) -> dict[str, Any]:
             room_wait_hours=site.staging.room_wait_hours,
         ),
         "debagger": Debagger(
-            **site.debag.model_dump(), batches=[name for name, intake in site.intake.items() if intake.batches]
+            **site.debag.model_dump(),
+            batches=[
+                name for name in (*site.intake, *site.formerly) if site.intake[site.formerly.get(name, name)].batches
+            ],
         ),
         "drs": Drs(url=site.drs.url, config=site.drs.config),
         "sync_script": SyncScript.of_site(site),

@@ -53,9 +53,10 @@ def folder_sensor(name: str, intake: FolderIntakeSection, site: Site) -> dg.Sens
     )
     def sensor(context: dg.SensorEvaluationContext, folders: Folders) -> dg.SensorResult:
         refuse_other_environment(name, intake.environment, site.environment)
-        owner = owner_of(instance_id(context.instance), name)
+        instance = instance_id(context.instance)
+        owner = owner_of(instance, name)
         cursor = FolderCursor.parse(context.cursor)
-        mine, others = of_this_intake(folders.claims(name), owner)
+        mine, others = of_this_intake(folders.claims(name), folders.owners(name, instance))
         started = {claim.name for claim in mine if claim.name in cursor.started}
         waiting = []
         for claim in mine:

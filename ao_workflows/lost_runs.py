@@ -27,7 +27,9 @@ from dagster._core.storage.tags import (
 )
 from dagster._time import get_current_datetime
 
+from ao_workflows.resources.noted_events import forget_done
 from ao_workflows.resources.run_locks import RunLocks
+from ao_workflows.resources.runs import times_of_done_events
 from ao_workflows.resources.staging import Staging
 
 LOOK_SECONDS = 30
@@ -68,6 +70,7 @@ def lost_runs(context: dg.SensorEvaluationContext, staging: Staging) -> dg.Senso
     for said in told:
         context.log.warning(said)
     _sweep(context.instance, locks)
+    forget_done(staging, lambda rid, since: times_of_done_events(context.instance, rid, since))
     return dg.SensorResult(
         skip_reason=dg.SkipReason("; ".join(told) or f"{len(watched)} runs under way, none lost"),
         cursor=json.dumps(sorted(without - suspected)),

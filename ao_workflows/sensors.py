@@ -6,18 +6,20 @@ not: what a message means, and what a run does.
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG
 
+from ao_workflows import tick_keeping
 from ao_workflows.domain.environments import refuse_other_environment, tagged_environment
-from ao_workflows.domain.errors import AoError, StagingError
-from ao_workflows.domain.intake import Cursor, Taken, acknowledge, judge, plan
+from ao_workflows.domain.intake import Cursor, Received, Verdict, acknowledge, judge, plan, received_again
+from ao_workflows.domain.message_parts import go_on, newest_of_each
 from ao_workflows.jobs import RESTORE_WORK
 from ao_workflows.partitions import WORKS
-from ao_workflows.resources import rejected_messages
+from ao_workflows.resources import noted_events
 from ao_workflows.resources.sqs import Sqs
 from ao_workflows.resources.staging import Staging
 from ao_workflows.site import IntakeSection, Site
@@ -34,7 +36,7 @@ REST_SECONDS = 6.0
 """So much of a tick is left for what was received: to find its runs, to keep what cannot be used, to delete."""
 
 BATCH = 100
-"""A tick receives this many messages at most, and takes no further one once it has requested as many runs."""
+"""A tick receives this many messages, and requests as many runs, at most."""
 
 
 def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefinition:
@@ -52,55 +54,88 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
     def sensor(context: dg.SensorEvaluationContext, sqs: Sqs, staging: Staging) -> dg.SensorResult:
         until = time.monotonic() + TICK_MOST_SECONDS
 
-        def in_time() -> bool:
-            return time.monotonic() < until
+        def in_time(rest: float = 0.0) -> bool:
+            return time.monotonic() < until - rest
 
         refuse_other_environment(name, intake.environment, site.environment)
         refuse_other_environment(name, tagged_environment(sqs.tags(name, until)), site.environment)
         has_run = _run_finder(context.instance, in_time)
 
-        earlier = acknowledge(Cursor.parse(context.cursor).pending, has_run, time.time())
+        cursor = Cursor.parse(context.cursor)
+        earlier = acknowledge(cursor.pending, has_run, time.time())
         # A tick that dies here, or whose deletion fails, deletes again next time: SQS does not mind.
         sqs.delete(name, [message.receipt_handle for message in earlier.deletable], until - REST_SECONDS)
 
         room = room_in_queue(context.instance, site.max_queued_runs) - len(earlier.waiting)
-        received = sqs.receive(name, min(room, BATCH), min(time.monotonic() + RECEIVE_SECONDS, until - REST_SECONDS))
-        planned = plan(
-            received,
-            lambda body: judge(body, intake.bucket, intake.events, intake.keys),
+        most = min(room, BATCH)
+        further = go_on(
+            tick_keeping.kept_parts(context, staging, intake),
+            cursor.parts,
             has_run,
-            min(room, BATCH),
-            in_time,
+            most,
+            functools.partial(in_time, RECEIVE_SECONDS + REST_SECONDS),
         )
-        kept = _keep_rejected(context, staging, name, intake.queue, planned.taken)
-        ended = [taken.message.receipt_handle for taken in kept if not taken.run_keys]
-        # What was received is worth its runs: what fails from here on is told, and comes again.
-        _told(context, lambda: sqs.delete(name, ended, until))
-        _told(context, lambda: sqs.give_back(name, [message.receipt_handle for message in planned.left], until))
+        handles = [part.receipt_handle for part in further.ended if part.receipt_handle]
+        tick_keeping.told(context, lambda: sqs.delete(name, handles, until - REST_SECONDS))
+        tick_keeping.forget_parts(context, staging, intake, further.ended)
+        parts = tick_keeping.hide_parts(context, sqs, name, further.parts, until - REST_SECONDS)
 
+        @functools.cache
+        def verdict_on(body: str) -> Verdict:
+            return judge(body, intake.bucket, intake.events, intake.keys)
+
+        left = most - len(further.requests)
+        received: list[Received] = []
+        if left > 0:
+            noted_events.check(staging, name)
+            received = sqs.receive(
+                name,
+                left,
+                min(time.monotonic() + RECEIVE_SECONDS, until - REST_SECONDS),
+                enough=lambda here: sum(len(newest_of_each(verdict_on(one.body).wanted)) for one in here) >= left,
+            )
+        parts, new = received_again(parts, received)
+        planned = plan(new, verdict_on, has_run, left, in_time)
+        requests = {each.event.identity: each for each in (*further.requests.values(), *planned.requests)}
+        unnoted = tick_keeping.note(context, staging, name, requests.values())
+        kept = tick_keeping.keep_rejected(context, staging, name, intake.queue, planned.taken)
+        kept = [taken for taken in kept if taken.rest or not unnoted.intersection(taken.run_keys)]
+        parts += tick_keeping.keep_parts(context, staging, intake, kept)
+        ended = [taken.message.receipt_handle for taken in kept if not taken.run_keys and not taken.rest]
+        # What was received is worth its runs: what fails from here on is told, and comes again.
+        tick_keeping.told(context, lambda: sqs.delete(name, ended, until))
+        back = [message.receipt_handle for message in planned.left]
+        tick_keeping.told(context, lambda: sqs.give_back(name, back, until))
+
+        wanted = [each for key, each in requests.items() if key not in unnoted]
         rejected = sum(taken.rejected is not None for taken in planned.taken)
+        passed_over = sum(taken.passed_over for taken in planned.taken)
         said = (
-            f"{len(received)} messages received, {len(planned.requests)} runs requested, "
-            f"{len(earlier.deletable)} messages acknowledged, {len(earlier.waiting)} waiting for their runs"
+            f"{len(received)} messages received, {len(wanted)} runs requested, "
+            f"{len(earlier.deletable) + len(further.ended)} messages acknowledged, "
+            f"{len(earlier.waiting)} waiting for their runs"
+            + (f", {len(parts)} taken in parts" if parts else "")
             + (f", {len(ended)} needing none" if ended else "")
+            + (f", {passed_over} records passed over for a newer one of their object" if passed_over else "")
             + (f"; {rejected} cannot be used: see `ao intake rejected`" if rejected else "")
             + ("" if room > 0 else f"; the run queue is full ({site.max_queued_runs}), the rest waits in SQS")
         )
         context.log.info(said)
-        rids = sorted({wanted.rid for wanted in planned.requests})
+        rids = sorted({each.rid for each in wanted})
+        pending = tuple(taken.pending for taken in kept if taken.run_keys and not taken.rest)
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
-                    run_key=wanted.event.identity,
-                    partition_key=wanted.rid,
-                    run_config=run_config(name, wanted.event),
+                    run_key=each.event.identity,
+                    partition_key=each.rid,
+                    run_config=run_config(name, each.event),
                     tags={"ao/intake": name},
                 )
-                for wanted in planned.requests
+                for each in wanted
             ],
-            skip_reason=None if planned.requests else dg.SkipReason(said),
+            skip_reason=None if wanted else dg.SkipReason(said),
             dynamic_partitions_requests=[WORKS.build_add_request(rids)] if rids else [],
-            cursor=Cursor(earlier.waiting + tuple(taken.pending for taken in kept if taken.run_keys)).dump(),
+            cursor=Cursor(earlier.waiting + pending, tuple(parts)).dump(),
         )
 
     return sensor
@@ -124,40 +159,6 @@ def _run_finder(instance: dg.DagsterInstance, in_time: Callable[[], bool]) -> Ca
         return in_time() and bool(instance.get_run_ids(dg.RunsFilter(tags={RUN_KEY_TAG: run_key}), limit=1))
 
     return has_run
-
-
-def _keep_rejected(
-    context: dg.SensorEvaluationContext, staging: Staging, name: str, queue: str, taken: Sequence[Taken]
-) -> list[Taken]:
-    """Keeps on disk each message that cannot be used, and returns those that may be deleted, now or later.
-
-    One that cannot be kept stays in the queue, and ends the tick only where there is nothing else to do in it.
-    """
-    safe: list[Taken] = []
-    failure: StagingError | None = None
-    for each in taken:
-        if each.rejected is not None:
-            try:
-                path = rejected_messages.keep(
-                    staging, name, queue, each.message.message_id, each.message.body, each.rejected
-                )
-            except StagingError as error:
-                failure = error
-                context.log.error(f"a message of {queue} cannot be used and cannot be kept; it stays there: {error}")  # noqa: TRY400
-                continue
-            context.log.error(f"a message of {queue} cannot be used: {each.rejected}. It is kept in {path}")
-        safe.append(each)
-    if failure and not safe:
-        raise failure
-    return safe
-
-
-def _told(context: dg.SensorEvaluationContext, call: Callable[[], list[str]]) -> None:
-    try:
-        if refused := call():
-            context.log.warning(f"SQS left {len(refused)} messages as they were; they come again")
-    except AoError as error:
-        context.log.warning(f"{error}; the messages come again")
 
 
 def run_config(intake: str, event: object) -> dict[str, object]:

@@ -34,7 +34,8 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from ao_workflows.domain.admission import Unproven
 from ao_workflows.domain.errors import SiteError
 from ao_workflows.domain.events import EVENT_NAMES
-from ao_workflows.domain.overrides import misspelt
+from ao_workflows.domain.intake_names import clash
+from ao_workflows.domain.overrides import misspelt, renamed
 from ao_workflows.domain.restores import LAYOUT, check_layout
 from ao_workflows.domain.standing import Limits
 
@@ -105,6 +106,9 @@ class StagingSection(_Section):
         return timedelta() if self.keep == "until-synced" else timedelta(days=int(self.keep.split()[0]))
 
 
+IntakeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
 class IntakeSection(_Section):
     """One SQS queue, with the bucket, region and credentials that belong to it."""
 
@@ -119,6 +123,7 @@ class IntakeSection(_Section):
     keys: Annotated[tuple[KeyPattern, ...], Field(min_length=1)] = ("*.bag.zip",)
     layout: Annotated[str, AfterValidator(check_layout)] = LAYOUT
     batches: bool = False
+    formerly: tuple[IntakeName, ...] = ()
 
 
 class FolderIntakeSection(_Section):
@@ -128,6 +133,7 @@ class FolderIntakeSection(_Section):
     folder: AbsolutePath
     environment: Environment
     batches: bool = False
+    formerly: tuple[IntakeName, ...] = ()
 
 
 def _kind(intake: Any) -> Any:
@@ -250,7 +256,7 @@ class Site(BaseSettings):
     max_queued_runs: Annotated[int, Field(gt=0)] = 100
     staging: StagingSection
     download: DownloadSection = DownloadSection()
-    intake: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Intake] = {}
+    intake: dict[IntakeName, Intake] = {}
     debag: DebagSection = DebagSection()
     archive: ArchiveSection
     sync: SyncSection
@@ -268,6 +274,21 @@ class Site(BaseSettings):
     def folders(self) -> dict[str, FolderIntakeSection]:
         """The intakes that are folders."""
         return {name: intake for name, intake in self.intake.items() if isinstance(intake, FolderIntakeSection)}
+
+    @property
+    def formerly(self) -> dict[str, str]:
+        """The intakes' names of today, by their former ones."""
+        return {former: name for name, intake in self.intake.items() for former in intake.formerly}
+
+    def intake_called(self, name: str) -> str:
+        """The intake's name of today; ``name`` itself where it is none, nor was."""
+        return name if name in self.intake else self.formerly.get(name, name)
+
+    @model_validator(mode="after")
+    def _a_former_name_means_one_intake(self) -> Site:
+        if found := clash({name: intake.formerly for name, intake in self.intake.items()}):
+            raise ValueError(str(found))
+        return self
 
     @model_validator(mode="after")
     def _one_intake_a_folder(self) -> Site:
@@ -341,6 +362,7 @@ def parse(text: str, source: str) -> Site:
     except tomllib.TOMLDecodeError as error:
         raise SiteError(source, [f"is no TOML: {error}"]) from error
     mistakes = [*misspelt(os.environ, _SETTINGS), *_intakes_by_name(values)]
+    mistakes += renamed(os.environ, values.get("intake", {}))
     try:
         site = Site(**values)
     except ValidationError as error:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from ao_workflows.domain.dropped_files import DroppedFile
 from ao_workflows.domain.errors import FileGone
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.times import in_order
 from ao_workflows.domain.zip_sizes import UnpackedSize
 from ao_workflows.resources.download import Places
 from ao_workflows.resources.file_ranges import ClaimedFile
@@ -42,8 +42,9 @@ def source_of(stored: StoredEvent, rid: str, s3: S3, folders: Folders, say: Call
     """The zip that a stored event names, as it is now; ``say`` is told of a wait for Glacier."""
     event, intake = stored.event, stored.intake
     if isinstance(event, DroppedFile):
-        return _FromFolder(folders, intake, rid, folders.claimed(intake, event.file, rid))
-    return _FromS3(s3, stored.intake, event, say)
+        intake = folders.intake_for(intake, event.folder)
+        return _FromFolder(folders, intake, rid, folders.claimed(intake, event.file, rid), event.folder)
+    return _FromS3(s3, s3.intake_for(intake, event.bucket, event.region), event, say)
 
 
 class _FromS3:
@@ -73,6 +74,7 @@ class _FromFolder:
     intake: str
     rid: str
     file: ClaimedFile
+    folder: str
 
     @property
     def size(self) -> int:
@@ -86,7 +88,12 @@ class _FromFolder:
         return self.folders.unpacked_size(self.file)
 
     def bring(self, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
-        original = {"intake": self.intake, "file": self.file.path.name, "modified_ns": self.file.modified_ns}
+        original = {
+            "intake": self.intake,
+            "folder": self.folder,
+            "file": self.file.path.name,
+            "modified_ns": self.file.modified_ns,
+        }
         return self.folders.bring(self.file, places, tell) | {"original": original}
 
 
@@ -99,7 +106,8 @@ def unchanged_since(receipt: Receipt, folders: Folders) -> bool:
     if not original:
         return True
     try:
-        file = folders.claimed(original["intake"], original["file"], receipt.rid)
+        intake = folders.intake_for(original["intake"], original.get("folder", ""))
+        file = folders.claimed(intake, original["file"], receipt.rid)
     except FileGone:
         return True
     return (file.size, file.modified_ns) == (receipt.left["bytes"], original["modified_ns"])
@@ -122,7 +130,8 @@ def remove_original(folders: Folders, staging: Staging, debagged: Receipt) -> bo
     if not unchanged_since(downloaded, folders):
         return False
     original = downloaded.left["original"]
-    return folders.remove(original["intake"], original["file"], debagged.rid)
+    intake = folders.intake_for(original["intake"], original.get("folder", ""))
+    return folders.remove(intake, original["file"], debagged.rid)
 
 
 def newer_in_save(folders: Folders, staging: Staging, rid: str, instance: str) -> tuple[str, DroppedFile] | None:
@@ -136,8 +145,6 @@ def newer_in_save(folders: Folders, staging: Staging, rid: str, instance: str) -
         return None
     intake, claim = found
     receipt = staging.receipt(rid, "restored_message")
-    if receipt is not None:
-        stored = datetime.fromisoformat(stored_event(staging, rid).event.time)
-        if (stored if stored.tzinfo else stored.replace(tzinfo=UTC)) >= claim.at:
-            return None
+    if receipt is not None and in_order(stored_event(staging, rid).event.time) >= claim.at:
+        return None
     return intake, folders.event(intake, claim)

@@ -22,6 +22,7 @@ from ao_workflows.domain.fixity import Depth, compare_tree, payload_counts, read
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.domain.standing import NOTHING_IS_LOST
+from ao_workflows.domain.times import in_order
 from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.staging import Staging
@@ -128,7 +129,7 @@ def remarks_on(debagged: Receipt) -> dict[str, str]:
 
 def record_stage(drs: Drs, stage: Stage, event: Event, receipt: Receipt, data: Mapping[str, object]) -> None:
     """Writes a stage's end into DRS, as its receipt has it: the same receipt again changes nothing."""
-    at = datetime.fromisoformat(receipt.at)
+    at = in_order(receipt.at)
     drs.record(receipt.rid, stage, at, {"run_id": receipt.run_id, **data}, event=event.identity)
 
 
@@ -136,7 +137,7 @@ def record_work(drs: Drs, event: Event, work: str, receipt: Receipt | None) -> N
     """Notes in DRS that one of several works of a zip was synced, as its receipt has it."""
     if receipt:
         noted = {"run_id": receipt.run_id, "synced": work, "place": receipt.left["place"]}
-        drs.record(receipt.rid, None, datetime.fromisoformat(receipt.at), noted, event=event.identity)
+        drs.record(receipt.rid, None, in_order(receipt.at), noted, event=event.identity)
 
 
 def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: Event, data: Mapping[str, object]) -> None:

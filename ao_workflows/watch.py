@@ -102,7 +102,8 @@ def _ending(s3: S3, works: Sequence[Undownloaded], now: datetime, within: timede
     for work in [work for work in works if work.ends_before(now + within)]:
         event, until, doubt = work.event, work.until, ""
         try:
-            until = s3.restored_until(work.intake, event.bucket, event.key, event.version_id)
+            intake = s3.intake_for(work.intake, event.bucket, event.region)
+            until = s3.restored_until(intake, event.bucket, event.key, event.version_id)
         except ObjectNotRestored:
             continue
         except ObjectError as error:

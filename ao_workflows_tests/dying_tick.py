@@ -67,8 +67,8 @@ def _tick(folder: Path, sensor: str, dies_when: str | None) -> None:
 
     received = sqs.Sqs.receive
 
-    def receive(self: Any, *given: Any) -> list[Any]:
-        return received(self, *given, hidden=HIDDEN_SECONDS)
+    def receive(self: Any, *given: Any, **named: Any) -> list[Any]:
+        return received(self, *given, **named, hidden=HIDDEN_SECONDS)
 
     sqs.Sqs.receive = receive  # type: ignore[method-assign]
     daemon.is_under_min_interval = lambda *_: False  # type: ignore[assignment]
@@ -96,10 +96,10 @@ def _die_around(of: type, name: str, *, after: bool) -> None:
     """Has the process die before, or after, the method does its work; a call that is given nothing is none."""
     method = getattr(of, name)
 
-    def and_die(self: Any, first: str, given: Any, *rest: Any) -> Any:
+    def and_die(self: Any, first: str, given: Any, *rest: Any, **named: Any) -> Any:
         if given and not after:
             os.kill(os.getpid(), signal.SIGKILL)
-        result = method(self, first, given, *rest)
+        result = method(self, first, given, *rest, **named)
         if given:
             os.kill(os.getpid(), signal.SIGKILL)
         return result

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,14 +16,20 @@ from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
 from dagster._core.test_utils import create_run_for_test
 
+from ao_workflows.domain.message_parts import Wanted
 from ao_workflows.jobs import RESTORE_WORK
 from ao_workflows.lost_runs import lost_runs
+from ao_workflows.resources.noted_events import last_noted, note, works
 from ao_workflows.resources.staging import Staging
+from ao_workflows.sensors import run_config
 from ao_workflows.site import CHECKOUT
+from ao_workflows_tests.domain.test_standing import EVENT
 
 _EXECUTE = """
 import signal, sys
+from ao_workflows.resources.noted_events import last_noted, note, works
 from ao_workflows.resources.staging import Staging
+from ao_workflows.sensors import run_config
 Staging(root=sys.argv[1]).run_locks.hold(sys.argv[2])
 print("under way", flush=True)
 signal.pause()
@@ -159,3 +166,20 @@ def test_a_run_that_died_is_run_again_from_its_first_stage() -> None:
 def test_it_looks_from_the_start_everywhere() -> None:
     """Unlike the intakes' sensors it takes nothing; switched off, it would find nothing."""
     assert lost_runs.default_status is dg.DefaultSensorStatus.RUNNING
+
+
+def test_a_note_whose_event_was_done_on_another_host_goes(instance: dg.DagsterInstance, staging: Staging) -> None:
+    """A run removes the note of its event from its own host's disk; the intake's, with notes of years, told of each."""
+    early, late = (replace(EVENT, time=f"2026-11-21T{hour:02d}:00:00Z") for hour in (9, 11))
+    note(staging, "fpl", [Wanted("W1", early), Wanted("W1", late), Wanted("W2", early), Wanted("W3", early)])
+    for rid, event, status in (
+        ("W1", early, dg.DagsterRunStatus.SUCCESS),
+        ("W2", early, dg.DagsterRunStatus.FAILURE),
+        ("W3", late, dg.DagsterRunStatus.SUCCESS),
+    ):
+        tags = {"dagster/partition": rid}
+        create_run_for_test(instance, status=status, tags=tags, run_config=run_config("fpl", event))
+    _look(instance, staging, 1)
+    left = {rid: last_noted(staging, rid, None) for rid in works(staging, 9)}
+    assert {rid: noted and noted.event for rid, noted in left.items()} == {"W1": late, "W2": early}
+    assert len(list(staging.layout.events("W1").iterdir())) == 1

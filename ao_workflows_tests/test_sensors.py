@@ -23,6 +23,9 @@ from ao_workflows.definitions import build, resources
 from ao_workflows.domain.errors import ServiceError, WrongEnvironment
 from ao_workflows.domain.events import parse_message
 from ao_workflows.domain.intake import Cursor, plan
+from ao_workflows.resources.noted_events import last_noted
+from ao_workflows.resources.noted_events import works as noted_works
+from ao_workflows.resources.staging import Staging
 from ao_workflows.sensors import intake_sensor
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import TrialSite, trial_site
@@ -197,6 +200,158 @@ def test_an_intake_that_was_renamed_does_no_work_again(site: TrialSite) -> None:
     result = _tick(site)
     assert [request.partition_key for request in result.run_requests or ()] == ["W1NLM4788"]
     assert _in_queue(site) == (0, 1), "the message whose only run is there is gone"
+
+
+def _of_many(site: TrialSite, number: int) -> dict[str, Any]:
+    """One message with a record for each of so many works, as short as records get."""
+    records = [_event(site.intake.bucket, f"W1NLM{each:04d}.bag.zip") for each in range(number)]
+    return {"Records": [{**each, "awsRegion": "r", "eventTime": "2026-11-21T06:32:44Z"} for each in records]}
+
+
+def _receptions(site: TrialSite) -> list[int]:
+    """How often each message that is to be had was received before."""
+    url = site.aws.sqs.get_queue_url(QueueName=site.intake.queue)["QueueUrl"]
+    found = site.aws.sqs.receive_message(QueueUrl=url, AttributeNames=["All"], MaxNumberOfMessages=10)
+    return [int(each["Attributes"]["ApproximateReceiveCount"]) - 1 for each in found.get("Messages", [])]
+
+
+def _in_parts(site: TrialSite) -> list[Path]:
+    folder = site.layout.messages_in_parts()
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def _go_through(site: TrialSite, cursor: str | None, ticks: int) -> list[str]:
+    """Ticks with a daemon that makes the runs that each requests, and a machine that does them; the works asked for."""
+    asked: list[str] = []
+    for _ in range(ticks):
+        result = _tick(site, cursor)
+        requests = result.run_requests or []
+        assert len(requests) <= min(site.site.max_queued_runs, sensors.BATCH)
+        asked += [str(request.partition_key) for request in requests]
+        _make_runs(site, result)
+        for run in site.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED])):
+            site.instance.report_run_canceled(run)
+        cursor = result.cursor
+    return asked
+
+
+def test_1400_records_of_one_object_ask_for_one_run_the_newest_one_s(site: TrialSite) -> None:
+    """Each of 1,400 runs downloaded the work anew, one after the other, and nothing else had its turn."""
+    record = _event(site.intake.bucket, "W1NLM4712.bag.zip")
+    times = [f"2026-11-21T{number // 60:02d}:{number % 60:02d}:00Z" for number in range(1400)]
+    records = [{**record, "awsRegion": "r", "eventTime": at} for at in times]
+    _send(site, {"Records": records[700:] + records[:700]})
+    result = _tick(site)
+    (request,) = result.run_requests or ()
+    assert str(request.run_key).endswith(times[-1])
+    _make_runs(site, result)
+    _tick(site, result.cursor)
+    assert _in_queue(site) == (0, 0)
+
+
+def test_a_message_of_1400_works_asks_for_as_many_runs_as_there_is_room_for(site: TrialSite) -> None:
+    """It asked for 1,400 at once. It stays hidden in its queue, delivered once, until all have their runs."""
+    _send(site, _of_many(site, 1400))
+    first = _tick(site)
+    assert len(first.run_requests or ()) == site.site.max_queued_runs == 100
+    assert (_in_queue(site), len(_in_parts(site))) == ((0, 1), 1)
+    asked = _go_through(site, first.cursor, 14)
+    assert _in_queue(site) == (0, 1), "the runs of the last part were requested just now"
+    assert sorted(asked) == [f"W1NLM{each:04d}" for each in range(1400)]
+    assert len(first.cursor or "") < 1000, "each tick's is kept"
+
+
+def test_several_messages_in_parts_end_one_after_the_other_and_are_delivered_once(site: TrialSite) -> None:
+    """Given back for want of room they would come again each tick, and after some times be dead letters."""
+    site = replace(site, site=site.site.model_copy(update={"max_queued_runs": 4}))
+    bodies = [
+        {"Records": [_event(site.intake.bucket, f"W{message}NLM47{number:02d}.bag.zip") for number in range(6)]}
+        for message in range(1, 6)
+    ]
+    _send(site, *bodies)
+    result = _tick(site)
+    assert len(result.run_requests or ()) == 4
+    assert _in_queue(site) == (1, 4)
+    _make_runs(site, result)
+    for run in site.instance.get_runs():
+        site.instance.report_run_canceled(run)
+    asked = _go_through(site, result.cursor, 9)
+    assert len(asked) == len(set(asked)) == 5 * 6 - 4
+    assert (_in_queue(site), _in_parts(site)) == ((0, 0), [])
+
+
+@pytest.mark.parametrize("lost", ["the cursor", "the file", "both"])
+def test_a_message_in_parts_goes_on_whatever_a_crash_took(site: TrialSite, lost: str) -> None:
+    """Dagster's database is put back, a sensor has a new name, or the scratch disk is new: no event is lost by it."""
+    site = replace(site, site=site.site.model_copy(update={"max_queued_runs": 3}))
+    _send(site, _of_many(site, 8))
+    result = _tick(site)
+    _make_runs(site, result)
+    for run in site.instance.get_runs():
+        site.instance.report_run_canceled(run)
+    asked = [str(request.partition_key) for request in result.run_requests or ()]
+    if lost != "the cursor":
+        for path in _in_parts(site):
+            path.unlink()
+    (part,) = Cursor.parse(result.cursor).parts
+    if lost != "the file":
+        result = dg.SensorResult(cursor=None)
+    if lost != "the cursor":  # it is hidden for ten minutes, and then comes again
+        url = site.aws.sqs.get_queue_url(QueueName=site.intake.queue)["QueueUrl"]
+        site.aws.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=part.receipt_handle, VisibilityTimeout=0)
+    asked += _go_through(site, result.cursor, 5)
+    assert sorted(asked) == [f"W1NLM{each:04d}" for each in range(8)]
+    assert _in_parts(site) == []
+    assert _in_queue(site) == ((0, 1) if lost == "the cursor" else (0, 0)), "what nobody has a receipt of comes again"
+
+
+def test_a_message_in_parts_is_kept_hidden_and_goes_on_where_sqs_refuses(site: TrialSite) -> None:
+    """Its part of the queue may take hours: delivered every ten minutes, it would be a dead letter after some."""
+    site = replace(site, site=site.site.model_copy(update={"max_queued_runs": 3}))
+    _send(site, _of_many(site, 8))
+    (part,) = Cursor.parse(_tick(site).cursor).parts
+    soon = replace(part, hidden_until=time.time() + 60)
+    (kept,) = Cursor.parse(_tick(site, Cursor((), (soon,)).dump()).cursor).parts
+    assert kept.hidden_until > time.time() + 500
+    stale = replace(soon, receipt_handle="of an earlier delivery")
+    again = _tick(site, Cursor((), (stale,)).dump())
+    assert Cursor.parse(again.cursor).parts == (replace(part, receipt_handle="", hidden_until=0),)
+    assert len(again.run_requests or ()) == 3
+
+
+def test_each_event_is_noted_on_the_disk_before_its_run_is_requested(site: TrialSite) -> None:
+    """Once its message is deleted, an event whose run has not begun is in Dagster's database alone."""
+    _send(site, _restored(site, "W1NLM4712", "W1NLM4788"))
+    result = _tick(site)
+    staging = Staging(root=str(site.layout.root))
+    for request in result.run_requests or ():
+        noted = last_noted(staging, str(request.partition_key), None)
+        assert noted
+        assert (noted.event.identity, noted.intake) == (request.run_key, "demo")
+    assert sorted(noted_works(staging, 9)) == ["W1NLM4712", "W1NLM4788"]
+
+
+def test_a_disk_that_takes_no_note_leaves_the_messages_in_the_queue(site: TrialSite) -> None:
+    """Received again and again, they would be dead letters by the time that there is room on the disk."""
+    site.layout.root.mkdir(parents=True)
+    site.layout.events("any").parent.write_text("in the way")
+    _send(site, _restored(site, "W1NLM4712"))
+    for _ in range(3):
+        with pytest.raises(Exception, match="staging"):
+            _tick(site)
+    assert _receptions(site) == [0]
+
+
+def test_an_event_that_cannot_be_noted_is_not_requested_and_its_message_comes_again(site: TrialSite) -> None:
+    """The other works of the tick do not wait for it."""
+    site.layout.events("any").parent.mkdir(parents=True)
+    site.layout.events("W1NLM4712").write_text("in the way")
+    _send(site, _restored(site, "W1NLM4712"), _restored(site, "W1NLM4788"))
+    result = _tick(site)
+    assert [request.partition_key for request in result.run_requests or ()] == ["W1NLM4788"]
+    _make_runs(site, result)
+    _tick(site, result.cursor)
+    assert _in_queue(site) == (0, 1)
 
 
 def test_no_tick_lists_all_partitions_or_all_runs(site: TrialSite, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,8 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "intake.fpl.layout": ("{rid}.zip", "{rid}.zip"),
     "intake.fpl.batches": ("true", True),
     "intake.drop.batches": ("true", True),
+    "intake.fpl.formerly": ('["bdrc"]', ("bdrc",)),
+    "intake.drop.formerly": ('["dropped"]', ("dropped",)),
     "intake.drop.folder": ("/mnt/other", Path("/mnt/other")),
     "intake.drop.environment": ("prod", "prod"),
     "debag.max_members": ("9", 9),
@@ -380,6 +382,36 @@ def test_an_intakes_kind_chooses_its_keys(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_folder_intakes_mistakes_are_told(text: str, told: str) -> None:
     """Two sensors in one folder would each name what the other took; and staging is swept."""
     assert told in "\n".join(mistakes(text))
+
+
+@pytest.mark.parametrize(
+    ("fpl", "drop", "told"),
+    [
+        (["drop"], [], "intake.fpl.formerly: 'drop' is the name of another intake today"),
+        (["fpl"], [], "intake.fpl.formerly: 'fpl' is its name today"),
+        (["a"], ["b", "a"], "intake.drop.formerly: 'a' is claimed by the intake fpl too"),
+        (["a", "a"], [], "intake.fpl.formerly: 'a' is there twice"),
+        (["A b"], [], "intake.fpl.formerly.0: the name must be at most 40 lower-case letters"),
+    ],
+)
+def test_a_former_name_that_could_mean_two_intakes_is_refused(fpl: list[str], drop: list[str], told: str) -> None:
+    """A work would be downloaded with the credentials of another bucket."""
+    text = WHOLE.replace('name = "fpl"', f'name = "fpl"\nformerly = {json.dumps(fpl)}')
+    assert told in "\n".join(mistakes(text + FOLDER + f"formerly = {json.dumps(drop)}\n"))
+
+
+def test_an_intake_is_known_by_its_former_names() -> None:
+    """Runs that were queued before it was renamed have the old one in their config."""
+    read = site.parse(WHOLE.replace('name = "fpl"', 'name = "fpl"\nformerly = ["a", "b"]') + FOLDER, "site.toml")
+    assert read.formerly == {"a": "fpl", "b": "fpl"}
+    assert [read.intake_called(name) for name in ("a", "fpl", "drop", "x")] == ["fpl", "fpl", "drop", "x"]
+
+
+def test_an_override_by_a_former_name_is_refused_with_the_name_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container whose variables were forgotten in the renaming would read another queue than it was to."""
+    monkeypatch.setenv("AO_INTAKE__BDRC__QUEUE", "Other")
+    told = mistakes(WHOLE.replace('name = "fpl"', 'name = "fpl"\nformerly = ["bdrc"]'))
+    assert told[0] == ("AO_INTAKE__BDRC__QUEUE: the intake bdrc is called fpl now; is AO_INTAKE__FPL__QUEUE meant?")
 
 
 def test_an_override_is_checked_like_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,6 +161,33 @@ def test_a_copy_that_ends_before_its_work_had_its_turn_is_told_by_what_s3_says(s
     assert said.endswith(("in 71 h", "in 70 h"))
 
 
+def test_times_that_no_calendar_has_end_no_look(site: TrialSite) -> None:
+    """One event with such an end, or one row of another system's, and nobody learnt of any stuck work any more."""
+    body = json.loads(site.restore("W1NLM4713", bag_zip("W1NLM4713", {"a": b"x"})))
+    ends = {"lifecycleRestorationExpiryTime": "9999-12-31T23:59:59-23:59"}
+    body["Records"][0]["glacierEventData"] = {"restoreEventData": ends}
+    run_id = queue(site, "W1NLM4713", json.dumps(body))
+    for rid in ("W1NLM4714", "W1NLM4715"):
+        site.drs.record(rid, Stage.RESTORE_REQUESTED, NOW, {})
+    with closing(sqlite3.connect(str(site.site.drs.url).removeprefix("sqlite:///"))) as table, table:
+        for rid, said in (("W1NLM4714", "never"), ("W1NLM4715", "0000-00-00 00:00:00")):
+            table.execute(
+                "UPDATE glacier_sync_progress SET restore_requested_on = ?, create_time = ? WHERE object_name = ?",
+                (said, said, rid),
+            )
+    try:
+        metadata, checks = _look(site, expiring_days=3650)
+    finally:
+        site.instance.delete_run(run_id)
+        _forget(site, "W1NLM4714", "W1NLM4715")
+    assert metadata["works looked at"].value == 6
+    assert "W1NLM4701" in _rows(metadata, "stuck works")
+    assert not checks["no_restore_ends_unused"].passed
+    assert _rows(metadata, "restored copies that end")["W1NLM4713"]["its restored copy"].endswith(
+        ("in 71 h", "in 70 h"),
+    ), "S3 is asked where the event says nothing that can be used"
+
+
 def test_a_copy_that_is_gone_is_told(site: TrialSite) -> None:
     """Its run would fail when its turn comes, days from now."""
     key = "Archive0/12/W1NLM4712/W1NLM4712.bag.zip"

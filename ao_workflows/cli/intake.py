@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -22,6 +22,8 @@ import click
 from ao_workflows.domain.environments import refuse_other_environment, tagged_environment
 from ao_workflows.domain.errors import AoError
 from ao_workflows.domain.intake import Received, Verdict, judge
+from ao_workflows.domain.intake_names import meant_by
+from ao_workflows.domain.times import moment, moment_of_seconds
 
 if TYPE_CHECKING:
     from ao_workflows.resources.sqs import Sqs
@@ -59,6 +61,7 @@ def peek(names: tuple[str, ...], most: int, as_json: bool) -> None:
     Exits with 0 if all queues were reached, 1 if one was not, 2 if the command was not understood.
     """
     site, sqs, _ = _open_site()
+    names = tuple(map(site.intake_called, names))
     unknown = [name for name in names if name not in sqs.queues]
     if unknown:
         raise click.UsageError(f"no intake with a queue is called {unknown[0]}; {_names(sqs)}")
@@ -105,7 +108,7 @@ def rejected(message_id: str | None, as_json: bool) -> None:
         click.echo(json.dumps([asdict(each) for each in kept], indent=1, ensure_ascii=False))
         return
     for each in kept:
-        click.echo(f"{each.message_id}  {each.intake}  {_time(datetime.fromisoformat(each.at))}")
+        click.echo(f"{each.message_id}  {each.intake}  {_time(moment(each.at))}")
         click.echo(_indented(each.reason))
     if kept:
         click.echo("Each is whole in --json. To send one to its queue again:\n  ao intake rejected --send-back ID")
@@ -148,7 +151,7 @@ def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[
 def _shown(message: Received, verdict: Verdict) -> dict[str, Any]:
     return {
         "message_id": message.message_id,
-        "sent": datetime.fromtimestamp(message.sent, UTC).isoformat(timespec="seconds"),
+        "sent": at.isoformat(timespec="seconds") if (at := moment_of_seconds(message.sent)) else None,
         "received_before": message.times - 1,
         "works": [wanted.rid for wanted in verdict.wanted],
         "rejected": verdict.rejected,
@@ -177,7 +180,7 @@ def _print_look(look: dict[str, Any]) -> None:
             what += message["rejected"]
         else:
             what = works or "nothing that this intake wants"
-        first = f"  {message['received_before']:>8}  {_time(datetime.fromisoformat(message['sent'])):<16}  "
+        first = f"  {message['received_before']:>8}  {_time(moment(message['sent'])):<16}  "
         click.echo(_indented(what, " " * len(first), first))
     if look["stay_hidden"]:
         click.echo(_indented(f"{look['stay_hidden']} of them stay hidden for up to {HIDDEN_SECONDS} s", "  "))
@@ -190,16 +193,22 @@ def _send_back(site: Site, sqs: Sqs, staging: Staging, message_id: str) -> dict[
     kept = next((each for each in kept_messages(staging) if each.message_id == message_id), None)
     if kept is None:
         raise click.UsageError(f"no message {message_id} is kept; `ao intake rejected` lists those that are")
-    # An intake may have been renamed since; the queue is what counts.
-    name = next((name for name, queue in sqs.queues.items() if queue == kept.queue), None)
+    # The queue is what counts; but queues of two regions may have one name, and one be renamed with its intake.
+    of_queue = [name for name, queue in sqs.queues.items() if queue == kept.queue]
+    formerly = {former: today for former, today in site.formerly.items() if today in sqs.queues}
+    name = meant_by(kept.intake, of_queue, formerly, of_queue)
     if name is None:
-        raise click.UsageError(f"the message came from the queue {kept.queue}, and no intake of this site has it")
+        said = f"several have: {', '.join(of_queue)}" if of_queue else "no intake of this site has it"
+        raise click.UsageError(
+            f"the message came from the queue {kept.queue} of the intake {kept.intake}, and {said}. If that intake was "
+            f'renamed, give it its old name beside the new one: formerly = ["{kept.intake}"]'
+        )
     until = time.monotonic() + ANSWER_SECONDS
     refuse_other_environment(name, site.queues[name].environment, site.environment)
     refuse_other_environment(name, tagged_environment(sqs.tags(name, until)), site.environment)
     new_id = sqs.send(name, kept.body, until)
     remove(staging, message_id)
-    return {"message_id": message_id, "intake": name, "queue": kept.queue, "sent_as": new_id}
+    return {"message_id": message_id, "intake": name, "queue": sqs.queues[name], "sent_as": new_id}
 
 
 def _open_site() -> tuple[Site, Sqs, Staging]:
@@ -233,9 +242,9 @@ def _names(sqs: Sqs) -> str:
     return f"there are {', '.join(sqs.queues)}" if sqs.queues else "this site has none"
 
 
-def _time(at: datetime) -> str:
+def _time(at: datetime | None) -> str:
     """On a person's clock."""
-    return at.astimezone().strftime("%Y-%m-%d %H:%M")
+    return "unknown" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _indented(text: str, indent: str = "    ", first: str | None = None) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ao_workflows.domain.errors import AoError, RidError, RunInFlight, WorkUnknown
-from ao_workflows.domain.evidence import RUN_STAGES
+from ao_workflows.domain.evidence import RUN_STAGES, stored_event
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import boot_id
 from ao_workflows.domain.redoing import OnDisk, Redo, plan_redo
@@ -119,12 +119,15 @@ def _plan(
 
     :raises AoError: if there is nothing to do it with.
     """
+    from ao_workflows.resources.noted_events import last_noted, later_config
     from ao_workflows.resources.runs import stored_event_config
     from ao_workflows.resources.standings import receipts_of
     from ao_workflows.stages import tree_is_there, zip_is_there
 
     receipts, layout = receipts_of(staging, rid), staging.layout
     config = stored_event_config(instance, rid, receipts.get(Stage.RESTORED_MESSAGE))
+    stored = stored_event(receipts)
+    config = later_config(last_noted(staging, rid, stored and stored[1]), config)
     if config is None and Stage.RESTORED_MESSAGE not in receipts and not _is_known(instance, drs, rid):
         raise WorkUnknown(rid)
     zip_receipt, tree_receipt = receipts.get(Stage.DOWNLOADED_BAG), receipts.get(Stage.DEBAGGED_WORK)

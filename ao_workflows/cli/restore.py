@@ -119,6 +119,7 @@ def _restores(intake: str | None) -> Restores:
 
     try:
         site = load()
+        intake = intake and site.intake_called(intake)
         if intake is not None and intake not in site.queues:
             raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.queues) or 'it has none'}")
         return Restores(site, intake)

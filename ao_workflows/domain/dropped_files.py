@@ -18,6 +18,7 @@ from typing import Any
 
 from ao_workflows.domain.errors import RidError
 from ao_workflows.domain.events import ObjectEvent
+from ao_workflows.domain.times import moment_of_seconds
 from ao_workflows.domain.works import parse_rid, rid_of_key
 
 SAVE = "save"
@@ -73,7 +74,9 @@ class Claim:
             at = datetime.strptime(found["at"], _STAMP).replace(tzinfo=UTC)
         except (RidError, ValueError):
             return None
-        return cls(rid, at, found["token"], found["owner"], found["suffix"])
+        claim = cls(rid, at, found["token"], found["owner"], found["suffix"])
+        # A year below 1000 is written with fewer digits than it was read with: that would name another file.
+        return claim if claim.name == name else None
 
 
 def owner_of(instance: str, intake: str) -> str:
@@ -86,7 +89,8 @@ class DroppedFile:
     """The event that a file was dropped and claimed: what a restore event is for a queue.
 
     ``file`` is its name in ``save/``. ``folder`` tells a reader where that was; where the file is looked for, the
-    intake says. ``time`` is that of the claim and ``modified`` the file's own, RFC 3339; ``size`` is in bytes.
+    intake says. ``time`` is that of the claim and ``modified`` the file's own, RFC 3339 or in words; ``size`` is in
+    bytes.
     """
 
     file: str
@@ -112,11 +116,12 @@ class DroppedFile:
 
 def event_of(claim: Claim, folder: str, modified: float, size: int) -> DroppedFile:
     """The event of a claim; ``modified`` is in seconds since the epoch."""
+    at = moment_of_seconds(modified)
     return DroppedFile(
         file=claim.name,
         folder=folder,
         time=claim.at.isoformat(),
-        modified=datetime.fromtimestamp(modified, UTC).isoformat(timespec="seconds"),
+        modified=at.isoformat(timespec="seconds") if at else f"{modified:.0f} s after 1970, which is no date",
         size=size,
     )
 

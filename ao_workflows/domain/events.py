@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
 from ao_workflows.domain.errors import MessageError
+from ao_workflows.domain.times import moment_with_zone
 
 _EVENTBRIDGE_NAMES = {
     "Object Restore Completed": "ObjectRestore:Completed",
@@ -181,12 +181,8 @@ def _fit_to_index(event: ObjectEvent) -> ObjectEvent:
 
 def _time(of: Any, name: str) -> str:
     value = _text(of, name)
-    try:
-        zone = datetime.fromisoformat(value).tzinfo
-    except ValueError:
-        zone = None
-    if zone is None:
-        raise MessageError(f"{name!r} is {value!r}, not a time of RFC 3339")
+    if moment_with_zone(value) is None:
+        raise MessageError(f"{name!r} is {value!r}, not a time of RFC 3339 that a calendar has")
     return value
 
 

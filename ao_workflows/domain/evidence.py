@@ -12,8 +12,10 @@ from datetime import datetime
 from typing import Literal
 
 from ao_workflows.domain.dropped_files import Event, stored_in
+from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.progress import Progress, Stage
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.times import in_order
 
 RUN_STAGES = tuple(stage for stage in Stage if stage is not Stage.RESTORE_REQUESTED)
 """The stages that a run has, in their order."""
@@ -59,10 +61,19 @@ class Transfer:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """An event that was taken from the queue of ``intake`` at that time, and that no run has stored since."""
+
+    intake: str
+    event: ObjectEvent
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that is known of one work. ``run`` is None where Dagster has none; ``asked_dagster``, ``asked_drs`` and
     ``asked_staging`` are false where the one could not be asked. ``zip_there`` and ``tree_there`` say what the scratch
-    disk holds.
+    disk holds. ``noted`` is the last event that no run has stored, where that is later than the stored one.
     """
 
     rid: str
@@ -74,6 +85,7 @@ class Evidence:
     report: str | None = None
     zip_there: bool = False
     tree_there: bool = False
+    noted: Noted | None = None
     asked_drs: bool = True
     asked_dagster: bool = True
     asked_staging: bool = True
@@ -93,12 +105,26 @@ def stored_event(receipts: Mapping[str, Receipt]) -> tuple[str, Event] | None:
 
 def event_in_force(evidence: Evidence) -> tuple[str, Event] | None:
     """The restore event that the work's stages are for, and its intake: the stored one, or that of a run which has not
-    come to storing it.
+    come to storing it, or one that has no run.
     """
-    run = evidence.run
-    if run and run.event and (run.state in GOES_ON or run.state == "failed"):
+    run, noted = evidence.run, evidence.noted
+    if run and run.event and (run.state in GOES_ON or run.state == "failed") and not lost_event(evidence):
         return run.intake, run.event
-    return stored_event(evidence.receipts)
+    return (noted.intake, noted.event) if noted else stored_event(evidence.receipts)
+
+
+def lost_event(evidence: Evidence) -> Noted | None:
+    """The event that came from a queue and that Dagster knows nothing of: its database was put back to an earlier state
+    than the one in which the event's message was deleted.
+    """
+    run, row, noted = evidence.run, evidence.row, evidence.noted
+    if noted is None or not evidence.asked_dagster or evidence.lock == "held":
+        return None
+    if row is not None and row.event == noted.event.identity:
+        return None
+    if run and (run.state in GOES_ON or (run.event and in_order(run.event.time) >= in_order(noted.event.time))):
+        return None
+    return noted
 
 
 def receipts_in_force(receipts: Mapping[str, Receipt], event: str) -> dict[Stage, Receipt]:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from ao_workflows.domain.dropped_files import DroppedFile
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.evidence import Evidence, event_in_force
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.standing import Standing, State
+from ao_workflows.domain.times import moment
 
 
 @dataclass(frozen=True)
 class Undownloaded:
-    """A work whose restored copy is still needed; ``until`` is its end by its event, None where that does not say."""
+    """A work whose restored copy is still needed; ``until`` is its end by its event, None where that says none that a
+    calendar has.
+    """
 
     rid: str
     intake: str
@@ -42,7 +45,7 @@ def undownloaded(works: Iterable[tuple[Evidence, Standing]]) -> list[Undownloade
         intake, event = in_force
         if isinstance(event, DroppedFile):
             continue  # A folder's file does not end.
-        found.append(Undownloaded(evidence.rid, intake, event, _moment(event.restore_expires)))
+        found.append(Undownloaded(evidence.rid, intake, event, moment(event.restore_expires)))
     return found
 
 
@@ -52,10 +55,3 @@ def end_in_words(until: datetime, now: datetime) -> str:
     if left <= timedelta():
         return f"ended on {until:%Y-%m-%d %H:%M} UTC"
     return f"ends on {until:%Y-%m-%d %H:%M} UTC, in {left // timedelta(hours=1)} h"
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC) if text else None
-    except ValueError:
-        return None

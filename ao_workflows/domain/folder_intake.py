@@ -8,7 +8,7 @@ next. What does not: looking, claiming and launching (``ao_workflows.resources.f
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -144,12 +144,12 @@ def sightings(waiting: Sequence[Look], before: Mapping[str, Sighting], now: floa
     return remembered
 
 
-def of_this_intake(claims: Iterable[Claim], owner: str) -> tuple[list[Claim], list[Claim]]:
-    """The claims of one owner, the oldest first, and those of others."""
+def of_this_intake(claims: Iterable[Claim], owners: Collection[str]) -> tuple[list[Claim], list[Claim]]:
+    """The claims of these owners, the oldest first, and those of others."""
     mine: list[Claim] = []
     others: list[Claim] = []
     for claim in sorted(claims, key=lambda claim: (claim.at, claim.token)):
-        (mine if claim.owner == owner else others).append(claim)
+        (mine if claim.owner in owners else others).append(claim)
     return mine, others
 
 
@@ -162,6 +162,6 @@ def told(left: Sequence[Left], others: int) -> str:
     if others:
         said += (
             f". {SAVE}/ has {others} files that another site, or an intake of another name, has claimed: to have one "
-            f"taken here, move it back into the folder"
+            f"taken here, move it back into the folder, or give the intake that name in site.toml, formerly = […]"
         )
     return said

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 
 from ao_workflows.domain.errors import MessageError, RidError
 from ao_workflows.domain.events import ObjectEvent, parse_message
+from ao_workflows.domain.message_parts import InParts, Wanted, newest_of_each, next_part
 from ao_workflows.domain.works import rid_of_key
 
 
@@ -34,14 +35,6 @@ class Received:
     hidden_until: float
     times: int = 1
     sent: float = 0.0
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """An event that asks for a run of the work ``rid``."""
-
-    rid: str
-    event: ObjectEvent
 
 
 @dataclass(frozen=True)
@@ -101,22 +94,28 @@ class Pending:
 
 @dataclass(frozen=True)
 class Cursor:
-    """What one tick leaves to the next."""
+    """What one tick leaves to the next: messages whose runs are all requested, and messages in parts."""
 
     pending: tuple[Pending, ...] = ()
+    parts: tuple[InParts, ...] = ()
 
     def dump(self) -> str:
-        return json.dumps({"pending": [asdict(pending) for pending in self.pending]}, separators=(",", ":"))
+        said = {"pending": [asdict(pending) for pending in self.pending]}
+        if self.parts:
+            said["parts"] = [asdict(part) for part in self.parts]
+        return json.dumps(said, separators=(",", ":"))
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
         if not text:
             return cls()
+        said = json.loads(text)
         return cls(
             tuple(
                 Pending(entry["receipt_handle"], tuple(entry["run_keys"]), entry["hidden_until"])
-                for entry in json.loads(text)["pending"]
-            )
+                for entry in said["pending"]
+            ),
+            tuple(InParts(**entry) for entry in said.get("parts", ())),
         )
 
 
@@ -144,18 +143,28 @@ def acknowledge(pending: Iterable[Pending], has_run: Callable[[str], bool], now:
 
 @dataclass(frozen=True)
 class Taken:
-    """A message that a tick dealt with. With no ``run_keys`` to wait for, it may be deleted now.
+    """A message that a tick dealt with. With no ``run_keys`` to wait for, and no ``rest``, it may be deleted now.
 
-    ``rejected`` is why it must be kept before it is deleted, whenever that is.
+    ``rejected`` is why it must be kept before it is deleted, whenever that is. ``rest`` has all of its events where it
+    is taken in parts, ``done`` of which, the first, have runs. So many records were ``passed_over``: others beside
+    them tell of the same object, and are newer.
     """
 
     message: Received
     run_keys: tuple[str, ...]
     rejected: str | None
+    rest: tuple[Wanted, ...] = ()
+    done: int = 0
+    passed_over: int = 0
 
     @property
     def pending(self) -> Pending:
         return Pending(self.message.receipt_handle, self.run_keys, self.message.hidden_until)
+
+    @property
+    def part(self) -> InParts:
+        message = self.message
+        return InParts(message.message_id, self.done, message.receipt_handle, message.hidden_until)
 
 
 @dataclass(frozen=True)
@@ -174,22 +183,36 @@ def plan(
     most: int,
     in_time: Callable[[], bool] = lambda: True,
 ) -> Plan:
-    """Takes messages until ``most`` runs are requested, or the time is up; a message is taken whole or not at all.
+    """Requests ``most`` runs at most; a message that does not fit is taken in parts, and none after the time is up.
 
-    An event that has its run already, such as one that SQS delivers again or that came by another intake's name,
-    asks for none.
+    One that came this far is not given back for want of room: each delivery brings it nearer to the dead letters. An
+    event that has its run already, such as one that SQS delivers again or that came by another intake's name, asks
+    for none.
     """
     requests: dict[str, Wanted] = {}
     taken: list[Taken] = []
     for number, message in enumerate(received):
-        if len(requests) >= most or not in_time():
+        if not in_time():
             return Plan(tuple(requests.values()), tuple(taken), tuple(received[number:]))
         verdict = verdict_on(message.body)
-        missing = {
-            wanted.event.identity: wanted
-            for wanted in verdict.wanted
-            if wanted.event.identity in requests or not has_run(wanted.event.identity)
-        }
-        requests |= missing
-        taken.append(Taken(message, tuple(missing), verdict.rejected))
+        wanted = newest_of_each(verdict.wanted)
+        part = next_part(wanted, 0, has_run, requests, most - len(requests), in_time)
+        if not (part.whole or part.done or part.missing or in_time()):
+            return Plan(tuple(requests.values()), tuple(taken), tuple(received[number:]))
+        requests |= part.missing
+        rest = () if part.whole else tuple(wanted)
+        passed_over = len(verdict.wanted) - len(wanted)
+        taken.append(Taken(message, tuple(part.missing), verdict.rejected, rest, part.done, passed_over))
     return Plan(tuple(requests.values()), tuple(taken), ())
+
+
+def received_again(parts: Sequence[InParts], received: Iterable[Received]) -> tuple[list[InParts], list[Received]]:
+    """The messages in parts, with the receipts of those that SQS has delivered again; and what was received else."""
+    here = {message.message_id: message for message in received}
+    again = [
+        replace(part, receipt_handle=message.receipt_handle, hidden_until=message.hidden_until)
+        if (message := here.pop(part.message_id, None))
+        else part
+        for part in parts
+    ]
+    return again, list(here.values())

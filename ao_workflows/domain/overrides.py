@@ -6,8 +6,9 @@ What belongs here: telling those from the variables that have another purpose. W
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 PREFIX = "AO_"
 _ALIKE = 0.8
@@ -35,3 +36,18 @@ def misspelt(variables: Iterable[str], settings: Collection[str]) -> Iterator[st
             yield f"{variable}: overrides no setting; is {near[0]} meant?"
         elif parts:
             yield f"{variable}: overrides no setting; there is no section {first.lower()}"
+
+
+def renamed(variables: Iterable[str], intakes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence for each of the ``variables`` that names an intake by a former name; ``intakes`` is as in site.toml.
+
+    It would override nothing, and its site would work with another queue than it was to.
+    """
+    for name, intake in intakes.items():
+        former = intake.get("formerly")
+        for old in former if isinstance(former, list) else ():
+            start = f"{PREFIX}INTAKE__{old}__".upper()
+            for variable in sorted(variables):
+                if variable.upper().startswith(start):
+                    meant = f"{PREFIX}INTAKE__{name.upper()}__{variable[len(start) :]}"
+                    yield f"{variable}: the intake {old} is called {name} now; is {meant} meant?"

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from ao_workflows.domain.times import moment
+
 
 class Stage(StrEnum):
     """A step of a restore that has a column; all but the first are named as their assets are."""
@@ -110,7 +112,7 @@ def entry_of(item: object) -> Entry:
         return Entry(None, "", "", _mapping(item))
     data = _mapping(item["user_data"])
     return Entry(
-        at=_time(item.get("time_stamp")),
+        at=moment(item.get("time_stamp")),
         stage=str(data.pop("stage", "") or ""),
         event=str(data.pop("event", "") or ""),
         data=data,
@@ -119,14 +121,6 @@ def entry_of(item: object) -> Entry:
 
 def _mapping(value: object) -> dict[str, object]:
     return dict(value) if isinstance(value, dict) else {"value": value}
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(str(text))
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def row_to_write(rows: Sequence[Progress], stage: Stage | None, entry: Entry) -> Progress | None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ao_workflows.domain.dropped_files import stored_in
 from ao_workflows.domain.progress import Stage
+from ao_workflows.domain.times import moment_with_zone
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -48,7 +48,7 @@ class Receipt:
         try:
             receipt = cls(**json.loads(text))
             whole = isinstance(receipt.took, dict) and _is_left_by(receipt.stage, receipt.left)
-            return receipt if whole and datetime.fromisoformat(receipt.at).tzinfo else None
+            return receipt if whole and moment_with_zone(receipt.at) else None
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from ao_workflows.domain.errors import NothingStored
 from ao_workflows.domain.evidence import RUN_STAGES, receipts_in_force, stored_event
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt
 from ao_workflows.domain.standing import start_from
+from ao_workflows.domain.times import in_order
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _words(
     again = "downloaded from S3" if stage is Stage.DOWNLOADED_BAG else "unpacked and proven"
     if receipt is None or not there:
         return f"{again} anew", False
-    spared = f"done on {datetime.fromisoformat(receipt.at):%Y-%m-%d %H:%M} UTC"
+    spared = f"done on {in_order(receipt.at):%Y-%m-%d %H:%M} UTC"
     if receipt.boot != boot:
         spared += ", if its bytes are still right: the machine was restarted since"
     return (f"skipped, {spared}" if certain else f"skipped if its input is what it was, {spared}"), True

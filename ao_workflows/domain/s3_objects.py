@@ -10,12 +10,12 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
 from ao_workflows.domain.errors import ObjectError, ObjectNotRestored
 from ao_workflows.domain.s3_checksums import ALGORITHMS, Stated
+from ao_workflows.domain.times import moment_of_header
 
 _ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
 
@@ -60,15 +60,8 @@ def storage_of(head: Mapping[str, Any]) -> Storage:
         archive_status=head.get("ArchiveStatus", ""),
         ongoing='ongoing-request="true"' in restore,
         restored='ongoing-request="false"' in restore,
-        expires=_http_date(expiry[1]) if expiry else None,
+        expires=moment_of_header(expiry[1]) if expiry else None,
     )
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text).astimezone(UTC)
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,16 @@ from ao_workflows.domain.evidence import (
     GOES_ON,
     RUN_STAGES,
     Evidence,
+    Noted,
     RunSeen,
     Transfer,
     event_in_force,
+    lost_event,
     receipts_in_force,
 )
 from ao_workflows.domain.progress import Progress, Stage
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.times import in_order
 
 REFUSALS = ("BagInvalid", "ZipRefused")
 """The errors that no second run mends: the bag has to be made again."""
@@ -97,7 +100,10 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
     if row is not None and row_counts:
         done |= row.times
     noted = _noted_failure(row) if row_counts else None
-    state, stage, since = _state(evidence, done, noted, goes_on=goes_on)
+    if lost := lost_event(evidence):
+        state, stage, since = _stopped_before_it_began(lost)
+    else:
+        state, stage, since = _state(evidence, done, noted, goes_on=goes_on)
     failure = _failure(run, noted) if state is State.FAILED else ""
     if state is State.UNDER_WAY and run and run.said:
         failure = f"Tried again after: {run.said}"
@@ -165,6 +171,11 @@ def _state(
     if run and run.state == "failed" and (synced is None or run.at > synced):
         return State.FAILED, run.stage or next_stage, run.at
     return _state_by_what_was_done(evidence, done, noted, next_stage)
+
+
+def _stopped_before_it_began(lost: Noted) -> tuple[State, str, datetime | None]:
+    """The same of an event whose run Dagster has lost."""
+    return State.STOPPED, Stage.RESTORED_MESSAGE.value, lost.at
 
 
 def _state_by_what_was_done(
@@ -261,6 +272,10 @@ def _disagreements(
     goes_on = state in {State.QUEUED, State.UNDER_WAY}
     if run and run.state == "under way" and evidence.lock == "abandoned":
         yield f"Dagster says that run {run.run_id[:8]} is under way, and the process that had the work was killed"
+    if lost := lost_event(evidence):
+        came = f"{lost.at:%Y-%m-%d %H:%M} UTC"
+        yield f"Its restore event came on {came}, and Dagster, perhaps put back from a backup, has no run of it"
+        return
     if evidence.lock == "held" and evidence.asked_dagster and not (run and run.state == "under way"):
         yield "A process has the work's lock, and Dagster knows of no run of it that is under way"
     if goes_on:
@@ -289,4 +304,4 @@ def _listed(stages: Iterable[Stage]) -> str:
 
 
 def _at(receipt: Receipt) -> datetime:
-    return datetime.fromisoformat(receipt.at)
+    return in_order(receipt.at)

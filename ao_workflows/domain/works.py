@@ -128,6 +128,14 @@ class StagingLayout:
         """The folder of the queue messages that could not be used, each kept whole."""
         return self.root / "quarantine" / "messages"
 
+    def events(self, rid: str) -> Path:
+        """The folder of the work's events that came from a queue and whose run has not begun."""
+        return self.root / "events" / rid
+
+    def messages_in_parts(self) -> Path:
+        """The folder of the messages that have more records than the run queue had room for."""
+        return self.root / "messages"
+
     def lock(self, rid: str) -> Path:
         """The file that is locked by the run that has the work."""
         return self.root / "locks" / f"{rid}.lock"

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ao_workflows.domain.progress import Progress, Stage, entry_of, stored_list
+from ao_workflows.domain.times import moment
 
 if TYPE_CHECKING:
     from sqlalchemy import Row, Select, Table
@@ -35,16 +36,31 @@ def progress_table(dialect: str) -> Table:
         def get_col_spec(self, **_: object) -> str:
             return "JSON"
 
+    class TextTime(UserDefinedType[datetime]):
+        """SQLite's time, a text. Of one that is no time nothing is told: SQLAlchemy's own would end the whole look."""
+
+        cache_ok = True
+
+        def get_col_spec(self, **_: object) -> str:
+            return "TIMESTAMP"
+
+        def bind_processor(self, dialect: object) -> Any:
+            return lambda at: None if at is None else at.isoformat(" ", "microseconds")
+
+        def result_processor(self, dialect: object, coltype: object) -> Any:
+            return lambda said: at.replace(tzinfo=None) if (at := moment(said)) else None
+
+    time = TextTime() if dialect == "sqlite" else TIMESTAMP()
     on_update = "CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP" if dialect == "mysql" else "CURRENT_TIMESTAMP"
     return Table(
         TABLE,
         MetaData(),
         Column("id", Integer, primary_key=True),
         Column("object_name", String(255), index=True),
-        *(Column(stage.column, TIMESTAMP, nullable=True) for stage in Stage),
+        *(Column(stage.column, time, nullable=True) for stage in Stage),
         Column("user_data", Json, comment="[{time_stamp: RFC 3339, user_data: {...}}, ...]"),
-        Column("create_time", TIMESTAMP, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
-        Column("update_time", TIMESTAMP, nullable=True, server_default=text(on_update)),
+        Column("create_time", time, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
+        Column("update_time", time, nullable=True, server_default=text(on_update)),
     )
 
 
@@ -81,13 +97,8 @@ def progress_of(row: Row[Any]) -> Progress:
     return Progress(
         row=row.id,
         rid=row.object_name,
-        times={stage: at for stage in Stage if (at := _aware(getattr(row, stage.column)))},
+        times={stage: at for stage in Stage if (at := moment(getattr(row, stage.column)))},
         entries=tuple(entry_of(item) for item in stored_list(row.user_data)),
-        created=_aware(row.create_time),
-        updated=_aware(row.update_time),
+        created=moment(row.create_time),
+        updated=moment(row.update_time),
     )
-
-
-def _aware(value: object) -> datetime | None:
-    # MySQL's 0000-00-00 arrives as text
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None

@@ -26,6 +26,7 @@ import dagster as dg
 from ao_workflows.domain.dropped_files import SAVE, Claim, DroppedFile, event_of, owner_of
 from ao_workflows.domain.errors import FolderError
 from ao_workflows.domain.folder_intake import Look, Writers
+from ao_workflows.domain.intake_names import meant_by, not_meant
 from ao_workflows.domain.s3_checksums import Proof
 from ao_workflows.domain.transfer_plan import plan
 from ao_workflows.domain.zip_sizes import UnpackedSize, unpacked_size
@@ -41,9 +42,26 @@ PROOF = "a file comes without a checksum; this one did not change while it was c
 
 
 class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The folders by their intakes' names."""
+    """The folders by their intakes' names; ``formerly`` has the names of today by former ones."""
 
     folders: Mapping[str, str]
+    formerly: Mapping[str, str] = {}
+
+    def intake_for(self, name: str, folder: str) -> str:
+        """The intake of today for a file that was claimed in that folder by the intake ``name``, perhaps long ago.
+
+        :raises FolderError: where none is meant.
+        """
+        alike = [each for each, its in self.folders.items() if Path(its) == Path(folder)]
+        found = meant_by(name, self.folders, self.formerly, alike)
+        if found is None:
+            raise FolderError(Path(folder), f"the intake {name!r} of this folder {not_meant(self.folders)}")
+        return found
+
+    def owners(self, intake: str, instance: str) -> frozenset[str]:
+        """Who the Dagster instance's claims in the intake's folder belong to: itself, by its name and former ones."""
+        names = [intake, *(former for former, today in self.formerly.items() if today == intake)]
+        return frozenset(owner_of(instance, name) for name in names)
 
     def look(self, intake: str) -> list[Look]:
         """Everything in the folder but ``save/``, in no order; only what may be a zip is looked at closely.
@@ -119,9 +137,10 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         found = []
         for intake in self.folders:
-            owner = owner_of(instance, intake)
+            owners = self.owners(intake, instance)
             with suppress(FolderError):
-                found += [(intake, claim) for claim in self.claims(intake) if (claim.rid, claim.owner) == (rid, owner)]
+                mine = [claim for claim in self.claims(intake) if claim.owner in owners]
+                found += [(intake, claim) for claim in mine if claim.rid == rid]
         return max(found, key=lambda one: one[1].at, default=None)
 
     def settle(self, intake: str) -> None:
@@ -191,9 +210,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             return Path(self.folders[intake])
         except KeyError:
-            raise FolderError(
-                Path(SAVE), f"no folder intake of site.toml is called {intake!r}; it has {sorted(self.folders)}"
-            ) from None
+            raise FolderError(Path(SAVE), f"the intake {intake!r} {not_meant(self.folders)}") from None
 
     def _save(self, intake: str) -> Path:
         return self._folder(intake) / SAVE

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from ao_workflows.domain.housekeeping import Removed
+from ao_workflows.domain.times import moment_of_seconds
 
 
 def remove(folders: Iterable[Path], before: datetime) -> Removed:
@@ -22,7 +23,7 @@ def remove(folders: Iterable[Path], before: datetime) -> Removed:
     sweep = _Sweep(before.timestamp())
     for folder in folders:
         sweep.below(folder)
-    oldest = None if sweep.oldest is None else datetime.fromtimestamp(sweep.oldest, UTC)
+    oldest = None if sweep.oldest is None else moment_of_seconds(sweep.oldest)
     return Removed(sweep.count, sweep.bytes, oldest, tuple(sweep.stuck))
 
 

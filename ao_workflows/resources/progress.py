@@ -10,9 +10,9 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 
+from ao_workflows.domain.times import moment_with_zone
 from ao_workflows.resources.staging import now, write_whole
 
 EVERY_SECONDS = 30.0
@@ -102,7 +102,7 @@ def read_progress(path: Path) -> DownloadProgress | None:
         found = DownloadProgress(**json.loads(path.read_text(encoding="utf-8")))
         left = 0 if found.seconds_left is None else found.seconds_left
         figures = (found.bytes, found.size, found.megabytes_per_second, left)
-        whole = all(isinstance(figure, int | float) for figure in figures) and datetime.fromisoformat(found.at).tzinfo
+        whole = all(isinstance(figure, int | float) for figure in figures) and moment_with_zone(found.at)
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
     return found if whole else None

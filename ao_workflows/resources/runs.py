@@ -24,6 +24,7 @@ from ao_workflows.domain.dropped_files import given_in, stored_in
 from ao_workflows.domain.errors import InstanceUnusable
 from ao_workflows.domain.evidence import RUN_STAGES, RunSeen, RunState
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.times import in_order
 from ao_workflows.resources.dagster_processes import HEARD_OF_SECONDS
 
 _DRIVERS = {"alembic", "sqlalchemy", "sqlite3", "psycopg2", "psycopg"}
@@ -109,12 +110,20 @@ def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Receipt 
 
     A run that was killed before its first stage, or whose scratch disk is gone, left its event there alone.
     """
-    at = datetime.fromisoformat(stored_in(stored.left).time) if stored else None
+    at = in_order(stored_in(stored.left).time) if stored else None
     for run in instance.get_runs(dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}), limit=_LOOKED_AT):
         if event := _event_config(run):
-            later = at is None or datetime.fromisoformat(event["time"]) > at
+            later = at is None or in_order(event.get("time")) > at
             return {"ops": {"restored_message": {"config": event}}} if later else None
     return None
+
+
+def times_of_done_events(instance: dg.DagsterInstance, rid: str, since: datetime) -> list[str]:
+    """The times of the restore events that the work's last few runs were given which were made ``since`` then and
+    succeeded.
+    """
+    done = dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
+    return [event["time"] for run in instance.get_runs(done, limit=_LOOKED_AT) if (event := _event_config(run))]
 
 
 def daemon_silence(instance: dg.DagsterInstance) -> str | None:

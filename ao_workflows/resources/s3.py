@@ -27,6 +27,7 @@ from ao_workflows.domain.errors import (
     RestoreTooSlow,
     ServiceError,
 )
+from ao_workflows.domain.intake_names import meant_by, not_meant
 from ao_workflows.domain.s3_checksums import Claim, Proof, best_claim, even_parts, in_base64, proof_by
 from ao_workflows.domain.s3_objects import S3Object, check_restored, stated, storage_of
 from ao_workflows.domain.transfer_plan import MIB, plan
@@ -76,13 +77,32 @@ class DownloadSettings(dg.Config):
 
 
 class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """S3 as each intake reaches it; ``connections`` is by the intake's name."""
+    """S3 as each intake reaches it; ``connections`` and ``buckets`` are by the intake's name, ``formerly`` has the
+    names of today by former ones.
+    """
 
     connections: Mapping[str, AwsConnection]
+    buckets: Mapping[str, str] = {}
+    formerly: Mapping[str, str] = {}
     settings: DownloadSettings = DownloadSettings()
 
     _clients: dict[str, Any] = PrivateAttr(default_factory=dict)
     _clients_lock: Any = PrivateAttr(default_factory=Lock)
+
+    def intake_for(self, name: str, bucket: str, region: str) -> str:
+        """The intake of today for an event of that bucket and region which came by the intake ``name``, perhaps long
+        ago.
+
+        :raises ObjectError: where none is meant.
+        """
+        ways = self.connections
+        alike = [each for each, its in self.buckets.items() if its == bucket and ways[each].region == region]
+        if name not in alike and self.formerly.get(name) not in alike and len({str(ways[each]) for each in alike}) == 1:
+            alike = alike[:1]  # Two queues of one bucket, reached in one way.
+        found = meant_by(name, ways, self.formerly, alike)
+        if found is None:
+            raise ObjectError(f"intake {name!r}", not_meant(ways))
+        return found
 
     def look(self, intake: str, bucket: str, key: str, version_id: str | None) -> S3Object:
         """Asks S3 for the object as it is now.
@@ -302,9 +322,7 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             return self.connections[intake]
         except KeyError:
-            raise ObjectError(
-                f"intake {intake!r}", f"is not in site.toml, which has {sorted(self.connections)}"
-            ) from None
+            raise ObjectError(f"intake {intake!r}", not_meant(self.connections)) from None
 
 
 def _named(bucket: str, key: str, version_id: str | None) -> dict[str, str]:

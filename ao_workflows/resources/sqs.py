@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -90,11 +90,20 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
             dead_letters=str(redrive.get("deadLetterTargetArn", "")).rpartition(":")[2] or None,
         )
 
-    def receive(self, intake: str, most: int, until: float, hidden: int = HIDDEN_SECONDS) -> list[Received]:
-        """Up to ``most`` messages, ``hidden`` for so many seconds each, until there are no more or the time is up."""
+    def receive(
+        self,
+        intake: str,
+        most: int,
+        until: float,
+        hidden: int = HIDDEN_SECONDS,
+        enough: Callable[[Sequence[Received]], bool] = lambda _received: False,
+    ) -> list[Received]:
+        """Up to ``most`` messages, ``hidden`` for so many seconds each, until there are no more, the time is up, or
+        those that are there are ``enough``.
+        """
         client, url = self._queue(intake, until)
         received: list[Received] = []
-        while len(received) < most and until - time.monotonic() >= LEAST_SECONDS:
+        while len(received) < most and not enough(received) and until - time.monotonic() >= LEAST_SECONDS:
             asked = time.time()
             try:
                 answer = self._ask(
@@ -146,14 +155,28 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def give_back(self, intake: str, receipt_handles: Iterable[str], until: float) -> list[str]:
         """Shows messages to others again at once; returns those that stay hidden for as long as they were to be."""
+        return self._hidden_for(0, "giving messages back", intake, receipt_handles, until)
+
+    def hide(
+        self, intake: str, receipt_handles: Iterable[str], until: float, hidden: int = HIDDEN_SECONDS
+    ) -> list[str]:
+        """Hides received messages for so many seconds from now on; returns those that SQS will show to others again.
+
+        So it is with one whose time was up already, or that has been hidden for 12 hours in all.
+        """
+        return self._hidden_for(hidden, "hiding messages", intake, receipt_handles, until)
+
+    def _hidden_for(
+        self, seconds: int, doing: str, intake: str, receipt_handles: Iterable[str], until: float
+    ) -> list[str]:
         client, url = self._queue(intake, until)
         return self._in_batches(
-            "giving messages back",
+            doing,
             intake,
             receipt_handles,
             until,
             lambda entries: client.change_message_visibility_batch(
-                QueueUrl=url, Entries=[entry | {"VisibilityTimeout": 0} for entry in entries]
+                QueueUrl=url, Entries=[entry | {"VisibilityTimeout": seconds} for entry in entries]
             ),
         )
 

@@ -26,6 +26,7 @@ from ao_workflows.domain.errors import Problem, StagingError, WorkBusy
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.domain.shown_names import shown_json
+from ao_workflows.domain.times import in_order
 from ao_workflows.domain.works import StagingLayout
 from ao_workflows.resources.room import Room
 from ao_workflows.resources.run_locks import RunLocks
@@ -249,7 +250,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _synced_before(self, rid: str, oldest: datetime) -> bool:
         """Whether what is here of the work is what was synced, and that before ``oldest``, and kept since."""
         synced = self.receipt(rid, "synced_archive")
-        if synced is None or not synced.left.get("kept") or datetime.fromisoformat(synced.at) >= oldest:
+        if synced is None or not synced.left.get("kept") or in_order(synced.at) >= oldest:
             return False
         downloaded, debagged = self.receipt(rid, "downloaded_bag"), self.receipt(rid, "debagged_work")
         return (debagged is None or debagged.took == synced.took) and (

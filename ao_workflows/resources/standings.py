@@ -21,11 +21,14 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from ao_workflows.domain.errors import DatabaseError, RidError, StagingError
-from ao_workflows.domain.evidence import RUN_STAGES, Evidence, LockState, Transfer
+from ao_workflows.domain.evidence import RUN_STAGES, Evidence, LockState, Transfer, stored_event
 from ao_workflows.domain.progress import Progress
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.times import in_order
 from ao_workflows.domain.works import StagingLayout, parse_rid
+from ao_workflows.resources import noted_events
 from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.noted_events import last_noted
 from ao_workflows.resources.progress import read_progress
 from ao_workflows.resources.runs import newest_run, works_of_runs
 from ao_workflows.resources.staging import Staging
@@ -35,6 +38,9 @@ FORGOTTEN = timedelta(days=30)
 
 FORGOTTEN_STUCK = timedelta(days=366)
 """For so long a work is told of as stuck: the table that was taken over may have works that nobody wants any more."""
+
+BEING_MADE = timedelta(minutes=10)
+"""So long Dagster may take to make a run that a tick has requested: its daemon may be restarted in between."""
 
 LOOKED_AT = 300
 """So many works of each source are looked at where none is named: the newest."""
@@ -97,7 +103,7 @@ def of_unfinished(
     archive. Of each source the newest ``most`` are looked at.
 
     They are those to which something has happened since a month ago; with ``untouched``, those to which nothing has
-    happened for so long, and something since a year before that.
+    happened for so long, and something since a year before that. Of both, those with an event that no run has stored.
     """
     before = now - untouched if untouched else None
     since = before - FORGOTTEN_STUCK if before else now - FORGOTTEN
@@ -113,8 +119,14 @@ def of_unfinished(
         except DatabaseError as error:
             drs_error = error
             sources = Sources(sources.staging, None, sources.instance)
+    unread = []
+    try:
+        found.append(noted_events.works(sources.staging, most))
+    except StagingError as error:
+        unread.append(error)
     rids, odd = _each_once(found)
     gathered = of_works(sources, rids)
+    gathered.unread += unread
     gathered.cut = any(len(names) >= most for names in found)
     gathered.odd = odd
     gathered.drs_error = gathered.drs_error or drs_error
@@ -165,10 +177,13 @@ def _with_staging(evidence: Evidence, staging: Staging) -> Evidence:
     """
     layout, rid = staging.layout, evidence.rid
     report = layout.report(rid)
+    receipts = receipts_of(staging, rid)
+    stored = stored_event(receipts)
     try:
         return replace(
             evidence,
-            receipts=receipts_of(staging, rid),
+            receipts=receipts,
+            noted=last_noted(staging, rid, stored and stored[1], datetime.now(UTC) - BEING_MADE),
             transfer=_transfer(layout, rid),
             lock=lock_state(layout.lock(rid)),
             report=str(report) if report.exists() else None,
@@ -183,8 +198,7 @@ def _transfer(layout: StagingLayout, rid: str) -> Transfer | None:
     found = read_progress(layout.progress(rid))
     if found is None:
         return None
-    at = datetime.fromisoformat(found.at)
-    return Transfer(found.percent, found.megabytes_per_second, found.seconds_left, found.run_id, at.astimezone(UTC))
+    return Transfer(found.percent, found.megabytes_per_second, found.seconds_left, found.run_id, in_order(found.at))
 
 
 def _each_once(lists: Iterable[Iterable[str]]) -> tuple[list[str], tuple[str, ...]]:

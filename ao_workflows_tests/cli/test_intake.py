@@ -171,6 +171,19 @@ def test_rejected_lists_what_was_kept_and_sends_one_back(trial: Trial) -> None:
     assert trial.ao("rejected", "--send-back", "id-1").exit_code == 2
 
 
+def test_a_kept_message_whose_time_is_none_is_listed_with_the_others(trial: Trial) -> None:
+    """One file that a person has edited hid all the others behind a stack trace."""
+    for number, at in enumerate(("9999-12-31T23:59:59-23:59", "yesterday")):
+        path = keep(trial.staging, "demo", trial.queue, f"id-{number}", "{", "it is no JSON")
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"at": at}))
+    listed = trial.ao("rejected")
+    assert listed.exit_code == 0, listed.exception
+    assert [line for line in listed.stdout.splitlines() if line.endswith("demo  unknown")] == [
+        "id-0  demo  unknown",
+        "id-1  demo  unknown",
+    ]
+
+
 def test_what_cannot_be_sent_back_stays_kept(trial: Trial) -> None:
     """It is the last copy of the message."""
     keep(trial.staging, "demo", trial.queue, "id-1", "body", "reason")
@@ -183,6 +196,27 @@ def test_what_cannot_be_sent_back_stays_kept(trial: Trial) -> None:
     assert nobodys.exit_code == 2
     assert "no intake of this site has it" in nobodys.stderr
     assert len(kept_messages(trial.staging)) == 2
+
+
+def test_a_message_of_a_renamed_intake_goes_back_to_the_queue_of_that_intake(trial: Trial) -> None:
+    """Its queue may have been renamed with it, and another region's may have the queue's name."""
+    text = trial.toml.read_text()
+    trial.toml.write_text(text.replace('name = "fpl"', 'name = "fpl"\nformerly = ["bdrc", "a_former_name"]'))
+    keep(trial.staging, "bdrc", "BdrcReadyToIntake", "id-1", restored("W1"), "reason")
+    assert trial.ao("rejected", "--send-back", "id-1").stdout == f"id-1 is in {trial.other} again\n"
+    assert (trial.in_queue(trial.other), trial.in_queue()) == ((1, 0), (0, 0))
+    assert trial.ao("peek", "bdrc").exit_code == 0
+
+    two_of_one_name = trial.toml.read_text().replace(f'"{trial.queue}"', f'"{trial.other}"')
+    trial.toml.write_text(two_of_one_name)
+    keep(trial.staging, "a_former_name", trial.other, "id-2", restored("W1"), "reason")
+    assert json.loads(trial.ao("rejected", "--send-back", "id-2", "--json").stdout)[0]["intake"] == "fpl"
+    keep(trial.staging, "nobodys", trial.other, "id-3", restored("W1"), "reason")
+    several = trial.ao("rejected", "--send-back", "id-3")
+    assert several.exit_code == 2
+    assert "several have: demo, fpl" in several.stderr
+    assert 'formerly = ["nobodys"]' in several.stderr
+    assert [each.message_id for each in kept_messages(trial.staging)] == ["id-3"]
 
 
 def test_a_site_with_mistakes_is_told_in_words(trial: Trial) -> None:

@@ -130,7 +130,7 @@ def test_the_claims_of_another_site_are_not_this_ones() -> None:
     """Two sites that share a folder must not do one file twice."""
     later = Claim("W1NLM4712", AT.replace(hour=7), "0a1b2c3d", "4e5f6071", ".bag.zip")
     foreign = Claim("W1NLM4712", AT, "0a1b2c3d", "ffffffff", ".zip")
-    assert of_this_intake([later, foreign, CLAIM], "4e5f6071") == ([CLAIM, later], [foreign])
+    assert of_this_intake([later, foreign, CLAIM], {"4e5f6071"}) == ([CLAIM, later], [foreign])
     assert len({owner_of("a", "x"), owner_of("b", "x"), owner_of("a", "y")}) == 3
 
 

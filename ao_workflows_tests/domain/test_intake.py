@@ -8,6 +8,7 @@ from pathlib import Path
 from ao_workflows.domain.environments import tagged_environment
 from ao_workflows.domain.intake import Cursor, Pending, Plan, Received, Verdict, acknowledge, plan
 from ao_workflows.domain.intake import judge as judge_for
+from ao_workflows.domain.message_parts import InParts
 from ao_workflows_tests.domain.test_events import RESTORED, message, of_object, record, sample
 
 EVENTS = ("ObjectRestore:Completed",)
@@ -74,10 +75,23 @@ def test_an_event_of_another_bucket_is_rejected() -> None:
     assert verdict.rejected == "it names the bucket 'b', and the intake's is 'ours'"
 
 
+def test_a_message_whose_runs_could_not_all_be_looked_for_goes_on_from_there() -> None:
+    """A message of thousands of records would be looked through from its first one in each tick, and never end."""
+    message = received(1, *(f"W{number}.bag.zip" for number in range(7)))
+    there = {wanted.event.identity for wanted in judge(message.body, EVENTS, KEYS).wanted}
+    looks = iter([True] * 4)
+    found = planned([message], there, in_time=lambda: next(looks, False))
+    (taken,) = found.taken
+    assert (found.requests, taken.run_keys, taken.done, len(taken.rest)) == ((), (), 3, 7)
+    assert planned([message], there).taken[0].rest == ()
+
+
 def test_the_cursor_comes_back_as_it_was() -> None:
     """A cursor that forgets a message leaves it in the queue for ever, delivered again and again."""
     cursor = Cursor((Pending("handle-1", ("a|b", "བ"), 12.5), Pending("handle-2", ("c",), 13.0)))
     assert Cursor.parse(cursor.dump()) == cursor
+    in_parts = Cursor((), (InParts("id", 3, "handle", 12.5), InParts("other")))
+    assert Cursor.parse(in_parts.dump()) == in_parts
     assert Cursor.parse(None) == Cursor.parse("") == Cursor()
 
 
@@ -129,10 +143,12 @@ def test_an_event_that_has_its_run_asks_for_none() -> None:
 
 
 def test_no_message_is_taken_beyond_the_room_nor_after_the_time() -> None:
-    """A message of many records is taken whole; the messages after it go back, so that nobody waits for them."""
+    """One message asked for 1,400 runs with room for one. None goes back: that counts as a delivery."""
     messages = [received(1, *(f"W{number}.bag.zip" for number in range(7))), received(2, "W9.bag.zip")]
     found = planned(messages, most=3)
-    assert (len(found.requests), found.left) == (7, (messages[1],))
+    assert [wanted.rid for wanted in found.requests] == ["W0", "W1", "W2"]
+    assert [[wanted.rid for wanted in taken.rest] for taken in found.taken] == [[f"W{n}" for n in range(7)], ["W9"]]
+    assert found.left == ()
     assert planned(messages, in_time=lambda: False) == Plan((), (), tuple(messages))
 
 

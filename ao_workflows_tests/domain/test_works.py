@@ -137,6 +137,7 @@ def test_every_place_in_staging_is_below_its_root_and_no_two_works_share_one() -
             layout.fixity(rid),
             layout.report(rid),
             layout.lock(rid),
+            layout.events(rid),
         ]
 
     every = places("W1") + places("W1.tmp") + places("W1.bag")

@@ -116,6 +116,27 @@ def test_what_is_given_back_is_to_be_had_at_once(aws: Aws) -> None:
     assert [message.times for message in sqs.receive("fpl", 13, soon())] == [2] * 13
 
 
+def test_a_message_that_is_hidden_anew_stays_hidden_and_a_stale_receipt_is_told(aws: Aws) -> None:
+    """A message in parts that its hiding time ran out for is delivered again, and after some times a dead letter."""
+    queue = aws.make_queue()
+    send(aws, queue, 1)
+    sqs = reach(aws, queue)
+    (message,) = sqs.receive("fpl", 1, soon(), hidden=2)
+    assert sqs.hide("fpl", [message.receipt_handle, "of an earlier delivery"], soon()) == ["of an earlier delivery"]
+    time.sleep(2.5)
+    assert waiting(aws, queue) == (0, 1)
+    assert sqs.hide("fpl", [message.receipt_handle], 0.0) == [message.receipt_handle], "there was no time"
+
+
+def test_a_reception_ends_where_what_is_here_is_enough(aws: Aws) -> None:
+    """Ten messages of a thousand records each fill the run queue: a hundred of them would be hidden for nothing."""
+    queue = aws.make_queue()
+    send(aws, queue, 25)
+    received = reach(aws, queue).receive("fpl", 25, soon(), enough=lambda here: len(here) >= 10)
+    assert len(received) < 25
+    assert waiting(aws, queue)[0] > 0
+
+
 def test_what_there_is_no_time_for_is_told(aws: Aws) -> None:
     """Taken for deleted, it would be forgotten, and come back."""
     queue = aws.make_queue()
