@@ -15,14 +15,25 @@ from pathlib import Path
 from ao_workflows_tests.conftest import skip_or_fail
 
 UNSHARE = ("unshare", "--mount", *(("--user", "--map-root-user") if os.geteuid() else ()))
+"""Begins a command that runs a program with mounts of its own."""
 
 
 @dataclass(frozen=True)
 class LoopDisk:
-    """A disk of its own at ``path``, which is really the file ``image``."""
+    """A disk whose bytes are the file ``image``, and that belongs at ``path``."""
 
     path: Path
     image: Path
+
+    def mount(self, path: Path | None = None) -> None:
+        """At its own path, or at another one's. Skips the test where no disk may be mounted."""
+        words = ["mount", "-o", "loop", self.image, path or self.path]
+        tried = subprocess.run(words, capture_output=True, text=True, check=False)
+        if tried.returncode:
+            skip_or_fail(f"a disk cannot be mounted here: {tried.stderr.strip()}")
+
+    def unmount(self, path: Path | None = None) -> None:
+        subprocess.run(["umount", path or self.path], check=True)
 
     def spoil(self, content: bytes) -> None:
         """Changes the first byte of ``content`` where the disk has it. The kernel's memory of a file is as it was."""
@@ -35,19 +46,18 @@ class LoopDisk:
 
 @contextmanager
 def loop_disk(folder: Path, path: Path, megabytes: int = 24) -> Iterator[LoopDisk]:
-    """A disk at ``path``, which is made; its image is in ``folder``. Skips the test where none may be mounted."""
-    image = folder / f"{path.name}.img"
-    with image.open("wb") as out:
+    """A disk that is mounted at ``path``, which is made; its image is in ``folder``."""
+    disk = LoopDisk(path, folder / f"{path.name}.img")
+    with disk.image.open("wb") as out:
         out.truncate(megabytes << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", disk.image], check=True)
     path.mkdir(parents=True, exist_ok=True)
-    tried = subprocess.run(["mount", "-o", "loop", image, path], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        skip_or_fail(f"a disk cannot be mounted here: {tried.stderr.strip()}")
+    disk.mount()
     try:
-        yield LoopDisk(path, image)
+        yield disk
     finally:
-        subprocess.run(["umount", path], check=True)
+        while os.path.ismount(path):
+            disk.unmount()
 
 
 def skip_unless_mounts() -> None:

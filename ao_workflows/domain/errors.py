@@ -499,11 +499,11 @@ class ArchiveShareLost(SyncError):
     def __init__(self, tree: Path, reason: str, way_out: str = "") -> None:
         self.tree = tree
         self.reason = reason
-        way_out = way_out or (
+        self.way_out = way_out or (
             f"Mount the share as it was, and the run goes on; what was written meanwhile may lie in the folder that it "
             f"is mounted on. If its disk was exchanged on purpose: ao archive init --exchanged {tree.name[-1]}"
         )
-        super().__init__(f"{tree}: {reason}. Nothing was freed. {way_out}")
+        super().__init__(f"{tree}: {reason}. Nothing was freed. {self.way_out}")
 
 
 class BackupError(AoError):

@@ -169,9 +169,6 @@ class ArchiveShares:
             except OSError as error:
                 refused[share] = f"{error.filename or tree}: {error.strerror}. {_MAKE_USABLE}"
                 continue
-            if marker.share != share or any(other.id == marker.id for other in done.values()):
-                refused[share] = f"is the same as share {marker.share}, or a copy of it"
-                continue
             same = noted is not None and (noted.id, noted.device) == (marker.id, device)
             done[share] = noted if noted and same else Noted(marker.id, device, _now())
         notes = {**before, **done}
