@@ -65,7 +65,7 @@ def staged(desk: Desk, rid: str, *works: str) -> Syncing:
 def test_two_zips_with_one_work_never_write_it_at_the_same_moment(desk: Desk) -> None:
     """Each run has its own partition's lock, and the site's own script has none: both wrote one tree, file by file."""
     desk.wrap(UNLOCKED.format(parent=desk.site.folder))
-    zips = [(staged(desk, RID, RID, OTHER), (RID, OTHER)), (staged(desk, THIRD, OTHER, THIRD), (OTHER, THIRD))]
+    zips = [(staged(desk, RID, RID, OTHER), (OTHER, RID)), (staged(desk, THIRD, OTHER, THIRD), (OTHER, THIRD))]
     results: list[Any] = []
     barrier = threading.Barrier(2)
 

@@ -83,6 +83,7 @@ def test_a_share_that_is_mounted_again_lets_the_run_go_on(
     disk.unmount()
     tries += [lambda: None, disk.mount]
     assert desk.run().success
+    assert os.path.ismount(disk.path)
     assert (desk.site.place(RID) / "text.txt").read_bytes() == FILES["text.txt"]
 
 
