@@ -10,6 +10,7 @@ what it names still there, does not do the work again; so a run may die anywhere
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
@@ -313,7 +314,7 @@ def synced_archive(
     by a folder removed from its save/.
     """
     rid = context.partition_key
-    with work_held(context, staging):
+    with work_held(context, staging), ExitStack() as until_recorded:
         debagged, earlier = staging.receipt(rid, "debagged_work"), staging.receipt(rid, "synced_archive")
         folder, fixity = staging.layout.work(rid), staging.layout.fixity(rid)
         if debagged is None or not list_is_whole(fixity, debagged):
@@ -326,7 +327,14 @@ def synced_archive(
         works = [entry["rid"] for entry in debagged.left["works"]]
         started = time.monotonic()
         syncing = Syncing(
-            staging, sync_script, rid, dict(debagged.took), context.run_id, not freed_before, context.log.info
+            staging,
+            sync_script,
+            rid,
+            dict(debagged.took),
+            context.run_id,
+            not freed_before,
+            context.log.info,
+            until_recorded,
         )
         synced, failed = sync_each(syncing, works)
         if failed:
@@ -346,6 +354,7 @@ def synced_archive(
         if left_out := [done.left_out for done in synced.values() if done.left_out]:
             record_failure(drs, context, event, {"left out of the archive": left_out})
         else:
+            syncing.shares.look_for_all(works)
             receipt = staging.write_receipt(
                 rid,
                 "synced_archive",
@@ -354,7 +363,12 @@ def synced_archive(
                 context.run_id,
             )
             record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, {"places": places, **remarks})
-            freed = staging.free_outlived() if staging.keep_days else [rid] if staging.free(rid) else []
+            # Again: the database may have kept the record waiting while a share went away.
+            syncing.shares.look_for_all(works)
+            if staging.keep_days:
+                freed = staging.free_outlived(syncing.shares.are_there)
+            else:
+                freed = [rid] if staging.free(rid) else []
             try:
                 if remove_original(folders, staging, debagged):
                     context.log.info(f"{rid}: the dropped zip was removed")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from ao_workflows.domain.receipts import Receipt
 from ao_workflows.domain.shown_names import shown
 from ao_workflows.domain.sync_options import SyncOptions
 from ao_workflows.domain.works import archive_place
+from ao_workflows.resources.archive_shares import ArchiveShares
 from ao_workflows.resources.staging import Staging
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.resources.web import compare_web
@@ -58,7 +60,8 @@ class Syncing:
     """The syncing of the works that came in one zip, under the partition ``rid``, by the run ``run_id``.
 
     ``took`` is the zip's identity. ``staged`` says that the works are on the scratch disk; else they were synced
-    before, and the archive's copies are compared again.
+    before, and the archive's copies are compared again. The event's own work has its place in the archive locked until
+    ``until_recorded`` is left, another one of the zip until it is synced.
     """
 
     staging: Staging
@@ -68,9 +71,29 @@ class Syncing:
     run_id: str
     staged: bool
     say: Callable[[str], None]
+    until_recorded: ExitStack
 
-    def sync(self, work: str) -> SyncedWork:
+    @property
+    def shares(self) -> ArchiveShares:
+        return ArchiveShares(Path(self.script.archive_parent), self.staging.layout.archive_shares())
+
+    @contextmanager
+    def place_held(self, work: str) -> Iterator[int]:
+        """Holds the lock of the work's place in the archive, whatever partition it came under; its descriptor.
+
+        :raises WorkBusy: if another run has it; ``ArchiveShareLost`` and ``ArchiveNotSetUp`` of its share.
+        """
+        held = self.shares.place_held(work, f"run {self.run_id}")
+        if work == self.rid:
+            yield self.until_recorded.enter_context(held)
+        else:
+            with held as lock:
+                yield lock
+
+    def sync(self, work: str, lock: int) -> SyncedWork:
         """Has the script put the work into the archive, unless it is there already, and proves it.
+
+        The script inherits the ``lock`` of the work's place: what outlives this process has it, too.
 
         :raises SyncError: if it is not there afterwards.
         :raises ServiceError: if the web's S3 does not answer, ``ObjectError`` if it refuses.
@@ -94,7 +117,9 @@ class Syncing:
                 self.say(f"{work}: synced at {earlier.at} by run {earlier.run_id}, and still as it was bagged")
                 return done
         at = datetime.now().astimezone()
-        log = str(self.script.run(work, folder, options, self.run_id, self.say, at).log)
+        log = str(self.script.run(work, folder, options, self.run_id, self.say, at, (lock,)).log)
+        self.shares.look_for(work)
+        self._flush(work)
         web = self.script.web_place(work, options)
         try:
             proven = self._prove(work, log, web, self.script.verify, None)
@@ -103,7 +128,8 @@ class Syncing:
                 raise
             left_out = f"{work}: sync.yml says archive: false, and {error.place} does not hold the work"
             return SyncedWork(str(error.place), log, web, (), 0, 0, None, left_out)
-        self.script.flush(proven.place)
+        # Hardly anything is left to flush; but what was proven is on the disk, whoever wrote meanwhile.
+        self._flush(work)
         left = {"place": proven.place, "log": log, "web": web}
         receipt = self.staging.write_receipt(self.rid, _stage(work), took, left, self.run_id)
         self.say(f"{work}: {proven.place} holds what was bagged" + (f", and {web} its images" if web else ""))
@@ -120,7 +146,10 @@ class Syncing:
         # copy, not proven yet, is what the web would be compared with.
         images = self._prove_web(work, web, place, depth) if web and self.staged else 0
         files = ((file.path, file) for file in self._bagged(work))
-        if problems := compare_tree(place, files, depth):
+        problems = compare_tree(place, files, depth, dropping_cache=True)
+        # Before anything is said of the work: below a mount point nothing is as it was bagged, or everything.
+        self.shares.look_for(work)
+        if problems:
             raise ArchiveMismatch(work, place, problems, staged=self.staged)
         if web and not self.staged:
             images = self._prove_web(work, web, place, depth)
@@ -130,6 +159,12 @@ class Syncing:
             if count <= EXTRA_SHOWN:
                 extra.append(shown(name))
         return SyncedWork(str(place), log, web, tuple(extra), count, images, receipt)
+
+    def _flush(self, work: str) -> None:
+        """So that the proof finds what the disk has; where there is nothing, it says so."""
+        place = archive_place(Path(self.script.archive_parent), work)
+        if place.exists():
+            self.script.flush(place)
 
     def _prove_web(self, work: str, web: str, place: Path, depth: Depth) -> int:
         local = self.staging.layout.work(self.rid) / work if self.staged else place
@@ -157,7 +192,8 @@ def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedW
     failed: dict[str, AoError] = {}
     for work in works:
         try:
-            synced[work] = syncing.sync(work)
+            with syncing.place_held(work) as lock:
+                synced[work] = syncing.sync(work, lock)
         except AoError as error:
             failed[work] = error
             if len(works) > 1:

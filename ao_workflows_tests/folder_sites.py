@@ -20,6 +20,7 @@ from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 from ao_workflows.definitions import build, resources
 from ao_workflows.domain.works import StagingLayout
 from ao_workflows.folder_sensors import folder_sensor
+from ao_workflows.resources.archive_shares import make_archive
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.folders import Folders
 from ao_workflows.site import Site, demo_site, parse
@@ -108,9 +109,9 @@ def folder_site_toml(root: Path, drop: Path, environment: str = "demo") -> str:
 def folder_site(root: Path, drop: Path | None = None, environment: str = "demo") -> Iterator[FolderSite]:
     """A site in ``root``; its folder is ``drop``, which is made."""
     drop = drop or root / "drop"
-    for folder in (drop, *(root / f"archive/Archive{share}" for share in range(4))):
-        folder.mkdir(parents=True, exist_ok=True)
+    drop.mkdir(parents=True, exist_ok=True)
     site = parse(folder_site_toml(root, drop, environment), "the test's site")
+    make_archive(site)
     Drs(url=site.drs.url).init()
     with dg.DagsterInstance.ephemeral() as instance:
         yield FolderSite(root, drop, site, instance)

@@ -17,6 +17,7 @@ import dagster as dg
 from ao_workflows.definitions import build, resources
 from ao_workflows.domain.events import parse_message
 from ao_workflows.domain.works import StagingLayout
+from ao_workflows.resources.archive_shares import make_archive
 from ao_workflows.resources.drs import Drs
 from ao_workflows.sensors import run_config
 from ao_workflows.site import Site, demo_site, parse
@@ -113,10 +114,9 @@ def trial_site(folder: Path, aws: Aws, *, environment: str = "demo", **staging: 
     text = text.replace("us-east-1", aws.connection.region).replace('"demo"\nendpoint', f'"{environment}"\nendpoint')
     text = text.replace('aws_profile = "demo"', f'aws_profile = "{aws.connection.profile}"')
     text = text.replace(f"{folder}/aws-credentials", str(aws.connection.credentials_file))
-    for share in range(4):
-        (folder / f"archive/Archive{share}").mkdir(parents=True)
     (folder / "site.toml").write_text(text)
     site = parse(text, "the test's site")
+    make_archive(site)
     Drs(url=site.drs.url).init()
     with dg.DagsterInstance.ephemeral() as instance:
         yield TrialSite(folder, site, aws, instance)

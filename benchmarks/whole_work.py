@@ -31,6 +31,7 @@ from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.new_trees import NewTree
 from ao_workflows.domain.works import archive_place
 from ao_workflows.partitions import WORKS
+from ao_workflows.resources.archive_shares import make_archive
 from ao_workflows.resources.staging import now
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.sensors import run_config
@@ -95,9 +96,10 @@ class _Sides:
         self._tree = NewTree(self._root / "here")
         self._here = self._tree.path
         self._archive = self._here / "archive" / "Archive"
-        for folder in ("staging", "theirs", *(f"archive/Archive{share}" for share in range(4))):
+        for folder in ("staging", "theirs"):
             (self._here / folder).mkdir(parents=True)
         described = site.parse(_site(self._here, self._url), "the benchmark's site")
+        make_archive(described)
         self._resources = definitions.resources(described)
         self._resources["sync_script"] = _Unflushed(**self._resources["sync_script"].model_dump())
         self._resources["drs"].init()

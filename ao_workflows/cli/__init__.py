@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "archive": "ao_workflows.cli.archive:archive",
     "backup": "ao_workflows.cli.backup:backup",
     "bag": "ao_workflows.cli.bag:bag",
     "demo": "ao_workflows.cli.demo:demo",

@@ -20,8 +20,9 @@ from ao_workflows.demo.aws import EmulatedAws, start_emulator, write_credentials
 from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.samples import Sample, make_samples
 from ao_workflows.resources import dagster_processes
+from ao_workflows.resources.archive_shares import make_archive
 from ao_workflows.resources.processes import free_port, no_interrupts, signals_interrupt
-from ao_workflows.site import CHECKOUT, Site, demo_site, load
+from ao_workflows.site import CHECKOUT, Site, demo_site, load, parse
 
 INTAKE = "demo"
 GIVE_UP_SECONDS = 900.0
@@ -67,8 +68,7 @@ class Folder:
                 shutil.rmtree(entry)
             elif entry.name != "lock":
                 entry.unlink()
-        for share in range(4):
-            (self.archive / f"Archive{share}").mkdir(parents=True)
+        make_archive(parse(demo_site(self.root, endpoint_url=None), "the demo's site"))
         self.dagster_home.mkdir()
         shutil.copy(CHECKOUT / "dagster.yaml", self.dagster_home)
         write_credentials(self.credentials, INTAKE)

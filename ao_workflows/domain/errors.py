@@ -42,6 +42,8 @@ for one fact that all share: ``transient``, whether trying again may help.
     │   │   ├── ArchiveMismatch   the archive does not hold what was bagged
     │   │   └── WebMismatch       nor the web
     │   ├── ArchiveNotFlushed     the archive has not put it on disk                    transient
+    │   ├── ArchiveNotSetUp       a share of the archive that this site has no note of
+    │   ├── ArchiveShareLost      a share is not what was noted of it: not mounted      transient
     │   └── WorksNotSynced        some of a zip's works failed                   transient, if all did
     ├── BackupError           a backup of Dagster's storage that cannot be made, read or restored
     └── DatabaseError         DRS
@@ -480,6 +482,32 @@ class ArchiveNotFlushed(SyncError):
         self.place = place
         self.reason = reason
         super().__init__(f"sync -f {place} {reason}. The staged work was kept")
+
+
+class ArchiveNotSetUp(SyncError):
+    """A share of the archive, the folder ``tree``, that was never set up for this site."""
+
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
+        super().__init__(
+            f"{tree} was never set up as a share of this site's archive, so that nobody could tell it from a mount "
+            f"point with nothing mounted. With every share mounted, run ao archive init once"
+        )
+
+
+class ArchiveShareLost(SyncError):
+    """The share ``tree`` of the archive is not what was noted of it; ``reason`` says what was found instead."""
+
+    transient = True
+
+    def __init__(self, tree: Path, reason: str, way_out: str = "") -> None:
+        self.tree = tree
+        self.reason = reason
+        self.way_out = way_out or (
+            f"Mount the share as it was, and the run goes on; what was written meanwhile may lie in the folder that it "
+            f"is mounted on. If its disk was exchanged on purpose: ao archive init --exchanged {tree.name[-1]}"
+        )
+        super().__init__(f"{tree}: {reason}. Nothing was freed. {self.way_out}")
 
 
 class BackupError(AoError):

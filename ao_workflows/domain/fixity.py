@@ -81,11 +81,14 @@ def compare_tree(
     files: Iterable[tuple[str, FileFixity]],
     how: Depth,
     threads: int | None = None,
+    *,
+    dropping_cache: bool = False,
 ) -> list[Problem]:
     """Every file that is not below ``root``, at the path it comes with, as its fixity says.
 
     Compares sizes and, by ``checksum``, the strongest digest. Reads on ``threads`` threads, as many as there are
-    cores by default: hashing lets go of the interpreter. Takes few of the files at a time.
+    cores by default: hashing lets go of the interpreter. Takes few of the files at a time. With ``dropping_cache``
+    the bytes come from the disk, or the server, and not from this machine's memory: see ``open_to_read``.
     """
 
     def look(placed: tuple[str, FileFixity], buffer: memoryview) -> Problem | None:
@@ -98,7 +101,7 @@ def compare_tree(
             if status.st_size != file.size:
                 reason = f"has {status.st_size} bytes, not {file.size}"
                 return Problem("size", name, reason, "", str(file.size), str(status.st_size))
-            return _compare_digest(path, name, file, buffer) if how == "checksum" else None
+            return _compare_digest(path, name, file, buffer, dropping_cache) if how == "checksum" else None
         except FileNotFoundError:
             return Problem("missing", name, "is not there")
         except OSError as error:
@@ -143,18 +146,35 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _compare_digest(path: str, name: str, file: FileFixity, buffer: memoryview) -> Problem | None:
+def open_to_read(path: str, *, dropping_cache: bool) -> int:
+    """A descriptor to read ``path`` by; with ``dropping_cache`` this machine has nothing of it in memory any more.
+
+    The kernel drops what is on the disk already, and nothing else: so what was written lately is to be flushed before.
+    It heeds this on local disks, NFS and SMB alike. A file system that is in memory (tmpfs) has nothing to drop.
+    https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    if dropping_cache:
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def _compare_digest(path: str, name: str, file: FileFixity, buffer: memoryview, dropping_cache: bool) -> Problem | None:
     algorithm = strongest(file.digests)
-    expected, found = file.digests[algorithm], _file_digest(path, algorithm, buffer)
+    expected, found = file.digests[algorithm], _file_digest(path, algorithm, buffer, dropping_cache)
     if found == expected:
         return None
     return Problem("checksum", name, f"has another {algorithm} than was bagged", algorithm, expected, found)
 
 
-def _file_digest(path: str, algorithm: str, buffer: memoryview) -> str:
+def _file_digest(path: str, algorithm: str, buffer: memoryview, dropping_cache: bool) -> str:
     """The digest in hex, read through ``buffer``."""
     digest = hashlib.new(algorithm, usedforsecurity=False)
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_to_read(path, dropping_cache=dropping_cache)
     try:
         while got := os.readv(descriptor, [buffer]):
             digest.update(buffer[:got])

@@ -140,6 +140,10 @@ class StagingLayout:
         """The file that is locked by the run that has the work."""
         return self.root / "locks" / f"{rid}.lock"
 
+    def archive_shares(self) -> Path:
+        """What was noted of each of the archive's shares when it was set up."""
+        return self.root / "archive-shares.json"
+
     def runs(self) -> Path:
         """The folder of the files that are locked by the runs that live."""
         return self.root / "runs"

@@ -14,8 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ao_workflows.domain.environments import refuse_other_environment
-from ao_workflows.domain.errors import SyncOptionsError, SyncScriptMissing, WrongEnvironment
+from ao_workflows.domain.errors import (
+    ArchiveNotSetUp,
+    ArchiveShareLost,
+    StagingError,
+    SyncOptionsError,
+    SyncScriptMissing,
+    WrongEnvironment,
+)
 from ao_workflows.domain.findings import Finding, fail, nothing_mounted, ok, warn
+from ao_workflows.resources.archive_shares import ArchiveShares
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.site import CHECKOUT, Site
 
@@ -51,8 +59,9 @@ def check_staging(site: Site) -> Iterator[Finding]:
 
 
 def check_share(site: Site, share: int) -> Iterator[Finding]:
-    """One of the archive's trees: there, mounted, and its buckets writable."""
-    tree = site.archive.parent.with_name(f"{site.archive.parent.name}{share}")
+    """One of the archive's trees: there, mounted, the share that was noted, and its buckets writable."""
+    shares = ArchiveShares.of_site(site)
+    tree = shares.tree(share)
     what = f"archive {tree}"
     try:
         buckets = sorted(name for name in os.listdir(tree) if len(name) == 2 and name.isdigit())  # noqa: PLR2004
@@ -69,7 +78,23 @@ def check_share(site: Site, share: int) -> Iterator[Finding]:
         yield fail(what, f"not writable: {', '.join(closed)}", "give them to the user that runs this")
     else:
         yield ok(what, f"{len(buckets)} buckets, writable; {free / _GIB:,.1f} GiB are free")
+    yield _known(shares, share)
     yield from _mount(site, what, tree)
+
+
+def _known(shares: ArchiveShares, share: int) -> Finding:
+    """Whether it is the share that was noted."""
+    what, tree = f"share {share}", shares.tree(share)
+    try:
+        noted = shares.look(share)
+    except ArchiveNotSetUp:
+        do = "with every share mounted, run ao archive init: no work goes into the archive before"
+        return warn(what, f"{tree} was never set up as a share of this site's archive", do)
+    except ArchiveShareLost as error:
+        return fail(what, f"{tree} {error.reason}", error.way_out)
+    except StagingError as error:
+        return fail(what, str(error), "see whose the file is")
+    return ok(what, f"{tree} is {noted.id}, on {noted.device}, as was noted at {noted.at}")
 
 
 def check_folder(site: Site, intake: str) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 
 from ao_workflows.domain.errors import StagingError
+from ao_workflows.resources.file_locks import is_at
 
 
 class RunLocks:
@@ -37,7 +38,7 @@ class RunLocks:
             except OSError as error:
                 raise StagingError(path, f"cannot be opened: {error.strerror}") from error
             fcntl.flock(handle, fcntl.LOCK_SH)
-            if _is_at(handle, path):
+            if is_at(handle, path):
                 self._held[run_id] = handle
             else:  # somebody removed it between the opening and the locking
                 os.close(handle)
@@ -93,12 +94,5 @@ def _locked_alone(handle: int) -> bool:
 
 
 def _remove_if_nobodys(handle: int, path: Path) -> None:
-    if _locked_alone(handle) and _is_at(handle, path):
+    if _locked_alone(handle) and is_at(handle, path):
         path.unlink(missing_ok=True)
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False

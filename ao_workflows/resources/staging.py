@@ -6,13 +6,11 @@ which its stage does.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import shutil
-import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -28,6 +26,7 @@ from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.domain.shown_names import shown_json
 from ao_workflows.domain.times import in_order
 from ao_workflows.domain.works import StagingLayout
+from ao_workflows.resources import file_locks
 from ao_workflows.resources.room import Room
 from ao_workflows.resources.run_locks import RunLocks
 
@@ -89,26 +88,14 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             return
         path = self.layout.lock(rid)
         made_parents(path)
-        while True:
-            try:
-                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            except OSError as error:
-                raise StagingError(path, f"cannot be opened: {error.strerror}") from error
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                said = os.pread(handle, 4096, 0).decode(errors="replace").strip()
-                os.close(handle)
-                raise WorkBusy(rid, path, said) from None
-            # The holder before removed the file that was opened here: what is locked must be what others will open.
-            if _same_file(handle, path):
-                break
-            os.close(handle)
+        try:
+            handle = file_locks.take(path, rid)
+        except OSError as error:
+            raise StagingError(path, f"cannot be opened: {error.strerror}") from error
         self._held[rid] = handle
         self._sweep(rid)
         try:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{holder}, process {os.getpid()} on {socket.gethostname()}, since {now()}\n".encode(), 0)
+            file_locks.say_holder(handle, holder)
         except OSError as error:
             self._let_go(rid)
             raise StagingError(path, f"cannot be written: {error.strerror}") from error
@@ -123,7 +110,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         handle = self._held.pop(rid)
         path = self.layout.lock(rid)
         # Where a person removed the file meanwhile, the one that is there now is another process's lock.
-        if _same_file(handle, path):
+        if file_locks.is_at(handle, path):
             path.unlink(missing_ok=True)
         os.close(handle)
 
@@ -221,10 +208,11 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise StagingError(error.filename or folder, f"cannot be removed: {error.strerror}") from error
         return freed
 
-    def free_outlived(self) -> list[str]:
+    def free_outlived(self, archived: Callable[[Iterable[str]], bool]) -> list[str]:
         """Frees the synced works that have been kept for as long as the site wants, and returns their RIDs.
 
-        A work that another run has, or of which something newer than what was synced is here, stays.
+        A work that another run has, or of which something newer than what was synced is here, stays; so does one of
+        whose zip's works ``archived`` says that the archive which they were put into is not there.
         """
         oldest = datetime.now(UTC) - timedelta(days=self.keep_days)
         freed = []
@@ -239,13 +227,18 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
                     continue
                 try:
                     # Asked again: until the lock was had, another run may have brought the work anew.
-                    if self._synced_before(rid, oldest):
+                    if self._synced_before(rid, oldest) and archived(self._places_of(rid)):
                         self.free(rid)
                         freed.append(rid)
                 finally:
                     if not was_held:
                         self._let_go(rid)
         return freed
+
+    def _places_of(self, rid: str) -> list[str]:
+        """The works of the zip that were put into the archive."""
+        synced = self.receipt(rid, "synced_archive")
+        return list(synced.left.get("places", [rid])) if synced else []
 
     def _synced_before(self, rid: str, oldest: datetime) -> bool:
         """Whether what is here of the work is what was synced, and that before ``oldest``, and kept since."""
@@ -297,13 +290,6 @@ def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
     except OSError as error:
         under_way.unlink(missing_ok=True)
         raise StagingError(path, f"cannot be written: {error.strerror}") from error
-
-
-def _same_file(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _remove(path: Path) -> int:

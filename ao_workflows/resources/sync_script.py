@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -139,8 +139,12 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         run_id: str,
         say: Callable[[str], None],
         at: datetime,
+        inherits: Sequence[int] = (),
     ) -> Synced:
         """Runs the script for one work and waits for its end; each line that it prints goes to ``say`` and its log.
+
+        It ``inherits`` descriptors: where this process is killed, what is locked by them stays so until the script has
+        ended, too.
 
         :raises SyncScriptMissing: if there is no script that can be started.
         :raises SyncFailed: if it exits with another code than 0, does not name the work in its success list, or
@@ -162,7 +166,7 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         tail: deque[str] = deque(maxlen=_TAIL)
         until = monotonic() + self.timeout_minutes * 60
         with _opened(log, success_list) as out:
-            process = self._started(command, environment)
+            process = self._started(command, environment, inherits)
             with ended_with_its_group(process, _Late(out, log, tail).add):
                 output = Output(process)
                 told = _Told(say, log)
@@ -184,7 +188,9 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise SyncFailed(rid, command, reason, log, tail)
         return Synced(command, log, (datetime.now().astimezone() - started).total_seconds())
 
-    def _started(self, command: tuple[str, ...], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def _started(
+        self, command: tuple[str, ...], environment: Mapping[str, str], inherits: Sequence[int]
+    ) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
                 command,
@@ -193,12 +199,13 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=inherits,
             )
         except OSError as error:
             raise SyncScriptMissing(self.script, f"cannot be started: {error.strerror}") from error
 
     def flush(self, place: Path | str) -> None:
-        """Has the file system of the archive's ``place`` put on disk what it was given, before scratch is freed.
+        """Has the file system of the archive's ``place`` put on disk what it was given, before that is proven.
 
         :raises ArchiveNotFlushed: if it does not, or takes longer than half an hour.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -19,6 +20,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from ao_workflows.cli import main
 from ao_workflows.cli import site as command
 from ao_workflows.domain.findings import Finding, ok
+from ao_workflows.resources.archive_shares import make_archive
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.service_checks import check_drs
 from ao_workflows.site import demo_site, parse
@@ -52,6 +54,7 @@ class Trial:
         self.text = text.replace(
             "[sync]", f'web = "s3://{self.bucket}/Works"\n\n[sync]\nenv = {{PATH = "{folder}/bin:/usr/bin"}}'
         )
+        make_archive(parse(self.text, "the test's site"))
         monkeypatch.setenv("AO_SITE", f"{folder}/site.toml")
         monkeypatch.delenv("DAGSTER_HOME", raising=False)
         monkeypatch.setattr(command, "LIMIT_SECONDS", 120.0)  # the machine that runs the tests may be busy
@@ -107,6 +110,7 @@ def test_a_site_that_is_well_is_told_line_by_line(trial: Trial) -> None:
         "site.toml: ",
         "files, renaming and locks work; ",
         *(f"Archive{share}: 1 buckets, writable" for share in range(4)),
+        *(f"share {share}: {trial.folder}/archive/Archive{share} is " for share in range(4)),
         "syncOneWork.sh",
         "rsync: /usr/bin/rsync",
         "audit-tool: ",
@@ -139,8 +143,7 @@ def test_a_folder_intake_is_looked_at_and_one_that_is_not_there_is_told(trial: T
 
 def test_everything_that_is_wrong_is_found_at_once(trial: Trial) -> None:
     """One fault a start is an afternoon of restarts."""
-    (trial.folder / "archive/Archive2/02").rmdir()
-    (trial.folder / "archive/Archive2").rmdir()
+    shutil.rmtree(trial.folder / "archive/Archive2")
     (trial.folder / "script.sh").write_text("#!/bin/sh\n")
     (trial.folder / "drs.sqlite").unlink()
     (trial.folder / "home/dagster.yaml").unlink()
@@ -265,6 +268,20 @@ def test_the_root_disk_is_warned_of_where_a_share_should_be(trial: Trial) -> Non
     found = trial.found()
     for what in ("staging", f"archive {trial.folder}/archive/Archive3"):
         assert (found[what]["level"], "nothing is mounted on" in found[what]["said"]) == ("warn", True)
+
+
+def test_a_share_that_is_not_what_was_noted_fails_and_one_without_a_note_is_warned_of(trial: Trial) -> None:
+    """Found here it costs nothing; found by a work it has the work in the wrong place."""
+    marker = trial.folder / "archive/Archive1/.ao-archive/share.json"
+    id_of_1 = json.loads(marker.read_text())["id"]
+    assert id_of_1 in trial.found()["share 1"]["said"]
+    marker.rename(trial.folder / "archive/Archive2/.ao-archive/share.json")
+    fails = trial.fails()
+    assert "has no marker" in fails["share 1"]
+    assert "is marked as share 1, and is mounted as share 2" in fails["share 2"]
+    (trial.folder / "staging/archive-shares.json").unlink()
+    found = trial.found()["share 0"]
+    assert (found["level"], "never set up" in found["said"], "ao archive init" in found["do"]) == ("warn", True, True)
 
 
 def test_an_unknown_option_exits_with_2(trial: Trial) -> None:

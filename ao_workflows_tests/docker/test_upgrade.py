@@ -116,8 +116,8 @@ def site(tmp_path: Path) -> Site:
     return made
 
 
-STEPS = ("stop -t 60 daemon", "psql", "ao backup --to", "import ao_workflows", "instance migrate", "recreate code",
-         "recreate daemon")  # fmt: skip
+STEPS = ("stop -t 60 daemon", "psql", "ao backup --to", "import ao_workflows", "ao archive init", "instance migrate",
+         "recreate code", "recreate daemon")  # fmt: skip
 
 
 def test_nothing_is_migrated_that_is_not_backed_up_or_under_a_run(site: Site) -> None:
@@ -149,7 +149,7 @@ def test_killed_anywhere_it_says_where_it_stands_and_goes_on(site: Site, at: str
     last_backup = max(number for number, line in enumerate(site.asked) if "ao backup --to" in line)
     first_migration = min(number for number, line in enumerate(site.asked) if "instance migrate" in line)
     assert last_backup < first_migration, "the backup must be of what was before"
-    assert migrations == (1 if at in STEPS[:4] else 2)
+    assert migrations == (1 if at in STEPS[:5] else 2)
 
 
 @pytest.mark.parametrize("at", ["psql", "ao backup --to", "instance migrate"])
@@ -183,7 +183,7 @@ def test_killed_anywhere_it_goes_back(site: Site, at: str) -> None:
     assert site.image == OLD
     assert (site.folder / "config/site.toml").read_text() == "the old\n"
     assert (site.folder / "upgrade").read_text() == (CHECKOUT / "docker/upgrade").read_text()
-    assert bool(site.steps("ao backup restore")) is (at in STEPS[4:])
+    assert bool(site.steps("ao backup restore")) is (at in STEPS[5:])
     assert "recreate daemon" in site.asked[-1] or "State.Health" in site.asked[-1]
     assert "No upgrade is under way" in site.upgrade("--status").stdout
 
@@ -193,6 +193,7 @@ def test_killed_anywhere_it_goes_back(site: Site, at: str) -> None:
     [
         ("fail", "ao backup --to", "no backup could be made"),
         ("fail", f"^{NEW}.*import ao_workflows", "the new version does not take this site: it failed"),
+        ("fail", f"^{NEW}.*ao archive init", "not every share of the archive is set up: it failed"),
         ("fail", "instance migrate", "the storage cannot be migrated"),
         ("sick", f"^{NEW}.*c-code", "code is unhealthy, after 3 restarts"),
         ("sick", f"^{NEW}.*c-daemon", "daemon is unhealthy, after 3 restarts"),

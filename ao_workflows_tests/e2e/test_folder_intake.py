@@ -14,6 +14,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from ao_workflows.resources.archive_shares import make_archive
 from ao_workflows.resources.drs import Drs
 from ao_workflows.site import parse
 from ao_workflows_tests.folder_sites import folder_site_toml
@@ -28,14 +29,16 @@ AT_MOST_SECONDS = 200
 def site_in(root: Path, name: str = "site") -> Iterator[Path]:
     """A site whose daemon runs; sites in one ``root`` share staging, archive and DRS. The folder of what is its own."""
     own = root / name
-    for folder in (own / "drop", own / "dagster", *(root / f"archive/Archive{share}" for share in range(4))):
+    for folder in (own / "drop", own / "dagster"):
         folder.mkdir(parents=True, exist_ok=True)
     text = folder_site_toml(root, own / "drop")
     if (root / "slow.sh").exists():
         text = text.replace(str(CHECKOUT / "docker/sync/syncOneWork.sh"), str(root / "slow.sh"))
     (own / "site.toml").write_text(text)
     shutil.copy(CHECKOUT / "dagster.yaml", own / "dagster")
-    Drs(url=parse(text, "the test's site").drs.url).init()
+    site = parse(text, "the test's site")
+    make_archive(site)
+    Drs(url=site.drs.url).init()
     # Dagster's tables, before two processes look at them: each would make what it misses.
     with dg.DagsterInstance.from_config(str(own / "dagster")) as instance:
         instance.get_runs_count()

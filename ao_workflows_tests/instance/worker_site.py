@@ -23,6 +23,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from ao_workflows.demo.processes import Processes
 from ao_workflows.lost_runs import lost_runs
+from ao_workflows.resources.archive_shares import make_archive
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.staging import Staging
 from ao_workflows.site import CHECKOUT, parse
@@ -124,15 +125,16 @@ class WorkerSite:
 @contextmanager
 def worker_site(root: Path, storage: str, redis: RedisServer) -> Iterator[WorkerSite]:
     """The site, with its daemon running and no worker."""
-    names = ("drop", "dagster", "begun", "open", "tmp", *(f"archive/Archive{share}" for share in range(4)))
-    for name in names:
+    for name in ("drop", "dagster", "begun", "open", "tmp"):
         (root / name).mkdir(parents=True)
     script = CHECKOUT / "docker/sync/syncOneWork.sh"
     (root / "sync.sh").write_text(_SCRIPT.format(root=root, script=script))
     (root / "sync.sh").chmod(0o755)
     text = folder_site_toml(root, root / "drop").replace(str(script), str(root / "sync.sh"))
     (root / "site.toml").write_text(text)
-    Drs(url=parse(text, "the test's site").drs.url).init()
+    site = parse(text, "the test's site")
+    make_archive(site)
+    Drs(url=site.drs.url).init()
     environment = {
         "AO_NETWORK": "none",
         "COMPUTE_LOGS": "",

@@ -246,9 +246,9 @@ def test_works_go_when_they_have_been_kept_long_enough(tmp_path: Path) -> None:
     sync(staging, "young", 2.9)
     sync(staging, "not-kept", 9, kept=False)
     (tmp_path / "works" / ".old.run.tmp").mkdir()
-    assert staging.free_outlived() == ["old"]
+    assert staging.free_outlived(lambda _works: True) == ["old"]
     assert sorted(os.listdir(tmp_path / "incoming")) == ["not-kept", "unsynced", "young"]
-    assert staging.free_outlived() == []
+    assert staging.free_outlived(lambda _works: True) == []
 
 
 def test_a_kept_work_that_a_run_has_is_not_freed(tmp_path: Path) -> None:
@@ -257,10 +257,10 @@ def test_a_kept_work_that_a_run_has_is_not_freed(tmp_path: Path) -> None:
     bring(staging, "W1")
     sync(staging, "W1", 9)
     with held_elsewhere(tmp_path) as other:
-        assert staging.free_outlived() == []
+        assert staging.free_outlived(lambda _works: True) == []
         assert staging.layout.zip("W1").exists()
         other.communicate()
-    assert staging.free_outlived() == ["W1"]
+    assert staging.free_outlived(lambda _works: True) == ["W1"]
     assert not staging.layout.lock("W1").exists()
 
 
@@ -274,7 +274,7 @@ def test_a_kept_work_that_was_brought_anew_is_not_freed(tmp_path: Path, stage: s
         staging.write_receipt("W1", stage, {"event": "f"}, {"md5": "new", "bytes": 3}, "run 2")
     else:
         staging.write_receipt("W1", stage, {"md5": "new", "bytes": 3}, {"works": []}, "run 2")
-    assert staging.free_outlived() == []
+    assert staging.free_outlived(lambda _works: True) == []
     assert staging.layout.zip("W1").exists()
 
 
@@ -284,6 +284,6 @@ def test_a_work_that_this_run_has_stays_its_own_when_it_is_freed(tmp_path: Path)
     bring(staging, "W1")
     sync(staging, "W1", 9)
     staging.hold("W1", "run")
-    assert staging.free_outlived() == ["W1"]
+    assert staging.free_outlived(lambda _works: True) == ["W1"]
     with pytest.raises(WorkBusy):
         Staging(root=str(tmp_path)).hold("W1", "another")

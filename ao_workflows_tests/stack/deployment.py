@@ -259,7 +259,8 @@ class Deployment:
         return str(wait_until(f"the run {run_id} ends", ended, 300, every=1))
 
     def bring_up(self, services: Sequence[str] = SERVICES) -> None:
-        """Starts the services, and waits until each is healthy."""
+        """Sets the archive up, starts the services, and waits until each is healthy."""
+        self.compose("run", "--rm", "--no-deps", "-T", "code", "ao", "archive", "init")
         self.compose("up", "-d", *services, timeout=600)
         for service in services:
             wait_until(f"{service} is healthy", lambda service=service: self.is_healthy(service), 300, every=1)
