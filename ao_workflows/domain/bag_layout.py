@@ -45,10 +45,11 @@ def recognise(names: Sequence[str], zip_name: str) -> Layout:
     works are known by the folders that they have in them, at the top or one below it; if the top itself has such
     folders, it is a work under the zip's own name.
     """
-    # A Mac's zip has the folders once more, for what it keeps beside their files.
-    folders = folders_of(name for name in names if _LITTER_FOLDERS.isdisjoint(name.split("/")))
+    # A Mac's zip has the folders once more, for what it keeps beside their files: they make no bag and no work.
+    own = [name for name in names if _LITTER_FOLDERS.isdisjoint(name.split("/"))]
+    folders = folders_of(own)
     tops = sorted(folder for folder in folders if "/" not in folder)
-    listed = set(names)
+    listed = set(own)
     bags = {
         f"{top}/": top.removesuffix(BAG_SUFFIX)
         for top in tops
