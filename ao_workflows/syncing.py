@@ -157,7 +157,8 @@ class Syncing:
         for name in files_beside(place, {file.path for file in self._bagged(work)}):
             count += 1
             if count <= EXTRA_SHOWN:
-                extra.append(shown(name))
+                # A name in the archive may be no UTF-8, which Dagster's page cannot show.
+                extra.append(shown(os.fsencode(name).decode(errors="replace")))
         return SyncedWork(str(place), log, web, tuple(extra), count, images, receipt)
 
     def _flush(self, work: str) -> None:
@@ -216,16 +217,14 @@ def failure_of(synced: Mapping[str, SyncedWork], failed: Mapping[str, AoError]) 
 
 def proofs_shown(synced: Mapping[str, SyncedWork]) -> dict[str, Any]:
     """What was found beside the works, and where, for the web page."""
-    shown: dict[str, Any] = paths_shown("archive", {work: done.place for work, done in synced.items()})
-    shown |= paths_shown("log", {work: done.log for work, done in synced.items() if done.log})
+    told: dict[str, Any] = paths_shown("archive", {work: done.place for work, done in synced.items()})
+    told |= paths_shown("log", {work: done.log for work, done in synced.items() if done.log})
     if on_web := {work: done for work, done in synced.items() if done.web}:
-        shown["on the web"] = "\n".join(f"{done.images} images at {done.web}" for done in on_web.values())
+        told["on the web"] = "\n".join(f"{done.images} images at {done.web}" for done in on_web.values())
     if beside := {work: done for work, done in synced.items() if done.extra_count}:
-        shown["files that only the archive has"] = sum(done.extra_count for done in beside.values())
-        names = "\n".join(f"{work}/{name}" for work, done in beside.items() for name in done.extra)
-        # A name in the archive may be no UTF-8, which Dagster's page cannot show.
-        shown["such as"] = os.fsencode(names).decode(errors="replace")
-    return shown
+        told["files that only the archive has"] = sum(done.extra_count for done in beside.values())
+        told["such as"] = "\n".join(f"{work}/{name}" for work, done in beside.items() for name in done.extra)
+    return told
 
 
 def said_of(synced: Mapping[str, SyncedWork], files: int, how: Depth) -> str:

@@ -49,10 +49,10 @@ def read_folder(
     """
     content = FolderContent(has_payload_folder=(folder / "data").is_dir())
     for path, size, reason in _walk(folder):
-        # Below a folder, as in a zip, where no name begins the path.
-        if reason := reason or why_unsafe(f"bag/{path}", control_characters) or "":
-            content.problems.append(Problem("structure", path, reason))
-        else:
+        if reason := reason or _why_unfit(path, control_characters):
+            readable = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            content.problems.append(Problem("structure", readable, reason))
+        elif not path.endswith("/"):
             content.sizes[path] = size
     content.manifests = manifests_among(content.sizes)
     done, total = 0, sum(content.sizes.values())
@@ -76,16 +76,16 @@ def read_folder(
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, int, str]]:
-    """Every file's path, its bytes, and why no bag may have it, or nothing; a folder's only where it lies too deep."""
+    """Every file's path, its bytes, and why no bag may have it, or nothing; of folders too, with ``/`` at their end."""
     folders = [""]
     while folders:
         for path, size, reason in _look_into(folder, folders.pop()):
             if too_deep(path):
                 yield path, 0, TOO_DEEP
-            elif path.endswith("/"):
+                continue
+            if path.endswith("/"):
                 folders.append(path)
-            else:
-                yield path, size, reason
+            yield path, size, reason
 
 
 def _look_into(folder: Path, below: str) -> Iterator[tuple[str, int, str]]:
@@ -101,12 +101,20 @@ def _look_into(folder: Path, below: str) -> Iterator[tuple[str, int, str]]:
                 yield f"{path}/", 0, ""
             elif not entry.is_file():
                 yield path, 0, "it is neither a file nor a folder"
-            elif any("\udc80" <= character <= "\udcff" for character in entry.name):
-                yield os.fsencode(path).decode("utf-8", "replace"), 0, "its name is not UTF-8"
             else:
                 yield path, entry.stat(follow_symlinks=False).st_size, ""
     except OSError as error:
         raise StagingError(folder / below, f"cannot be read: {error.strerror}") from error
+
+
+def _why_unfit(path: str, control_characters: bool) -> str:
+    """Why no bag may have this name, or nothing."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    # Below a folder, as in a zip: no name begins the path.
+    return why_unsafe(f"bag/{path}", control_characters) or ""
 
 
 def _hashed(path: Path, names: tuple[str, ...], keep: list[bytes] | None) -> tuple[int, dict[str, str]]:

@@ -61,10 +61,11 @@ def recognise(names: Sequence[str], zip_name: str) -> Layout:
     works are known by the folders that they have in them, at the top or one below it; if the top itself has such
     folders, it is a work under the zip's own name. Where bag files lie elsewhere, a bag was meant.
     """
-    # A Mac's zip has the folders once more, for what it keeps beside their files.
-    folders = folders_of(name for name in names if _LITTER_FOLDERS.isdisjoint(name.split("/")))
+    # A Mac's zip has the folders once more, for what it keeps beside their files: they make no bag and no work.
+    own = [name for name in names if _LITTER_FOLDERS.isdisjoint(name.split("/"))]
+    folders = folders_of(own)
     tops = sorted(folder for folder in folders if "/" not in folder)
-    listed = set(names)
+    listed = set(own)
     bags = {
         f"{top}/": top.removesuffix(BAG_SUFFIX)
         for top in tops
@@ -72,7 +73,7 @@ def recognise(names: Sequence[str], zip_name: str) -> Layout:
     }
     works = {} if bags else _works(folders, tops, zip_name)
     strays, litter = _beside(names, [*bags, *works])
-    return Layout(bags, works, strays, litter, tuple(_astray(names, bags, listed)))
+    return Layout(bags, works, strays, litter, tuple(_astray(own, bags, listed)))
 
 
 def _astray(names: Sequence[str], bags: Mapping[str, str], listed: Container[str]) -> Iterator[str]:
@@ -89,8 +90,7 @@ def _astray(names: Sequence[str], bags: Mapping[str, str], listed: Container[str
         # A bag without bagit.txt is told what it lacks, save where its files lie one folder further down.
         if root in bags and (f"{folder}{slash}" == root or name.startswith(PAYLOAD, len(root))):
             continue
-        if not _is_litter(name):
-            yield name
+        yield name
 
 
 def _works(folders: set[str], tops: Sequence[str], zip_name: str) -> dict[str, str]:

@@ -103,9 +103,7 @@ def _compare_entries(
             verdict.problems.append(Problem("missing", folder + entry, reason))
             continue
         if path != entry and entry.rstrip(" \t\r") == path.rstrip(" \t\r"):
-            verdict.warnings.append(
-                f"{folder}{path}: is listed as {entry!r}, without what its name ends in, or with more"
-            )
+            verdict.warnings.append(f"{folder}{path}: is listed as {entry!r}, which ends in another way")
         if path in listed:
             verdict.warnings.append(f"{folder}{path}: is listed more than once, under names that look the same")
         listed.setdefault(path, set()).update(expected)

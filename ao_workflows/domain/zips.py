@@ -271,7 +271,9 @@ class _Reader:
                     raise ZipRefused(
                         self._source.path,
                         member.name,
-                        f"it inflates to more than the {member.size} bytes it should have",
+                        f"it inflates to more than the {member.size} bytes it should have: it was made to fill disks, "
+                        f"or it has 4 GiB more and macOS's Finder zipped it, which writes no zip64 sizes. Make the zip "
+                        f"again with 7-Zip, or in a terminal with zip -r",
                     )
                 if out:
                     yield out

@@ -25,6 +25,7 @@ from typing import Literal
 import dagster as dg
 
 from ao_workflows.domain.errors import ArchiveNotFlushed, StagingError, SyncFailed, SyncScriptMissing
+from ao_workflows.domain.shown_names import shown
 from ao_workflows.domain.sync_options import SyncOptions
 from ao_workflows.domain.works import web_prefix
 from ao_workflows.resources.aws import AwsConnection
@@ -337,6 +338,8 @@ class _Told:
 
 
 def _short(line: str) -> str:
+    # A script tells names as they are; the file has the line itself.
+    line = shown(line.expandtabs())
     return line if len(line) <= _LONGEST_TOLD else f"{line[:_LONGEST_TOLD]}…"
 
 

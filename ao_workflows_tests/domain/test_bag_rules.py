@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import unicodedata
 from pathlib import Path
 
@@ -428,3 +429,24 @@ def test_a_path_that_leads_out_of_the_bag_is_told_with_what_else_is_wrong(tmp_pa
     files["manifest-sha256.txt"] += b"0" * 64 + b"  " + path + b"\n"
     found = kinds(problems_of(tmp_path, files | {"data/a": b"PAGE A"}))
     assert found == {("structure", "manifest-sha256.txt"), ("checksum", "data/a")}
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2Jb", "a\\b", "two\nlines"])
+def test_an_empty_folder_whose_name_no_zip_may_have_is_refused_too(tmp_path: Path, name: str) -> None:
+    """It has no file by which it would be told."""
+    folder = as_folder(tmp_path / "W1.bag", bag_files(PAGES))
+    assert validate(folder).valid
+    (folder / "data" / name).mkdir()
+    assert kinds(list(validate(folder).problems)) == {("structure", f"data/{name}/")}
+
+
+def test_a_folder_whose_name_is_no_utf8_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    """Such names come from old disks, and a long path below one could not even be measured."""
+    folder = as_folder(tmp_path / "W1.bag", bag_files(PAGES))
+    below = os.fsencode(folder / "data") + b"/\xff" + b"a" * 200
+    Path(os.fsdecode(below)).mkdir()
+    Path(os.fsdecode(below + b"/page")).write_bytes(b"x")
+    problems = validate(folder).problems
+    assert {problem.reason for problem in problems} == {"its name is not UTF-8"}
+    assert not validate(folder).valid
+    assert all(problem.path.encode() for problem in problems)

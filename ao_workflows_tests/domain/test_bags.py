@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 from ao_workflows.domain.bags import debag, validate
 from ao_workflows.domain.errors import BagInvalid, ZipRefused
+from ao_workflows.domain.member_names import why_unsafe
+from ao_workflows.domain.zip_directory import Limits
 from ao_workflows_tests.conftest import skip_or_fail
 from ao_workflows_tests.domain.debagging import right_entries
 from ao_workflows_tests.domain.zip_bytes import (
@@ -28,6 +30,7 @@ from ao_workflows_tests.domain.zip_bytes import (
     bag_files,
     deflated,
     entries_of,
+    manifest,
     tree,
     write_zip,
     zip_bytes,
@@ -170,6 +173,41 @@ def test_any_tree_that_bagit_bags_comes_back_equal(
     assert {name: content for name, content in found.items() if name not in declared} == payload
     assert {file.path for file in done.files} == set(found)
     assert validate(work).valid
+    shutil.rmtree(folder)
+
+
+odd_parts = st.text(
+    st.sampled_from("a%025dD\r\n\t \u00a0\u3000\\.~*#:\x1b\u2028é") | st.characters(exclude_categories=("Cs",)),
+    min_size=1,
+    max_size=6,
+).filter(lambda name: name not in (".", "..") and "/" not in name and "\0" not in name)
+odd_payloads = st.dictionaries(
+    (st.lists(odd_parts, min_size=1, max_size=2) | st.just(["Icon\r"])).map("/".join),
+    st.sampled_from([b"", b"1"]),
+    min_size=1,
+).filter(lambda payload: not any(one != other and other.startswith(f"{one}/") for one in payload for other in payload))
+
+
+@settings(max_examples=120, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(payload=odd_payloads, encoded=st.booleans(), allowed=st.booleans())
+def test_whatever_its_names_are_a_bag_is_judged_alike_as_a_folder_and_as_a_zip(
+    tmp_path_factory: pytest.TempPathFactory, payload: dict[str, bytes], encoded: bool, allowed: bool
+) -> None:
+    """And rightly: with the names that RFC 8493 has encoded, each that may be taken is."""
+    folder = tmp_path_factory.mktemp("bag")
+    files = bag_files(payload)
+    if encoded:
+        rfc = {path.replace("%", "%25"): content for path, content in files.items() if path.startswith("data/")}
+        files["manifest-sha256.txt"] = manifest(rfc, "sha256")
+        del files["tagmanifest-sha256.txt"]
+    for name, content in files.items():
+        (folder / "W1.bag" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "W1.bag" / name).write_bytes(content)
+    limits = Limits(control_characters=allowed)
+    in_folder = validate(folder / "W1.bag", limits=limits)
+    zipped = validate(write_zip(folder / "W1.bag.zip", entries_of(files)), limits=limits)
+    assert zipped.valid == in_folder.valid
+    assert zipped.valid == (not any(why_unsafe(f"W1.bag/data/{name}", allowed) for name in payload)) or not encoded
     shutil.rmtree(folder)
 
 

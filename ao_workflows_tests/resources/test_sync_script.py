@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from ao_workflows.domain.errors import ArchiveNotFlushed, StagingError, SyncFailed, SyncScriptMissing
+from ao_workflows.domain.shown_names import shown
 from ao_workflows.domain.sync_options import SyncOptions
 from ao_workflows.resources import child_process, sync_script
 from ao_workflows.resources.sync_script import Synced, SyncScript
@@ -238,10 +239,12 @@ def test_each_line_is_in_the_log_before_the_next_is_waited_for(desk: Desk) -> No
     ],
 )
 def test_whatever_the_script_prints_is_lines(desk: Desk, printed: str, lines: list[str]) -> None:
-    """Names of files in no encoding, and rsync's progress: neither may fail a sync that went well."""
+    """Names of files in no encoding, and rsync's progress: neither may fail a sync that went well. The run's log shows
+    what a terminal would obey, the file has it.
+    """
     desk.write(f"printf '{printed}'; succeed \"$1\"")
     log = desk.run().log
-    assert desk.said == lines
+    assert desk.said == [shown(line) for line in lines]
     assert log.read_bytes().decode().split("\n") == [*lines, ""]
 
 
