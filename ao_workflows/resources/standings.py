@@ -21,7 +21,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from ao_workflows.domain.errors import DatabaseError, RidError, StagingError
-from ao_workflows.domain.evidence import RUN_STAGES, Evidence, LockState, Transfer
+from ao_workflows.domain.evidence import HELD_RECEIPT, RUN_STAGES, Evidence, LockState, Transfer
 from ao_workflows.domain.progress import Progress
 from ao_workflows.domain.receipts import Receipt
 from ao_workflows.domain.works import StagingLayout, parse_rid
@@ -169,6 +169,7 @@ def _with_staging(evidence: Evidence, staging: Staging) -> Evidence:
         return replace(
             evidence,
             receipts=receipts_of(staging, rid),
+            held=staging.receipt(rid, HELD_RECEIPT),
             transfer=_transfer(layout, rid),
             lock=lock_state(layout.lock(rid)),
             report=str(report) if report.exists() else None,
