@@ -265,14 +265,15 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         if debagged is not None and debagged.took != synced.took:
             return False
         # A version that did not name the whole chain left no event in it.
-        of_event = {"event": synced.took["event"]} if "event" in synced.took else {}
+        event = {name: value for name, value in synced.took.items() if name == "event"}
         if downloaded is None:
-            # Something that is being downloaded, for the event that is stored now.
+            # Withdrawn: something is being downloaded, for the event that is stored now.
             stored = self.receipt(rid, "restored_message")
-            return stored is None or not of_event or dict(stored.took) == of_event
-        if of_event and dict(downloaded.took) != of_event:
-            return False
-        return dict(synced.took) == {**of_event, **{name: downloaded.left.get(name) for name in ("crc64nvme", "bytes")}}
+            return stored is None or not event or dict(stored.took) == event
+        same_event = not event or dict(downloaded.took) == event
+        return same_event and all(
+            downloaded.left.get(name) == value for name, value in synced.took.items() if name != "event"
+        )
 
 
 def now() -> str:
