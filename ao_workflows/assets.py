@@ -136,6 +136,8 @@ def restored_message(
             came, more = {"bucket": event.bucket, "key": event.key}, {"object": event.source}
             if event.restore_expires:
                 more["restored until"] = event.restore_expires
+        if stored.force:
+            more["by a person's word"] = "whatever the archive has"
         record_stage(drs, Stage.RESTORED_MESSAGE, event, stored.receipt, came)
         yield dg.MaterializeResult(
             metadata={
@@ -344,10 +346,18 @@ def synced_archive(
         works = [entry["rid"] for entry in debagged.left["works"]]
         started = time.monotonic()
         syncing = Syncing(
-            staging, sync_script, rid, dict(debagged.took), context.run_id, not freed_before, context.log.info
+            staging,
+            sync_script,
+            rid,
+            dict(debagged.took),
+            context.run_id,
+            not freed_before,
+            context.log.info,
+            # Again: another host may have synced a newer one since the event was stored.
+            lambda: refuse_held(
+                context, staging, drs, stored.intake, event, force=stored.force, modified=delivery.modified
+            ),
         )
-        # Again: another host may have synced a newer one since the event was stored.
-        refuse_held(context, staging, drs, stored.intake, event, force=stored.force, modified=delivery.modified)
         synced, failed = sync_each(syncing, works)
         if failed:
             error, problems = failure_of(synced, failed)

@@ -17,6 +17,7 @@ from ao_workflows.domain.errors import (
     AoError,
     ArchiveMismatch,
     CopyMismatch,
+    DeliveryHeld,
     Problem,
     WebMismatch,
     WorksNotSynced,
@@ -57,7 +58,8 @@ class Syncing:
     """The syncing of the works that came in one zip, under the partition ``rid``, by the run ``run_id``.
 
     ``took`` is the zip's identity. ``staged`` says that the works are on the scratch disk; else they were synced
-    before, and the archive's copies are compared again.
+    before, and the archive's copies are compared again. ``still_wanted`` raises ``DeliveryHeld`` where the delivery may
+    not be done any more; it is asked before each work, when nobody else can write to the work's place.
     """
 
     staging: Staging
@@ -67,6 +69,7 @@ class Syncing:
     run_id: str
     staged: bool
     say: Callable[[str], None]
+    still_wanted: Callable[[], None]
 
     def sync(self, work: str) -> SyncedWork:
         """Has the script put the work into the archive, unless it is there already, and proves it.
@@ -150,6 +153,7 @@ def _stage(work: str) -> str:
 def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedWork], dict[str, AoError]]:
     """Syncs each of a zip's works, and returns those that are done and what went wrong with the others.
 
+    :raises DeliveryHeld: where another host has synced a newer delivery meanwhile.
     :raises SyncScriptMissing: before anything starts, if there is no script.
     """
     if syncing.staged:
@@ -158,7 +162,10 @@ def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedW
     failed: dict[str, AoError] = {}
     for work in works:
         try:
+            syncing.still_wanted()
             synced[work] = syncing.sync(work)
+        except DeliveryHeld:
+            raise
         except AoError as error:
             failed[work] = error
             if len(works) > 1:

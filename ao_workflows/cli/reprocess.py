@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ao_workflows.domain.dropped_files import stored_in
+from ao_workflows.domain.deliveries import delivery_of
+from ao_workflows.domain.dropped_files import given_in, stored_in
 from ao_workflows.domain.errors import AoError, RidError, RunInFlight, WorkUnknown
 from ao_workflows.domain.evidence import HELD_RECEIPT, RUN_STAGES
 from ao_workflows.domain.progress import Stage
@@ -135,7 +137,7 @@ def _plan(
     receipts, layout = receipts_of(staging, rid), staging.layout
     config: Mapping[str, Any] | None
     if force and (held := staging.receipt(rid, HELD_RECEIPT)):
-        config = _config_of(held.left["intake"], vars(stored_in(held.left)))
+        config = _config_of({"intake": held.left["intake"], **vars(stored_in(held.left))})
     else:
         config = stored_event_config(instance, rid, receipts.get(Stage.RESTORED_MESSAGE))
     if config is None and Stage.RESTORED_MESSAGE not in receipts and not _is_known(instance, drs, rid):
@@ -150,12 +152,14 @@ def _plan(
     redo = plan_redo(rid, start, receipts, disk, boot_id(), fresh=fresh, event_given=config is not None)
     if not force:
         return redo, config or {}
-    given = config["ops"]["restored_message"]["config"] if config else {}
-    return redo, _config_of(given.get("intake", ""), given | {"force": True})
+    given = config["ops"][Stage.RESTORED_MESSAGE.value]["config"] if config else {}
+    event = given_in(given) or stored_in(receipts[Stage.RESTORED_MESSAGE].left)
+    redo = replace(redo, words=(f"by your word: {delivery_of(event)}", *redo.words))
+    return redo, _config_of(given | {"force": True})
 
 
-def _config_of(intake: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"ops": {Stage.RESTORED_MESSAGE.value: {"config": {"intake": intake, **config}}}}
+def _config_of(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"ops": {Stage.RESTORED_MESSAGE.value: {"config": dict(given)}}}
 
 
 def _is_known(instance: DagsterInstance, drs: Drs, rid: str) -> bool:
