@@ -18,6 +18,7 @@ import dagster as dg
 
 from ao_workflows import checks
 from ao_workflows.domain.admission import why_refused
+from ao_workflows.domain.deliveries import delivery_of
 from ao_workflows.domain.dropped_files import DroppedFile, Event, given_in
 from ao_workflows.domain.errors import (
     BagInvalid,
@@ -28,6 +29,7 @@ from ao_workflows.domain.errors import (
     ObjectMissing,
     ZipRefused,
 )
+from ao_workflows.domain.evidence import takes
 from ao_workflows.domain.fixity import write_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.times import moment
@@ -45,18 +47,21 @@ from ao_workflows.retries import TRY_AGAIN
 from ao_workflows.sources import newer_in_save, remove_original, source_of, unchanged_since
 from ao_workflows.stages import (
     depth_for,
+    forget_held,
+    in_force,
     instance_id,
     list_is_whole,
     megabytes_a_second,
     record_failure,
     record_stage,
     record_work,
+    refuse_held,
     remarks_on,
     size_shown,
+    still_there,
     stored_event,
     tell_tenths_of,
     tree_is_there,
-    valid_receipt,
     work_held,
     works_in,
     zip_is_there,
@@ -73,7 +78,8 @@ UNPACKED_TO_ZIP = 1.5
 class RestoredMessageConfig(dg.Config):
     """A restore event as run config, or a dropped ``file`` by its name in ``save/``, with ``folder`` and ``modified``.
 
-    All empty: the event that is stored for the work is taken again.
+    All empty: the event that is stored for the work is taken again. ``force``: it is done though the archive has a
+    newer delivery of the work, or one of another object.
     """
 
     intake: str = ""
@@ -90,6 +96,7 @@ class RestoredMessageConfig(dg.Config):
     file: str = ""
     folder: str = ""
     modified: str = ""
+    force: bool = False
 
     def event(self) -> Event | None:
         """What was given; None where nothing was."""
@@ -111,16 +118,22 @@ def restored_message(
         if given is None and (found := newer_in_save(folders, staging, rid, instance_id(context.instance))):
             intake, given = found
             context.log.info(f"{rid}: no event was given, and {given.source} waits, so that is taken")
-        if given:
-            kind = "file" if isinstance(given, DroppedFile) else "event"
-            left = {"intake": intake, kind: asdict(given)}
-            took = {"event": given.identity}
-            # On the disk, not only in memory: nobody sends it again.
-            staging.write_receipt(rid, "restored_message", took, left, context.run_id, flush=True)
-        else:
+        force = config.force
+        if given is None:
+            stored = stored_event(staging, rid)
+            intake, event, force = stored.intake, stored.event, force or stored.force
             context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
+        else:
+            event = given
+        # Before it is stored: the stages after this one work for whichever event is.
+        refuse_held(context, staging, drs, intake, event, force=force)
+        if given or config.force:
+            kind = "file" if isinstance(event, DroppedFile) else "event"
+            left = {"intake": intake, kind: asdict(event), "force": force}
+            # On the disk, not only in memory: nobody sends it again.
+            took = takes(Stage.RESTORED_MESSAGE, event.identity)
+            staging.write_receipt(rid, "restored_message", took, left, context.run_id, flush=True)
         stored = stored_event(staging, rid)
-        event = stored.event
         noted_events.forget(staging, rid, event)
         context.log.info(f"{rid}: {event.name} at {event.time}: {event.source}")
         if isinstance(event, DroppedFile):
@@ -129,6 +142,8 @@ def restored_message(
             came, more = {"bucket": event.bucket, "key": event.key}, {"object": event.source}
             if event.restore_expires:
                 more["restored until"] = event.restore_expires
+        if stored.force:
+            more["by a person's word"] = "whatever the archive has"
         record_stage(drs, Stage.RESTORED_MESSAGE, event, stored.receipt, came)
         yield dg.MaterializeResult(
             metadata={
@@ -163,28 +178,36 @@ def downloaded_bag(
         stored = stored_event(staging, rid)
         event, layout = stored.event, staging.layout
         places = Places(layout.zip(rid), layout.part(rid), layout.journal(rid))
-        took = {"event": event.identity}
-        receipt = valid_receipt(staging, rid, "downloaded_bag", took, zip_is_there(places.final))
+        took, there = takes(Stage.DOWNLOADED_BAG, event.identity), zip_is_there(places.final)
+        receipt = still_there(in_force(staging, stored).get(Stage.DOWNLOADED_BAG), there)
         if receipt and unchanged_since(receipt, folders):
             context.log.info(f"{rid}: the zip is here since {receipt.at}, from run {receipt.run_id}")
             staging.room.promise(rid, receipt.left["room"], context.log.info)
         else:
             try:
                 wanted = source_of(stored, rid, s3, folders, context.log.info)
-                unpacked = wanted.unpacked_size()
-                room = wanted.size + (unpacked.on_disk if unpacked else round(wanted.size * UNPACKED_TO_ZIP))
-                staging.room.promise(rid, room, context.log.info)
-                context.log.info(f"{rid}: downloading {wanted.size:,} bytes from {wanted.where}")
-                teller = ProgressTeller(rid, wanted.size, context.run_id, layout.progress(rid), context.log.info)
-                with teller:
-                    done = wanted.bring(places, teller)
+                # Only S3 says when this version of the object was written.
+                refuse_held(context, staging, drs, stored.intake, event, force=stored.force, modified=wanted.modified)
+                before = staging.receipt(rid, "downloaded_bag")
+                if before and wanted.is_in(before) and still_there(before, there):
+                    context.log.info(f"{rid}: {wanted.where} is here since {before.at}, for another event")
+                    staging.room.promise(rid, before.left["room"], context.log.info)
+                    left = dict(before.left)
+                else:
+                    unpacked = wanted.unpacked_size()
+                    room = wanted.size + (unpacked.on_disk if unpacked else round(wanted.size * UNPACKED_TO_ZIP))
+                    staging.room.promise(rid, room, context.log.info)
+                    context.log.info(f"{rid}: downloading {wanted.size:,} bytes from {wanted.where}")
+                    staging.withdraw(rid, "downloaded_bag")
+                    teller = ProgressTeller(rid, wanted.size, context.run_id, layout.progress(rid), context.log.info)
+                    with teller:
+                        left = wanted.bring(places, teller) | {"room": room}
             except DownloadMismatch as error:
                 yield checks.failed(checks.IS_WHAT_S3_HOLDS, str(error))
                 raise
             except (ObjectMissing, FileGone):
                 places.remove()
                 raise
-            left = done | {"room": room}
             receipt = staging.write_receipt(rid, "downloaded_bag", took, left, context.run_id)
         # Until the receipt was there, the journal was what spared the download.
         places.journal.unlink(missing_ok=True)
@@ -227,15 +250,16 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
     """
     rid = context.partition_key
     with work_held(context, staging):
-        downloaded = staging.receipt(rid, "downloaded_bag")
+        stored = stored_event(staging, rid)
+        event, chain = stored.event, in_force(staging, stored)
+        downloaded = chain.get(Stage.DOWNLOADED_BAG)
         zip_path, into = staging.layout.zip(rid), staging.layout.work(rid)
         if downloaded is None or not zip_path.exists():
-            raise NothingStored(rid, f"the zip {zip_path} is not there", "downloaded_bag")
-        stored = stored_event(staging, rid)
-        event, terms = stored.event, debagger.terms(rid, stored.intake)
-        took = {"crc64nvme": downloaded.left["crc64nvme"], "bytes": downloaded.left["bytes"]}
+            raise NothingStored(rid, f"the zip {zip_path} is not there for {event.source}", "downloaded_bag")
+        terms = debagger.terms(rid, stored.intake)
+        took = takes(Stage.DEBAGGED_WORK, event.identity, downloaded)
         fixity = staging.layout.fixity(rid)
-        receipt = valid_receipt(staging, rid, "debagged_work", took, tree_is_there(into, fixity))
+        receipt = still_there(chain.get(Stage.DEBAGGED_WORK), tree_is_there(into, fixity))
         if receipt and why_refused(terms, *works_in(receipt)):
             # Taken once, on other terms than the site has now: refused below, and never synced for its receipt.
             staging.throw_away(rid, "debagged_work")
@@ -245,6 +269,7 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
         else:
             context.log.info(f"{rid}: unpacking and proving {zip_path.name}")
             under_way = staging.layout.work_under_way(rid, context.run_id)
+            staging.withdraw(rid, "debagged_work")
             try:
                 tell = tell_tenths_of(context.log.info, f"{rid}: unpacked")
                 done = debagger.debag(zip_path, made_parents(into), terms, under_way, tell)
@@ -315,15 +340,18 @@ def synced_archive(
     """
     rid = context.partition_key
     with work_held(context, staging), ExitStack() as until_recorded:
-        debagged, earlier = staging.receipt(rid, "debagged_work"), staging.receipt(rid, "synced_archive")
+        stored = stored_event(staging, rid)
+        event, chain = stored.event, in_force(staging, stored)
+        debagged, downloaded = chain.get(Stage.DEBAGGED_WORK), chain.get(Stage.DOWNLOADED_BAG)
         folder, fixity = staging.layout.work(rid), staging.layout.fixity(rid)
-        if debagged is None or not list_is_whole(fixity, debagged):
-            raise NothingStored(rid, f"the unpacked work {folder} is not there", "downloaded_bag")
+        if debagged is None or downloaded is None or not list_is_whole(fixity, debagged):
+            raise NothingStored(rid, f"the unpacked work {folder} is not there for {event.source}", "downloaded_bag")
         # Synced before, and scratch was freed: the archive's copy is all there is, and is compared again.
-        freed_before = earlier is not None and earlier.took == debagged.took and not folder.exists()
+        freed_before = Stage.SYNCED_ARCHIVE in chain and not folder.exists()
         if not freed_before and not tree_is_there(folder, fixity)(debagged, depth_for(debagged)):
             raise NothingStored(rid, f"the unpacked work {folder} is not there as it was", "downloaded_bag")
-        event = stored_event(staging, rid).event
+        seen = {name: downloaded.left.get(name) or "" for name in ("etag", "modified")}
+        delivery = delivery_of(event, version_id=downloaded.left.get("version") or "", **seen)
         works = [entry["rid"] for entry in debagged.left["works"]]
         started = time.monotonic()
         syncing = Syncing(
@@ -335,13 +363,17 @@ def synced_archive(
             not freed_before,
             context.log.info,
             until_recorded,
+            # Again: another host may have synced a newer one since the event was stored.
+            lambda: refuse_held(
+                context, staging, drs, stored.intake, event, force=stored.force, modified=delivery.modified
+            ),
         )
         synced, failed = sync_each(syncing, works)
         if failed:
             error, problems = failure_of(synced, failed)
             yield checks.failed(checks.IS_IN_THE_ARCHIVE, str(error), problems)
         for work, done in synced.items() if len(works) > 1 else ():
-            record_work(drs, event, work, done.receipt)
+            record_work(drs, event, work, done.receipt, delivery)
         if failed:
             record_failure(drs, context, event, {"failed": str(error)})
             raise error
@@ -362,7 +394,9 @@ def synced_archive(
                 {"places": places, "logs": logs, "seconds": seconds, "kept": staging.keep_days > 0},
                 context.run_id,
             )
-            record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, {"places": places, **remarks})
+            synced_as = {"places": places, "delivery": delivery.noted(), **remarks}
+            record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, synced_as)
+            forget_held(staging, rid, delivery)
             # Again: the database may have kept the record waiting while a share went away.
             syncing.shares.look_for_all(works)
             if staging.keep_days:
@@ -370,7 +404,7 @@ def synced_archive(
             else:
                 freed = [rid] if staging.free(rid) else []
             try:
-                if remove_original(folders, staging, debagged):
+                if remove_original(folders, downloaded):
                     context.log.info(f"{rid}: the dropped zip was removed")
             except FolderError as error:
                 # The work is in the archive: a folder that is read-only by now is no reason to say otherwise.

@@ -31,6 +31,13 @@ class Source(Protocol):
     def size(self) -> int: ...
     @property
     def where(self) -> str: ...
+    @property
+    def modified(self) -> str:
+        """When the object was written, as S3 says; empty for a file."""
+
+    def is_in(self, downloaded: Receipt) -> bool:
+        """Whether it is what a receipt says was downloaded, though perhaps for another event."""
+
     def unpacked_size(self) -> UnpackedSize | None:
         """How large the zip's files are, where its directory says."""
 
@@ -61,6 +68,16 @@ class _FromS3:
     def where(self) -> str:
         return self._object.where
 
+    @property
+    def modified(self) -> str:
+        return self._object.modified
+
+    def is_in(self, downloaded: Receipt) -> bool:
+        now, left = self._object, downloaded.left
+        # Where nothing names a version, the same ETag may have been written again since.
+        same = now.version_id is not None or (bool(now.modified) and left.get("modified") == now.modified)
+        return same and left.get("object") == now.identity
+
     def unpacked_size(self) -> UnpackedSize | None:
         return self._s3.unpacked_size(self._intake, self._object)
 
@@ -83,6 +100,14 @@ class _FromFolder:
     @property
     def where(self) -> str:
         return self.file.where
+
+    @property
+    def modified(self) -> str:
+        return ""
+
+    def is_in(self, downloaded: Receipt) -> bool:
+        # Each claim is a file of its own, also where name, size and time are the same.
+        return False
 
     def unpacked_size(self) -> UnpackedSize | None:
         return self.folders.unpacked_size(self.file)
@@ -113,25 +138,17 @@ def unchanged_since(receipt: Receipt, folders: Folders) -> bool:
     return (file.size, file.modified_ns) == (receipt.left["bytes"], original["modified_ns"])
 
 
-def remove_original(folders: Folders, staging: Staging, debagged: Receipt) -> bool:
-    """Removes the dropped file that the synced work came in, and says whether it did.
-
-    Which one that was, the receipt of the zip that was unpacked says: a newer event may be stored by now, whose file
-    nobody has read yet.
+def remove_original(folders: Folders, downloaded: Receipt) -> bool:
+    """Removes the dropped file that the synced work came in, by the receipt of its zip, and says whether it did.
 
     :raises FolderError: if it cannot be removed.
     """
-    downloaded = staging.receipt(debagged.rid, "downloaded_bag")
-    if downloaded is None or not downloaded.left.get("original"):
-        return False
-    if any(downloaded.left.get(name) != value for name, value in debagged.took.items()):
-        return False
+    original = downloaded.left.get("original")
     # What was written to it since it was copied is nowhere else.
-    if not unchanged_since(downloaded, folders):
+    if not original or not unchanged_since(downloaded, folders):
         return False
-    original = downloaded.left["original"]
     intake = folders.intake_for(original["intake"], original.get("folder", ""))
-    return folders.remove(intake, original["file"], debagged.rid)
+    return folders.remove(intake, original["file"], downloaded.rid)
 
 
 def newer_in_save(folders: Folders, staging: Staging, rid: str, instance: str) -> tuple[str, DroppedFile] | None:

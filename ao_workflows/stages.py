@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,16 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows.domain.admission import no_manifest, without_its_own
-from ao_workflows.domain.dropped_files import Event, stored_in
-from ao_workflows.domain.errors import AoError, NothingStored
+from ao_workflows.domain.deliveries import Delivery, delivery_of, is_older, reason_to_hold, synced_deliveries
+from ao_workflows.domain.dropped_files import DroppedFile, Event, stored_in
+from ao_workflows.domain.errors import AoError, DeliveryHeld, NothingStored
+from ao_workflows.domain.evidence import HELD_RECEIPT, RUN_STAGES, receipts_in_force
 from ao_workflows.domain.fixity import Depth, compare_tree, payload_counts, read_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.domain.standing import NOTHING_IS_LOST
 from ao_workflows.domain.times import in_order
+from ao_workflows.resources import noted_events
 from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.staging import Staging
@@ -30,11 +33,18 @@ from ao_workflows.resources.staging import Staging
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """What ``restored_message`` leaves: the event, the name of the intake that it came by, and the receipt."""
+    """What ``restored_message`` leaves: the event, the name of the intake that it came by, and the receipt.
+
+    ``force`` says that a person wants it done whatever the archive has.
+    """
 
     intake: str
     event: Event
     receipt: Receipt
+
+    @property
+    def force(self) -> bool:
+        return self.receipt.left.get("force") is True
 
 
 def stored_event(staging: Staging, rid: str) -> StoredEvent:
@@ -48,28 +58,74 @@ def stored_event(staging: Staging, rid: str) -> StoredEvent:
     return StoredEvent(receipt.left["intake"], stored_in(receipt.left), receipt)
 
 
+def in_force(staging: Staging, stored: StoredEvent) -> dict[Stage, Receipt]:
+    """The work's receipts that speak of the stored event, up to the first stage that was not done for it."""
+    rid = stored.receipt.rid
+    found = ((stage, staging.receipt(rid, stage)) for stage in RUN_STAGES)
+    return receipts_in_force({stage: receipt for stage, receipt in found if receipt}, stored.event.identity)
+
+
+def refuse_held(
+    context: dg.AssetExecutionContext,
+    staging: Staging,
+    drs: Drs,
+    intake: str,
+    event: Event,
+    *,
+    force: bool,
+    modified: str = "",
+) -> None:
+    """Lets a delivery pass that may be done by what DRS has as synced, or by a person's word.
+
+    One that may not is kept in staging, without the stored event being touched, and noted in DRS with the delivery that
+    stands against it: a row of its own would tell the archive's other systems that the work is not synced.
+
+    :raises DeliveryHeld: if it may not.
+    :raises DatabaseUnavailable: if DRS cannot be asked.
+    """
+    rid, this = context.partition_key, delivery_of(event, modified=modified)
+    found = reason_to_hold(rid, this, synced_deliveries(rid, drs.rows_of(rid)))
+    if found is None:
+        return
+    error, against = found
+    if force:
+        context.log.warning(f"{rid}: {error.why}. It is done all the same: a person has said so")
+        return
+    before = staging.receipt(rid, HELD_RECEIPT)
+    if before is None or not is_older(this, delivery_of(stored_in(before.left))):
+        kind = "file" if isinstance(event, DroppedFile) else "event"
+        left = {"intake": intake, kind: asdict(event), "error": type(error).__name__, "why": error.why}
+        staging.write_receipt(rid, HELD_RECEIPT, {"event": event.identity}, left, context.run_id, flush=True)
+    noted_events.forget(staging, rid, event)
+    noted = {"run_id": context.run_id, "held": error.why, "delivery": this.noted()}
+    drs.record(rid, None, datetime.now(UTC), noted, event=against.identity)
+    raise error
+
+
+def forget_held(staging: Staging, rid: str, synced: Delivery) -> None:
+    """Removes the delivery that waited for a person's word, where it, or a newer one, is synced now."""
+    held = staging.receipt(rid, HELD_RECEIPT)
+    if held and not is_older(synced, delivery_of(stored_in(held.left))):
+        staging.throw_away(rid, HELD_RECEIPT)
+
+
 def instance_id(instance: dg.DagsterInstance) -> str:
     """What tells one Dagster instance from every other: its database has it."""
     storage: Any = instance.run_storage
     return str(storage.get_run_storage_id())
 
 
-def valid_receipt(
-    staging: Staging, rid: str, stage: str, took: Mapping[str, Any], there: Callable[[Receipt, Depth], bool]
-) -> Receipt | None:
-    """The stage's receipt, where it is for the same input and what it names is still there.
+def still_there(receipt: Receipt | None, there: Callable[[Receipt, Depth], bool]) -> Receipt | None:
+    """The receipt, where what it names is still there.
 
     Nothing is flushed on the way, so what was written before this boot of the machine is compared by checksum; what
     was written since, by size.
     """
-    receipt = staging.receipt(rid, stage)
-    if receipt is None or dict(receipt.took) != dict(took):
-        return None
-    return receipt if there(receipt, depth_for(receipt)) else None
+    return receipt if receipt and there(receipt, depth_for(receipt)) else None
 
 
 def depth_for(receipt: Receipt) -> Depth:
-    """How what a receipt names is to be compared: see ``valid_receipt``."""
+    """How what a receipt names is to be compared: see ``still_there``."""
     return "size" if receipt.boot == boot_id() else "checksum"
 
 
@@ -133,10 +189,11 @@ def record_stage(drs: Drs, stage: Stage, event: Event, receipt: Receipt, data: M
     drs.record(receipt.rid, stage, at, {"run_id": receipt.run_id, **data}, event=event.identity)
 
 
-def record_work(drs: Drs, event: Event, work: str, receipt: Receipt | None) -> None:
+def record_work(drs: Drs, event: Event, work: str, receipt: Receipt | None, delivery: Delivery) -> None:
     """Notes in DRS that one of several works of a zip was synced, as its receipt has it."""
     if receipt:
-        noted = {"run_id": receipt.run_id, "synced": work, "place": receipt.left["place"]}
+        place = receipt.left["place"]
+        noted = {"run_id": receipt.run_id, "synced": work, "place": place, "delivery": delivery.noted()}
         drs.record(receipt.rid, None, in_order(receipt.at), noted, event=event.identity)
 
 
@@ -160,7 +217,7 @@ def work_held(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[N
         yield
     except AoError as error:
         raise dg.Failure(
-            description=str(error) if isinstance(error, NothingStored) else f"{error}\n{way_out}",
+            description=str(error) if isinstance(error, NothingStored | DeliveryHeld) else f"{error}\n{way_out}",
             metadata={"RID": rid, "error": type(error).__name__},
             allow_retries=error.transient,
         ) from error

@@ -18,6 +18,7 @@ from ao_workflows.domain.errors import (
     AoError,
     ArchiveMismatch,
     CopyMismatch,
+    DeliveryHeld,
     Problem,
     WebMismatch,
     WorksNotSynced,
@@ -61,7 +62,8 @@ class Syncing:
 
     ``took`` is the zip's identity. ``staged`` says that the works are on the scratch disk; else they were synced
     before, and the archive's copies are compared again. The event's own work has its place in the archive locked until
-    ``until_recorded`` is left, another one of the zip until it is synced.
+    ``until_recorded`` is left, another one of the zip until it is synced. ``still_wanted`` raises ``DeliveryHeld``
+    where the delivery may not be done any more; it is asked before each work, when nobody else can write to its place.
     """
 
     staging: Staging
@@ -72,6 +74,7 @@ class Syncing:
     staged: bool
     say: Callable[[str], None]
     until_recorded: ExitStack
+    still_wanted: Callable[[], None]
 
     @property
     def shares(self) -> ArchiveShares:
@@ -99,6 +102,8 @@ class Syncing:
         :raises ServiceError: if the web's S3 does not answer, ``ObjectError`` if it refuses.
         """
         earlier = self.staging.receipt(self.rid, _stage(work))
+        if earlier and any(earlier.took.get(name) != value for name, value in self.took.items()):
+            earlier = None  # of another delivery
         if not self.staged:
             left = earlier.left if earlier else {}
             return self._prove(work, left.get("log", ""), left.get("web"), self.script.verify, earlier)
@@ -185,6 +190,7 @@ def _stage(work: str) -> str:
 def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedWork], dict[str, AoError]]:
     """Syncs each of a zip's works, and returns those that are done and what went wrong with the others.
 
+    :raises DeliveryHeld: where another host has synced a newer delivery meanwhile.
     :raises SyncScriptMissing: before anything starts, if there is no script.
     """
     if syncing.staged:
@@ -194,7 +200,10 @@ def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedW
     for work in works:
         try:
             with syncing.place_held(work) as lock:
+                syncing.still_wanted()
                 synced[work] = syncing.sync(work, lock)
+        except DeliveryHeld:
+            raise
         except AoError as error:
             failed[work] = error
             if len(works) > 1:

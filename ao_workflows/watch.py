@@ -129,7 +129,7 @@ def _stuck_table(stuck: Sequence[Standing]) -> dg.TableMetadataValue:
         [
             (
                 each.rid,
-                f"{each.stage} {each.state.value}: {each.failure.partition(chr(10))[0]}".rstrip(": "),
+                f"{each.stage} {each.state.value}: {(each.failure or each.held).partition(chr(10))[0]}".strip(": "),
                 f"{each.since:%Y-%m-%d %H:%M} UTC" if each.since else "",
                 each.advice,
             )

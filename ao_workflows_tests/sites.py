@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +91,15 @@ class TrialSite:
             }
         )
 
-    def run(self, rid: str, body: str | None = None, select: str = "*", **others: Any) -> dg.ExecuteInProcessResult:
-        """Runs the work's assets here, for the event in ``body``; without one, from what is stored."""
+    def run(
+        self,
+        rid: str,
+        body: str | None = None,
+        select: str | Sequence[str] = "*",
+        config: Mapping[str, Any] | None = None,
+        **others: Any,
+    ) -> dg.ExecuteInProcessResult:
+        """Runs the work's assets here, for the event in ``body``; without, by ``config``, or from what is stored."""
         self.instance.add_dynamic_partitions("works", [rid])
         assets: Any = build(self.site).assets or ()
         return dg.materialize(
@@ -101,7 +108,7 @@ class TrialSite:
             partition_key=rid,
             instance=self.instance,
             resources=resources(self.site) | others,
-            run_config=run_config("demo", parse_message(body)[0]) if body else None,
+            run_config=run_config("demo", parse_message(body)[0]) if body else config,
             raise_on_error=False,
         )
 

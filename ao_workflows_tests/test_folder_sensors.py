@@ -293,10 +293,22 @@ def test_a_newer_file_of_the_work_is_not_removed_with_the_one_that_was_synced(si
     site.put(NAME, bag_zip(RID, NEWER))
     site.tick()
     old, new = site.saved()
-    assert site.run(RID, select="restored_message").success
     assert site.run(RID, select="synced_archive").success
     assert site.saved() == [new]
     assert old < new
+
+
+def test_a_file_is_not_removed_where_another_one_s_event_is_stored_by_now(site: FolderSite) -> None:
+    """A sync by itself took the older file's folder for the newer one's event, and DRS had the newer as synced."""
+    site.put(NAME, bag_zip(RID, FILES))
+    broken = site.site.model_copy(update={"sync": site.site.sync.model_copy(update={"script": "/bin/false"})})
+    FolderSite(site.root, site.drop, broken, site.instance).run_requested(site.tick())
+    site.put(NAME, bag_zip(RID, NEWER))
+    site.tick()
+    both = site.saved()
+    assert site.run(RID, select="restored_message").success
+    assert not site.run(RID, select="synced_archive").success
+    assert site.saved() == both
 
 
 def test_an_original_that_was_written_to_since_it_was_copied_is_not_removed(site: FolderSite) -> None:

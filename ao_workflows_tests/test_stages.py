@@ -17,7 +17,7 @@ from ao_workflows.domain.receipts import Receipt
 from ao_workflows.partitions import WORKS
 from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.staging import Staging
-from ao_workflows.stages import stored_event, tree_is_there, valid_receipt, work_held, zip_is_there
+from ao_workflows.stages import in_force, still_there, stored_event, tree_is_there, work_held, zip_is_there
 
 TOOK = {"md5": "m", "bytes": 5}
 FILES = {"W1/images/1.jpg": b"page1", "W1/བསྟན": b"", "W1/W1.bag/bagit.txt": b"tags", "W2/a\nb": b"second"}
@@ -42,12 +42,12 @@ def put_zip(staging: Staging, content: bytes = b"bytes") -> Path:
 
 
 def downloaded(staging: Staging) -> Receipt | None:
-    return valid_receipt(staging, "W1", "downloaded_bag", TOOK, zip_is_there(staging.layout.zip("W1")))
+    return still_there(staging.receipt("W1", "downloaded_bag"), zip_is_there(staging.layout.zip("W1")))
 
 
 def debagged(staging: Staging) -> Receipt | None:
     there = tree_is_there(staging.layout.work("W1"), staging.layout.fixity("W1"))
-    return valid_receipt(staging, "W1", "debagged_work", TOOK, there)
+    return still_there(staging.receipt("W1", "debagged_work"), there)
 
 
 @pytest.fixture
@@ -95,10 +95,14 @@ def test_half_a_receipt_has_the_stage_done_again(with_zip: Staging) -> None:
     assert downloaded(with_zip) is None
 
 
-def test_a_receipt_for_another_input_does_not_count(with_zip: Staging) -> None:
+def test_a_receipt_of_another_event_is_in_force_for_no_stage(with_zip: Staging) -> None:
     """The next restore of the same work is another bag under the same name."""
-    there = zip_is_there(with_zip.layout.zip("W1"))
-    assert valid_receipt(with_zip, "W1", "downloaded_bag", TOOK | {"md5": "n"}, there) is None
+    event = ObjectEvent("ObjectRestore:Completed", "2024-04-06T00:11:23Z", "r", "b", "W1.bag.zip")
+    took, left = {"event": event.identity}, {"intake": "fpl", "event": vars(event)}
+    with_zip.write_receipt("W1", "restored_message", took, left, "run")
+    assert list(in_force(with_zip, stored_event(with_zip, "W1"))) == ["restored_message"]
+    with_zip.write_receipt("W1", "downloaded_bag", took, {"bytes": 5, "crc64nvme": "c"}, "run")
+    assert list(in_force(with_zip, stored_event(with_zip, "W1"))) == ["restored_message", "downloaded_bag"]
 
 
 @pytest.mark.parametrize("content", [None, b"byte", b"bytes and more"])

@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ao_workflows.domain.deliveries import delivery_of
+from ao_workflows.domain.dropped_files import given_in, stored_in
 from ao_workflows.domain.errors import AoError, RidError, RunInFlight, WorkUnknown
-from ao_workflows.domain.evidence import RUN_STAGES, stored_event
+from ao_workflows.domain.evidence import HELD_RECEIPT, RUN_STAGES, stored_event
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import boot_id
 from ao_workflows.domain.redoing import OnDisk, Redo, plan_redo
@@ -39,7 +42,8 @@ if TYPE_CHECKING:
     help=f"The stage to start from: {', '.join(RUN_STAGES)}.",
 )
 @click.option("--fresh", is_flag=True, help="Throw away the receipts that would spare a stage.")
-def reprocess(rids: tuple[str, ...], start: str, fresh: bool) -> None:
+@click.option("--force", is_flag=True, help="Do a delivery that is held, whatever the archive has.")
+def reprocess(rids: tuple[str, ...], start: str, fresh: bool, force: bool) -> None:
     """Put a run of each work RID into Dagster's run queue, whose limits hold for it.
 
     Says before what will be done anew, and what is skipped since its result is still there. Exits with 0 if all were
@@ -64,7 +68,9 @@ def reprocess(rids: tuple[str, ...], start: str, fresh: bool) -> None:
             check_queue(instance)
             for rid in names:
                 try:
-                    _reprocess(instance, Staging(root=str(site.staging.root)), drs, rid, start, fresh=fresh)
+                    _reprocess(
+                        instance, Staging(root=str(site.staging.root)), drs, rid, start, fresh=fresh, force=force
+                    )
                 except AoError as error:
                     click.echo(f"ao: {error}", err=True)
                     refused = True
@@ -74,7 +80,9 @@ def reprocess(rids: tuple[str, ...], start: str, fresh: bool) -> None:
     sys.exit(1 if refused else 0)
 
 
-def _reprocess(instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, start: str, *, fresh: bool) -> None:
+def _reprocess(
+    instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, start: str, *, fresh: bool, force: bool
+) -> None:
     """Queues one work.
 
     :raises AoError: if it cannot be, with nothing thrown away.
@@ -87,7 +95,7 @@ def _reprocess(instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, 
 
     if run := run_in_flight(instance, rid):
         raise RunInFlight(rid, run.run_id, run.state)
-    redo, config = _plan(instance, staging, drs, rid, start, fresh=fresh)
+    redo, config = _plan(instance, staging, drs, rid, start, fresh=fresh, force=force)
     _say(f"{rid}:")
     for line in redo.words:
         _say(f"  {line}")
@@ -113,9 +121,12 @@ def _say(text: str) -> None:
 
 
 def _plan(
-    instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, start: str, *, fresh: bool
+    instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, start: str, *, fresh: bool, force: bool
 ) -> tuple[Redo, Mapping[str, Any]]:
     """What the run will do, and its config: empty where the stored event is the work's last.
+
+    With ``force`` it is the delivery that is held, or else the one that would be done without, that is done whatever
+    the archive has.
 
     :raises AoError: if there is nothing to do it with.
     """
@@ -125,9 +136,13 @@ def _plan(
     from ao_workflows.stages import tree_is_there, zip_is_there
 
     receipts, layout = receipts_of(staging, rid), staging.layout
-    config = stored_event_config(instance, rid, receipts.get(Stage.RESTORED_MESSAGE))
-    stored = stored_event(receipts)
-    config = later_config(last_noted(staging, rid, stored and stored[1]), config)
+    config: Mapping[str, Any] | None
+    if force and (held := staging.receipt(rid, HELD_RECEIPT)):
+        config = _config_of({"intake": held.left["intake"], **vars(stored_in(held.left))})
+    else:
+        stored = stored_event(receipts)
+        config = stored_event_config(instance, rid, receipts.get(Stage.RESTORED_MESSAGE))
+        config = later_config(last_noted(staging, rid, stored and stored[1]), config)
     if config is None and Stage.RESTORED_MESSAGE not in receipts and not _is_known(instance, drs, rid):
         raise WorkUnknown(rid)
     zip_receipt, tree_receipt = receipts.get(Stage.DOWNLOADED_BAG), receipts.get(Stage.DEBAGGED_WORK)
@@ -136,8 +151,18 @@ def _plan(
         zip_whole=zip_receipt is not None and zip_is_there(layout.zip(rid))(zip_receipt, "size"),
         tree_whole=tree_receipt is not None and tree(tree_receipt, "size"),
     )
+    start = Stage.RESTORED_MESSAGE.value if force else start
     redo = plan_redo(rid, start, receipts, disk, boot_id(), fresh=fresh, event_given=config is not None)
-    return redo, config or {}
+    if not force:
+        return redo, config or {}
+    given = config["ops"][Stage.RESTORED_MESSAGE.value]["config"] if config else {}
+    event = given_in(given) or stored_in(receipts[Stage.RESTORED_MESSAGE].left)
+    redo = replace(redo, words=(f"by your word: {delivery_of(event)}", *redo.words))
+    return redo, _config_of(given | {"force": True})
+
+
+def _config_of(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"ops": {Stage.RESTORED_MESSAGE.value: {"config": dict(given)}}}
 
 
 def _is_known(instance: DagsterInstance, drs: Drs, rid: str) -> bool:

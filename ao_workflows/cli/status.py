@@ -36,10 +36,25 @@ SAID_LINES = 6
 DRS_SECONDS = 3.0
 """A person waits: a database that is down is told of, and the other sources are asked."""
 
-_ORDER = (State.FAILED, State.STOPPED, State.IN_ARCHIVE, State.UNDER_WAY, State.QUEUED, State.ASKED, State.UNKNOWN)
+_ORDER = (
+    State.FAILED,
+    State.HELD,
+    State.STOPPED,
+    State.IN_ARCHIVE,
+    State.UNDER_WAY,
+    State.QUEUED,
+    State.ASKED,
+    State.UNKNOWN,
+)
 """What a person has to do something about comes first; in the archive is here what sources disagree on."""
 
-_COLORS = {State.FAILED: "red", State.STOPPED: "yellow", State.UNDER_WAY: "cyan", State.IN_ARCHIVE: "green"}
+_COLORS = {
+    State.FAILED: "red",
+    State.HELD: "yellow",
+    State.STOPPED: "yellow",
+    State.UNDER_WAY: "cyan",
+    State.IN_ARCHIVE: "green",
+}
 
 
 @click.command()
@@ -165,6 +180,7 @@ def _lines(each: Standing, column: int, width: int) -> Iterator[str]:
         State.FAILED: f"{each.stage} failed",
         State.UNDER_WAY: f"{each.stage} under way",
         State.STOPPED: f"stopped before {each.stage}",
+        State.HELD: "held: waits for a person's decision",
     }.get(each.state, each.state.value) + (", stuck" if each.stuck else "")
     since = f"since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
     room = width - column - len(since)
@@ -175,6 +191,8 @@ def _lines(each: Standing, column: int, width: int) -> Iterator[str]:
     yield from _below(_transferred(each), column, width)
     for line in each.failure.splitlines()[:SAID_LINES]:
         yield from _below(line, column, width)
+    if each.held:
+        yield from _below(f"Held: {each.held}.", column, width)
     for remark in each.remarks:
         yield from _below(remark, column, width)
     for disagreement in each.disagreements:

@@ -12,6 +12,9 @@ for one fact that all share: ``transient``, whether trying again may help.
     ├── MessageError          a queue's message that cannot be used
     ├── WrongEnvironment      a site that would eat another environment's queue
     ├── NothingStored         a stage was asked for whose input is not there
+    ├── DeliveryHeld          what brings the work waits for a person's word
+    │   ├── OlderDelivery         the archive has a newer one
+    │   └── OtherObject           the archive has the work from another object
     ├── WorkBusy              another run has the work                                  transient
     ├── WorkUnknown           nobody has heard of the work
     ├── RunInFlight           a run of the work is queued or under way
@@ -142,6 +145,34 @@ class NothingStored(AoError):
             else f"ask Glacier for the work again: ao restore request {rid}; the event that follows starts a run"
         )
         super().__init__(f"{rid}: {missing}; {way_out}")
+
+
+class DeliveryHeld(AoError):
+    """A delivery of a work is not done without a person's word: ``this`` one, for ``why``. The archive has the one that
+    was ``synced``.
+    """
+
+    def __init__(self, rid: str, this: str, synced: str, why: str) -> None:
+        self.rid = rid
+        self.this = this
+        self.synced = synced
+        self.why = why
+        super().__init__(f"{rid}: {why}. Nothing of it was done\nTo do it all the same: ao reprocess {rid} --force")
+
+
+class OlderDelivery(DeliveryHeld):
+    """The archive has a newer delivery of the work."""
+
+    def __init__(self, rid: str, this: str, synced: str) -> None:
+        super().__init__(rid, this, synced, f"this delivery ({this}) is older than what the archive has ({synced})")
+
+
+class OtherObject(DeliveryHeld):
+    """The archive has the work from another object; which of the two is right, a person knows."""
+
+    def __init__(self, rid: str, this: str, synced: str) -> None:
+        why = f"this delivery ({this}) is of another object than what the archive has ({synced})"
+        super().__init__(rid, this, synced, why)
 
 
 class WorkBusy(AoError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from ao_workflows.domain.dropped_files import Event, stored_in
 from ao_workflows.domain.events import ObjectEvent
@@ -22,6 +22,12 @@ RUN_STAGES = tuple(stage for stage in Stage if stage is not Stage.RESTORE_REQUES
 
 RunState = Literal["queued", "under way", "succeeded", "failed", "canceled"]
 GOES_ON: frozenset[RunState] = frozenset({"queued", "under way"})
+HELD = ("OlderDelivery", "OtherObject")
+"""The errors of a run whose delivery waits for a person's word: it did nothing."""
+
+HELD_RECEIPT = "held"
+"""The name, among the stages' receipts, of the one that keeps such a delivery."""
+
 LockState = Literal["free", "held", "abandoned"]
 """``abandoned``: the lock's file is there and no process has it, so the one that had was killed."""
 
@@ -33,8 +39,8 @@ class RunSeen:
     ``at`` is when it came to its state or, under way, to its ``stage``: the step that it is in or failed in, empty
     where there is none. ``said`` is what it failed with, or its stage is tried again after; ``error`` is the class of
     what it failed with. ``selected`` has the stages it was asked for. ``event`` is the restore event in its config,
-    which came by ``intake``; None where it has none, and takes the one that is stored. ``again`` says of a failed one
-    that Dagster runs it again by itself.
+    which came by ``intake``; None where it has none, or begins after the stage that stores one: it takes the event that
+    is stored. ``again`` says of a failed one that Dagster runs it again by itself.
     """
 
     run_id: str
@@ -73,7 +79,8 @@ class Noted:
 class Evidence:
     """All that is known of one work. ``run`` is None where Dagster has none; ``asked_dagster``, ``asked_drs`` and
     ``asked_staging`` are false where the one could not be asked. ``zip_there`` and ``tree_there`` say what the scratch
-    disk holds. ``noted`` is the last event that no run has stored, where that is later than the stored one.
+    disk holds. ``noted`` is the last event that no run has stored, where that is later than the stored one. ``held``
+    keeps the newest delivery that waits for a person's word.
     """
 
     rid: str
@@ -86,6 +93,7 @@ class Evidence:
     zip_there: bool = False
     tree_there: bool = False
     noted: Noted | None = None
+    held: Receipt | None = None
     asked_drs: bool = True
     asked_dagster: bool = True
     asked_staging: bool = True
@@ -105,10 +113,11 @@ def stored_event(receipts: Mapping[str, Receipt]) -> tuple[str, Event] | None:
 
 def event_in_force(evidence: Evidence) -> tuple[str, Event] | None:
     """The restore event that the work's stages are for, and its intake: the stored one, or that of a run which has not
-    come to storing it, or one that has no run.
+    come to storing it, or one that has no run. A run whose delivery is held never comes to storing it.
     """
     run, noted = evidence.run, evidence.noted
-    if run and run.event and (run.state in GOES_ON or run.state == "failed") and not lost_event(evidence):
+    may_store = run is not None and (run.state in GOES_ON or (run.state == "failed" and run.error not in HELD))
+    if run and run.event and may_store and not lost_event(evidence):
         return run.intake, run.event
     return (noted.intake, noted.event) if noted else stored_event(evidence.receipts)
 
@@ -127,18 +136,29 @@ def lost_event(evidence: Evidence) -> Noted | None:
     return noted
 
 
+def takes(stage: str, event: str, downloaded: Receipt | None = None) -> dict[str, Any]:
+    """What a stage's receipt is to name as taken: all of the chain before it, from the restore ``event`` on.
+
+    A stage after the download takes the zip too, by the receipt of the ``downloaded`` bag. So no receipt of one
+    delivery fits another's, though one zip may have the bytes of the next.
+    """
+    if stage in (Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG):
+        return {"event": event}
+    left = downloaded.left if downloaded else {}
+    return {"event": event, "crc64nvme": left.get("crc64nvme"), "bytes": left.get("bytes")}
+
+
 def receipts_in_force(receipts: Mapping[str, Receipt], event: str) -> dict[Stage, Receipt]:
     """The receipts that speak of the restore ``event``, each for what the one before it left.
 
-    A receipt of an earlier restore stays on the disk until its stage is done anew.
+    The one rule by which a stage finds its input and its own receipt, a redo is planned, and a standing is told. A
+    receipt of an earlier restore stays on the disk until its stage is done anew; one of a version that did not name the
+    whole chain is in force for none.
     """
     found: dict[Stage, Receipt] = {}
-    wanted: object = {"event": event}
     for stage in RUN_STAGES:
         receipt = receipts.get(stage)
-        if receipt is None or dict(receipt.took) != wanted:
+        if receipt is None or dict(receipt.took) != takes(stage, event, found.get(Stage.DOWNLOADED_BAG)):
             break
         found[stage] = receipt
-        if stage is Stage.DOWNLOADED_BAG:
-            wanted = {name: receipt.left.get(name) for name in ("crc64nvme", "bytes")}
     return found

@@ -59,6 +59,8 @@ def _is_left_by(stage: str, left: object) -> bool:
         return False
     if stage == Stage.RESTORED_MESSAGE:
         return isinstance(left["intake"], str) and bool(stored_in(left))
+    if stage == "held":
+        return all(isinstance(left[name], str) for name in ("intake", "error", "why")) and bool(stored_in(left))
     if stage == Stage.DOWNLOADED_BAG:
         return isinstance(left["bytes"], int)
     return True

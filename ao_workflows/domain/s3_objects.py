@@ -66,13 +66,17 @@ def storage_of(head: Mapping[str, Any]) -> Storage:
 
 @dataclass(frozen=True)
 class S3Object:
-    """What S3 holds; ``version_id`` is None in a bucket without versions. ``where`` names it, and the way to it."""
+    """What S3 holds; ``version_id`` is None in a bucket without versions. ``where`` names it, and the way to it.
+
+    ``modified`` is when it was written, RFC 3339; empty where S3 does not say.
+    """
 
     bucket: str
     key: str
     version_id: str | None
     stated: Stated
     where: str
+    modified: str = ""
 
     @property
     def size(self) -> int:
@@ -100,6 +104,12 @@ def stated(head: Mapping[str, Any]) -> Stated:
         encryption=head.get("ServerSideEncryption"),
         customer_key="SSECustomerAlgorithm" in head,
     )
+
+
+def written_at(head: Mapping[str, Any]) -> str:
+    """When the object was written, RFC 3339, by the answer to HeadObject; empty where it does not say."""
+    modified = head.get("LastModified")
+    return modified.isoformat() if isinstance(modified, datetime) else ""
 
 
 def check_restored(head: Mapping[str, Any], bucket: str, key: str, where: str) -> None:

@@ -15,8 +15,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ao_workflows.domain.dropped_files import DroppedFile
+from ao_workflows.domain.errors import OtherObject
 from ao_workflows.domain.evidence import (
     GOES_ON,
+    HELD,
     RUN_STAGES,
     Evidence,
     Noted,
@@ -47,6 +49,7 @@ class State(StrEnum):
     UNDER_WAY = "under way"
     FAILED = "failed"
     STOPPED = "stopped"
+    HELD = "held"
     IN_ARCHIVE = "in the archive"
 
 
@@ -68,8 +71,9 @@ class Standing:
     """Where a work stands. ``stage`` is the one that it is in or failed in; ``since`` is None where nobody knows.
 
     ``done`` says when each stage was done. ``failure`` is what went wrong and ``advice`` what to do, each empty where
-    there is nothing. ``disagreements`` has a sentence for each place where the sources contradict each other.
-    ``remarks`` has what else must be known of what came: that no manifest did, or another work.
+    there is nothing. ``held`` is why a delivery of the work waits for a person's word, though an older one of it may be
+    in the archive. ``disagreements`` has a sentence for each place where the sources contradict each other. ``remarks``
+    has what else must be known of what came: that no manifest did, or another work.
     """
 
     rid: str
@@ -81,6 +85,7 @@ class Standing:
     transfer: Transfer | None
     run_id: str
     failure: str
+    held: str
     advice: str
     disagreements: tuple[str, ...]
     remarks: tuple[str, ...] = ()
@@ -89,7 +94,11 @@ class Standing:
 def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
     """What the evidence comes to, at the time ``now``."""
     if _asked_anew(evidence):
-        evidence = replace(evidence, receipts={}, run=None)
+        evidence = replace(evidence, receipts={}, run=None, held=None)
+    asked = evidence.run
+    held = _held(evidence)
+    if held:
+        evidence = _without_held(evidence)
     run, row = evidence.run, evidence.row
     goes_on = run is not None and run.state in GOES_ON
     in_force = event_in_force(evidence)
@@ -104,13 +113,21 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
         state, stage, since = _stopped_before_it_began(lost)
     else:
         state, stage, since = _state(evidence, done, noted, goes_on=goes_on)
+    if held and goes_on:
+        held = None  # Perhaps it is what the run is for.
+    if held and not lost and (held.undecided or state is not State.IN_ARCHIVE) and state is not State.FAILED:
+        state, stage, since = State.HELD, "", held.at
     failure = _failure(run, noted) if state is State.FAILED else ""
     if state is State.UNDER_WAY and run and run.said:
         failure = f"Tried again after: {run.said}"
     patience = limits.restore if state is State.ASKED else limits.stage
-    may_stick = state in {State.ASKED, State.UNDER_WAY, State.FAILED, State.STOPPED}
+    may_stick = state in {State.ASKED, State.UNDER_WAY, State.FAILED, State.STOPPED, State.HELD}
     stuck = may_stick and since is not None and now - since > patience
     disagreements = tuple(_disagreements(evidence, state, event, receipts, row_counts=row_counts))
+    if held and state in {State.HELD, State.IN_ARCHIVE}:
+        advice = f"To do it all the same: ao reprocess {evidence.rid} --force"
+    else:
+        advice = _advice(evidence, state, stage, stuck=stuck, disagrees=bool(disagreements))
     transfer = evidence.transfer
     if state is not State.UNDER_WAY or (run and transfer and transfer.run_id != run.run_id):
         transfer = None
@@ -122,12 +139,45 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
         stuck=stuck,
         done={name.value: at for name, at in sorted(done.items(), key=lambda item: list(Stage).index(item[0]))},
         transfer=transfer,
-        run_id=run.run_id if run else "",
+        run_id=asked.run_id if asked else "",
         failure=failure,
-        advice=_advice(evidence, state, stage, stuck=stuck, disagrees=bool(disagreements)),
+        held=held.why if held else "",
+        advice=advice,
         disagreements=disagreements,
         remarks=_noted_remarks(row) if row_counts else (),
     )
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Why a delivery waits, and since when; ``undecided``: it is of another object, so that either may be right."""
+
+    why: str
+    at: datetime
+    undecided: bool
+
+
+def _held(evidence: Evidence) -> _Held | None:
+    """The delivery of the last run that was held, or else the one that was kept."""
+    run, kept = evidence.run, evidence.held
+    if run and _did_nothing(run):
+        why = run.said.partition("\n")[0].removeprefix(f"{evidence.rid}: ")
+        return _Held(why, run.at, run.error == OtherObject.__name__)
+    return _Held(kept.left["why"], _at(kept), kept.left["error"] == OtherObject.__name__) if kept else None
+
+
+def _did_nothing(run: RunSeen) -> bool:
+    return run.state == "failed" and run.error in HELD
+
+
+def _without_held(evidence: Evidence) -> Evidence:
+    """Without what a delivery that is held has left: its run, and its receipts where it was held late."""
+    run, stored = evidence.run, evidence.receipts.get(Stage.RESTORED_MESSAGE)
+    late = run.event.identity if run and run.event and _did_nothing(run) else ""
+    of_held = {late, evidence.held.took.get("event") if evidence.held else ""} - {""}
+    if stored and stored.took.get("event") in of_held and stored.left.get("force") is not True:
+        evidence = replace(evidence, receipts={})
+    return replace(evidence, run=None) if run and _did_nothing(run) else evidence
 
 
 def start_from(stage: str, *, zip_there: bool, tree_there: bool) -> str:
@@ -288,7 +338,9 @@ def _disagreements(
     elif row is not None and row_counts:
         if missing := [stage for stage in receipts if stage not in row.times]:
             yield f"{_listed(missing)}: done by the receipt, and not by DRS"
-        noted = [stage for stage in RUN_STAGES if stage in row.times and stage not in receipts]
+        # A version that did not name the whole chain in a receipt left one that is in force for nothing.
+        known = {stage for stage, receipt in evidence.receipts.items() if "event" not in receipt.took}
+        noted = [stage for stage in RUN_STAGES if stage in row.times and stage not in {*receipts, *known}]
         if receipts and noted and row.event == event:
             yield f"{_listed(noted)}: done by DRS, and no receipt says so"
     synced = row.times.get(Stage.SYNCED_ARCHIVE) if row is not None and row_counts else None

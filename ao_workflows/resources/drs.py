@@ -97,8 +97,7 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
         def write(connection: Connection) -> None:
             _one_writer_at_a_time(connection, database, rid)
             table = progress_table(connection.dialect.name)
-            (query,) = latest_first(table, [rid])
-            rows = [progress_of(row) for row in connection.execute(query) if row.object_name == rid]
+            rows = _rows_of(connection, table, rid)
             if not database.is_sqlite:
                 # MariaDB 11.6.2 and later refuse to lock a row that another has written since the transaction's
                 # first look. READ COMMITTED would do too, but not on a server whose binary log has statements
@@ -128,6 +127,17 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
             # A MySQL database compares names without case, RIDs have it
             wanted = latest.keys() if rids is None else latest.keys() & set(rids)
             return [latest[rid] for rid in sorted(wanted)]
+
+        return self._attempt(self._existing_database(), read, writes=False)
+
+    def rows_of(self, rid: str) -> list[Progress]:
+        """All rows of one work, each a restore of it, those updated last first.
+
+        :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
+        """
+
+        def read(connection: Connection) -> list[Progress]:
+            return _rows_of(connection, progress_table(connection.dialect.name), rid)
 
         return self._attempt(self._existing_database(), read, writes=False)
 
@@ -281,6 +291,12 @@ def _one_writer_at_a_time(connection: Connection, database: Database, name: str)
     got = connection.execute(text("SELECT GET_LOCK(:lock, :seconds)"), {"lock": lock, "seconds": LOCK_SECONDS})
     if got.scalar() != 1:
         raise DatabaseUnavailable(database.where, f"another writer has held {name} for {LOCK_SECONDS} s")
+
+
+def _rows_of(connection: Connection, table: Table, rid: str) -> list[Progress]:
+    """All rows of a work, those updated last first. A MySQL database compares names without case, RIDs have it."""
+    (query,) = latest_first(table, [rid])
+    return [progress_of(row) for row in connection.execute(query) if row.object_name == rid]
 
 
 def _not_before(rows: Sequence[Progress]) -> Any:

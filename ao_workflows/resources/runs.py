@@ -20,11 +20,11 @@ import yaml
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunRecord
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, PARTITION_NAME_TAG, WILL_RETRY_TAG
 
+from ao_workflows.domain.deliveries import delivery_of, is_older
 from ao_workflows.domain.dropped_files import given_in, stored_in
 from ao_workflows.domain.errors import InstanceUnusable
-from ao_workflows.domain.evidence import RUN_STAGES, RunSeen, RunState
+from ao_workflows.domain.evidence import HELD, RUN_STAGES, RunSeen, RunState
 from ao_workflows.domain.receipts import Receipt
-from ao_workflows.domain.times import in_order
 from ao_workflows.resources.dagster_processes import HEARD_OF_SECONDS
 
 _DRIVERS = {"alembic", "sqlalchemy", "sqlite3", "psycopg2", "psycopg"}
@@ -106,16 +106,26 @@ def works_of_runs(
 
 
 def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Receipt | None) -> dict[str, Any] | None:
-    """The run config with a restore event that is later than the ``stored`` one, of the work's last few runs.
+    """The run config with the newest restore event that is later than the ``stored`` one, of the work's last few runs.
 
-    A run that was killed before its first stage, or whose scratch disk is gone, left its event there alone.
+    A run that was killed before its first stage, or whose scratch disk is gone, left its event there alone. One whose
+    event is held left it to a person.
     """
-    at = in_order(stored_in(stored.left).time) if stored else None
+    newest, config = (delivery_of(stored_in(stored.left)) if stored else None), None
     for run in instance.get_runs(dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}), limit=_LOOKED_AT):
-        if event := _event_config(run):
-            later = at is None or in_order(event.get("time")) > at
-            return {"ops": {"restored_message": {"config": event}}} if later else None
-    return None
+        if (given := _event_config(run)) and (event := given_in(given)):
+            this = delivery_of(event)
+            if (newest is None or is_older(newest, this)) and not _was_held(instance, run):
+                newest, config = this, given
+    return {"ops": {"restored_message": {"config": config}}} if config else None
+
+
+def _was_held(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run ended without doing its delivery, which waits for a person's word."""
+    if run.status is not dg.DagsterRunStatus.FAILURE:
+        return False
+    entry = _last_event(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)
+    return entry is not None and _failure(entry.get_dagster_event().step_failure_data)[1] in HELD
 
 
 def times_of_done_events(instance: dg.DagsterInstance, rid: str, since: datetime) -> list[str]:
@@ -157,6 +167,7 @@ def run_seen(instance: dg.DagsterInstance, record: RunRecord) -> RunSeen:
         stage = entry.step_key or ""
         said, error = _failure(entry.get_dagster_event().step_failure_data)
     chosen = {key.to_user_string() for key in run.asset_selection} if run.asset_selection else set(RUN_STAGES)
+    keys = run.step_keys_to_execute or RUN_STAGES
     config = _event_config(run) or {}
     return RunSeen(
         run_id=run.run_id,
@@ -165,7 +176,7 @@ def run_seen(instance: dg.DagsterInstance, record: RunRecord) -> RunSeen:
         stage=stage if stage in RUN_STAGES else "",
         said=said,
         error=error,
-        selected=tuple(each.value for each in RUN_STAGES if each in chosen),
+        selected=tuple(each.value for each in RUN_STAGES if each in chosen and each.value in keys),
         event=given_in(config),
         intake=config.get("intake", ""),
         again=state == "failed" and run.tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in run.tags,
@@ -203,6 +214,10 @@ def _retried(data: Any) -> str:
 def _event_config(run: dg.DagsterRun) -> dict[str, Any] | None:
     """The restore event in a run's config; None where a person started the run without one."""
     config: Any = run.run_config
+    # Run again from a later stage, it has its config still, and takes the event that is stored by then.
+    keys = run.step_keys_to_execute
+    if keys and RUN_STAGES[0].value not in keys:
+        return None
     for key in ("ops", "restored_message", "config"):
         config = config.get(key) if isinstance(config, dict) else None
     return config if isinstance(config, dict) and given_in(config) else None

@@ -29,7 +29,7 @@ from ao_workflows.domain.errors import (
 )
 from ao_workflows.domain.intake_names import meant_by, not_meant
 from ao_workflows.domain.s3_checksums import Claim, Proof, best_claim, even_parts, in_base64, proof_by
-from ao_workflows.domain.s3_objects import S3Object, check_restored, stated, storage_of
+from ao_workflows.domain.s3_objects import S3Object, check_restored, stated, storage_of, written_at
 from ao_workflows.domain.transfer_plan import MIB, plan
 from ao_workflows.domain.zip_sizes import UnpackedSize, unpacked_size
 from ao_workflows.resources.aws import READ_SECONDS, AwsConnection, calls_explained, make_client
@@ -59,6 +59,8 @@ class Download:
             "bytes": self.object.size,
             "etag": self.object.stated.etag,
             "version": self.object.version_id,
+            "modified": self.object.modified,
+            "object": self.object.identity,
             "seconds": self.seconds,
             "proof": self.proof,
             **asdict(self.brought),
@@ -113,7 +115,7 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         head, where = self._head(intake, bucket, key, version_id)
         check_restored(head, bucket, key, where)
-        return S3Object(bucket, key, head.get("VersionId", version_id), stated(head), where)
+        return S3Object(bucket, key, head.get("VersionId", version_id), stated(head), where, written_at(head))
 
     def restored_until(self, intake: str, bucket: str, key: str, version_id: str | None) -> datetime | None:
         """When the object's restored copy ends; None for an object that needs none.

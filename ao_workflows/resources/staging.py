@@ -151,6 +151,17 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         write_whole(self.layout.receipt(rid, stage), receipt.dump(), flush=flush)
         return receipt
 
+    def withdraw(self, rid: str, stage: str) -> None:
+        """Removes a stage's receipt before what it names is replaced: sizes and counts may be those of the new one.
+
+        :raises StagingError: if it cannot be removed.
+        """
+        path = self.layout.receipt(rid, stage)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StagingError(path, f"cannot be removed: {error.strerror}") from error
+
     def throw_away(self, rid: str, stage: str) -> None:
         """Removes what would spare a stage its work: its receipts, and of a download what is there of it.
 
@@ -246,8 +257,17 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         if synced is None or not synced.left.get("kept") or in_order(synced.at) >= oldest:
             return False
         downloaded, debagged = self.receipt(rid, "downloaded_bag"), self.receipt(rid, "debagged_work")
-        return (debagged is None or debagged.took == synced.took) and (
-            downloaded is None or all(downloaded.left.get(name) == value for name, value in synced.took.items())
+        if debagged is not None and debagged.took != synced.took:
+            return False
+        # A version that did not name the whole chain left no event in it.
+        event = {name: value for name, value in synced.took.items() if name == "event"}
+        if downloaded is None:
+            # Withdrawn: something is being downloaded, for the event that is stored now.
+            stored = self.receipt(rid, "restored_message")
+            return stored is None or not event or dict(stored.took) == event
+        same_event = not event or dict(downloaded.took) == event
+        return same_event and all(
+            downloaded.left.get(name) == value for name, value in synced.took.items() if name != "event"
         )
 
 

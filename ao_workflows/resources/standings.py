@@ -21,7 +21,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from ao_workflows.domain.errors import DatabaseError, RidError, StagingError
-from ao_workflows.domain.evidence import RUN_STAGES, Evidence, LockState, Transfer, stored_event
+from ao_workflows.domain.evidence import HELD_RECEIPT, RUN_STAGES, Evidence, LockState, Transfer, stored_event
 from ao_workflows.domain.progress import Progress
 from ao_workflows.domain.receipts import Receipt
 from ao_workflows.domain.times import in_order
@@ -184,6 +184,7 @@ def _with_staging(evidence: Evidence, staging: Staging) -> Evidence:
             evidence,
             receipts=receipts,
             noted=last_noted(staging, rid, stored and stored[1], datetime.now(UTC) - BEING_MADE),
+            held=staging.receipt(rid, HELD_RECEIPT),
             transfer=_transfer(layout, rid),
             lock=lock_state(layout.lock(rid)),
             report=str(report) if report.exists() else None,

@@ -28,8 +28,8 @@ def receipts_until(last: Stage | None, event: ObjectEvent = EVENT, at: datetime 
     took: dict[Stage, dict[str, Any]] = {
         Stage.RESTORED_MESSAGE: {"event": event.identity},
         Stage.DOWNLOADED_BAG: {"event": event.identity},
-        Stage.DEBAGGED_WORK: BYTES,
-        Stage.SYNCED_ARCHIVE: BYTES,
+        Stage.DEBAGGED_WORK: {"event": event.identity, **BYTES},
+        Stage.SYNCED_ARCHIVE: {"event": event.identity, **BYTES},
     }
     left = {Stage.RESTORED_MESSAGE: {"intake": "fpl", "event": vars(event)}, Stage.DOWNLOADED_BAG: BYTES}
     done = RUN_STAGES[: RUN_STAGES.index(last) + 1] if last else ()
@@ -114,6 +114,93 @@ def test_receipts_are_in_force_only_in_a_chain_from_the_event() -> None:
     other = replace(receipts[Stage.DOWNLOADED_BAG], left=BYTES | {"crc64nvme": "other="})
     mixed = receipts | {Stage.DOWNLOADED_BAG: other}
     assert list(receipts_in_force(mixed, EVENT.identity)) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
+
+
+def test_a_receipt_of_another_delivery_is_not_in_force_though_its_zip_has_the_same_bytes() -> None:
+    """And one of a version that named no event in it is in force for nothing: its stage is done again."""
+    receipts = receipts_until(Stage.SYNCED_ARCHIVE)
+    renewed = receipts_until(Stage.DOWNLOADED_BAG, LATER)
+    assert list(receipts_in_force(receipts | renewed, LATER.identity)) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
+    old = receipts | {Stage.DEBAGGED_WORK: replace(receipts[Stage.DEBAGGED_WORK], took=BYTES)}
+    assert list(receipts_in_force(old, EVENT.identity)) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
+
+
+def test_receipts_of_the_version_before_contradict_nobody() -> None:
+    """After an update each work that is in the archive would be told as something to look into."""
+    old = {
+        stage: replace(receipt, took=BYTES) if stage in (Stage.DEBAGGED_WORK, Stage.SYNCED_ARCHIVE) else receipt
+        for stage, receipt in receipts_until(Stage.SYNCED_ARCHIVE).items()
+    }
+    found = told(receipts=old, row=row_until(Stage.SYNCED_ARCHIVE), run=run("succeeded"))
+    assert (found.state, found.disagreements) == (State.IN_ARCHIVE, ())
+
+
+ELSEWHERE = replace(LATER, key="trash/2019/W1.bag.zip")
+
+
+def kept(event: ObjectEvent, error: str) -> Receipt:
+    left = {"intake": "fpl", "event": vars(event), "error": error, "why": "this delivery is not the archive's"}
+    return Receipt("held", "W1", {"event": event.identity}, left, "run", "boot", (NOON + HOUR).isoformat())
+
+
+def held_run(event: ObjectEvent, error: str, **others: Any) -> RunSeen:
+    said = "W1: this delivery is not the archive's\nTo do it all the same: ao reprocess W1 --force"
+    return run("failed", at=NOON + HOUR, stage="restored_message", said=said, error=error, event=event, **others)
+
+
+EARLIER = replace(EVENT, time="2026-11-21T08:00:00Z")
+FORCE = "To do it all the same: ao reprocess W1 --force"
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"run": held_run(EARLIER, "OlderDelivery"), "held": kept(EARLIER, "OlderDelivery")},
+        {"run": held_run(EARLIER, "OlderDelivery")},
+        {"run": run("succeeded"), "held": kept(EARLIER, "OlderDelivery")},
+    ],
+)
+def test_a_work_whose_last_run_was_an_older_delivery_is_in_the_archive_with_a_note(evidence: dict[str, Any]) -> None:
+    """It is not failed: the newest delivery is where it belongs. But somebody may have wanted the other."""
+    found = told(**WHOLE, **evidence)
+    assert (found.state, found.since, found.failure, found.disagreements) == (State.IN_ARCHIVE, NOON, "", ())
+    assert (found.held, found.advice) == ("this delivery is not the archive's", FORCE)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"run": held_run(ELSEWHERE, "OtherObject"), "held": kept(ELSEWHERE, "OtherObject")},
+        {"run": held_run(ELSEWHERE, "OtherObject")},
+        {"run": run("succeeded"), "held": kept(ELSEWHERE, "OtherObject")},
+    ],
+)
+def test_a_work_that_came_from_another_object_too_waits_for_a_decision(evidence: dict[str, Any]) -> None:
+    """Which of the two is right nobody but a person knows; after a day it is one of the stuck."""
+    found = told(**WHOLE, **evidence)
+    assert (found.state, found.since, found.stuck) == (State.HELD, NOON + HOUR, False)
+    assert (found.failure, found.disagreements) == ("", ())
+    assert (found.held, found.advice) == ("this delivery is not the archive's", FORCE)
+    assert told(now=NOON + 26 * HOUR, **WHOLE, **evidence).stuck
+
+
+def test_a_delivery_that_was_held_late_is_not_taken_for_what_the_archive_has() -> None:
+    """Another host synced a newer one while this one was being unpacked: its receipts tell of nothing archived."""
+    newer = row_until(Stage.SYNCED_ARCHIVE, LATER.identity)
+    late = {"receipts": receipts_until(Stage.DEBAGGED_WORK), "held": kept(EVENT, "OlderDelivery"), "row": newer}
+    found = told(run=held_run(EVENT, "OlderDelivery"), **late)
+    assert (found.state, found.disagreements) == (State.IN_ARCHIVE, ())
+    assert found.held
+
+
+def test_a_run_for_a_held_delivery_or_a_failure_after_it_is_what_is_told() -> None:
+    """A person who has decided must not be asked again, and one who has not must see what failed."""
+    held = kept(ELSEWHERE, "OtherObject")
+    queued = told(run=run("queued", event=ELSEWHERE), held=held, **WHOLE)
+    assert (queued.state, queued.held) == (State.QUEUED, "")
+    failed = told(run=run("failed", at=NOON + 2 * HOUR, event=LATER, said="no"), held=held, **WHOLE)
+    assert (failed.state, failed.failure) == (State.FAILED, "no")
+    assert "--force" not in failed.advice
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,19 @@ def _site_on(server: MariaDb) -> Site:
 # The table
 
 
+def test_all_rows_of_one_work_are_read_those_updated_last_first(site: Site) -> None:
+    """What was synced may be in any of them; and another work's, whose name differs in case alone, is none of them."""
+    for number, event in enumerate(("first", "second", "third")):
+        site.drs.record("W1", Stage.SYNCED_ARCHIVE, NOON + timedelta(hours=number), {"n": number}, event=event)
+    site.drs.record("w1", Stage.SYNCED_ARCHIVE, NOON, {}, event="other")
+    site.drs.record("W1", None, NOON, {"held": "why"}, event="second")
+    site.sql("UPDATE glacier_sync_progress SET update_time = '2026-11-22 00:00:00'")
+    site.sql("UPDATE glacier_sync_progress SET update_time = '2026-11-23 00:00:00' WHERE id = 2")
+    assert [row.event for row in site.drs.rows_of("W1")] == ["second", "third", "first"]
+    assert [entry.data for entry in site.drs.rows_of("W1")[0].entries] == [{"n": 1}, {"held": "why"}]
+    assert site.drs.rows_of("W2") == []
+
+
 def test_the_table_is_made_once(empty_site: Site) -> None:
     """`ao drs init` run on a site that has its table must leave it, and say so."""
     assert empty_site.drs.init()

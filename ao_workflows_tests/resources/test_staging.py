@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.domain.errors import Problem, StagingError, WorkBusy
+from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.resources.staging import Staging, write_whole
 
 _HOLD = """
@@ -207,18 +208,18 @@ def test_a_report_has_every_problem_and_goes_when_the_bag_is_good(staging: Stagi
 
 
 def bring(staging: Staging, rid: str, md5: str = "m") -> None:
-    """A work as its first three stages leave it."""
+    """A work as its first three stages leave it for the event ``e``."""
     staging.layout.zip(rid).parent.mkdir(parents=True, exist_ok=True)
     staging.layout.zip(rid).write_bytes(b"zip")
     (staging.layout.work(rid) / rid / "images").mkdir(parents=True, exist_ok=True)
     (staging.layout.work(rid) / rid / "images" / "1.jpg").write_bytes(b"page")
     staging.write_receipt(rid, "downloaded_bag", {"event": "e"}, {"md5": md5, "bytes": 3, "seconds": 1}, "run")
-    staging.write_receipt(rid, "debagged_work", {"md5": md5, "bytes": 3}, {"works": []}, "run")
+    staging.write_receipt(rid, "debagged_work", {"event": "e", "md5": md5, "bytes": 3}, {"works": []}, "run")
 
 
 def sync(staging: Staging, rid: str, days_ago: float, md5: str = "m", *, kept: bool = True) -> None:
     """A work's last stage, some days ago."""
-    staging.write_receipt(rid, "synced_archive", {"md5": md5, "bytes": 3}, {"kept": kept}, "run")
+    staging.write_receipt(rid, "synced_archive", {"event": "e", "md5": md5, "bytes": 3}, {"kept": kept}, "run")
     path = staging.layout.receipt(rid, "synced_archive")
     receipt = json.loads(path.read_text())
     receipt["at"] = (datetime.now(UTC) - timedelta(days=days_ago)).isoformat(timespec="seconds")
@@ -264,18 +265,38 @@ def test_a_kept_work_that_a_run_has_is_not_freed(tmp_path: Path) -> None:
     assert not staging.layout.lock("W1").exists()
 
 
-@pytest.mark.parametrize("stage", ["downloaded_bag", "debagged_work"])
-def test_a_kept_work_that_was_brought_anew_is_not_freed(tmp_path: Path, stage: str) -> None:
+@pytest.mark.parametrize("brought", ["same bytes", "other bytes", "being downloaded", "unpacked"])
+def test_a_kept_work_that_was_brought_anew_is_not_freed(tmp_path: Path, brought: str) -> None:
     """What was synced is the bag before: the new one is on scratch only, waiting for a person perhaps."""
     staging = Staging(root=str(tmp_path), keep_days=3)
     bring(staging, "W1")
     sync(staging, "W1", 9)
-    if stage == "downloaded_bag":
-        staging.write_receipt("W1", stage, {"event": "f"}, {"md5": "new", "bytes": 3}, "run 2")
+    if brought == "being downloaded":
+        event = ObjectEvent("ObjectRestore:Completed", "2024-04-06T00:11:23Z", "r", "b", "W1.bag.zip")
+        left = {"intake": "fpl", "event": vars(event)}
+        staging.write_receipt("W1", "restored_message", {"event": event.identity}, left, "run 2")
+        staging.withdraw("W1", "downloaded_bag")
+    elif brought == "unpacked":
+        took = {"event": "f", "md5": "m", "bytes": 3}
+        staging.write_receipt("W1", "debagged_work", took, {"works": []}, "run 2")
     else:
-        staging.write_receipt("W1", stage, {"md5": "new", "bytes": 3}, {"works": []}, "run 2")
+        md5 = "m" if brought == "same bytes" else "new"
+        staging.write_receipt("W1", "downloaded_bag", {"event": "f"}, {"md5": md5, "bytes": 3}, "run 2")
     assert staging.free_outlived(lambda _works: True) == []
     assert staging.layout.zip("W1").exists()
+
+
+def test_a_kept_work_of_the_version_before_is_freed_in_its_time(tmp_path: Path) -> None:
+    """Its receipts name no event: after an update such works would have stayed on the disk for ever."""
+    staging = Staging(root=str(tmp_path), keep_days=3)
+    bring(staging, "W1")
+    sync(staging, "W1", 9)
+    for stage in ("debagged_work", "synced_archive"):
+        path = staging.layout.receipt("W1", stage)
+        receipt = json.loads(path.read_text())
+        del receipt["took"]["event"]
+        path.write_text(json.dumps(receipt))
+    assert staging.free_outlived() == ["W1"]
 
 
 def test_a_work_that_this_run_has_stays_its_own_when_it_is_freed(tmp_path: Path) -> None:

@@ -1,0 +1,416 @@
+"""Deliveries of one work that come out of order, twice, from two places or to two hosts: with all real parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ao_workflows.domain.events import parse_message
+from ao_workflows.domain.progress import Stage
+from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.staging import Staging
+from ao_workflows.sensors import run_config
+from ao_workflows.site import CHECKOUT
+from ao_workflows_tests.resources.moto_server import Aws
+from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip, trial_site
+
+RID = "W1NLM4712"
+OLD, NEW = {"images/1.jpg": PAGE + b"old"}, {"images/1.jpg": PAGE + b"newer", "more": b""}
+AS_LARGE = {"images/1.jpg": PAGE + b"odd"}
+DEADLINE_SECONDS = 120
+
+
+@pytest.fixture
+def site(tmp_path: Path, aws: Aws) -> Iterator[TrialSite]:
+    with trial_site(tmp_path, aws) as trial:
+        aws.s3.put_bucket_versioning(Bucket=trial.intake.bucket, VersioningConfiguration={"Status": "Enabled"})
+        yield trial
+
+
+def delivered(site: TrialSite, files: dict[str, bytes], hour: int, prefix: str = "Archive0/12", **more: Any) -> str:
+    """The message of a delivery at that hour: of a new version of the work's object, below a prefix."""
+    key, bucket = f"{prefix}/{RID}/{RID}.bag.zip", site.intake.bucket
+    put = site.aws.s3.put_object(Bucket=bucket, Key=key, Body=bag_zip(RID, files), StorageClass="GLACIER")
+    return told(site, key, hour, versionId=put["VersionId"], eTag=put["ETag"].strip('"'), **more)
+
+
+def told(site: TrialSite, key: str, hour: int, **of_object: Any) -> str:
+    """The message that a version of an object was restored at that hour."""
+    version = {"VersionId": of_object["versionId"]}
+    site.aws.s3.restore_object(Bucket=site.intake.bucket, Key=key, **version, RestoreRequest={"Days": 3})
+    record = {
+        "eventSource": "aws:s3",
+        "eventName": "ObjectRestore:Completed",
+        "eventTime": f"2026-11-21T{hour:02d}:00:00.000Z",
+        "awsRegion": site.intake.region,
+        "s3": {"bucket": {"name": site.intake.bucket}, "object": {"key": key, **of_object}},
+    }
+    return json.dumps({"Records": [record]})
+
+
+def forced(body: str) -> dict[str, Any]:
+    """The run config of a delivery that a person wants done all the same."""
+    config: Any = run_config("demo", parse_message(body)[0])
+    config["ops"]["restored_message"]["config"]["force"] = True
+    return config
+
+
+def in_archive(site: TrialSite) -> dict[str, bytes]:
+    """Which of the bags, by its page: what only another one has is left in the archive."""
+    page = (site.place(RID) / "images/1.jpg").read_bytes()
+    return next((files for files in (OLD, NEW, AS_LARGE) if files["images/1.jpg"] == page), {})
+
+
+def failed_with(result: dg.ExecuteInProcessResult, step: str) -> tuple[str, str]:
+    """The class and the words of the error that a step failed with."""
+    found: Any = result.failure_data_for_node(step)
+    return found.user_failure_data.metadata["error"].value, found.user_failure_data.description
+
+
+def of_key(body: str) -> Any:
+    return json.loads(body)["Records"][0]["s3"]["object"]
+
+
+def _held_notes(site: TrialSite) -> list[str]:
+    return [str(entry.data["held"]) for row in site.drs.rows_of(RID) for entry in row.entries if "held" in entry.data]
+
+
+def test_an_older_delivery_does_not_overwrite_a_newer_one(site: TrialSite) -> None:
+    """The older bytes were proven, archived, and green."""
+    first, second = delivered(site, OLD, 6), delivered(site, NEW, 7)
+    assert site.run(RID, second).success
+    stored = site.layout.receipt(RID, "restored_message").read_bytes()
+    late = site.run(RID, first)
+    kind, said = failed_with(late, "restored_message")
+    assert kind == "OlderDelivery"
+    assert "2026-11-21T06:00:00.000Z" in said
+    assert "2026-11-21T07:00:00.000Z" in said
+    assert of_key(first)["versionId"] in said
+    assert said.endswith(f"ao reprocess {RID} --force")
+    assert not any(event.event_type_value == "STEP_UP_FOR_RETRY" for event in late.all_events)
+    assert in_archive(site) == NEW
+    assert site.layout.receipt(RID, "restored_message").read_bytes() == stored
+    # What follows in the web page is of the stored event, and of nothing that was held.
+    assert site.run(RID, select="downloaded_bag+").success
+    assert in_archive(site) == NEW
+
+
+def test_drs_has_the_delivery_that_was_synced_and_the_one_that_was_held(site: TrialSite) -> None:
+    """Another host asks DRS alone; and no row of its own may tell the archive that the work is not synced."""
+    first, second = delivered(site, OLD, 6), delivered(site, NEW, 7, sequencer="0055AED6DCD90281E5")
+    site.run(RID, second)
+    site.run(RID, first)
+    (row,) = site.drs.rows_of(RID)
+    assert Stage.SYNCED_ARCHIVE in row.times
+    (synced,) = [entry for entry in row.entries if entry.stage == Stage.SYNCED_ARCHIVE]
+    noted: Any = synced.data["delivery"]
+    assert noted.pop("modified").startswith("20")
+    assert noted == {
+        "name": "ObjectRestore:Completed",
+        "time": "2026-11-21T07:00:00.000Z",
+        "bucket": site.intake.bucket,
+        "key": of_key(second)["key"],
+        "version_id": of_key(second)["versionId"],
+        "etag": of_key(second)["eTag"],
+        "sequencer": "0055AED6DCD90281E5",
+    }
+    (held,) = [entry for entry in row.entries if "held" in entry.data]
+    assert "is older than what the archive has" in str(held.data["held"])
+    assert held.data["delivery"]["time"] == "2026-11-21T06:00:00.000Z"  # type: ignore[index]
+
+
+def test_a_retry_of_a_run_that_was_killed_comes_after_a_newer_delivery_in_vain(site: TrialSite) -> None:
+    """From its first stage on it is held; from a later one it does what is stored by then, and is noted as that."""
+    first = delivered(site, OLD, 6)
+    assert site.run(RID, first, select=["restored_message", "downloaded_bag"]).success
+    second = delivered(site, NEW, 7)
+    assert site.run(RID, second).success
+    assert failed_with(site.run(RID, first), "restored_message")[0] == "OlderDelivery"
+    assert site.run(RID, select="downloaded_bag+").success
+    assert in_archive(site) == NEW
+    rows = {row.event: row for row in site.drs.rows_of(RID)}
+    assert {identity[-13:-11] for identity in rows} == {"06", "07"}
+    synced = [row.event for row in rows.values() if Stage.SYNCED_ARCHIVE in row.times]
+    assert synced == [parse_message(second)[0].identity]  # type: ignore[union-attr]
+
+
+def test_a_run_that_is_killed_and_run_again_after_a_newer_one_leaves_the_newer(site: TrialSite) -> None:
+    """With processes, and SIGKILL in the middle of the download."""
+    home = site.folder / "dagster"
+    home.mkdir()
+    shutil.copy(CHECKOUT / "dagster.yaml", home)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.add_dynamic_partitions("works", [RID])
+    big = {"images/1.jpg": os.urandom(3 << 20)}
+    first = delivered(site, big, 6)
+    stages = ",".join(["restored_message", "downloaded_bag", "debagged_work", "synced_archive"])
+    command = ["dagster", "asset", "materialize", "-m", "ao_workflows.definitions", "--select", stages]
+    environment = os.environ | {
+        "AO_SITE": str(site.folder / "site.toml"),
+        "DAGSTER_HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def start(body: str, **more: str) -> subprocess.Popen[bytes]:
+        config = json.dumps(run_config("demo", parse_message(body)[0]))
+        log = (site.folder / "materialize.log").open("ab")
+        return subprocess.Popen(
+            [*command, "--partition", RID, "--config-json", config],
+            env=environment | more,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+    killed = start(first, AO_DOWNLOAD__MEGABYTES_PER_SECOND="0.05")
+    until = time.monotonic() + DEADLINE_SECONDS
+    while not site.layout.part(RID).exists() and killed.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    log = site.folder / "materialize.log"
+    assert site.layout.part(RID).exists(), log.read_text()[-3000:]
+    assert start(delivered(site, NEW, 7)).wait(DEADLINE_SECONDS) == 0, log.read_text()[-3000:]
+    again = start(first)
+    again.wait(DEADLINE_SECONDS)
+    assert "is older than what the archive has" in log.read_text()
+    assert in_archive(site) == NEW
+
+
+def test_of_two_hosts_the_one_with_the_older_delivery_stops_before_the_script(site: TrialSite) -> None:
+    """Each has a scratch disk and a lock of its own; DRS and the archive are all that they share."""
+    staging = site.site.staging.model_copy(update={"root": site.folder / "other-host"})
+    other = dataclasses.replace(site, site=site.site.model_copy(update={"staging": staging}))
+    first = delivered(site, OLD, 6)
+    assert other.run(RID, first, select=["restored_message", "downloaded_bag", "debagged_work"]).success
+    assert site.run(RID, delivered(site, NEW, 7)).success
+    kind, _ = failed_with(other.run(RID, select="synced_archive"), "synced_archive")
+    assert kind == "OlderDelivery"
+    assert in_archive(site) == NEW
+    assert other.layout.zip(RID).exists(), "nothing is freed that is not archived"
+    assert len(_held_notes(site)) == 1
+
+
+@pytest.mark.parametrize("prefix", ["trash/2019", "Archive1/12"])
+def test_another_object_of_the_same_name_is_not_the_work_without_a_word(site: TrialSite, prefix: str) -> None:
+    """Somebody tidied up, and an old upload was restored from the wrong place: newer by its event, and by its date."""
+    assert site.run(RID, delivered(site, NEW, 6)).success
+    elsewhere = delivered(site, OLD, 7, prefix)
+    kind, said = failed_with(site.run(RID, elsewhere), "restored_message")
+    assert kind == "OtherObject"
+    assert prefix in said
+    assert in_archive(site) == NEW
+    held = Staging(root=str(site.site.staging.root)).receipt(RID, "held")
+    assert held
+    assert held.left["event"]["key"].startswith(prefix)
+    assert site.run(RID, config=forced(elsewhere)).success
+    assert in_archive(site) == OLD
+    assert not site.layout.receipt(RID, "held").exists()
+
+
+def test_a_delivery_that_a_person_wants_all_the_same_is_done_and_redone(site: TrialSite) -> None:
+    """The word is kept with the event: a retry, and a redo next month, must not ask again."""
+    first, second = delivered(site, OLD, 6), delivered(site, NEW, 7)
+    site.run(RID, second)
+    site.run(RID, first)
+    assert site.run(RID, config=forced(first)).success
+    assert in_archive(site) == OLD
+    assert site.run(RID, select="downloaded_bag+").success
+    assert site.run(RID).success
+    assert in_archive(site) == OLD
+    assert failed_with(site.run(RID, first), "restored_message")[0] == "OlderDelivery", "the word was for that run"
+
+
+def test_an_old_version_that_is_restored_after_the_new_one_is_held_before_it_is_downloaded(site: TrialSite) -> None:
+    """Its event is the newer one; only S3 says that its bytes are not."""
+    first = delivered(site, OLD, 6)
+    time.sleep(1.1)  # S3 says whole seconds.
+    assert site.run(RID, delivered(site, NEW, 7)).success
+    of = of_key(first)
+    late = site.run(RID, told(site, of.pop("key"), 8, **of))
+    assert failed_with(late, "downloaded_bag")[0] == "OlderDelivery"
+    assert not site.layout.zip(RID).exists()
+    assert in_archive(site) == NEW
+
+
+def test_a_later_restore_of_the_same_version_is_done(site: TrialSite) -> None:
+    """Somebody wanted it again: that is no older delivery, whatever sequencer it lacks."""
+    first = delivered(site, NEW, 6, sequencer="ff")
+    assert site.run(RID, first).success
+    of = {name: value for name, value in of_key(first).items() if name != "sequencer"}
+    assert site.run(RID, told(site, of.pop("key"), 7, **of)).success
+
+
+def test_while_drs_cannot_be_asked_nothing_is_stored_and_it_is_tried_again(
+    site: TrialSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Done without asking, a delivery that comes while DRS is down would overwrite any other."""
+    assert site.run(RID, delivered(site, NEW, 7)).success
+    stored = site.layout.receipt(RID, "restored_message").read_bytes()
+    asked = 0
+
+    def wait(_policy: dg.RetryPolicy, _attempt: int) -> float:
+        nonlocal asked
+        asked += 1
+        return 0.0
+
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", wait)
+    away = Drs(url="mysql+pymysql://nobody@127.0.0.1:1/none", patience=0.01)
+    result = site.run(RID, delivered(site, OLD, 6), select="restored_message", drs=away)
+    assert failed_with(result, "restored_message")[0] == "DatabaseUnavailable"
+    assert asked > 1
+    assert site.layout.receipt(RID, "restored_message").read_bytes() == stored
+
+
+@pytest.mark.parametrize("keep", ["until-synced", "3 days"])
+def test_a_sync_by_itself_does_not_take_an_old_debag_for_a_delivery_that_was_refused(
+    tmp_path: Path, aws: Aws, keep: str
+) -> None:
+    """DRS had the refused one as synced, and its zip, which was to be looked at, was removed."""
+    with trial_site(tmp_path, aws, keep=keep) as site:
+        assert site.run(RID, site.restore(RID, bag_zip(RID, OLD))).success
+        refused = site.restore(RID, bag_zip(RID, NEW, manifest=OLD)).replace("06:32:44", "07:00:00")
+        assert not site.run(RID, refused).success
+        kind, said = failed_with(site.run(RID, select="synced_archive"), "synced_archive")
+        assert kind == "NothingStored"
+        assert "start from downloaded_bag" in said
+        assert site.layout.zip(RID).exists()
+        rows = {row.event: row for row in site.drs.rows_of(RID)}
+        identity: str = parse_message(refused)[0].identity  # type: ignore[union-attr]
+        assert Stage.SYNCED_ARCHIVE not in rows[identity].times
+        # Nor does a night's freeing take what nobody has archived.
+        assert Staging(root=str(site.site.staging.root), keep_days=0).free_outlived() == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "first"), [("debagged_work", "downloaded_bag"), ("synced_archive", "downloaded_bag")]
+)
+def test_a_stage_by_itself_does_not_take_what_another_delivery_left(site: TrialSite, stage: str, first: str) -> None:
+    """A new event is stored, and the zip and the folder are of the one before, with all their receipts."""
+    before = delivered(site, OLD, 6)
+    assert site.run(RID, before, select=["restored_message", "downloaded_bag", "debagged_work"]).success
+    assert site.run(RID, delivered(site, NEW, 7), select="restored_message").success
+    kind, said = failed_with(site.run(RID, select=stage), stage)
+    assert kind == "NothingStored"
+    assert f"start from {first}" in said
+    assert not site.place(RID).exists()
+    assert site.run(RID, select="downloaded_bag+").success
+    assert in_archive(site) == NEW
+
+
+def test_a_receipt_that_names_no_event_has_its_stage_done_again(tmp_path: Path, aws: Aws) -> None:
+    """They are on each site's disk after an update: of which delivery they are, nobody can say any more."""
+    with trial_site(tmp_path, aws, keep="3 days") as site:
+        assert site.run(RID, site.restore(RID, bag_zip(RID, NEW))).success
+        for path in site.layout.receipt(RID, "x").parent.glob("*.json"):
+            receipt = json.loads(path.read_text())
+            if len(receipt["took"]) > 1:
+                del receipt["took"]["event"]
+                path.write_text(json.dumps(receipt))
+        kind, said = failed_with(site.run(RID, select="synced_archive"), "synced_archive")
+        assert kind == "NothingStored"
+        assert "is not there for s3://" in said
+        before = site.layout.work(RID).stat().st_ino
+        assert site.run(RID, select="downloaded_bag+").success
+        assert site.layout.work(RID).stat().st_ino != before
+
+
+def test_a_receipt_never_speaks_of_what_a_killed_run_of_another_delivery_left(
+    site: TrialSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder was the next delivery's, with as many files, and the receipt still the one before's."""
+    first, second = delivered(site, OLD, 6), delivered(site, AS_LARGE, 7)
+    unpack = ["restored_message", "downloaded_bag", "debagged_work"]
+    assert site.run(RID, first, select=unpack).success
+    write = Staging.write_receipt
+
+    def killed(staging: Staging, rid: str, stage: str, *others: Any, **more: Any) -> Any:
+        if stage == "debagged_work":
+            raise OSError(errno.EIO, "the machine goes down")
+        return write(staging, rid, stage, *others, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Staging, "write_receipt", killed)
+        patch.setattr(dg.RetryPolicy, "calculate_delay", lambda _policy, _attempt: 0.0)
+        assert not site.run(RID, second, select=unpack).success
+    assert site.run(RID, first).success
+    assert in_archive(site) == OLD
+
+
+def _zip(site: TrialSite) -> tuple[int, int]:
+    found = site.layout.zip(RID).stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _downloaded_for(site: TrialSite) -> str:
+    """The hour of the event that the downloaded zip is for, by its receipt."""
+    receipt = Staging(root=str(site.site.staging.root)).receipt(RID, "downloaded_bag")
+    assert receipt
+    return str(receipt.took["event"])[-13:-11]
+
+
+DOWNLOAD = ["restored_message", "downloaded_bag"]
+
+
+def test_a_version_that_is_on_the_disk_is_not_downloaded_again_for_another_event(site: TrialSite) -> None:
+    """A message with 1,400 records of one work had it downloaded as often."""
+    first = delivered(site, NEW, 6)
+    assert site.run(RID, first, select=DOWNLOAD).success
+    zip_before, of = _zip(site), of_key(first)
+    again = told(site, of.pop("key"), 7, **of)
+    assert site.run(RID, again, select=DOWNLOAD).success
+    assert (_zip(site), _downloaded_for(site)) == (zip_before, "07")
+    assert site.run(RID, again).success
+    assert in_archive(site) == NEW
+
+
+def test_another_version_is_downloaded_though_a_zip_of_the_work_is_there(site: TrialSite) -> None:
+    """It has the same name, and the same size."""
+    assert site.run(RID, delivered(site, AS_LARGE, 6), select=DOWNLOAD).success
+    assert site.run(RID, delivered(site, OLD, 7)).success
+    assert in_archive(site) == OLD
+    assert site.run(RID, delivered(site, OLD, 8), select=DOWNLOAD).success
+    elsewhere = delivered(site, OLD, 9, "trash/2019")
+    zip_before = _zip(site)
+    assert site.run(RID, select=DOWNLOAD, config=forced(elsewhere)).success
+    assert _zip(site) != zip_before, "the same bytes, of another object"
+
+
+def test_a_zip_that_is_not_whole_any_more_is_downloaded_again(site: TrialSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its receipt is of an earlier boot, and its bytes did not all reach the disk."""
+    first = delivered(site, NEW, 6)
+    assert site.run(RID, first, select=DOWNLOAD).success
+    zip_path = site.layout.zip(RID)
+    zip_path.write_bytes(bytes(zip_path.stat().st_size))
+    monkeypatch.setattr("ao_workflows.stages.boot_id", lambda: "another boot")
+    of = of_key(first)
+    assert site.run(RID, told(site, of.pop("key"), 7, **of)).success
+    assert in_archive(site) == NEW
+
+
+def test_without_versions_the_same_etag_is_believed_only_where_the_object_was_not_written_since(
+    tmp_path: Path, aws: Aws
+) -> None:
+    """S3's ETag need not be a digest of the bytes."""
+    with trial_site(tmp_path, aws) as site:
+        first = site.restore(RID, bag_zip(RID, NEW))
+        assert site.run(RID, first, select=DOWNLOAD).success
+        zip_before = _zip(site)
+        assert site.run(RID, first.replace("06:32:44", "07:00:00"), select=DOWNLOAD).success
+        assert _zip(site) == zip_before
+        time.sleep(1.1)  # S3 says whole seconds.
+        again = site.restore(RID, bag_zip(RID, NEW)).replace("06:32:44", "08:00:00")
+        assert site.run(RID, again, select=DOWNLOAD).success
+        assert _zip(site) != zip_before
