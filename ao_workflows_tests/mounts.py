@@ -6,6 +6,7 @@ What belongs here: making, mounting and unmounting such disks. What does not: wh
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,8 @@ class LoopDisk:
 @contextmanager
 def loop_disk(folder: Path, path: Path, megabytes: int = 24) -> Iterator[LoopDisk]:
     """A disk that is mounted at ``path``, which is made; its image is in ``folder``."""
+    if shutil.which("mkfs.ext4") is None:
+        skip_or_fail("a disk cannot be made here: mkfs.ext4 is not there")
     disk = LoopDisk(path, folder / f"{path.name}.img")
     with disk.image.open("wb") as out:
         out.truncate(megabytes << 20)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from ao_workflows.domain.dropped_files import Claim, DroppedFile, Event
 from ao_workflows.domain.errors import DeliveryHeld, OlderDelivery, OtherObject
 from ao_workflows.domain.progress import Progress, Stage
+from ao_workflows.domain.times import moment
 
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -164,15 +165,6 @@ def _is_before(this: str, other: str, *, coarsely: bool = False) -> bool:
     if coarsely and ("." not in this or "." not in other):
         one, two = one.replace(microsecond=0), two.replace(microsecond=0)
     return one < two
-
-
-def moment(text: str) -> datetime | None:
-    """A time of RFC 3339, in UTC where it names no zone; None where it is none."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def reason_to_hold(rid: str, this: Delivery, synced: Sequence[Synced]) -> tuple[DeliveryHeld, Delivery] | None:

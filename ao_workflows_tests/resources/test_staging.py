@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -250,6 +250,22 @@ def test_works_go_when_they_have_been_kept_long_enough(tmp_path: Path) -> None:
     assert staging.free_outlived(lambda _works: True) == ["old"]
     assert sorted(os.listdir(tmp_path / "incoming")) == ["not-kept", "unsynced", "young"]
     assert staging.free_outlived(lambda _works: True) == []
+
+
+def test_a_kept_work_stays_while_the_archive_that_has_it_is_not_there(tmp_path: Path) -> None:
+    """The staged copy may then be the only one that anybody can read."""
+    staging = Staging(root=str(tmp_path), keep_days=3)
+    bring(staging, "W1")
+    sync(staging, "W1", 9)
+    asked: list[list[str]] = []
+
+    def not_there(works: Iterable[str]) -> bool:
+        asked.append(list(works))
+        return False
+
+    assert staging.free_outlived(not_there) == []
+    assert ["W1"] in asked
+    assert staging.layout.zip("W1").exists()
 
 
 def test_a_kept_work_that_a_run_has_is_not_freed(tmp_path: Path) -> None:
