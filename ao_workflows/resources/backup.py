@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from ao_workflows.domain.errors import BackupError
+from ao_workflows.domain.times import moment
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -155,8 +156,8 @@ def dumps_in(place: Place) -> list[Dump]:
     """The backups there, the oldest first; what has another name is none."""
     found = []
     for name, size in place.entries():
-        if match := _NAME.fullmatch(name):
-            found.append(Dump(name, datetime.strptime(match[1], _TIME).replace(tzinfo=UTC), size))
+        if (match := _NAME.fullmatch(name)) and (made := moment(match[1])):
+            found.append(Dump(name, made, size))
     return sorted(found, key=lambda dump: dump.made)
 
 

@@ -138,6 +138,15 @@ def test_a_damaged_backup_is_refused_and_the_database_stays_empty(
     assert postgres.run(name, "select count(*) from information_schema.tables where table_schema = 'public'") == "0\n"
 
 
+def test_a_name_with_no_date_in_it_is_no_backup(tmp_path: Path) -> None:
+    """One such file in the folder ended each night's backup after it was made, and no old one went any more."""
+    for name in (OLD, "dagster-20261399T250000Z.dump", "dagster-00000000T000000Z.dump"):
+        (tmp_path / name).write_text("old")
+    assert [(dump.name, dump.made) for dump in backup.dumps_in(backup.Folder(tmp_path))] == [
+        (OLD, datetime(2020, 1, 1, tzinfo=UTC))
+    ]
+
+
 def test_old_backups_go_and_the_last_one_and_what_is_no_backup_stay(used: str, tmp_path: Path) -> None:
     """A full disk ends the backups; a last one removed for its age ends them too."""
     for name in (OLD, "dagster-20200102T000000Z.dump", "notes.txt"):

@@ -311,8 +311,9 @@ def test_a_site_with_several_intakes_finds_the_bucket_that_has_the_work(shop: Sh
     first, second, both = shop.told("request", "W1A01", "W1A02", "W1A03")
     assert [(each["intake"], each["bucket"]) for each in (first, second)] == [("demo", bucket), ("nlm", other)]
     assert "the work is in each of them; --intake says which one is meant" in both["error"]
-    (chosen,) = shop.told("request", "W1A03", "--intake", "nlm")
-    assert (chosen["bucket"], chosen["asked_now"]) == (other, True)
+    shop.write(another_intake(shop.text, "nlm", other).replace('"nlm"', '"nlm"\nformerly = ["loc"]'))
+    (chosen,) = shop.told("request", "W1A03", "--intake", "loc")
+    assert (chosen["bucket"], chosen["asked_now"], chosen["intake"]) == (other, True, "nlm")
     assert "there is no such object in any of them" in shop.ao("request", "W1A04").stderr
 
 
