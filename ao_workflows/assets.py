@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from ao_workflows import checks
 from ao_workflows.domain.dropped_files import DroppedFile, Event, given_in
@@ -286,6 +287,15 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
         )
 
 
+class SyncedArchiveConfig(dg.Config):
+    """A person's word for one run: ``replace`` has the archive's copy replaced, and the web's; ``others`` names works
+    beside the event's own, in the same zip, whose files in the archive may be changed.
+    """
+
+    replace: bool = False
+    others: list[str] = Field(default=[])
+
+
 @dg.asset(
     partitions_def=WORKS,
     # The zip too: it is freed here. And to Dagster's command line, `downloaded_bag+` is one step down.
@@ -297,7 +307,12 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
     check_specs=[checks.IS_IN_THE_ARCHIVE],
 )
 def synced_archive(
-    context: dg.AssetExecutionContext, staging: Staging, folders: Folders, sync_script: SyncScript, drs: Drs
+    context: dg.AssetExecutionContext,
+    config: SyncedArchiveConfig,
+    staging: Staging,
+    folders: Folders,
+    sync_script: SyncScript,
+    drs: Drs,
 ) -> Iterator[Any]:
     """The work is in the archive. The sync script put it there, and every file was read back and compared.
 
@@ -312,13 +327,25 @@ def synced_archive(
             raise NothingStored(rid, f"the unpacked work {folder} is not there", "downloaded_bag")
         # Synced before, and scratch was freed: the archive's copy is all there is, and is compared again.
         freed_before = earlier is not None and earlier.took == debagged.took and not folder.exists()
+        # Not where a run that did it died before it could say so, and this is its second try.
+        by_this = earlier and earlier.run_id in {context.run_id, context.run.parent_run_id, context.run.root_run_id}
+        if freed_before and not by_this and (config.replace or config.others):
+            raise NothingStored(rid, f"the unpacked work {folder}, which is to replace, is not there", "downloaded_bag")
         if not freed_before and not tree_is_there(folder, fixity)(debagged, depth_for(debagged)):
             raise NothingStored(rid, f"the unpacked work {folder} is not there as it was", "downloaded_bag")
         event = stored_event(staging, rid).event
         works = [entry["rid"] for entry in debagged.left["works"]]
         started = time.monotonic()
         syncing = Syncing(
-            staging, sync_script, rid, dict(debagged.took), context.run_id, not freed_before, context.log.info
+            staging,
+            sync_script,
+            rid,
+            dict(debagged.took),
+            context.run_id,
+            not freed_before,
+            context.log.info,
+            replace=config.replace,
+            others=tuple(config.others),
         )
         synced, failed = sync_each(syncing, works)
         if failed:

@@ -1,7 +1,10 @@
-"""Syncing: one work of a zip on its way into the archive: its options, the script, the proof, a receipt of its own.
+"""Syncing: one work of a zip on its way into the archive: its options, the look at what the archive has of it, the
+script, the proof, a receipt of its own.
 
 What belongs here: the order of these, and what spares a work that is done. What does not: the script itself
 (``ao_workflows.resources.sync_script``), and what becomes of the zip's works together (``ao_workflows.assets``).
+
+A zip's works beside the event's own are guests: they add, and change nothing that is there, unless a person names them.
 """
 
 from __future__ import annotations
@@ -13,21 +16,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ao_workflows.domain.before_sync import Before, going, look
 from ao_workflows.domain.errors import (
     AoError,
     ArchiveMismatch,
     CopyMismatch,
     Problem,
     WebMismatch,
+    WorkHeld,
     WorksNotSynced,
 )
 from ao_workflows.domain.fixity import Depth, FileFixity, compare_tree, files_beside, read_fixity
 from ao_workflows.domain.receipts import Receipt
 from ao_workflows.domain.sync_options import SyncOptions
-from ao_workflows.domain.works import archive_place
+from ao_workflows.domain.works import archive_place, replaced_place
+from ao_workflows.resources.replaced import keep, list_going, write_changed
 from ao_workflows.resources.staging import Staging
 from ao_workflows.resources.sync_script import SyncScript
-from ao_workflows.resources.web import compare_web
+from ao_workflows.resources.web import compare_web, images_beside
 from ao_workflows.stages import depth_for, paths_shown
 
 EXTRA_SHOWN = 100
@@ -57,7 +63,8 @@ class Syncing:
     """The syncing of the works that came in one zip, under the partition ``rid``, by the run ``run_id``.
 
     ``took`` is the zip's identity. ``staged`` says that the works are on the scratch disk; else they were synced
-    before, and the archive's copies are compared again.
+    before, and the archive's copies are compared again. A person's word for this run: ``replace`` has the archive's
+    copy replaced, and ``others`` names works beside the event's own that may change what is there.
     """
 
     staging: Staging
@@ -67,10 +74,13 @@ class Syncing:
     run_id: str
     staged: bool
     say: Callable[[str], None]
+    replace: bool = False
+    others: tuple[str, ...] = ()
 
     def sync(self, work: str) -> SyncedWork:
         """Has the script put the work into the archive, unless it is there already, and proves it.
 
+        :raises WorkHeld: if it came beside the event's own, and would change what is there.
         :raises SyncError: if it is not there afterwards.
         :raises ServiceError: if the web's S3 does not answer, ``ObjectError`` if it refuses.
         """
@@ -79,9 +89,11 @@ class Syncing:
             left = earlier.left if earlier else {}
             return self._prove(work, left.get("log", ""), left.get("web"), self.script.verify, earlier)
         folder = self.staging.layout.work(self.rid) / work
-        options = self.script.options_of(folder)
+        options = self._options(work, folder)
         took = self._took(options)
-        if earlier and dict(earlier.took) == took:
+        # A person's word given anew is done anew, also where an earlier run did the same.
+        replaced = earlier is not None and (earlier.run_id == self.run_id or not self._replaces(work))
+        if earlier and replaced and dict(earlier.took) == took:
             # Where it was this run that proved it, and another thing that failed, each byte need not be read again.
             by_this = earlier.run_id == self.run_id and depth_for(earlier) == "size"
             depth: Depth = "size" if by_this else self.script.verify
@@ -92,11 +104,16 @@ class Syncing:
             else:
                 self.say(f"{work}: synced at {earlier.at} by run {earlier.run_id}, and still as it was bagged")
                 return done
-        at = datetime.now().astimezone()
-        log = str(self.script.run(work, folder, options, self.run_id, self.say, at).log)
+        at, log = datetime.now().astimezone(), ""
         web = self.script.web_place(work, options)
+        before = look(self._place(work), self._bagged(work)) if options.archive else Before(there=False)
+        if self._is_guest(work) and self._has_all_of_guest(work, web, before):
+            self.say(f"{work} came beside {self.rid}, and the archive has it as it was bagged: nothing is done")
+        else:
+            changed = self._ready(work, options, before, web, at)
+            log = str(self.script.run(work, folder, options, self.run_id, self.say, at, changed).log)
         try:
-            proven = self._prove(work, log, web, self.script.verify, None)
+            proven = self._prove(work, log, web, self.script.verify, None, before.marks)
         except ArchiveMismatch as error:
             if options.archive:
                 raise
@@ -108,19 +125,80 @@ class Syncing:
         self.say(f"{work}: {proven.place} holds what was bagged" + (f", and {web} its images" if web else ""))
         return replace(proven, receipt=receipt)
 
+    def _is_guest(self, work: str) -> bool:
+        return work != self.rid and work not in self.others
+
+    def _replaces(self, work: str) -> bool:
+        return self.replace and not self._is_guest(work)
+
+    def _options(self, work: str, folder: Path) -> SyncOptions:
+        options = self.script.options_of(folder, self.rid, replacing=self._replaces(work))
+        if options.replace and self._is_guest(work):
+            self.say(f"{work} came beside {self.rid}: it is added to what is there, and replaces nothing")
+            return replace(options, replace=False)
+        return options
+
+    def _has_all_of_guest(self, work: str, web: str | None, before: Before) -> bool:
+        """Whether all that a guest brings is there already.
+
+        :raises WorkHeld: if it would change what is there.
+        """
+        if before.changing:
+            raise WorkHeld(work, self.rid, self._place(work), before.changing)
+        lacking: Sequence[Problem] = ()
+        if web:
+            folder = self.staging.layout.work(self.rid) / work
+            connection = self.script.web_connection()
+            _, lacking = compare_web(connection, web, self._bagged(work), folder, self.script.verify)
+            if changing := [problem for problem in lacking if problem.kind != "missing"]:
+                raise WorkHeld(work, self.rid, web, changing)
+        if before.there and before.problems:
+            self.say(f"{work} came beside {self.rid}: {len(before.problems):,} files that the archive lacks are added")
+        return before.there and not before.problems and not lacking
+
+    def _ready(self, work: str, options: SyncOptions, before: Before, web: str | None, at: datetime) -> Path | None:
+        """Lists and keeps what the script will take from what is there, and returns the list of what differs for it."""
+        place, logs = self._place(work), self.script.log_folder(work, at, self.run_id)
+        taken = going(place, before, (file.path for file in self._bagged(work)), replace=options.replace)
+        off_the_web: list[str] = []
+        if web and options.replace:
+            off_the_web = images_beside(self.script.web_connection(), web, self._bagged(work))
+        list_going(logs / f"replaced-{work}.txt", taken, off_the_web, lambda said: self.say(f"{work}: {said}"))
+        if self.script.keep_replaced_days and (taken.changed or taken.removed):
+            kept = replaced_place(Path(self.script.archive_parent), work, at)
+            keep(place, taken, kept)
+            self.say(f"{work}: what the archive had of these is kept in {kept}")
+        if not before.there:
+            return None
+        return write_changed(logs / "tempFiles" / f"{work}.changed", (each.path for each in before.problems))
+
+    def _place(self, work: str) -> Path:
+        return archive_place(Path(self.script.archive_parent), work)
+
     def _took(self, options: SyncOptions) -> dict[str, Any]:
         """What the outcome follows from, as a receipt keeps it."""
         words = options.words(self.script.archive_parent, self.script.web_parent)
         return {**self.took, "words": [*words], "environment": options.environment()}
 
-    def _prove(self, work: str, log: str, web: str | None, depth: Depth, receipt: Receipt | None) -> SyncedWork:
-        place = archive_place(Path(self.script.archive_parent), work)
+    def _prove(
+        self,
+        work: str,
+        log: str,
+        web: str | None,
+        depth: Depth,
+        receipt: Receipt | None,
+        marks: dict[str, bytes] | None = None,
+    ) -> SyncedWork:
+        """The proof; what still has its mark in ``marks`` was read in this stage, and untouched since."""
+        place = self._place(work)
         # The web first: a work that is to be on the web alone has nothing else to prove. Not so where the archive's
         # copy, not proven yet, is what the web would be compared with.
         images = self._prove_web(work, web, place, depth) if web and self.staged else 0
         files = ((file.path, file) for file in self._bagged(work))
-        if problems := compare_tree(place, files, depth):
-            raise ArchiveMismatch(work, place, problems, staged=self.staged)
+        if problems := compare_tree(place, files, depth, marks=marks):
+            others = "" if work == self.rid else f"--others {work} "
+            replacing = f"{self.rid} {others}--replace"
+            raise ArchiveMismatch(work, place, problems, staged=self.staged, replacing=replacing)
         if web and not self.staged:
             images = self._prove_web(work, web, place, depth)
         extra, count = [], 0

@@ -90,8 +90,20 @@ class TrialSite:
             }
         )
 
-    def run(self, rid: str, body: str | None = None, select: str = "*", **others: Any) -> dg.ExecuteInProcessResult:
-        """Runs the work's assets here, for the event in ``body``; without one, from what is stored."""
+    def run(
+        self,
+        rid: str,
+        body: str | None = None,
+        select: str = "*",
+        word: Mapping[str, Any] | None = None,
+        **others: Any,
+    ) -> dg.ExecuteInProcessResult:
+        """Runs the work's assets here, for the event in ``body``; without one, from what is stored. ``word`` is the
+        config of ``synced_archive``.
+        """
+        config = run_config("demo", parse_message(body)[0]) if body else {}
+        if word:
+            config = {"ops": {**config.get("ops", {}), "synced_archive": {"config": dict(word)}}}
         self.instance.add_dynamic_partitions("works", [rid])
         assets: Any = build(self.site).assets or ()
         return dg.materialize(
@@ -100,7 +112,7 @@ class TrialSite:
             partition_key=rid,
             instance=self.instance,
             resources=resources(self.site) | others,
-            run_config=run_config("demo", parse_message(body)[0]) if body else None,
+            run_config=config or None,
             raise_on_error=False,
         )
 

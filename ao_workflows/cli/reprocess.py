@@ -39,7 +39,14 @@ if TYPE_CHECKING:
     help=f"The stage to start from: {', '.join(RUN_STAGES)}.",
 )
 @click.option("--fresh", is_flag=True, help="Throw away the receipts that would spare a stage.")
-def reprocess(rids: tuple[str, ...], start: str, fresh: bool) -> None:
+@click.option("--replace", is_flag=True, help="Have the archive's copy, and the web's, replaced in this run.")
+@click.option(
+    "--others",
+    metavar="RID",
+    multiple=True,
+    help="A work beside the zip's own whose files in the archive may be changed in this run; may be given again.",
+)
+def reprocess(rids: tuple[str, ...], start: str, fresh: bool, replace: bool, others: tuple[str, ...]) -> None:
     """Put a run of each work RID into Dagster's run queue, whose limits hold for it.
 
     Says before what will be done anew, and what is skipped since its result is still there. Exits with 0 if all were
@@ -47,6 +54,7 @@ def reprocess(rids: tuple[str, ...], start: str, fresh: bool) -> None:
     """
     try:
         names = [parse_rid(name) for name in dict.fromkeys(rids)]
+        word = {"replace": replace, "others": [parse_rid(name) for name in dict.fromkeys(others)]}
     except RidError as error:
         raise click.UsageError(str(error)) from error
     # Dagster is two seconds of what this command takes; asking for help costs none of it.
@@ -64,7 +72,8 @@ def reprocess(rids: tuple[str, ...], start: str, fresh: bool) -> None:
             check_queue(instance)
             for rid in names:
                 try:
-                    _reprocess(instance, Staging(root=str(site.staging.root)), drs, rid, start, fresh=fresh)
+                    staging = Staging(root=str(site.staging.root))
+                    _reprocess(instance, staging, drs, rid, start, fresh=fresh, word=word if any(word.values()) else {})
                 except AoError as error:
                     click.echo(f"ao: {error}", err=True)
                     refused = True
@@ -74,8 +83,17 @@ def reprocess(rids: tuple[str, ...], start: str, fresh: bool) -> None:
     sys.exit(1 if refused else 0)
 
 
-def _reprocess(instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, start: str, *, fresh: bool) -> None:
-    """Queues one work.
+def _reprocess(
+    instance: DagsterInstance,
+    staging: Staging,
+    drs: Drs,
+    rid: str,
+    start: str,
+    *,
+    fresh: bool,
+    word: Mapping[str, Any],
+) -> None:
+    """Queues one work; ``word`` is the person's for this run, as ``synced_archive`` takes it.
 
     :raises AoError: if it cannot be, with nothing thrown away.
     """
@@ -87,7 +105,9 @@ def _reprocess(instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, 
 
     if run := run_in_flight(instance, rid):
         raise RunInFlight(rid, run.run_id, run.state)
-    redo, config = _plan(instance, staging, drs, rid, start, fresh=fresh)
+    redo, config = _plan(instance, staging, drs, rid, start, fresh=fresh, word=word)
+    if word:
+        config = {"ops": {**config.get("ops", {}), Stage.SYNCED_ARCHIVE.value: {"config": dict(word)}}}
     _say(f"{rid}:")
     for line in redo.words:
         _say(f"  {line}")
@@ -113,7 +133,7 @@ def _say(text: str) -> None:
 
 
 def _plan(
-    instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, start: str, *, fresh: bool
+    instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, start: str, *, fresh: bool, word: Mapping[str, Any]
 ) -> tuple[Redo, Mapping[str, Any]]:
     """What the run will do, and its config: empty where the stored event is the work's last.
 
@@ -133,7 +153,7 @@ def _plan(
         zip_whole=zip_receipt is not None and zip_is_there(layout.zip(rid))(zip_receipt, "size"),
         tree_whole=tree_receipt is not None and tree(tree_receipt, "size"),
     )
-    redo = plan_redo(rid, start, receipts, disk, boot_id(), fresh=fresh, event_given=config is not None)
+    redo = plan_redo(rid, start, receipts, disk, boot_id(), fresh=fresh, event_given=config is not None, word=word)
     return redo, config or {}
 
 

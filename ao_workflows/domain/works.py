@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from ao_workflows.domain.errors import RidError
@@ -16,6 +17,7 @@ from ao_workflows.domain.errors import RidError
 RID_LENGTH = 64
 """The archive's MySQL indexes 64 characters of a name."""
 
+SHARES = 4
 BUCKETS_PER_SHARE = 25
 """Each of the archive's four trees, Archive0 to Archive3, has 25 of the 100 buckets."""
 
@@ -66,6 +68,26 @@ def archive_place(parent: Path, rid: str) -> Path:
     """
     bucket = bucket_number(rid)
     return parent.with_name(f"{parent.name}{bucket // BUCKETS_PER_SHARE}") / f"{bucket:02d}" / rid
+
+
+def archive_shares(parent: Path) -> list[Path]:
+    """The archive's trees: ``/mnt/Archive`` makes ``/mnt/Archive0`` to ``/mnt/Archive3``."""
+    return [parent.with_name(f"{parent.name}{share}") for share in range(SHARES)]
+
+
+def replaced_folder(share: Path) -> Path:
+    """Where a share of the archive keeps what syncs took from its works; neither a RID nor a bucket has such a name."""
+    return share / ".ao-archive" / "replaced"
+
+
+def replaced_place(parent: Path, rid: str, at: datetime) -> Path:
+    """Where what the sync that begins at that moment takes from the work is kept: below the work's RID, by the time."""
+    stamp = at.astimezone(UTC).strftime(REPLACED_AT)
+    return replaced_folder(archive_place(parent, rid).parents[1]) / rid / stamp
+
+
+REPLACED_AT = "%Y-%m-%dT%H.%M.%S.%fZ"
+"""How the moment is written: without colons, which SMB does not take."""
 
 
 def web_prefix(parent: str, rid: str) -> str:
