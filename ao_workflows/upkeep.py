@@ -92,7 +92,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
         context.log_event(dg.AssetObservation(housekeeping.JOB, metadata=told))
         if stuck := [each for found in removed.values() for each in found.stuck]:
             raise dg.Failure(
-                f"{len(stuck)} old logs, or files that were replaced, could not be removed, the first: {stuck[0]}. "
+                f"{len(stuck)} old logs or replaced files could not be removed, the first: {stuck[0]}. "
                 "What else is old has been removed",
                 metadata={"not removed": dg.MetadataValue.md("\n".join(f"- `{each}`" for each in stuck[:SHOWN]))},
                 allow_retries=False,
