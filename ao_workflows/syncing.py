@@ -106,7 +106,7 @@ class Syncing:
                 return done
         at, log = datetime.now().astimezone(), ""
         web = self.script.web_place(work, options)
-        before = look(self._place(work), self._bagged(work)) if options.archive else Before(there=False)
+        before = look(self._standing(work), self._bagged(work)) if options.archive else Before(there=False)
         if self._is_guest(work) and self._has_all_of_guest(work, web, before):
             self.say(f"{work} came beside {self.rid}, and the archive has it as it was bagged: nothing is done")
         else:
@@ -144,7 +144,7 @@ class Syncing:
         :raises WorkHeld: if it would change what is there.
         """
         if before.changing:
-            raise WorkHeld(work, self.rid, self._place(work), before.changing)
+            raise WorkHeld(work, self.rid, self._standing(work), before.changing)
         lacking: Sequence[Problem] = ()
         if web:
             folder = self.staging.layout.work(self.rid) / work
@@ -154,11 +154,12 @@ class Syncing:
                 raise WorkHeld(work, self.rid, web, changing)
         if before.there and before.problems:
             self.say(f"{work} came beside {self.rid}: {len(before.problems):,} files that the archive lacks are added")
-        return before.there and not before.problems and not lacking
+        in_place = before.there and self._standing(work) == self._place(work)
+        return in_place and not before.problems and not lacking
 
     def _ready(self, work: str, options: SyncOptions, before: Before, web: str | None, at: datetime) -> Path | None:
         """Lists and keeps what the script will take from what is there, and returns the list of what differs for it."""
-        place, logs = self._place(work), self.script.log_folder(work, at, self.run_id)
+        place, logs = self._standing(work), self.script.log_folder(work, at, self.run_id)
         taken = going(place, before, (file.path for file in self._bagged(work)), replace=options.replace)
         off_the_web: list[str] = []
         if web and options.replace:
@@ -174,6 +175,14 @@ class Syncing:
 
     def _place(self, work: str) -> Path:
         return archive_place(Path(self.script.archive_parent), work)
+
+    def _standing(self, work: str) -> Path:
+        """Where the archive's copy stands: beside its place, where the reference script was killed between its two
+        renames. The script puts it back first, and it is not to pass for a work that the archive has not.
+        """
+        place = self._place(work)
+        old = place.with_name(f".{work}.sync") / "old"
+        return old if old.is_dir() and not os.path.lexists(place) else place
 
     def _took(self, options: SyncOptions) -> dict[str, Any]:
         """What the outcome follows from, as a receipt keeps it."""

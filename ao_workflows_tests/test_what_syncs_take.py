@@ -308,6 +308,26 @@ def test_a_guest_does_not_change_images_on_the_web(desk: Desk) -> None:
     assert not desk.site.place(OTHER).exists()
 
 
+@pytest.mark.parametrize("same", [True, False], ids=["the same", "another"])
+def test_a_guest_that_a_killed_run_left_without_its_place_is_not_taken_for_new(desk: Desk, same: bool) -> None:
+    """The script puts the old work back before it adds, and would then have changed it."""
+    assert desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))).success
+    place = desk.site.place(OTHER)
+    beside = place.with_name(f".{OTHER}.sync")
+    beside.mkdir()
+    place.rename(beside / "old")
+    if not same:
+        (beside / "old/text.txt").write_bytes(b"TEXT\n")
+    result = deliver(desk, two_works(FILES | {"new.txt": b"new"}, FILES), 1)
+    assert result.success is same
+    if same:
+        assert tree(place) == FILES
+        assert not beside.exists()
+    else:
+        assert f"{beside / 'old'} does not hold what was bagged: text.txt" in desk.failure(result)
+        assert tree(beside / "old") == FILES | {"text.txt": b"TEXT\n"}
+
+
 # --- what is kept is freed
 
 
