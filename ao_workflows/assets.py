@@ -15,6 +15,7 @@ from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from ao_workflows import checks
 from ao_workflows.domain.admission import why_refused
@@ -320,6 +321,15 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
         )
 
 
+class SyncedArchiveConfig(dg.Config):
+    """A person's word for one run: ``replace`` has the archive's copy replaced, and the web's; ``others`` names works
+    beside the event's own, in the same zip, whose files in the archive may be changed.
+    """
+
+    replace: bool = False
+    others: list[str] = Field(default=[])
+
+
 @dg.asset(
     partitions_def=WORKS,
     # The zip too: it is freed here. And to Dagster's command line, `downloaded_bag+` is one step down.
@@ -331,7 +341,12 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
     check_specs=[checks.IS_IN_THE_ARCHIVE],
 )
 def synced_archive(
-    context: dg.AssetExecutionContext, staging: Staging, folders: Folders, sync_script: SyncScript, drs: Drs
+    context: dg.AssetExecutionContext,
+    config: SyncedArchiveConfig,
+    staging: Staging,
+    folders: Folders,
+    sync_script: SyncScript,
+    drs: Drs,
 ) -> Iterator[Any]:
     """The work is in the archive. The sync script put it there, and every file was read back and compared.
 
@@ -348,6 +363,11 @@ def synced_archive(
             raise NothingStored(rid, f"the unpacked work {folder} is not there for {event.source}", "downloaded_bag")
         # Synced before, and scratch was freed: the archive's copy is all there is, and is compared again.
         freed_before = Stage.SYNCED_ARCHIVE in chain and not folder.exists()
+        # Not where a run that did it died before it could say so, and this is its second try.
+        ours = {context.run_id, context.run.parent_run_id, context.run.root_run_id}
+        by_this = freed_before and chain[Stage.SYNCED_ARCHIVE].run_id in ours
+        if freed_before and not by_this and (config.replace or config.others):
+            raise NothingStored(rid, f"the unpacked work {folder}, which is to replace, is not there", "downloaded_bag")
         if not freed_before and not tree_is_there(folder, fixity)(debagged, depth_for(debagged)):
             raise NothingStored(rid, f"the unpacked work {folder} is not there as it was", "downloaded_bag")
         seen = {name: downloaded.left.get(name) or "" for name in ("etag", "modified")}
@@ -367,6 +387,8 @@ def synced_archive(
             lambda: refuse_held(
                 context, staging, drs, stored.intake, event, force=stored.force, modified=delivery.modified
             ),
+            replace=config.replace,
+            others=tuple(config.others),
         )
         synced, failed = sync_each(syncing, works)
         if failed:

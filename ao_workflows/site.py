@@ -38,6 +38,7 @@ from ao_workflows.domain.intake_names import clash
 from ao_workflows.domain.overrides import misspelt, renamed
 from ao_workflows.domain.restores import LAYOUT, check_layout
 from ao_workflows.domain.standing import Limits
+from ao_workflows.domain.sync_options import WORKS_MAY, Wish
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 """The folder that holds the package: in a checkout, the one with ``docker/`` and ``.demo/``."""
@@ -187,13 +188,15 @@ class ArchiveSection(_Section):
 
 
 class SyncSection(_Section):
-    """The archive's own sync script."""
+    """The archive's own sync script, what a work's sync.yml may ask of it, and what is kept of what it replaces."""
 
     script: str
     timeout_minutes: Annotated[int, Field(gt=0)] = 720
     verify: Literal["checksum", "size"] = "checksum"
     env: dict[str, str] = {}
     options: AbsolutePath | None = None
+    works_may: tuple[Wish, ...] = WORKS_MAY
+    keep_replaced_days: Annotated[int, Field(ge=0)] = 30
 
 
 class DrsSection(_Section):

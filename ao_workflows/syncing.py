@@ -1,7 +1,10 @@
-"""Syncing: one work of a zip on its way into the archive: its options, the script, the proof, a receipt of its own.
+"""Syncing: one work of a zip on its way into the archive: its options, the look at what the archive has of it, the
+script, the proof, a receipt of its own.
 
 What belongs here: the order of these, and what spares a work that is done. What does not: the script itself
 (``ao_workflows.resources.sync_script``), and what becomes of the zip's works together (``ao_workflows.assets``).
+
+A zip's works beside the event's own are guests: they add, and change nothing that is there, unless a person names them.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ao_workflows.domain.before_sync import Before, going, look
 from ao_workflows.domain.errors import (
     AoError,
     ArchiveMismatch,
@@ -21,17 +25,20 @@ from ao_workflows.domain.errors import (
     DeliveryHeld,
     Problem,
     WebMismatch,
+    WorkHeld,
     WorksNotSynced,
 )
 from ao_workflows.domain.fixity import Depth, FileFixity, compare_tree, files_beside, read_fixity
 from ao_workflows.domain.receipts import Receipt
+from ao_workflows.domain.shares import replaced_place
 from ao_workflows.domain.shown_names import shown
 from ao_workflows.domain.sync_options import SyncOptions
 from ao_workflows.domain.works import archive_place
 from ao_workflows.resources.archive_shares import ArchiveShares
+from ao_workflows.resources.replaced import keep, list_going, write_changed
 from ao_workflows.resources.staging import Staging
 from ao_workflows.resources.sync_script import SyncScript
-from ao_workflows.resources.web import compare_web
+from ao_workflows.resources.web import compare_web, images_beside
 from ao_workflows.stages import depth_for, paths_shown
 
 EXTRA_SHOWN = 100
@@ -64,6 +71,8 @@ class Syncing:
     before, and the archive's copies are compared again. The event's own work has its place in the archive locked until
     ``until_recorded`` is left, another one of the zip until it is synced. ``still_wanted`` raises ``DeliveryHeld``
     where the delivery may not be done any more; it is asked before each work, when nobody else can write to its place.
+    A person's word for this run: ``replace`` has the archive's copy replaced, and ``others`` names works beside the
+    event's own that may change what is there.
     """
 
     staging: Staging
@@ -75,6 +84,8 @@ class Syncing:
     say: Callable[[str], None]
     until_recorded: ExitStack
     still_wanted: Callable[[], None]
+    replace: bool = False
+    others: tuple[str, ...] = ()
 
     @property
     def shares(self) -> ArchiveShares:
@@ -98,6 +109,7 @@ class Syncing:
 
         The script inherits the ``lock`` of the work's place: what outlives this process has it, too.
 
+        :raises WorkHeld: if it came beside the event's own, and would change what is there.
         :raises SyncError: if it is not there afterwards.
         :raises ServiceError: if the web's S3 does not answer, ``ObjectError`` if it refuses.
         """
@@ -108,9 +120,11 @@ class Syncing:
             left = earlier.left if earlier else {}
             return self._prove(work, left.get("log", ""), left.get("web"), self.script.verify, earlier)
         folder = self.staging.layout.work(self.rid) / work
-        options = self.script.options_of(folder)
+        options = self._options(work, folder)
         took = self._took(options)
-        if earlier and dict(earlier.took) == took:
+        # A person's word given anew is done anew, also where an earlier run did the same.
+        replaced = earlier is not None and (earlier.run_id == self.run_id or not self._replaces(work))
+        if earlier and replaced and dict(earlier.took) == took:
             # Where it was this run that proved it, and another thing that failed, each byte need not be read again.
             by_this = earlier.run_id == self.run_id and depth_for(earlier) == "size"
             depth: Depth = "size" if by_this else self.script.verify
@@ -121,41 +135,119 @@ class Syncing:
             else:
                 self.say(f"{work}: synced at {earlier.at} by run {earlier.run_id}, and still as it was bagged")
                 return done
-        at = datetime.now().astimezone()
-        log = str(self.script.run(work, folder, options, self.run_id, self.say, at, (lock,)).log)
-        self.shares.look_for(work)
-        self._flush(work)
+        at, log = datetime.now().astimezone(), ""
         web = self.script.web_place(work, options)
+        before = Before(there=False)
+        if options.archive:
+            self._flush(self._standing(work))
+            before = look(self._standing(work), self._bagged(work))
+        if self._is_guest(work) and self._has_all_of_guest(work, web, before):
+            self.say(f"{work} came beside {self.rid}, and the archive has it as it was bagged: nothing is done")
+        else:
+            changed = self._ready(work, options, before, web, at)
+            log = str(self.script.run(work, folder, options, self.run_id, self.say, at, (lock,), changed).log)
+        self.shares.look_for(work)
+        self._flush(self._place(work))
         try:
-            proven = self._prove(work, log, web, self.script.verify, None)
+            proven = self._prove(work, log, web, self.script.verify, None, before.marks)
         except ArchiveMismatch as error:
             if options.archive:
                 raise
             left_out = f"{work}: sync.yml says archive: false, and {error.place} does not hold the work"
             return SyncedWork(str(error.place), log, web, (), 0, 0, None, left_out)
         # Hardly anything is left to flush; but what was proven is on the disk, whoever wrote meanwhile.
-        self._flush(work)
+        self._flush(self._place(work))
         left = {"place": proven.place, "log": log, "web": web}
         receipt = self.staging.write_receipt(self.rid, _stage(work), took, left, self.run_id)
         self.say(f"{work}: {proven.place} holds what was bagged" + (f", and {web} its images" if web else ""))
         return replace(proven, receipt=receipt)
+
+    def _is_guest(self, work: str) -> bool:
+        return work != self.rid and work not in self.others
+
+    def _replaces(self, work: str) -> bool:
+        return self.replace and not self._is_guest(work)
+
+    def _options(self, work: str, folder: Path) -> SyncOptions:
+        options = self.script.options_of(folder, self.rid, replacing=self._replaces(work))
+        if options.replace and self._is_guest(work):
+            self.say(f"{work} came beside {self.rid}: it is added to what is there, and replaces nothing")
+            return replace(options, replace=False)
+        return options
+
+    def _has_all_of_guest(self, work: str, web: str | None, before: Before) -> bool:
+        """Whether all that a guest brings is there already.
+
+        :raises WorkHeld: if it would change what is there.
+        """
+        if before.changing:
+            raise WorkHeld(work, self.rid, self._standing(work), before.changing)
+        lacking: Sequence[Problem] = ()
+        if web:
+            folder = self.staging.layout.work(self.rid) / work
+            connection = self.script.web_connection()
+            _, lacking = compare_web(connection, web, self._bagged(work), folder, self.script.verify)
+            if changing := [problem for problem in lacking if problem.kind != "missing"]:
+                raise WorkHeld(work, self.rid, web, changing)
+        if before.there and before.problems:
+            self.say(f"{work} came beside {self.rid}: {len(before.problems):,} files that the archive lacks are added")
+        in_place = before.there and self._standing(work) == self._place(work)
+        return in_place and not before.problems and not lacking
+
+    def _ready(self, work: str, options: SyncOptions, before: Before, web: str | None, at: datetime) -> Path | None:
+        """Lists and keeps what the script will take from what is there, and returns the list of what differs for it."""
+        place, logs = self._standing(work), self.script.log_folder(work, at, self.run_id)
+        taken = going(place, before, (file.path for file in self._bagged(work)), replace=options.replace)
+        off_the_web: list[str] = []
+        if web and options.replace:
+            off_the_web = images_beside(self.script.web_connection(), web, self._bagged(work))
+        list_going(logs / f"replaced-{work}.txt", taken, off_the_web, lambda said: self.say(f"{work}: {said}"))
+        if self.script.keep_replaced_days and (taken.changed or taken.removed):
+            kept = replaced_place(Path(self.script.archive_parent), work, at)
+            keep(place, taken, kept)
+            self.say(f"{work}: what the archive had of these is kept in {kept}")
+        if not before.there:
+            return None
+        return write_changed(logs / "tempFiles" / f"{work}.changed", (each.path for each in before.problems))
+
+    def _place(self, work: str) -> Path:
+        return archive_place(Path(self.script.archive_parent), work)
+
+    def _standing(self, work: str) -> Path:
+        """Where the archive's copy stands: beside its place, where the reference script was killed between its two
+        renames. The script puts it back first, and it is not to pass for a work that the archive has not.
+        """
+        place = self._place(work)
+        old = place.with_name(f".{work}.sync") / "old"
+        return old if old.is_dir() and not os.path.lexists(place) else place
 
     def _took(self, options: SyncOptions) -> dict[str, Any]:
         """What the outcome follows from, as a receipt keeps it."""
         words = options.words(self.script.archive_parent, self.script.web_parent)
         return {**self.took, "words": [*words], "environment": options.environment()}
 
-    def _prove(self, work: str, log: str, web: str | None, depth: Depth, receipt: Receipt | None) -> SyncedWork:
-        place = archive_place(Path(self.script.archive_parent), work)
+    def _prove(
+        self,
+        work: str,
+        log: str,
+        web: str | None,
+        depth: Depth,
+        receipt: Receipt | None,
+        marks: dict[str, bytes] | None = None,
+    ) -> SyncedWork:
+        """The proof; what still has its mark in ``marks`` was read in this stage, and untouched since."""
+        place = self._place(work)
         # The web first: a work that is to be on the web alone has nothing else to prove. Not so where the archive's
         # copy, not proven yet, is what the web would be compared with.
         images = self._prove_web(work, web, place, depth) if web and self.staged else 0
         files = ((file.path, file) for file in self._bagged(work))
-        problems = compare_tree(place, files, depth, dropping_cache=True)
+        problems = compare_tree(place, files, depth, dropping_cache=True, marks=marks)
         # Before anything is said of the work: below a mount point nothing is as it was bagged, or everything.
         self.shares.look_for(work)
         if problems:
-            raise ArchiveMismatch(work, place, problems, staged=self.staged)
+            others = "" if work == self.rid else f"--others {work} "
+            replacing = f"{self.rid} {others}--replace"
+            raise ArchiveMismatch(work, place, problems, staged=self.staged, replacing=replacing)
         if web and not self.staged:
             images = self._prove_web(work, web, place, depth)
         extra, count = [], 0
@@ -166,9 +258,8 @@ class Syncing:
                 extra.append(shown(os.fsencode(name).decode(errors="replace")))
         return SyncedWork(str(place), log, web, tuple(extra), count, images, receipt)
 
-    def _flush(self, work: str) -> None:
-        """So that the proof finds what the disk has; where there is nothing, it says so."""
-        place = archive_place(Path(self.script.archive_parent), work)
+    def _flush(self, place: Path) -> None:
+        """So that who reads it finds what the disk has; where there is nothing, it says so."""
         if place.exists():
             self.script.flush(place)
 

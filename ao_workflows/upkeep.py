@@ -16,6 +16,7 @@ import dagster as dg
 
 from ao_workflows.domain import housekeeping
 from ao_workflows.domain.errors import AoError
+from ao_workflows.domain.shares import SHARES, replaced_folder, share_tree
 from ao_workflows.resources import backup
 from ao_workflows.resources.staging import Staging
 from ao_workflows.site import Site
@@ -57,7 +58,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
     @dg.op(name="remove_what_is_old", description=f"Removes logs, debug rows and ticks of more than {keep_days} days.")
     def remove_what_is_old(context: dg.OpExecutionContext) -> None:
         # Every run loads this module, and this one needs them.
-        from ao_workflows.resources import old_logs, old_records
+        from ao_workflows.resources import old_logs, old_records, replaced
 
         now = datetime.now(UTC)
         old = now - timedelta(days=keep_days)
@@ -69,8 +70,12 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
             "sync logs": old_logs.remove(layout.sync_logs(), logs_before),
             "event log": old_records.remove_debug_rows(context.instance, old),
             "ticks": old_records.remove_ticks(context.instance, old),
+            "kept of what was replaced": replaced.remove_outlived(
+                [replaced_folder(share_tree(site.archive.parent, share)) for share in SHARES],
+                now - timedelta(days=site.sync.keep_replaced_days),
+            ),
         }
-        told: dict[str, Any] = {"kept days": keep_days}
+        told: dict[str, Any] = {"kept days": keep_days, "kept days of what was replaced": site.sync.keep_replaced_days}
         for what, each in removed.items():
             told |= {f"{what}: removed": each.count, f"{what}: bytes freed": each.bytes}
             if each.oldest_kept:
@@ -87,7 +92,8 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
         context.log_event(dg.AssetObservation(housekeeping.JOB, metadata=told))
         if stuck := [each for found in removed.values() for each in found.stuck]:
             raise dg.Failure(
-                f"{len(stuck)} old logs could not be removed, the first: {stuck[0]}. What else is old has been removed",
+                f"{len(stuck)} old logs or replaced files could not be removed, the first: {stuck[0]}. "
+                "What else is old has been removed",
                 metadata={"not removed": dg.MetadataValue.md("\n".join(f"- `{each}`" for each in stuck[:SHOWN]))},
                 allow_retries=False,
             )

@@ -97,9 +97,15 @@ class TrialSite:
         body: str | None = None,
         select: str | Sequence[str] = "*",
         config: Mapping[str, Any] | None = None,
+        word: Mapping[str, Any] | None = None,
         **others: Any,
     ) -> dg.ExecuteInProcessResult:
-        """Runs the work's assets here, for the event in ``body``; without, by ``config``, or from what is stored."""
+        """Runs the work's assets here, for the event in ``body``; without, by ``config``, or from what is stored.
+        ``word`` is the config of ``synced_archive``.
+        """
+        given = run_config("demo", parse_message(body)[0]) if body else config or {}
+        if word:
+            given = {"ops": {**given.get("ops", {}), "synced_archive": {"config": dict(word)}}}
         self.instance.add_dynamic_partitions("works", [rid])
         assets: Any = build(self.site).assets or ()
         return dg.materialize(
@@ -108,7 +114,7 @@ class TrialSite:
             partition_key=rid,
             instance=self.instance,
             resources=resources(self.site) | others,
-            run_config=run_config("demo", parse_message(body)[0]) if body else config,
+            run_config=given or None,
             raise_on_error=False,
         )
 

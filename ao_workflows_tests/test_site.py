@@ -99,6 +99,8 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "sync.verify": ("checksum", "checksum"),
     "sync.env": ('{"MORE": "yes"}', {"AUDIT_HOME": "/opt/audit", "MORE": "yes"}),
     "sync.options": ("/etc/ao/sync.yml", Path("/etc/ao/sync.yml")),
+    "sync.works_may": ('["web", "replace"]', ("web", "replace")),
+    "sync.keep_replaced_days": ("7", 7),
     "watch.nightly": ("03:30", "03:30"),
     "watch.stuck_hours": ("2.5", 2.5),
     "watch.restore_hours": ("2.5", 2.5),

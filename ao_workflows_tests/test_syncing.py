@@ -213,8 +213,8 @@ def test_what_only_the_archive_has_is_told_and_left_unless_it_is_to_be_replaced(
     assert desk.metadata(result)["files that only the archive has"] == 1
     assert desk.metadata(result)["such as"] == f"{RID}/images/old.jpg"
     assert old.read_bytes() == b"old"
-    files = FILES | {"config/sync.yml": b"sync: {replace: true}\n"}
-    result = desk.site.run(RID, desk.site.restore(RID, bag_zip(RID, files)).replace("06:32:44", "07:00:00"))
+    body = desk.site.restore(RID, bag_zip(RID, FILES)).replace("06:32:44", "07:00:00")
+    result = desk.site.run(RID, body, word={"replace": True})
     assert result.success
     assert "such as" not in desk.metadata(result)
     assert not old.exists()

@@ -43,7 +43,16 @@ if TYPE_CHECKING:
 )
 @click.option("--fresh", is_flag=True, help="Throw away the receipts that would spare a stage.")
 @click.option("--force", is_flag=True, help="Do a delivery that is held, whatever the archive has.")
-def reprocess(rids: tuple[str, ...], start: str, fresh: bool, force: bool) -> None:
+@click.option("--replace", is_flag=True, help="Have the archive's copy, and the web's, replaced in this run.")
+@click.option(
+    "--others",
+    metavar="RID",
+    multiple=True,
+    help="A work beside the zip's own whose files in the archive may be changed in this run; may be given again.",
+)
+def reprocess(
+    rids: tuple[str, ...], start: str, fresh: bool, force: bool, replace: bool, others: tuple[str, ...]
+) -> None:
     """Put a run of each work RID into Dagster's run queue, whose limits hold for it.
 
     Says before what will be done anew, and what is skipped since its result is still there. Exits with 0 if all were
@@ -51,6 +60,7 @@ def reprocess(rids: tuple[str, ...], start: str, fresh: bool, force: bool) -> No
     """
     try:
         names = [parse_rid(name) for name in dict.fromkeys(rids)]
+        word = {"replace": replace, "others": [parse_rid(name) for name in dict.fromkeys(others)]}
     except RidError as error:
         raise click.UsageError(str(error)) from error
     # Dagster is two seconds of what this command takes; asking for help costs none of it.
@@ -68,9 +78,9 @@ def reprocess(rids: tuple[str, ...], start: str, fresh: bool, force: bool) -> No
             check_queue(instance)
             for rid in names:
                 try:
-                    _reprocess(
-                        instance, Staging(root=str(site.staging.root)), drs, rid, start, fresh=fresh, force=force
-                    )
+                    staging = Staging(root=str(site.staging.root))
+                    said = word if any(word.values()) else {}
+                    _reprocess(instance, staging, drs, rid, start, fresh=fresh, force=force, word=said)
                 except AoError as error:
                     click.echo(f"ao: {error}", err=True)
                     refused = True
@@ -81,9 +91,17 @@ def reprocess(rids: tuple[str, ...], start: str, fresh: bool, force: bool) -> No
 
 
 def _reprocess(
-    instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, start: str, *, fresh: bool, force: bool
+    instance: DagsterInstance,
+    staging: Staging,
+    drs: Drs,
+    rid: str,
+    start: str,
+    *,
+    fresh: bool,
+    force: bool,
+    word: Mapping[str, Any],
 ) -> None:
-    """Queues one work.
+    """Queues one work; ``word`` is the person's for this run, as ``synced_archive`` takes it.
 
     :raises AoError: if it cannot be, with nothing thrown away.
     """
@@ -95,7 +113,9 @@ def _reprocess(
 
     if run := run_in_flight(instance, rid):
         raise RunInFlight(rid, run.run_id, run.state)
-    redo, config = _plan(instance, staging, drs, rid, start, fresh=fresh, force=force)
+    redo, config = _plan(instance, staging, drs, rid, start, fresh=fresh, force=force, word=word)
+    if word:
+        config = {"ops": {**config.get("ops", {}), Stage.SYNCED_ARCHIVE.value: {"config": dict(word)}}}
     _say(f"{rid}:")
     for line in redo.words:
         _say(f"  {line}")
@@ -121,7 +141,15 @@ def _say(text: str) -> None:
 
 
 def _plan(
-    instance: DagsterInstance, staging: Staging, drs: Drs, rid: str, start: str, *, fresh: bool, force: bool
+    instance: DagsterInstance,
+    staging: Staging,
+    drs: Drs,
+    rid: str,
+    start: str,
+    *,
+    fresh: bool,
+    force: bool,
+    word: Mapping[str, Any],
 ) -> tuple[Redo, Mapping[str, Any]]:
     """What the run will do, and its config: empty where the stored event is the work's last.
 
@@ -152,7 +180,7 @@ def _plan(
         tree_whole=tree_receipt is not None and tree(tree_receipt, "size"),
     )
     start = Stage.RESTORED_MESSAGE.value if force else start
-    redo = plan_redo(rid, start, receipts, disk, boot_id(), fresh=fresh, event_given=config is not None)
+    redo = plan_redo(rid, start, receipts, disk, boot_id(), fresh=fresh, event_given=config is not None, word=word)
     if not force:
         return redo, config or {}
     given = config["ops"][Stage.RESTORED_MESSAGE.value]["config"] if config else {}

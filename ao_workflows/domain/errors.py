@@ -40,10 +40,12 @@ for one fact that all share: ``transient``, whether trying again may help.
     ├── SyncError             the sync script
     │   ├── SyncScriptMissing
     │   ├── SyncOptionsError      a sync.yml that cannot be used
+    │   ├── ReplacedNotKept       what the sync would take from the archive cannot be kept
     │   ├── SyncFailed
     │   ├── CopyMismatch
     │   │   ├── ArchiveMismatch   the archive does not hold what was bagged
-    │   │   └── WebMismatch       nor the web
+    │   │   ├── WebMismatch       nor the web
+    │   │   └── WorkHeld          a work beside the event's own would change what is there
     │   ├── ArchiveNotFlushed     the archive has not put it on disk                    transient
     │   ├── ArchiveNotSetUp       a share of the archive that this site has no note of
     │   ├── ArchiveShareLost      a share is not what was noted of it: not mounted      transient
@@ -472,12 +474,12 @@ class CopyMismatch(SyncError):
 
 
 class ArchiveMismatch(CopyMismatch):
-    """The archive does not hold what was bagged."""
+    """The archive does not hold what was bagged; ``replacing`` are the words for ``ao reprocess`` that replace it."""
 
-    def __init__(self, rid: str, place: Path, problems: Sequence[Problem], *, staged: bool) -> None:
+    def __init__(self, rid: str, place: Path, problems: Sequence[Problem], *, staged: bool, replacing: str) -> None:
         way_out = (
-            "The staged work was kept. Find out why, and materialize synced_archive again; a sync.yml with replace: "
-            "true has the archive's copy replaced"
+            "The staged work was kept. Find out why: the disk, or a script that takes files of the same size and time "
+            f"to be the same. To have the archive's copy replaced, for one run: ao reprocess {replacing}"
             if staged
             else "The work was synced before; bring it back from S3 by materializing downloaded_bag and what follows"
         )
@@ -489,6 +491,33 @@ class WebMismatch(CopyMismatch):
 
     def __init__(self, rid: str, prefix: str, problems: Sequence[Problem]) -> None:
         super().__init__(rid, prefix, problems, "Nothing was freed. Find out why, and materialize synced_archive again")
+
+
+class WorkHeld(CopyMismatch):
+    """A work that came beside the event's own, under the partition ``partition``, would change what is there of it."""
+
+    def __init__(self, rid: str, partition: str, place: Path | str, problems: Sequence[Problem]) -> None:
+        self.partition = partition
+        super().__init__(
+            rid,
+            place,
+            problems,
+            f"It came in the zip of {partition}, and a work beside the zip's own changes nothing that is there: it was "
+            f"left as it is. If the zip's files are to be taken: ao reprocess {partition} --others {rid}",
+        )
+
+
+class ReplacedNotKept(SyncError):
+    """What the sync would take from the archive's ``place`` cannot be kept at ``into``; the script was not started."""
+
+    def __init__(self, place: Path, into: Path, reason: str) -> None:
+        self.place = place
+        self.into = into
+        self.reason = reason
+        super().__init__(
+            f"what the sync would change or remove of {place} cannot be kept at {into}: {reason}; free some room on "
+            f"that share, or set [sync] keep_replaced_days = 0 in site.toml to keep nothing{_NOT_STARTED}"
+        )
 
 
 class WorksNotSynced(SyncError):

@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import stat
+import struct
+import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +25,8 @@ Depth = Literal["checksum", "size"]
 """How a file is compared."""
 
 _CHUNK = 1 << 20
+_SETTLED_NS = 2_000_000_000
+"""Writes that are less than this apart may leave a file with one time: FAT counts in steps of two seconds."""
 _BATCH = 16
 """Files a task: what a task costs is more than looking at a small file."""
 
@@ -83,29 +87,45 @@ def compare_tree(
     threads: int | None = None,
     *,
     dropping_cache: bool = False,
+    marks: dict[str, bytes] | None = None,
 ) -> list[Problem]:
     """Every file that is not below ``root``, at the path it comes with, as its fixity says.
 
     Compares sizes and, by ``checksum``, the strongest digest. Reads on ``threads`` threads, as many as there are
     cores by default: hashing lets go of the interpreter. Takes few of the files at a time. With ``dropping_cache``
     the bytes come from the disk, or the server, and not from this machine's memory: see ``open_to_read``.
+
+    Each file that was read and is right leaves its mark in ``marks``; one that still has the mark that is there was not
+    written to, and is not read again. A mark is the file's device, inode, size, and times of writing and of change, of
+    before it was read. What it does not show: bytes that rot on the disk meanwhile, as they may a second later, and a
+    write from another host that this one's NFS client has not heard of yet, which it would not read either.
     """
 
     def look(placed: tuple[str, FileFixity], buffer: memoryview) -> Problem | None:
         name, file = placed
-        path = f"{root}/{name}"
         try:
-            status = os.lstat(path)
-            if not stat.S_ISREG(status.st_mode):
-                return Problem("structure", name, "is no file")
-            if status.st_size != file.size:
-                reason = f"has {status.st_size} bytes, not {file.size}"
-                return Problem("size", name, reason, "", str(file.size), str(status.st_size))
-            return _compare_digest(path, name, file, buffer, dropping_cache) if how == "checksum" else None
+            return look_at(f"{root}/{name}", name, file, buffer)
         except FileNotFoundError:
             return Problem("missing", name, "is not there")
         except OSError as error:
             return Problem("unreadable", name, f"cannot be read: {error.strerror}")
+
+    def look_at(path: str, name: str, file: FileFixity, buffer: memoryview) -> Problem | None:
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return Problem("structure", name, "is no file")
+        if status.st_size != file.size:
+            reason = f"has {status.st_size} bytes, not {file.size}"
+            return Problem("size", name, reason, "", str(file.size), str(status.st_size))
+        mark = _mark(status) if marks is not None else b""
+        if how == "size" or (marks is not None and marks.get(name) == mark):
+            return None
+        settled = time.time_ns() - status.st_ctime_ns > _SETTLED_NS
+        if problem := _compare_digest(path, name, file, buffer, dropping_cache):
+            return problem
+        if marks is not None and settled:
+            marks[name] = mark
+        return None
 
     def look_at_some(some: Sequence[tuple[str, FileFixity]]) -> list[Problem]:
         largest = max(file.size for _, file in some) if how == "checksum" else 0
@@ -140,6 +160,10 @@ def _batches(files: Iterable[tuple[str, FileFixity]]) -> Iterator[Sequence[tuple
     left = iter(files)
     while some := list(islice(left, _BATCH)):
         yield some
+
+
+def _mark(status: os.stat_result) -> bytes:
+    return struct.pack("=QQQqq", status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _cores() -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ao_workflows.domain.errors import NothingStored
 from ao_workflows.domain.evidence import RUN_STAGES, receipts_in_force, stored_event
@@ -37,11 +38,20 @@ class Redo:
 
 
 def plan_redo(
-    rid: str, start: str, receipts: Mapping[str, Receipt], disk: OnDisk, boot: str, *, fresh: bool, event_given: bool
+    rid: str,
+    start: str,
+    receipts: Mapping[str, Receipt],
+    disk: OnDisk,
+    boot: str,
+    *,
+    fresh: bool,
+    event_given: bool,
+    word: Mapping[str, Any] | None = None,
 ) -> Redo:
     """What redoing a work from the stage ``start`` comes to. With ``fresh`` no stage is spared.
 
-    ``event_given`` says that the run's config has the restore event, which need not be stored then.
+    ``event_given`` says that the run's config has the restore event, which need not be stored then. ``word`` is a
+    person's for this run: what the sync may replace.
 
     :raises NothingStored: if the stage's input is not there; it says which stage to start from.
     """
@@ -59,8 +69,8 @@ def plan_redo(
     if first != start:
         missing = "the zip" if start == Stage.DEBAGGED_WORK else "the unpacked work"
         raise NothingStored(rid, f"{missing} is not on the scratch disk", first)
-    if fresh and start == Stage.SYNCED_ARCHIVE and not has_tree:
-        # Only the receipt says that the work was synced: without it nothing could be compared.
+    if (fresh or word) and start == Stage.SYNCED_ARCHIVE and not has_tree:
+        # Only the receipt says that the work was synced: without it nothing could be compared, nor replaced.
         raise NothingStored(rid, "the unpacked work is not on the scratch disk", Stage.DOWNLOADED_BAG)
     words = []
     certain = True
@@ -69,9 +79,17 @@ def plan_redo(
         there = {Stage.DOWNLOADED_BAG: has_zip, Stage.DEBAGGED_WORK: has_tree}.get(stage, False)
         said, spared = _words(stage, receipt, there=there, certain=certain, boot=boot, freed=freed and not fresh)
         certain = certain and (spared or stage is Stage.RESTORED_MESSAGE)
+        if stage is Stage.SYNCED_ARCHIVE and word:
+            said = f"the sync script runs{_said(word)}, and the archive's copy is compared"
         words.append(f"{stage.value}: {said}")
     thrown_away = [stage.value for stage in stages if stage is not Stage.RESTORED_MESSAGE] if fresh else []
     return Redo(rid, tuple(stage.value for stage in stages), tuple(words), tuple(thrown_away))
+
+
+def _said(word: Mapping[str, Any]) -> str:
+    others = ", ".join(word["others"])
+    may_change = f", {others} may change what the archive has of {'it' if len(word['others']) == 1 else 'them'}"
+    return (", the archive's copy is replaced" if word["replace"] else "") + (may_change if others else "")
 
 
 def _words(

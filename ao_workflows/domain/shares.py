@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ def share_tree(parent: Path, share: int) -> Path:
 def place_lock(parent: Path, rid: str) -> Path:
     """The file that is locked by who writes the work into the archive."""
     return share_tree(parent, share_number(rid)) / OWN_FOLDER / "locks" / f"{rid}.lock"
+
+
+REPLACED_AT = "%Y-%m-%dT%H.%M.%S.%fZ"
+"""How the moment is written: without colons, which SMB does not take."""
+
+
+def replaced_folder(share: Path) -> Path:
+    """Where a share of the archive keeps what syncs took from its works."""
+    return share / OWN_FOLDER / "replaced"
+
+
+def replaced_place(parent: Path, rid: str, at: datetime) -> Path:
+    """Where what the sync that begins at that moment takes from the work is kept: below the work's RID, by the time."""
+    tree = share_tree(parent, share_number(rid))
+    return replaced_folder(tree) / rid / at.astimezone(UTC).strftime(REPLACED_AT)
 
 
 @dataclass(frozen=True)

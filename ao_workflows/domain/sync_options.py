@@ -8,9 +8,10 @@ become. What does not: reading YAML (``ao_workflows.resources.sync_yml``) and ru
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ao_workflows.domain.errors import SyncOptionsError
 
@@ -59,6 +60,35 @@ class SyncOptions:
         } | ({} if self.update_web else {"NO_REFRESH_WEB": "Yes"})
 
 
+Wish = Literal["archive", "web", "update_web", "audit", "replace"]
+"""What a sync.yml can ask for."""
+
+WISHES: tuple[Wish, ...] = ("archive", "web", "update_web", "audit", "replace")
+
+WORKS_MAY: tuple[Wish, ...] = ("archive", "web", "update_web", "audit")
+"""What a work's own file may ask for where the site says nothing of it: nothing that destroys."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What the file of the work that came under the partition ``rid`` ``may`` ask for beyond what the ``site`` has."""
+
+    may: Collection[str]
+    site: SyncOptions
+    rid: str
+
+    def lets(self, wish: str, name: str, value: object) -> bool:
+        """Whether the value may be asked for; never to destroy is always granted."""
+        asks_for_less = wish == "replace" and value is False
+        return wish in self.may or asks_for_less or value == getattr(self.site, name)
+
+    def refusal(self, wish: str) -> str:
+        """Why it was not granted, and who may."""
+        listed = ", ".join(self.may) or "nothing"
+        said = f"a work may not ask for this; [sync] works_may in site.toml lets works ask for {listed}"
+        return f"{said}. A person may, for one run: ao reprocess {self.rid} --replace" if wish == "replace" else said
+
+
 _SWITCHES = ("archive", "web", "replace", "update_web")
 _AUDITS = ("pre", "post")
 _KNOWN: Mapping[str, tuple[str, ...]] = {"audit": _AUDITS, "sync": _SWITCHES}
@@ -68,10 +98,12 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {"audit": _AUDITS, "sync": _SWITCHES}
 _WORD = re.compile(r"[A-Za-z0-9_.,:=/+@%-]+(?: +[A-Za-z0-9_.,:=/+@%-]+)*")
 
 
-def parse_options(source: Path, written: Written | None) -> SyncOptions:
+def parse_options(source: Path, written: Written | None, limit: Limit | None = None) -> SyncOptions:
     """The options that a file asks for, laid over the default; None is an empty file.
 
-    :raises SyncOptionsError: with every mistake, each with its line and key.
+    What a ``limit`` does not let the file ask for is as the site has it, but that nothing is replaced.
+
+    :raises SyncOptionsError: with every mistake, each with its line and key, and what the limit does not let it ask.
     """
     mistakes: list[tuple[int, str]] = []
     values: dict[str, bool | tuple[str, ...]] = {}
@@ -93,10 +125,12 @@ def parse_options(source: Path, written: Written | None) -> SyncOptions:
     for section, at in (entries(written, "", tuple(_KNOWN)) if written else {}).items():
         for name, value in entries(at, section, _KNOWN[section]).items():
             if section == "sync":
-                if isinstance(value.value, bool):
-                    values[name] = value.value
-                else:
+                if not isinstance(value.value, bool):
                     mistake(value, f"sync.{name}", f"must be true or false{_shown(value)}")
+                    continue
+                values[name] = value.value
+                if limit and not limit.lets(name, name, value.value):
+                    mistake(value, f"sync.{name}: {value.text}", limit.refusal(name))
             elif not isinstance(value.value, list):
                 mistake(value, f"audit.{name}", f"must be a list of words, such as [-v]{_shown(value)}")
             else:
@@ -109,10 +143,19 @@ def parse_options(source: Path, written: Written | None) -> SyncOptions:
                             f"audit.{name}",
                             f"a word has letters, digits, spaces inside, and any of _.,:=/+@%-{_shown(word)}",
                         )
-                values[f"audit_{name}"] = tuple(str(word.value) for word in value.value)
+                words = values[f"audit_{name}"] = tuple(str(word.value) for word in value.value)
+                if limit and not limit.lets("audit", f"audit_{name}", words):
+                    mistake(value, f"audit.{name}", limit.refusal("audit"))
     if mistakes:
         raise SyncOptionsError(source, [said for _, said in sorted(mistakes)])
-    return SyncOptions(**values)  # type: ignore[arg-type]
+    fixed = {} if limit is None else {name: getattr(limit.site, name) for name in _fixed(limit.may)}
+    return SyncOptions(**(values | fixed))
+
+
+def _fixed(may: Collection[str]) -> list[str]:
+    """The options that are the site's alone."""
+    audits = [] if "audit" in may else [f"audit_{name}" for name in _AUDITS]
+    return [name for name in _SWITCHES if name not in may and name != "replace"] + audits
 
 
 def _shown(at: Written) -> str:

@@ -23,10 +23,11 @@ from time import monotonic
 from typing import Literal
 
 import dagster as dg
+from pydantic import Field
 
 from ao_workflows.domain.errors import ArchiveNotFlushed, StagingError, SyncFailed, SyncScriptMissing
 from ao_workflows.domain.shown_names import shown
-from ao_workflows.domain.sync_options import SyncOptions
+from ao_workflows.domain.sync_options import WORKS_MAY, SyncOptions
 from ao_workflows.domain.works import web_prefix
 from ao_workflows.resources.aws import AwsConnection
 from ao_workflows.resources.child_process import Lines, Output, ended_with_its_group
@@ -79,6 +80,8 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
     db_config: str = ""
     credentials_file: str | None = None
     options: str | None = None
+    works_may: list[str] = Field(default=[*WORKS_MAY])
+    keep_replaced_days: int = 30
 
     @classmethod
     def of_site(cls, site: Site) -> SyncScript:
@@ -94,14 +97,19 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
             db_config=site.drs.config or "",
             credentials_file=str(site.aws_credentials) if site.aws_credentials else None,
             options=str(site.sync.options) if site.sync.options else None,
+            works_may=[*site.sync.works_may],
+            keep_replaced_days=site.sync.keep_replaced_days,
         )
 
-    def options_of(self, work: Path) -> SyncOptions:
+    def options_of(self, work: Path, rid: str = "", *, replacing: bool = False) -> SyncOptions:
         """What the work's ``config/sync.yml`` asks for, else the site's ``options``, else the default.
 
-        :raises SyncOptionsError: if it asks for something that is not known.
+        ``rid`` is the partition that the work came under; ``replacing`` is a person's word for this run.
+
+        :raises SyncOptionsError: if it asks for something that is not known, or that ``works_may`` does not have.
         """
-        return read_options(work, Path(self.options) if self.options else None)
+        sites = Path(self.options) if self.options else None
+        return read_options(work, sites, self.works_may, rid, replacing=replacing)
 
     def web_place(self, rid: str, options: SyncOptions) -> str | None:
         """Where the script puts the work's images on the web; None where it leaves the web as it is."""
@@ -141,11 +149,13 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         say: Callable[[str], None],
         at: datetime,
         inherits: Sequence[int] = (),
+        changed: Path | None = None,
     ) -> Synced:
         """Runs the script for one work and waits for its end; each line that it prints goes to ``say`` and its log.
 
         It ``inherits`` descriptors: where this process is killed, what is locked by them stays so until the script has
-        ended, too.
+        ended, too. ``changed`` is the list of the files that the archive lacks or has otherwise, where that is known:
+        the reference script then need not compare.
 
         :raises SyncScriptMissing: if there is no script that can be started.
         :raises SyncFailed: if it exits with another code than 0, does not name the work in its success list, or
@@ -154,6 +164,8 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         script = self.found()
         environment = self.environment(rid, options, at, run_id)
+        if changed:
+            environment["syncChangedFiles"] = str(changed)
         log = Path(environment["syncLogDateTimeFile"])
         success_list = Path(environment["syncLogTempDir"]) / f"{rid}.success"
         command = (
@@ -228,6 +240,11 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         if flushing.returncode != 0:
             raise ArchiveNotFlushed(str(place), f"failed: {said.decode(errors='replace').strip()}")
 
+    def log_folder(self, rid: str, at: datetime, run_id: str) -> Path:
+        """The folder of the logs of the sync that begins at that moment."""
+        folder = f"{at:%Y-%m-%d_%H.%M.%S}-{rid}-{run_id[:8]}"
+        return Path(self.logs) / "sync-logs" / f"{at:%Y-%m-%d}" / folder
+
     def environment(self, rid: str, options: SyncOptions, at: datetime, run_id: str) -> dict[str, str]:
         """The variables that the script is given, and no others. ``at`` names its log folders, in local time.
 
@@ -236,8 +253,7 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         date, clock = at.strftime("%Y-%m-%d"), at.strftime("%H.%M.%S")
         stamp = f"{date}_{clock}"
-        folder = f"{stamp}-{rid}-{run_id[:8]}"
-        sync_logs = Path(self.logs) / "sync-logs" / date / folder
+        sync_logs = self.log_folder(rid, at, run_id)
         own = {
             "DB_CONFIG": self.db_config,
             "hostName": platform.node(),
@@ -247,7 +263,7 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
             "jobDate": date,
             "jobTime": clock,
             "jobDateTime": stamp,
-            "auditToolLogDateTimeDir": str(Path(self.logs) / "audit-test-logs" / date / folder),
+            "auditToolLogDateTimeDir": str(Path(self.logs) / "audit-test-logs" / date / sync_logs.name),
             "syncLogDateTimeDir": str(sync_logs),
             "syncLogDateTimeFile": str(sync_logs / f"sync-{stamp}.log"),
             "syncLogTempDir": str(sync_logs / "tempFiles"),

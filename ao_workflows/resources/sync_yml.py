@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ao_workflows.domain.errors import SyncOptionsError
-from ao_workflows.domain.sync_options import SyncOptions, Written, parse_options
+from ao_workflows.domain.sync_options import WISHES, Limit, SyncOptions, Written, parse_options
 
 if TYPE_CHECKING:
     import yaml
@@ -29,19 +30,29 @@ _TRUE = {"true", "yes", "on"}
 """What YAML 1.1 has for true, in any case; its other truth values are false."""
 
 
-def read_options(work: Path, sites: Path | None) -> SyncOptions:
+def read_options(
+    work: Path, sites: Path | None, may: Collection[str] = WISHES, rid: str = "", *, replacing: bool = False
+) -> SyncOptions:
     """What the work's ``config/sync.yml`` asks for, else the site's file, else the default.
+
+    The work's file asks for no more than it ``may`` and the site's file has; ``replacing`` is a person's word for this
+    run of the partition ``rid``, and replaces whatever the files say.
 
     :raises SyncOptionsError: with the file, and each mistake's line and key.
     """
+    options = SyncOptions()
+    if sites is not None:
+        text = _text(sites)
+        if text is None:
+            raise SyncOptionsError(sites, ["is not there; [sync] options in site.toml names it"])
+        options = parse_options(sites, _written(sites, text))
     own = work / "config" / "sync.yml"
     # Not to follow a link out of the work; the site's may be one, as what Kubernetes mounts is.
     text = _text(own, os.O_NOFOLLOW)
-    if text is None and sites is not None:
-        own, text = sites, _text(sites)
-        if text is None:
-            raise SyncOptionsError(sites, ["is not there; [sync] options in site.toml names it"])
-    return SyncOptions() if text is None else parse_options(own, _written(own, text))
+    if text is not None:
+        granted = replace(options, replace=options.replace or replacing)
+        options = parse_options(own, _written(own, text), Limit(may, granted, rid))
+    return replace(options, replace=options.replace or replacing)
 
 
 def _text(path: Path, flags: int = 0) -> str | None:

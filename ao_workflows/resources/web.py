@@ -77,6 +77,18 @@ def compare_web(
     return images, problems
 
 
+def images_beside(connection: AwsConnection, prefix: str, files: Iterable[FileFixity]) -> list[str]:
+    """The keys of what lies below the prefix ``s3://bucket/…/images/`` and is none of the work's images.
+
+    :raises ServiceError: if S3 does not answer.
+    :raises ObjectError: if it refuses.
+    """
+    bucket, _, start = prefix.removeprefix("s3://").partition("/")
+    there = S3(connections={_WEB: connection}).sizes(_WEB, bucket, start)
+    bagged = {start + file.path.removeprefix(IMAGES) for file in files if file.path.startswith(IMAGES)}
+    return [key for key, _ in there if key not in bagged]
+
+
 def _digest(file: FileFixity, path: Path, claim: Claim, pieces: tuple[int, ...]) -> str:
     """The digest that S3 should state, in hex."""
     if claim.parts is None and claim.algorithm in file.digests:

@@ -69,6 +69,16 @@ def test_a_run_is_queued_as_the_web_page_does_and_what_it_will_do_is_said_before
     assert run.run_config == {}
 
 
+def test_a_person_s_word_for_one_run_is_that_run_s_config(site: TrialSite) -> None:
+    """Set for the whole site, `replace` would go for every other work too."""
+    told = ao("reprocess", GOOD, "--replace", "--others", FREED)
+    assert told.exit_code == 0, told.stderr
+    assert "the archive's copy is replaced" in told.stdout
+    run = _unqueued(site, GOOD)
+    assert run.run_config == {"ops": {"synced_archive": {"config": {"replace": True, "others": [FREED]}}}}
+    assert ao("reprocess", GOOD, "--others", "../x").exit_code == 2
+
+
 def test_a_reader_who_leaves_early_keeps_no_work_out_of_the_queue(site: TrialSite) -> None:
     """`ao reprocess … | head -1` queued the first and passed over the others without a word."""
     reader, writer = os.pipe()

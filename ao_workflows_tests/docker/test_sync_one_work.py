@@ -6,6 +6,7 @@ the platform's own proof of what the archive holds.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import re
@@ -13,6 +14,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +34,8 @@ TOOLS = (
         "bash",
         "cat",
         "chmod",
+        "comm",
+        "cp",
         "env",
         "find",
         "flock",
@@ -43,7 +47,7 @@ TOOLS = (
         "rm",
         "rsync",
     ),
-    *("sed", "setpriv", "sleep", "sort", "tr"),
+    *("sed", "setpriv", "sha256sum", "sleep", "sort", "tr", "xargs"),
 )
 """All that the script may count on; nothing else of this machine is on its PATH."""
 
@@ -122,6 +126,10 @@ class Desk:
         path.write_text(f"#!{shutil.which('bash')}\nreal={shutil.which(tool)}\n{body}\n")
         path.chmod(0o755)
 
+    def put_python(self) -> None:
+        (self.top / "bin" / "python3").unlink(missing_ok=True)
+        (self.top / "bin" / "python3").symlink_to(sys.executable)
+
     def restore(self, tool: str) -> None:
         path = self.top / "bin" / tool
         path.unlink()
@@ -171,8 +179,8 @@ class Desk:
         """A run whose real rsync is held to a crawl; it returns once that one is in the midst of z.jpg."""
         self.put("rsync", 'exec "$real" --bwlimit=200 "$@"')
         process = self.start(*options, "-a", "Archive", "-s", "succeeded", self.work(SLOW))
-        beside = self.bucket / f".{RID}.sync"
-        await_that(lambda: list(beside.rglob("*z.jpg*")), "rsync is in the midst of the second file")
+        writing = self.bucket / f".{RID}.sync" / "temp"
+        await_that(lambda: list(writing.glob("z.jpg.*")), "rsync is in the midst of the second file")
         self.restore("rsync")
         return process
 
@@ -183,7 +191,6 @@ class Desk:
     def assert_clean(self) -> None:
         """Nothing of the script's own is left in the archive."""
         assert [path.name for path in self.bucket.iterdir()] == [RID]
-        assert not list(self.bucket.rglob(".syncOneWork-partial"))
 
     def processes(self) -> list[str]:
         """The command lines of all processes that run in one of this desk's folders."""
@@ -340,6 +347,167 @@ def test_replacing_mends_a_file_whose_size_and_time_still_match(desk: Desk) -> N
     assert files(desk.place) == NEW
 
 
+def test_adding_mends_a_file_whose_size_and_time_still_match(desk: Desk) -> None:
+    """Prevents new tag files over old pages, for ever: rsync takes a corrected or rotten page of the same size and time
+    to be the same, and times in a zip are two seconds apart."""
+    rotten = {**NEW, "images/v1/a.jpg": b"new and l0nger a", "only-old.txt": b"kept"}
+    fill(desk.place, rotten, day=2)
+    desk.sync()
+    assert files(desk.place) == NEW | {"only-old.txt": b"kept"}
+    desk.assert_clean()
+
+
+def test_what_does_not_change_is_not_written_again_and_no_old_file_is_written_into(desk: Desk) -> None:
+    """Prevents a correction of one page from costing a copy of the work, and a copy in place through a hard link, which
+    would change the tree that a reader has open, and what is kept of it."""
+    before = {**NEW, **OLD, "images/v1/\u0f04 \u0f40 with spaces.jpg": b"Tibetan"}
+    fill(desk.place, before, day=9)
+    kept = desk.top / "kept"
+    shutil.copytree(desk.place, kept, copy_function=os.link)
+    stands = {name: (desk.place / name).stat() for name in before}
+    desk.sync()
+    assert files(desk.place) == OLD | NEW
+    assert files(kept) == before
+    for name, stood in stands.items():
+        now = (desk.place / name).stat()
+        assert (now.st_ino == stood.st_ino) is (name not in {"images/v1/a.jpg", "images/v1/z.jpg"}), name
+        assert now.st_ino != stood.st_ino or now.st_mtime_ns == stood.st_mtime_ns
+    desk.assert_clean()
+
+
+@pytest.mark.parametrize("content", [NEW, MANY], ids=["few", "many"])
+def test_of_a_work_that_a_caller_has_compared_what_the_list_names_is_copied_and_nothing_is_read(
+    desk: Desk, content: dict[str, bytes]
+) -> None:
+    """Prevents the archive from being read twice, and a file from being left out for its name in the list."""
+    changed = [name for number, name in enumerate(content) if number % 2 or content is not MANY]
+    fill(desk.place, dict.fromkeys(content, b"old") | {"only-old.txt": b"kept"}, day=2)
+    (desk.top / "list").write_bytes(b"".join(name.encode() + b"\0" for name in changed))
+    desk.put("sha256sum", "exit 1")
+    words = ("-a", "Archive", "-s", "succeeded", desk.work(content))
+    done = desk.run(*words, syncChangedFiles=str(desk.top / "list"))
+    assert done.returncode == 0, done.stderr
+    wanted = {name: data if name in changed else b"old" for name, data in content.items()}
+    assert files(desk.place) == wanted | {"only-old.txt": b"kept"}
+    assert not list((desk.top / "logs" / "tempFiles").iterdir())
+    desk.assert_clean()
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["told", "by itself"])
+def test_a_work_that_is_there_already_is_left_as_it_is(desk: Desk, listed: bool) -> None:
+    """Prevents thousands of links, and a new folder under readers, for nothing."""
+    fill(desk.place, NEW | OLD | NEW, day=5)
+    (desk.top / "list").touch()
+    stood = desk.place.stat()
+    done = desk.sync(**({"syncChangedFiles": str(desk.top / "list")} if listed else {}))
+    assert "nothing is copied" in done.stdout
+    assert desk.place.stat().st_ino == stood.st_ino
+    assert files(desk.place) == OLD | NEW
+    assert (desk.place / "empty").stat().st_mtime == 1_577_836_800 + 4 * 86_400
+    desk.assert_clean()
+
+
+@pytest.mark.parametrize("options", [[], ["-A"]], ids=["add", "replace"])
+def test_where_two_folders_can_change_places_the_work_always_has_its_place(desk: Desk, options: list[str]) -> None:
+    """Prevents a reader from meeting no work between two renames: there are none."""
+    fill(desk.place, OLD)
+    desk.put("mv", 'case "$*" in *.sync/*) exit 1;; esac\nexec "$real" "$@"')
+    desk.put_python()
+    desk.sync(*options)
+    assert files(desk.place) == (NEW if options else OLD | NEW)
+    desk.assert_clean()
+
+
+@pytest.mark.parametrize("words", ["exit 1", "echo left >&2; exit 95"])
+def test_where_folders_cannot_change_places_they_are_renamed(desk: Desk, words: str) -> None:
+    """Prevents NFS and SMB, which cannot do it, from keeping works out."""
+    fill(desk.place, OLD)
+    desk.put("python3", words)
+    done = desk.sync()
+    assert files(desk.place) == OLD | NEW
+    assert "left" not in done.stdout
+    desk.assert_clean()
+
+
+def test_where_there_are_no_hard_links_what_stays_is_copied(desk: Desk) -> None:
+    """Prevents a file system without them, or files of another user, from keeping a correction out."""
+    fill(desk.place, OLD, day=7)
+    desk.put(
+        "cp",
+        f'[[ $1 != -al* ]] || {{ "$real" "$1" "$2" "{desk.place}/images" "${{*: -1}}"; exit 1; }}\nexec "$real" "$@"',
+    )
+    done = desk.sync()
+    assert "what stays is copied" in done.stdout
+    assert files(desk.place) == OLD | NEW
+    assert (desk.place / "only-old.txt").stat().st_mtime == 1_577_836_800 + 6 * 86_400
+    desk.assert_clean()
+
+
+def test_a_link_in_the_old_tree_does_not_pass_for_the_file_that_it_leads_to(desk: Desk) -> None:
+    """Prevents a work from being taken for whole that has a page somewhere else."""
+    outside = fill(desk.top / "outside", NEW)
+    fill(desk.place, {name: data for name, data in NEW.items() if not name.startswith("images")}, day=2)
+    (desk.place / "images").symlink_to(outside / "images")
+    desk.sync()
+    assert files(desk.place) == NEW
+    assert not (desk.place / "images").is_symlink()
+    assert files(outside) == NEW
+
+
+class Names:
+    """Every name that appears in some folders, as the kernel tells it."""
+
+    _CREATED_OR_MOVED_IN = 0x100 | 0x80
+    _NOT_WAITING = 0o4000
+
+    def __init__(self, *folders: Path) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._handle = self._libc.inotify_init1(self._NOT_WAITING)
+        for folder in folders:
+            watch = self._libc.inotify_add_watch(self._handle, os.fsencode(folder), self._CREATED_OR_MOVED_IN)
+            assert watch >= 0, os.strerror(ctypes.get_errno())
+
+    def read(self) -> set[str]:
+        names: set[str] = set()
+        while True:
+            try:
+                data = os.read(self._handle, 1 << 16)
+            except BlockingIOError:
+                os.close(self._handle)
+                return names
+            while data:
+                length = int.from_bytes(data[12:16], sys.byteorder)
+                names.add(os.fsdecode(data[16 : 16 + length].rstrip(b"\0")))
+                data = data[16 + length :]
+
+
+@pytest.mark.parametrize("before", [{}, {"_x": b"old", "x": b"old", "stays": b"s"}], ids=["new", "changed"])
+@pytest.mark.parametrize("options", [[], ["-A"]], ids=["add", "replace"])
+@pytest.mark.parametrize("more", [0, 100], ids=["few", "many"])
+def test_no_file_has_a_name_on_its_way_that_a_share_may_forbid(
+    desk: Desk, before: dict[str, bytes], options: list[str], more: int
+) -> None:
+    """Prevents every work with a file named _x from failing on a share with `veto files = /._*/`: beside that file's
+    place rsync writes ._x.AbCdEf."""
+    fill(desk.place, before)
+    content = {"_x": b"1", ".x": b"2", "x": b"3"} | {f"_{number}": b"%d" % number for number in range(more)}
+    waits, go = desk.top / "waits", desk.top / "go"
+    (desk.top / "bin" / "touch").symlink_to(shutil.which("touch") or "touch")
+    desk.put("rsync", f'touch "{waits}"; until [[ -e "{go}" ]]; do sleep 0.01; done\nexec "$real" "$@"')
+    process = desk.start(*options, "-a", "Archive", "-s", "succeeded", desk.work(content))
+    await_that(waits.exists, "rsync is about to begin")
+    beside = desk.bucket / f".{RID}.sync"
+    names = Names(*(folder for folder in (desk.bucket, desk.place, *beside.rglob("*"), beside) if folder.is_dir()))
+    go.touch()
+    _, err = process.communicate(timeout=LONG_ENOUGH)
+    assert process.returncode == 0, err
+    seen = names.read()
+    assert {"_x", ".x", "x"} <= seen
+    assert any(name.startswith("_x.") for name in seen), "rsync writes under another name first"
+    assert [name for name in seen if name.startswith("._")] == []
+    assert {name for name in seen if name.startswith(".")} <= {".x", *(name for name in seen if name.startswith(".x."))}
+
+
 def test_an_archive_that_is_not_mounted_is_not_filled(desk: Desk) -> None:
     """Prevents a work from landing on the root disk, under a mount point that is not there."""
     (desk.top / "Archive0").rmdir()
@@ -427,18 +595,14 @@ def _pipe(work: Path) -> None:
     os.mkfifo(work / "images" / "pipe")
 
 
-def _own_folder(work: Path) -> None:
-    fill(work / "images" / ".syncOneWork-partial", NEW)
-
-
 def _nothing(work: Path) -> None:
     shutil.rmtree(work)
     (work / "empty folder").mkdir(parents=True)
 
 
-@pytest.mark.parametrize("spoil", [_link, _link_named_line_feed, _pipe, _own_folder, _nothing])
+@pytest.mark.parametrize("spoil", [_link, _link_named_line_feed, _pipe, _nothing])
 def test_a_work_that_could_not_arrive_whole_is_refused(desk: Desk, spoil: Callable[[Path], None]) -> None:
-    """Prevents rsync's skipping of links, pipes and its own folders from passing for success, and an empty
+    """Prevents rsync's skipping of links and pipes from passing for success, and an empty
     folder from replacing a work."""
     fill(desk.place, OLD)
     spoil(desk.work())
@@ -527,18 +691,20 @@ def _put_fatal_move(desk: Desk, sent: str, move: int, when: str) -> None:
 
 @pytest.mark.parametrize(("sent", "move", "when"), FATAL_MOVES)
 @pytest.mark.parametrize("again", [["-A"], []])
-def test_killed_between_the_renames_of_a_replacement_either_tree_is_whole(
-    desk: Desk, sent: str, move: int, when: str, again: list[str]
+@pytest.mark.parametrize("options", [["-A"], []], ids=["replace", "add"])
+def test_killed_between_the_renames_either_tree_is_whole(
+    desk: Desk, options: list[str], sent: str, move: int, when: str, again: list[str]
 ) -> None:
     """Prevents the one moment in which a work has no place in the archive from losing it."""
     fill(desk.place, OLD)
+    wanted = NEW if options else OLD | NEW
     _put_fatal_move(desk, sent, move, when)
-    done = desk.run("-A", "-a", "Archive", "-s", "succeeded", desk.work())
+    done = desk.run(*options, "-a", "Archive", "-s", "succeeded", desk.work())
     assert done.returncode == -signal.SIGKILL
     beside = desk.bucket / f".{RID}.sync"
     whole = [files(place) for place in (desk.place, beside / "old", beside / "new" / RID) if place.exists()]
     assert OLD in whole
-    assert NEW in whole
+    assert wanted in whole
     replaced = desk.place.exists() and files(desk.place) == NEW
     desk.restore("mv")
     desk.sync(*again)
@@ -548,13 +714,17 @@ def test_killed_between_the_renames_of_a_replacement_either_tree_is_whole(
 
 
 @pytest.mark.parametrize(("move", "when"), [(1, "before"), (1, "after"), (2, "before"), (2, "after")])
-def test_terminated_between_the_renames_the_work_has_its_place_back_at_once(desk: Desk, move: int, when: str) -> None:
+@pytest.mark.parametrize("options", [["-A"], []], ids=["replace", "add"])
+def test_terminated_between_the_renames_the_work_has_its_place_back_at_once(
+    desk: Desk, options: list[str], move: int, when: str
+) -> None:
     """Prevents a cancelled replacement from leaving the archive without the work until the next run."""
     fill(desk.place, OLD)
     _put_fatal_move(desk, "TERM", move, when)
-    done = desk.run("-A", "-a", "Archive", "-s", "succeeded", desk.work())
+    done = desk.run(*options, "-a", "Archive", "-s", "succeeded", desk.work())
     assert done.returncode == 143, done.stderr
-    assert files(desk.place) == (NEW if move == 2 else OLD)
+    wanted = NEW if options else OLD | NEW
+    assert files(desk.place) == (wanted if move == 2 else OLD)
     assert desk.succeeded() == []
     desk.assert_clean()
 
@@ -606,6 +776,45 @@ def test_an_old_tree_that_its_owner_may_not_change_is_removed_with_what_is_besid
     desk.assert_clean()
 
 
+@pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "two renames"])
+@pytest.mark.parametrize("options", [[], ["-A"]], ids=["add", "replace"])
+def test_killed_before_any_of_its_steps_a_run_leaves_the_old_work_or_the_new_one(
+    desk: Desk, options: list[str], exchange: bool
+) -> None:
+    """Prevents a mixed work: some files new, others old, whenever the machine stops. The next run ends right."""
+    tools = ["cp", "env", "find", "mkdir", "mv", "rm", "rsync", "sort"]
+    old = {f"{RID}/{name}": data for name, data in OLD.items()}
+    new = {f"{RID}/{name}": data for name, data in (NEW if options else OLD | NEW).items()}
+    (desk.top / "bin" / "wc").symlink_to(shutil.which("wc") or "wc")
+    step, killed = 0, 0
+    while killed == step:
+        step += 1
+        shutil.rmtree(desk.bucket, ignore_errors=True)
+        fill(desk.place, OLD)
+        (desk.top / "steps").write_bytes(b"")
+        doomed = f'echo >>"{desk.top}/steps"; (($(wc -l <"{desk.top}/steps") < {step})) || kill -KILL 0'
+        for tool in tools:
+            desk.put(tool, f'{doomed}\nexec "$real" "$@"')
+        if exchange:
+            desk.put("python3", f'{doomed}\nexec "{sys.executable}" "$@"')
+        done = desk.run(*options, "-a", "Archive", "-s", "succeeded", desk.work())
+        for tool in tools:
+            desk.restore(tool)
+        if exchange:
+            desk.put_python()
+        killed += done.returncode == -signal.SIGKILL
+        found = files(desk.bucket)
+        stands = {name: data for name, data in found.items() if name.startswith(f"{RID}/")}
+        if not stands and not exchange:
+            stands = {name.replace(".sync/old", "")[1:]: data for name, data in found.items() if ".sync/old/" in name}
+        assert stands in (old, new), step
+        desk.sync(*options)
+        assert files(desk.bucket) == new
+        desk.assert_clean()
+    assert killed > 12
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_rename_that_fails_puts_the_old_tree_back(desk: Desk) -> None:
     """Prevents an error of the disk in the midst of a replacement from leaving nothing."""
     fill(desk.place, OLD)
@@ -630,11 +839,12 @@ def test_an_rsync_that_fails_fails_the_work_and_leaves_nothing_behind(desk: Desk
 
 
 @pytest.mark.parametrize("which", ["folders", "a half", "the other half"])
-@pytest.mark.parametrize("options", [[], ["-A"]], ids=["add", "replace"])
-def test_of_the_rsyncs_that_share_a_work_each_must_succeed(desk: Desk, options: list[str], which: str) -> None:
+@pytest.mark.parametrize(("options", "before"), [([], {}), ([], OLD), (["-A"], OLD)], ids=["new", "add", "replace"])
+def test_of_the_rsyncs_that_share_a_work_each_must_succeed(
+    desk: Desk, options: list[str], before: dict[str, bytes], which: str
+) -> None:
     """Prevents half of a work from passing for the whole."""
-    if options:
-        fill(desk.place, OLD)
+    fill(desk.place, before)
     doomed = {"folders": "*--include*", "a half": "*--from0*", "the other half": "*--from0*"}[which]
     # Of the two halves, one is doomed: the one that makes the folder first, or the one that comes too late for it.
     first = {"folders": "true", "a half": f'mkdir "{desk.top}/first"', "the other half": f'! mkdir "{desk.top}/first"'}
@@ -643,7 +853,7 @@ def test_of_the_rsyncs_that_share_a_work_each_must_succeed(desk: Desk, options: 
     assert done.returncode == 6
     assert "exit 23" in done.stderr
     assert desk.succeeded() == []
-    assert files(desk.bucket) == ({f"{RID}/{name}": data for name, data in OLD.items()} if options else {})
+    assert files(desk.bucket) == {f"{RID}/{name}": data for name, data in before.items()}
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
@@ -759,7 +969,7 @@ def test_a_work_that_the_audit_faults_is_not_synced(desk: Desk) -> None:
     assert desk.succeeded() == []
 
 
-@pytest.mark.parametrize(("options", "before"), [(["-A"], OLD), ([], {})], ids=["replaced", "new"])
+@pytest.mark.parametrize(("options", "before"), [(["-A"], OLD), ([], OLD), ([], {})], ids=["replaced", "added", "new"])
 def test_a_new_tree_that_the_audit_faults_does_not_get_its_place(
     desk: Desk, options: list[str], before: dict[str, bytes]
 ) -> None:
@@ -773,13 +983,15 @@ def test_a_new_tree_that_the_audit_faults_does_not_get_its_place(
     assert [path.name for path in desk.bucket.iterdir()] == ([RID] if before else [])
 
 
-def test_an_addition_that_the_audit_faults_is_no_success(desk: Desk) -> None:
+@pytest.mark.parametrize("before", [OLD, OLD | NEW], ids=["changed", "unchanged"])
+def test_an_addition_that_the_audit_faults_is_no_success(desk: Desk, before: dict[str, bytes]) -> None:
     """Prevents the second audit from being for show, and the web from getting what it faulted."""
-    fill(desk.place, OLD)
-    desk.put("audit-tool", f'[[ "${{*: -1}}" != {desk.place} ]]')
+    fill(desk.place, before)
+    desk.put("audit-tool", f'case "${{*: -1}}" in {desk.bucket}/*) exit 1;; esac')
     desk.put_recorder("aws")
     done = desk.run("-a", "Archive", "-w", "s3://web", "-s", "succeeded", desk.work())
     assert done.returncode == 7
+    assert files(desk.place) == before
     assert desk.calls("aws") == []
     assert desk.succeeded() == []
     desk.assert_clean()

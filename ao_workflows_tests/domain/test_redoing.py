@@ -55,6 +55,23 @@ def test_fresh_skips_nothing_and_throws_away_the_receipts_from_the_start_on() ->
     assert plan("debagged_work", fresh=True).thrown_away == ("debagged_work", "synced_archive")
 
 
+def test_a_person_s_word_for_the_sync_is_said_before() -> None:
+    """What goes is gone, or kept for a while: it should be meant."""
+    word = {"replace": True, "others": ["W2"]}
+    redo = plan_redo("W1", "debagged_work", SYNCED, ALL_THERE, "boot", fresh=False, event_given=False, word=word)
+    assert redo.words[-1] == (
+        "synced_archive: the sync script runs, the archive's copy is replaced, W2 may change what the archive has of "
+        "it, and the archive's copy is compared"
+    )
+
+
+def test_what_was_freed_cannot_replace_anything() -> None:
+    """The run would have compared the archive with the bag, and been green."""
+    word = {"replace": True, "others": []}
+    with pytest.raises(NothingStored, match="start from downloaded_bag"):
+        plan_redo("W1", "synced_archive", SYNCED, FREED, "boot", fresh=False, event_given=False, word=word)
+
+
 def test_a_freed_work_is_only_compared_when_its_sync_alone_is_redone() -> None:
     """There is nothing to sync it from, and a great deal to compare."""
     (words,) = plan("synced_archive", FREED).words

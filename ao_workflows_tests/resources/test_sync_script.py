@@ -192,6 +192,15 @@ def test_the_environment_is_the_contracts_and_nothing_else(desk: Desk, monkeypat
     assert found["userName"]
 
 
+def test_the_list_of_what_differs_is_named_where_there_is_one(desk: Desk) -> None:
+    """The reference script would else read the archive once more."""
+    desk.write('printf "<%s>" "${syncChangedFiles-none}"; echo; succeed "$1"')
+    desk.run()
+    listed = desk.folder / "W1.changed"
+    desk.resource().run("W1", desk.folder / "works/W1", SyncOptions(), RUN_ID, desk.said.append, AT, listed)
+    assert desk.said == ["<none>", f"<{listed}>"]
+
+
 def test_the_site_may_say_otherwise(desk: Desk) -> None:
     """A script that asks for a version of its own tools gets the site's."""
     desk.settings = {"env": {"auditToolVersion": "2.0", "PATH": "/usr/bin:/bin"}}

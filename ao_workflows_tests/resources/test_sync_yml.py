@@ -106,6 +106,49 @@ def test_the_works_own_file_is_before_the_sites(tmp_path: Path) -> None:
     assert read_options(work, sites) == SyncOptions(archive=False)
 
 
+MAY = ("archive", "audit")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("sync:\n  web: no\n  replace: true\n", ["line 2: sync.web: no: ", "line 3: sync.replace: true: "]),
+        ("sync: {update_web: false}", ["line 1: sync.update_web: false: "]),
+    ],
+)
+def test_what_works_may_not_ask_for_is_refused_by_line(tmp_path: Path, content: str, told: list[str]) -> None:
+    """A bag comes from outside: what it destroys, or keeps from the web, the site must have granted."""
+    path = put(tmp_path, content)
+    with pytest.raises(SyncOptionsError) as raised:
+        read_options(tmp_path, None, MAY, "W1")
+    assert raised.value.path == path
+    for mistake, begins in zip(raised.value.mistakes, told, strict=True):
+        assert mistake.startswith(f"{begins}a work may not ask for this; [sync] works_may in site.toml lets works ask")
+        assert mistake.endswith("ao reprocess W1 --replace") is ("replace" in begins)
+
+
+def test_what_works_may_not_ask_for_is_as_the_site_has_it(tmp_path: Path) -> None:
+    """A file that is silent about the web undid the site's `web: false`; one that agrees with the site asks for
+    nothing.
+    """
+    sites = tmp_path / "site.yml"
+    sites.write_text("audit: {pre: [-v]}\nsync: {web: false, archive: false, replace: true}")
+    put(tmp_path, "")
+    assert read_options(tmp_path, sites, MAY) == SyncOptions(web=False)
+    put(tmp_path, "sync: {web: false, replace: true}")
+    assert read_options(tmp_path, sites, MAY) == SyncOptions(web=False, replace=True)
+    put(tmp_path, "audit: {pre: [-v]}\nsync: {replace: false}")
+    assert read_options(tmp_path, sites, ()) == SyncOptions(archive=False, web=False, audit_pre=("-v",))
+
+
+def test_a_person_s_word_for_one_run_is_above_every_file(tmp_path: Path) -> None:
+    """And with it a work that asks for the same is not refused."""
+    assert read_options(tmp_path, None, MAY, "W1", replacing=True) == SyncOptions(replace=True)
+    for content in ("sync: {replace: true}", "sync: {replace: false}", ""):
+        put(tmp_path, content)
+        assert read_options(tmp_path, None, MAY, "W1", replacing=True) == SyncOptions(replace=True)
+
+
 def test_a_sites_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """Passed over, its works would be synced with the default, which may be the contrary."""
     with pytest.raises(SyncOptionsError, match=r"/none.yml: is not there; \[sync\] options in site.toml names it"):

@@ -9,15 +9,16 @@
 # All that is not yet the work, or is no longer, lies in <bucket>/.<RID>.sync beside the work's place, so that a
 # reader never meets it, and the next run sees from that folder alone that a run was killed. Who writes there holds
 # <bucket>/.<RID>.lock, since the same work may come from two places:
-#   temp/       the file that rsync is writing
-#   new/<RID>/  the new tree while it is built, of a work that the archive has not, or with -A
-#   old/        with -A, the tree that was replaced, until it is removed
-# Finished files of an addition wait in folders named PARTIAL, beside their places, for rsync to rename them.
+#   temp/       the files that rsync is writing. It puts a dot before a name only where it writes beside the file's
+#               place: _x would be ._x.AbCdEf, and there are shares that forbid names like ._*
+#   new/<RID>/  the new tree while it is built; once the two have changed places, the old one, until it is removed
+#   old/        the old tree, where two trees cannot change places in one step
+# In a tree that is built from the old one, all that does not change is a hard link to it: no file there may be written
+# in place.
 
 set -euo pipefail
 umask 022
 
-readonly PARTIAL=.syncOneWork-partial
 readonly FILES_FOR_TWO=100
 readonly BUCKETS_PER_SHARE=25
 readonly SECONDS_TO_WAIT_FOR_ANOTHER_RUN=20
@@ -36,8 +37,7 @@ Puts the work in the folder workPath, whose name is the work's RID, into the arc
       share is the bucket div 25. /mnt/Archive0 must be there; a bucket that is missing is made.
   -w  send the work's images/ to webParent/<first two hex digits of md5(RID)>/RID/images/; webParent is an S3
       prefix such as s3://archive.example.org/Works. A work without images leaves the web as it is.
-  -A  replace the archive's tree instead of adding to it: the new tree is built beside the old one, which needs
-      room for both, and renamed
+  -A  replace the archive's tree instead of adding to it, which needs room for both
   -W  replace the web's images instead of adding to them: what is extra goes after the new images are there
   -s  the file to which the RID is appended once all that was asked for has been done
   -h  print this
@@ -46,11 +46,14 @@ With neither -a nor -w the work is only audited. -A counts only with -a, and -W 
 
 The steps, in this order; the first that fails ends the run:
   1. audit-tool, where it is on PATH, on workPath, with LOCAL_AUDIT_OPTIONS
-  2. rsync into the archive. A work that is new there is built beside its place, by two at once if it has many
-     files, and renamed. A file that the archive has with the same size and time is taken to be the same and is
-     not copied again; with -A every file is copied. File times are kept; new files get the mode 0644 and new
-     folders 0755; the owner is who runs this.
-  3. audit-tool on the archive's copy, with REPO_AUDIT_OPTIONS; on a new tree, before it gets its place
+  2. rsync into the archive, by two at once if there are many files. The work is built beside its place, and put
+     there whole: a reader meets the old one or the new one. Files that the archive has with the same bytes stay, with
+     their times, as hard links (where the file system has none, or forbids them, they are copied); what the archive
+     has besides stays too. With -A nothing stays, and every file is copied. If nothing differs, nothing is built.
+     Where the file system cannot exchange two folders in one step (NFS and SMB cannot), or python3 is not on PATH, it
+     takes two renames, and for that moment the work has no place. File times are kept; new files get the mode 0644
+     and new folders 0755; the owner is who runs this.
+  3. audit-tool on the archive's copy, with REPO_AUDIT_OPTIONS; on a tree that was built, before it gets its place
   4. s5cmd, or else aws, sends every image
   5. the inventory: sync-inventory/<RID>.tsv in the log folder (size, time and path of each of the work's files;
      in a path, %, line feed and carriage return are written as %25, %0A and %0D)
@@ -60,6 +63,9 @@ A work is refused if it is empty, or holds a symbolic link or anything else but 
 
 Environment:
   LOCAL_AUDIT_OPTIONS, REPO_AUDIT_OPTIONS   words for audit-tool, separated by spaces
+  syncChangedFiles          a file with the paths, in the work and each ended by NUL, of the files that the archive lacks
+                            or has with other bytes, from a caller who has compared the two already. Without it the
+                            bytes of both are compared here; size and time alone decide nothing.
   NO_REFRESH_WEB            Yes: nothing on the web is added, changed or removed, even with -w and -W
   syncLogDateTimeDir        the log folder; without it that of syncLogDateTimeFile, else a new folder under TMPDIR
   syncLogDateTimeFile       rsync's record of each file is appended to it
@@ -73,8 +79,8 @@ Exit codes:
    3  refused: a RID or a path that cannot be, or a work that is unfit
    4  the archive is not there
    5  audit-tool found fault with the work; nothing was copied
-   6  the copy into the archive failed; with -A the old tree is in its place, unless the message says otherwise
-   7  audit-tool found fault with the archive's copy; with -A the old tree is in its place
+   6  the copy into the archive failed; the old tree is in its place, unless the message says otherwise
+   7  audit-tool found fault with the archive's copy; a tree that was built did not get its place
    8  the web does not have all the images
    9  a tool that is needed is not on PATH
   10  another run has the work
@@ -330,9 +336,6 @@ settle() {
     if [[ -d $beside/old && ! -e $place ]]; then
         mv -T -- "$beside/old" "$place" || return
     fi
-    if [[ -d $place ]]; then
-        run find "$place" -type d -name "$PARTIAL" -prune -exec rm -rf -- {} + || return
-    fi
     remove "$beside"
 }
 
@@ -382,8 +385,10 @@ audit() {
         fail "$code" "audit-tool found fault with $folder (exit $?); its logs are in $audit_dir"
 }
 
-# Folders' times and owners are left alone: where another user made a folder, rsync would fail to set them.
-rsync=("${guard[@]}" rsync --recursive --times --omit-dir-times '--chmod=D755,F644' --whole-file '--out-format=%t %i %n')
+# Folders' times and owners are left alone: where another user made a folder, rsync would fail to set them. Which files
+# differ is known by then, and rsync's own guess by size and time is not asked.
+rsync=("${guard[@]}" rsync --times --omit-dir-times --ignore-times '--chmod=D755,F644' --whole-file)
+rsync+=('--out-format=%t %i %n')
 
 await_copies() {
     local copy code=0
@@ -394,59 +399,120 @@ await_copies() {
         fail "$ARCHIVE_FAILED" "rsync of $work to $place failed (exit $code); its record is in $log_file"
 }
 
-add_to_archive() {
-    say "adding $work to $place"
-    mkdir -p -- "$beside/temp" || fail "$ARCHIVE_FAILED" "$beside cannot be made"
-    "${rsync[@]}" --temp-dir="$beside/temp" --partial-dir="$PARTIAL" --delay-updates -- "$work/" "$place/" >>"$log_file" &
+# Writes the files of a list into folders that are made before. One rsync is a chain of processes that wait for one
+# another, and leaves nearly one of two cores idle: of two, each takes every other file. A line that begins with # or ;
+# is a remark to rsync: each path begins with ./ instead.
+copy_files() {
+    local list=$1 new=$2 half copies=() first
+    "${rsync[@]}" --recursive --include='*/' --exclude='*' -- "$work/" "$new/" >>"$log_file" &
     await_copies "$!"
-    audit "$AUDIT_AFTER" "$place" "${REPO_AUDIT_OPTIONS:-}"
-}
-
-# One rsync is a chain of processes that wait for one another, and leaves nearly one of two cores idle. Of two, each
-# takes every other file in the order of sizes, in folders that are made before. A line that begins with # or ; is a
-# remark to rsync: each path begins with ./ instead.
-copy_by_two() {
-    local list=$temp_dir/$rid.files half copies=()
-    find "$work" -type f -printf '%s\t./%P\0' | LC_ALL=C sort -z -n | sed -z 's/^[0-9]*\t//' >"$list" ||
-        fail "$UNWRITABLE" "$list, the list of the files of $work, cannot be written"
-    "${rsync[@]}" --include='*/' --exclude='*' -- "$work/" "$1/" >>"$log_file" &
-    await_copies "$!"
+    mapfile -d '' -t -n "$FILES_FOR_TWO" first <"$list"
+    if ((${#first[@]} < FILES_FOR_TWO)); then
+        "${rsync[@]}" --from0 --files-from=- -- "$work/" "$new/" <"$list" >>"$log_file" &
+        await_copies "$!"
+        return
+    fi
     for half in 1 2; do
         sed -zn "$half~2p" <"$list" >"$list.$half" ||
             fail "$UNWRITABLE" "$list.$half, the list of half of the files of $work, cannot be written"
-        "${rsync[@]}" --from0 --files-from=- -- "$work/" "$1/" <"$list.$half" >>"$log_file" &
+        "${rsync[@]}" --from0 --files-from=- -- "$work/" "$new/" <"$list.$half" >>"$log_file" &
         copies+=("$!")
     done
     await_copies "${copies[@]}"
-    rm -f -- "$list" "$list".?
+}
+
+# Size and path of each file of a tree, each ended by NUL, in an order that is the same for both.
+list_files() {
+    find "$1" -type f -printf '%s\t./%P\0' | LC_ALL=C sort -z
+}
+
+without_size() {
+    LC_ALL=C sed -z $'s/^[^\t]*\t//'
+}
+
+# The files of the work that the archive lacks or has with other bytes: first by size, then by digest, both trees at once.
+list_changed_files() {
+    local list=$1 digests=("${guard[@]}" xargs -0 -r "${guard[@]}" sha256sum -bz --) of_place
+    if [[ ${syncChangedFiles:-} ]]; then
+        sed -z 's,^\(\./\)\?,./,' -- "$syncChangedFiles" >"$list"
+        return
+    fi
+    say "comparing $work with $place"
+    list_files "$work" >"$list.work" && list_files "$place" >"$list.place" &&
+        LC_ALL=C comm -z -12 -- "$list.work" "$list.place" | without_size >"$list.both" || return
+    env -C "$place" "${digests[@]}" <"$list.both" >"$list.there" &
+    of_place=$!
+    env -C "$work" "${digests[@]}" <"$list.both" >"$list.here" &
+    wait "$!" || return
+    wait "$of_place" || say "files of $place that cannot be read are written anew"
+    LC_ALL=C sort -z -o "$list.here" -- "$list.here" && LC_ALL=C sort -z -o "$list.there" -- "$list.there" &&
+        LC_ALL=C comm -z -12 -- "$list.here" "$list.there" | LC_ALL=C sed -z 's/^[0-9a-f]* [* ]//' |
+        LC_ALL=C sort -z >"$list.same" &&
+        without_size <"$list.work" | LC_ALL=C sort -z | LC_ALL=C comm -z -23 -- - "$list.same" >"$list"
+}
+
+# The old tree once more, as hard links where that can be: another user's files may be forbidden.
+take_over() {
+    run cp -alT -- "$place" "$1" 2>>"$log_file" && return
+    say "not every file of $place can be linked: what stays is copied"
+    remove "$1" && mkdir -p -- "$1" && run cp -RPT --preserve=mode,timestamps -- "$place" "$1"
+}
+
+# One step for two renames. Debian's mv cannot do it.
+exchange() {
+    command -v python3 >/dev/null || return
+    run python3 -ISc '
+import ctypes, os, sys
+one, other = map(os.fsencode, sys.argv[1:])
+here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+sys.exit(ctypes.CDLL(None).renameat2(here, one, here, other, exchange) != 0)
+' "$1" "$2" 2>/dev/null
+}
+
+put_in_place() {
+    if [[ -d $place ]]; then
+        ! exchange "$1" "$place" || return 0
+        # Between the two renames the work has no place: whatever ends the run there, settle mends it.
+        mv -T -- "$place" "$beside/old" || fail "$ARCHIVE_FAILED" "$place cannot be renamed to $beside/old"
+    fi
+    mv -T -- "$1" "$place" || fail "$ARCHIVE_FAILED" "$1 cannot be renamed to $place"
 }
 
 build_in_archive() {
-    local new=$beside/new/$rid
-    say "building $new, to become $place"
-    mkdir -p -- "$new" || fail "$ARCHIVE_FAILED" "$new cannot be made"
-    if ((${#each_file} < FILES_FOR_TWO)); then
-        "${rsync[@]}" -- "$work/" "$new/" >>"$log_file" &
+    local new=$beside/new/$rid list=$temp_dir/$rid.files
+    mkdir -p -- "$new" "$beside/temp" || fail "$ARCHIVE_FAILED" "$new cannot be made"
+    rsync+=(--temp-dir="$beside/temp")
+    if [[ -d $place && ! $replace_archive ]]; then
+        list_changed_files "$list" || fail "$UNWRITABLE" "$list, the list of what differs in $place, cannot be made"
+        if [[ ! -s $list ]]; then
+            say "$place has every file of $work: nothing is copied"
+            rm -f -- "$list" "$list".*
+            audit "$AUDIT_AFTER" "$place" "${REPO_AUDIT_OPTIONS:-}"
+            return
+        fi
+        say "building $new from $place and what differs, to become $place"
+        take_over "$new" || fail "$ARCHIVE_FAILED" "$place cannot be taken over into $new"
+        copy_files "$list" "$new"
+    elif ((${#each_file} < FILES_FOR_TWO)); then
+        say "building $new, to become $place"
+        "${rsync[@]}" --recursive -- "$work/" "$new/" >>"$log_file" &
         await_copies "$!"
     else
-        copy_by_two "$new"
+        say "building $new, to become $place"
+        # In the order of sizes, so that the two are done at the same time.
+        find "$work" -type f -printf '%s\t./%P\0' | LC_ALL=C sort -z -n | without_size >"$list" ||
+            fail "$UNWRITABLE" "$list, the list of the files of $work, cannot be written"
+        copy_files "$list" "$new"
     fi
+    rm -f -- "$list" "$list".*
     audit "$AUDIT_AFTER" "$new" "${REPO_AUDIT_OPTIONS:-}"
-    # Between the two renames the work has no place: whatever ends the run there, settle mends it.
-    if [[ -d $place ]]; then
-        mv -T -- "$place" "$beside/old" || fail "$ARCHIVE_FAILED" "$place cannot be renamed to $beside/old"
-    fi
-    mv -T -- "$new" "$place" || fail "$ARCHIVE_FAILED" "$new cannot be renamed to $place"
+    put_in_place "$new"
 }
 
 sync_archive() {
     mkdir -p -- "${place%/*}" || fail "$ARCHIVE_FAILED" "${place%/*} cannot be made"
     hold_place
-    if [[ $replace_archive || ! -d $place ]]; then
-        build_in_archive
-    else
-        add_to_archive
-    fi
+    build_in_archive
     remove "$beside" || fail "$ARCHIVE_FAILED" "$place is done, but $beside cannot be removed"
 }
 
@@ -497,7 +563,7 @@ if [[ -d ${place%/*} ]]; then
     hold_place
 fi
 
-unfit=$(find "$work" \( ! -type f ! -type d -o -name "$PARTIAL" \) -printf '%y %P' -quit) ||
+unfit=$(find "$work" ! -type f ! -type d -printf '%y %P' -quit) ||
     fail "$REFUSED" "$work cannot be read whole"
 [[ ! $unfit ]] ||
     fail "$REFUSED" "$work holds ${unfit@Q} (the first letter is its kind); only plain files and folders are synced"

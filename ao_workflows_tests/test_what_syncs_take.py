@@ -1,0 +1,357 @@
+"""What a sync takes from what the archive has, run here with the reference script and others: nothing of another
+work's, nothing by a bag's own word, nothing that is not listed and kept.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ao_workflows.domain.works import web_prefix
+from ao_workflows_tests.resources.moto_server import Aws
+from ao_workflows_tests.sites import PAGE, bag_zip, trial_site
+from ao_workflows_tests.test_syncing import FILES, OTHER, RID, SEND, Desk, two_works
+
+QUICK = """#!/bin/bash
+# A site's own script, which leaves it to rsync whether a file is the same, and writes into the files that are there.
+while getopts a:w:s:AW option; do
+    case $option in a) parent=$OPTARG ;; s) list=$OPTARG ;; A) delete=--delete-after ;; w | W) ;; esac
+done
+work=${!OPTIND}; rid=$(basename "$work"); bucket=${rid: -2}
+echo "$rid" >>"$0.starts"
+mkdir -p "$parent$((10#$bucket / 25))/$bucket" &&
+    rsync -rt --inplace ${delete:+--delete-after --ignore-times} "$work/" "$parent$((10#$bucket / 25))/$bucket/$rid/" &&
+    echo "$rid" >>"$list"
+"""
+PAGE_1 = "images/W1NLM4712-I1/0001.jpg"
+CORRECTED = b"X" + PAGE[1:]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, aws: Aws) -> Iterator[Desk]:
+    with trial_site(tmp_path, aws) as site:
+        yield Desk(site)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """The files below the folder, but those that make the bag."""
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {name: data for name, data in found.items() if ".bag/" not in name}
+
+
+def timed(files: dict[str, bytes]) -> bytes:
+    """A bag in which every file has one and the same time, whenever it was made."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(bag_zip(RID, files))) as made, zipfile.ZipFile(out, "w") as same:
+        for member in made.infolist():
+            data = made.read(member)
+            member.date_time = (2020, 1, 2, 3, 4, 6)
+            same.writestr(member, data)
+    return out.getvalue()
+
+
+def deliver(desk: Desk, data: bytes, minute: int, **how: Any) -> dg.ExecuteInProcessResult:
+    """One more delivery of the work, later than those before."""
+    return desk.site.run(RID, desk.site.restore(RID, data).replace("06:32:44", f"07:{minute:02}:00"), **how)
+
+
+def replaced(desk: Desk, rid: str = RID) -> list[dict[str, bytes]]:
+    """What is kept of what syncs took from the work, the oldest first."""
+    folder = desk.site.place(rid).parents[1] / ".ao-archive" / "replaced" / rid
+    return [tree(path) for path in sorted(folder.iterdir())] if folder.exists() else []
+
+
+def logged(desk: Desk, result: dg.ExecuteInProcessResult) -> str:
+    return "\n".join(entry.message for entry in desk.site.instance.all_logs(result.run_id))
+
+
+def quick(desk: Desk) -> Path:
+    path = desk.site.folder / "quick.sh"
+    path.write_text(QUICK)
+    path.chmod(0o755)
+    desk.change("sync", script=str(path))
+    return path
+
+
+# --- the same size, the same time, other bytes
+
+
+def test_a_corrected_page_of_the_same_size_and_time_reaches_the_archive(desk: Desk) -> None:
+    """Zips count time in steps of two seconds, and scans have one size: new tag files came to lie over old pages."""
+    assert deliver(desk, timed(FILES), 1).success
+    files = FILES | {PAGE_1: CORRECTED}
+    result = deliver(desk, timed(files), 2)
+    assert result.success
+    assert tree(desk.site.place(RID)) == files
+    assert replaced(desk) == [{PAGE_1: PAGE}]
+
+
+def test_with_a_script_that_goes_by_size_and_time_the_proof_names_the_file_and_the_way_which_works(desk: Desk) -> None:
+    """The advice was to set `replace` for the whole site."""
+    quick(desk)
+    assert deliver(desk, timed(FILES), 1).success
+    stood = (desk.site.place(RID) / PAGE_1).stat()
+    result = deliver(desk, timed(FILES | {PAGE_1: CORRECTED}), 2)
+    said = desk.failure(result)
+    (check,) = [found for found in result.get_asset_check_evaluations() if not found.passed]
+    table: Any = check.metadata["problems"]
+    assert PAGE_1 in [record.data["file"] for record in table.records]
+    assert f"To have the archive's copy replaced, for one run: ao reprocess {RID} --replace" in said
+    (desk.site.place(RID) / "added by hand.txt").write_text("old")
+    result = desk.again(word={"replace": True})
+    assert result.success, desk.failure(result)
+    assert tree(desk.site.place(RID)) == FILES | {PAGE_1: CORRECTED}
+    # The script wrote into the file that was there: what was kept of it is no link.
+    assert (desk.site.place(RID) / PAGE_1).stat().st_ino == stood.st_ino
+    assert replaced(desk)[-1] == {PAGE_1: PAGE, "added by hand.txt": b"old"}
+
+
+def test_what_is_there_unchanged_is_read_once_and_what_is_written_is_read_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two looks at the archive would read all of it twice; a byte that went wrong after the first is still found."""
+    from ao_workflows.domain import fixity
+
+    assert desk.run().success
+    receipt = desk.site.layout.receipt(RID, f"synced_archive.{RID}")
+    receipt.unlink()
+    monkeypatch.setattr(fixity, "_SETTLED_NS", 0)
+    read: list[str] = []
+    digest = fixity._file_digest
+    place = str(desk.site.place(RID))
+
+    def counted(path: str, *rest: Any) -> str:
+        read.append(path) if path.startswith(place) else None
+        return digest(path, *rest)
+
+    monkeypatch.setattr(fixity, "_file_digest", counted)
+    assert deliver(desk, bag_zip(RID, FILES), 1).success
+    assert sorted(path for path in read if ".bag/" not in path) == sorted(f"{place}/{name}" for name in FILES)
+    receipt.unlink()
+    # Time and size are as they were; the file was written to all the same.
+    desk.wrap(
+        f'sync "$@"; cp -p {place}/text.txt {desk.site.folder}/times; printf X | dd of={place}/text.txt conv=notrunc '
+        f"status=none; touch -r {desk.site.folder}/times {place}/text.txt"
+    )
+    result = deliver(desk, bag_zip(RID, FILES), 2)
+    assert "text.txt: has another sha512" in desk.failure(result)
+
+
+# --- a bag decides to destroy
+
+
+def test_a_bag_cannot_have_itself_replaced_and_a_person_can(desk: Desk) -> None:
+    """`replace: true` in a work's own file removed the images that it did not bring."""
+    desk.wrap('sync "$@"')
+    old = desk.site.place(RID) / "images/old.jpg"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"old")
+    files = FILES | {"config/sync.yml": b"sync:\n  replace: true\n"}
+    said = desk.failure(desk.run(files))
+    assert "config/sync.yml: line 2: sync.replace: true: a work may not ask for this" in said
+    assert "[sync] works_may in site.toml lets works ask for archive, web, update_web, audit" in said
+    assert f"ao reprocess {RID} --replace" in said
+    assert desk.starts == []
+    assert old.read_bytes() == b"old"
+    assert desk.again(word={"replace": True}).success
+    assert tree(desk.site.place(RID)) == files
+    assert replaced(desk) == [{"images/old.jpg": b"old"}]
+
+
+def test_a_person_s_word_given_again_is_done_again(desk: Desk) -> None:
+    """The receipt of the first replacement spared the second, which was asked for since something was there again."""
+    desk.change("staging", keep="3 days")
+    assert desk.run(word={"replace": True}).success
+    extra = desk.site.place(RID) / "extra.txt"
+    extra.write_bytes(b"extra")
+    assert desk.again().success
+    assert extra.exists()
+    assert desk.again(word={"replace": True}).success
+    assert not extra.exists()
+
+
+def test_what_was_freed_cannot_replace_anything_and_says_so(desk: Desk) -> None:
+    """A run that was to replace, compared, and was green."""
+    assert desk.run().success
+    assert "start from downloaded_bag" in desk.failure(desk.again(word={"replace": True}))
+
+
+def test_what_goes_is_listed_before_with_a_bound_and_whole_in_a_file(desk: Desk) -> None:
+    """Who removed 3,000 images is to be found in the log, and which ones, without 3,000 rows in the database."""
+    for number in range(300):
+        old = desk.site.place(RID) / f"images/old%\n{number:03}.jpg"
+        old.parent.mkdir(parents=True, exist_ok=True)
+        old.write_bytes(b"old")
+    gate = desk.site.folder / "seen"
+    desk.wrap(f'find {desk.site.folder}/archive -path "*replaced*" -type f | wc -l >{gate}; sync "$@"')
+    result = desk.run(word={"replace": True})
+    assert result.success
+    # Before the script.
+    assert gate.read_text().strip().endswith("300") or int(gate.read_text()) >= 300
+    log = logged(desk, result)
+    (line,) = [line for line in log.splitlines() if "will be removed: 300: " in line]
+    assert "images/old%25%0A000.jpg" in line
+    assert " and 280 more; all in " in line
+    listed = Path(line.rpartition("all in ")[2])
+    assert listed.parent == Path(desk.metadata(result)["log"]).parent
+    assert len(listed.read_text().splitlines()) == 300
+    assert len(replaced(desk)[0]) == 300
+
+
+def test_images_that_vanish_from_the_web_are_listed(desk: Desk) -> None:
+    """They are kept nowhere: somebody must at least be able to say which they were."""
+    bucket = desk.open_web()
+    key = web_prefix(f"s3://{bucket}/Works", RID).removeprefix(f"s3://{bucket}/") + "old.jpg"
+    desk.site.aws.s3.put_object(Bucket=bucket, Key=key, Body=b"old")
+    result = desk.run(word={"replace": True})
+    assert f"will be removed from the web: 1: {key}" in logged(desk, result)
+
+
+def test_where_what_goes_cannot_be_kept_nothing_is_started(desk: Desk) -> None:
+    """A full share would have had the old work removed and not kept."""
+    desk.wrap('sync "$@"')
+    old = desk.site.place(RID) / "old.txt"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"old")
+    (old.parents[2] / ".ao-archive").write_text("in the way")
+    said = desk.failure(desk.run(word={"replace": True}))
+    assert "cannot be kept at" in said
+    assert "keep_replaced_days = 0" in said
+    assert desk.starts == []
+    desk.change("sync", keep_replaced_days=0)
+    assert desk.again(word={"replace": True}).success
+    assert not old.exists()
+
+
+# --- works beside the event's own
+
+
+def test_a_guest_changes_nothing_that_the_archive_has_until_a_person_names_it(desk: Desk) -> None:
+    """A zip of W1 with a W2 in it overwrote the pages of W2."""
+    desk.wrap('sync "$@"')
+    there = {"text.txt": b"TEXT\n", "images/own.jpg": b"own"}
+    for name, data in there.items():
+        path = desk.site.place(OTHER) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    result = desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES)))
+    said = desk.failure(result)
+    assert said.startswith(f"1 of 2 works failed: {OTHER}. {RID} is done")
+    assert f"{desk.site.place(OTHER)} does not hold what was bagged: text.txt: has another sha512" in said
+    assert f"ao reprocess {RID} --others {OTHER}" in said
+    assert desk.starts == [RID]
+    assert tree(desk.site.place(OTHER)) == there
+    assert tree(desk.site.place(RID)) == FILES
+    (check,) = [found for found in result.get_asset_check_evaluations() if not found.passed]
+    table: Any = check.metadata["problems"]
+    assert [record.data["file"] for record in table.records] == [f"{OTHER}/text.txt"]
+    assert desk.again(word={"others": [OTHER]}).success
+    assert tree(desk.site.place(OTHER)) == FILES | {"images/own.jpg": b"own"}
+    assert replaced(desk, OTHER) == [{"text.txt": b"TEXT\n"}]
+
+
+def test_a_guest_that_is_there_as_it_was_bagged_is_done_without_the_script(desk: Desk) -> None:
+    """A work that came in two zips is no error, and is not synced for nothing."""
+    desk.wrap('sync "$@"')
+    assert desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))).success
+    assert desk.starts == [RID, OTHER]
+    result = deliver(desk, two_works(FILES | {"new.txt": b"new"}, FILES), 1)
+    assert result.success
+    assert desk.starts == [RID, OTHER, RID]
+    assert f"{OTHER} came beside {RID}, and the archive has it as it was bagged" in logged(desk, result)
+
+
+def test_a_guest_adds_what_the_archive_lacks_and_replaces_nothing(desk: Desk) -> None:
+    """To add changes no file; and the site's `replace` is meant for what was asked for."""
+    (desk.site.folder / "sync.yml").write_text("sync: {replace: true}\n")
+    desk.change("sync", options=desk.site.folder / "sync.yml")
+    own = desk.site.place(OTHER) / "images/own.jpg"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"own")
+    result = desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES)))
+    assert result.success
+    assert tree(desk.site.place(OTHER)) == FILES | {"images/own.jpg": b"own"}
+    assert replaced(desk, OTHER) == []
+    assert f"{OTHER} came beside {RID}: 5 files that the archive lacks are added" in logged(desk, result)
+
+
+def test_a_guest_whose_images_did_not_reach_the_web_is_not_taken_for_done(desk: Desk) -> None:
+    """The script put it into the archive and failed at the web; the archive having all of it proves nothing of that."""
+    bucket = desk.open_web()
+    gate = desk.site.folder / "open"
+    desk.put_tool("s5cmd", SEND.replace("source, (", f"os.path.exists('{gate}') or sys.exit(1)\nsource, (", 1))
+    desk.failure(desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))))
+    assert tree(desk.site.place(OTHER)) == FILES
+    gate.touch()
+    assert desk.again().success
+    prefix = web_prefix(f"s3://{bucket}/Works", OTHER).removeprefix(f"s3://{bucket}/")
+    there = desk.site.aws.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
+    assert there["KeyCount"] == 2
+
+
+def test_a_guest_does_not_change_images_on_the_web(desk: Desk) -> None:
+    """What readers see of W2 is not the business of a zip of W1, also where the archive has not W2 yet."""
+    bucket = desk.open_web()
+    key = web_prefix(f"s3://{bucket}/Works", OTHER).removeprefix(f"s3://{bucket}/") + "W1NLM4712-I1/0001.jpg"
+    desk.site.aws.s3.put_object(Bucket=bucket, Key=key, Body=b"another")
+    said = desk.failure(desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))))
+    assert f"--others {OTHER}" in said
+    assert desk.site.aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"another"
+    assert not desk.site.place(OTHER).exists()
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same", "another"])
+def test_a_guest_that_a_killed_run_left_without_its_place_is_not_taken_for_new(desk: Desk, same: bool) -> None:
+    """The script puts the old work back before it adds, and would then have changed it."""
+    assert desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))).success
+    place = desk.site.place(OTHER)
+    beside = place.with_name(f".{OTHER}.sync")
+    beside.mkdir()
+    place.rename(beside / "old")
+    if not same:
+        (beside / "old/text.txt").write_bytes(b"TEXT\n")
+    result = deliver(desk, two_works(FILES | {"new.txt": b"new"}, FILES), 1)
+    assert result.success is same
+    if same:
+        assert tree(place) == FILES
+        assert not beside.exists()
+    else:
+        assert f"{beside / 'old'} does not hold what was bagged: text.txt" in desk.failure(result)
+        assert tree(beside / "old") == FILES | {"text.txt": b"TEXT\n"}
+
+
+# --- what is kept is freed
+
+
+def test_what_is_kept_is_freed_in_the_night_when_its_time_is_over(desk: Desk) -> None:
+    """Kept for ever, it would fill the archive; by its files' times, which are the archive's, it would go at once."""
+    from ao_workflows.definitions import build
+
+    folder = desk.site.place(RID).parents[1] / ".ao-archive" / "replaced"
+    now = datetime.now(UTC)
+    for days, rid in ((31, "W1"), (31, "W2"), (29, "W2")):
+        path = folder / rid / (now - timedelta(days=days)).strftime("%Y-%m-%dT%H.%M.%S.%fZ") / "images/1.jpg"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"page")
+        os.utime(path, (0, 0))
+    cut_short = folder / "W3" / "2026-01-01T00.00.00.000000Z.part"
+    cut_short.mkdir(parents=True)
+    job = build(desk.site.site).resolve_job_def("housekeeping")
+    with dg.instance_for_test() as instance:
+        assert job.execute_in_process(instance=instance).success
+        (event,) = instance.fetch_observations(dg.AssetKey("housekeeping"), limit=1).records
+    assert event.asset_observation is not None
+    told = {name: each.value for name, each in event.asset_observation.metadata.items()}
+    assert told["kept of what was replaced: removed"] == 2
+    assert told["kept of what was replaced: bytes freed"] == 8
+    assert told["kept days of what was replaced"] == 30
+    assert sorted(path.name for path in folder.iterdir()) == ["W2", "W3"]
+    assert len(list((folder / "W2").iterdir())) == 1
