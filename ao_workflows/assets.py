@@ -34,6 +34,7 @@ from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.download import Places
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.folders import Folders
+from ao_workflows.resources.freeing import Freed
 from ao_workflows.resources.progress import ProgressTeller
 from ao_workflows.resources.s3 import S3
 from ao_workflows.resources.staging import Staging, made_parents
@@ -333,7 +334,7 @@ def synced_archive(
         files = sum(work["files"] for work in debagged.left["works"])
         places = {work: done.place for work, done in synced.items()}
         logs = {work: done.log for work, done in synced.items() if done.log}
-        freed: list[str] = []
+        freed = Freed()
         if left_out := [done.left_out for done in synced.values() if done.left_out]:
             record_failure(drs, context, event, {"left out of the archive": left_out})
         else:
@@ -345,7 +346,9 @@ def synced_archive(
                 context.run_id,
             )
             record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, {"places": places})
-            freed = staging.free_outlived() if staging.keep_days else [rid] if staging.free(rid) else []
+            freed = staging.free_synced(rid)
+            for error in freed.stuck:
+                context.log.warning(str(error))
             try:
                 if remove_original(folders, staging, debagged):
                     context.log.info(f"{rid}: the dropped zip was removed")
@@ -360,8 +363,8 @@ def synced_archive(
                 "seconds": round(seconds, 2),
                 "MB/s": megabytes_a_second(debagged.left["bytes"], seconds),
                 "compared by": sync_script.verify,
-                "freed on the scratch disk": ", ".join(freed) or "nothing",
             }
+            | freed.shown()
             | size_shown(debagged.left["bytes"])
             | proofs_shown(synced),
             check_results=[

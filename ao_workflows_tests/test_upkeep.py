@@ -97,7 +97,7 @@ def test_what_could_not_be_removed_fails_the_run(
     assert told["run logs: removed"] == 1
     (run,) = instance.get_runs(dg.RunsFilter(job_name="housekeeping"))
     said = "".join(str(log.dagster_event) for log in instance.all_logs(run.run_id) if log.dagster_event)
-    assert f"1 old logs could not be removed, the first: {blocked}/2026-10-01: Permission denied" in said
+    assert f"1 things could not be removed, the first: {blocked}/2026-10-01: Permission denied" in said
 
 
 def test_the_schedule_is_on_by_itself(tmp_path: Path) -> None:

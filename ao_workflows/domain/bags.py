@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
+from ao_workflows.domain.disk import refusal
 from ao_workflows.domain.errors import BagInvalid, Problem, StagingError, ZipRefused
 from ao_workflows.domain.fixity import FileFixity
 from ao_workflows.domain.new_trees import NewTree
@@ -149,7 +150,7 @@ def _opened(zip_path: Path) -> Iterator[int]:
             raise ZipRefused(zip_path, None, "it is no file")
         yield descriptor
     except OSError as error:
-        raise StagingError(Path(error.filename or zip_path), error.strerror or str(error)) from error
+        raise refusal(Path(error.filename or zip_path), "is refused", error) from error
     finally:
         os.close(descriptor)
 
