@@ -20,10 +20,15 @@ def mounted(place: Path, options: str) -> Iterator[Path]:
     mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         skip_or_fail("a file system cannot be mounted here")
+    device = place.stat().st_dev
     try:
         yield place
     finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+        # By its number: a folder above it may have been renamed.
+        number = f"{os.major(device)}:{os.minor(device)}"
+        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+            if line.split()[2] == number:
+                subprocess.run(["umount", "--lazy", line.split()[4]], check=True)
 
 
 def fill(disk: Path) -> Path:
