@@ -165,6 +165,16 @@ def test_a_write_that_fills_the_disk_itself_may_be_tried_again(tmp_path: Path, w
     assert tried > 0
 
 
+def test_a_folder_that_finds_no_room_may_be_made_again(tmp_path: Path) -> None:
+    """A zip's folders are made before its first file, and failed their run for good."""
+    with mounted(tmp_path / "disk", "size=512k,nr_inodes=100") as disk, NewTree(disk / ".W1.run.tmp") as tree:
+        many = use_all_inodes(disk)
+        with pytest.raises(StagingFull, match="folder-1: the disk is full"):
+            tree.make_folder("folder-1")
+        remove_tree(many)
+        tree.make_folder("folder-1")
+
+
 @pytest.mark.parametrize("write", [_hold, _receipt, _report, _room, _message, _fixity, _journal, _download, _run_lock])
 def test_a_disk_that_may_not_be_written_is_for_good(tmp_path: Path, write: Callable[[Path], None]) -> None:
     """A disk that went read-only after an error is a person's, at once."""
