@@ -85,13 +85,22 @@ def works_with_left_overs(layout: StagingLayout) -> list[str]:
     return sorted({rid for rid in map(rid_of_left_over, names) if rid})
 
 
+def works_there(layout: StagingLayout) -> list[str]:
+    """The RIDs of the works whose zip or folders are there."""
+    names = (name for parent in layout.may_have_left_overs() for name in _names(parent))
+    return sorted({name for name in names if not name.startswith(".")})
+
+
 def _hidden(folder: Path) -> Iterator[Path]:
-    """What has a hidden name there; nothing where the folder cannot be read."""
+    return (folder / name for name in _names(folder) if name.startswith("."))
+
+
+def _names(folder: Path) -> list[str]:
+    """What is there; nothing where the folder cannot be read."""
     try:
-        names = os.listdir(folder)
+        return os.listdir(folder)
     except OSError:
-        return
-    yield from (folder / name for name in names if name.startswith("."))
+        return []
 
 
 def _not_removed(path: Path, error: OSError) -> StagingError:

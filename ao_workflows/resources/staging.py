@@ -144,8 +144,9 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         handle = self._held.pop(rid)
         path = self.layout.lock(rid)
         # Where a person removed the file meanwhile, the one that is there now is another process's lock.
-        if _same_file(handle, path):
-            path.unlink(missing_ok=True)
+        with suppress(OSError):  # the kernel lets go of it all the same
+            if _same_file(handle, path):
+                path.unlink(missing_ok=True)
         os.close(handle)
 
     def receipt(self, rid: str, stage: str) -> Receipt | None:
@@ -241,13 +242,12 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         oldest = datetime.now(UTC) - timedelta(days=self.keep_days)
         freed, stuck = [], []
-        for folder in self.layout.may_have_left_overs():
-            for rid in sorted(os.listdir(folder)) if folder.exists() else ():
-                try:
-                    if not rid.startswith(".") and self._synced_before(rid, oldest) and self._freed_now(rid, oldest):
-                        freed.append(rid)
-                except StagingError as error:
-                    stuck.append(error)
+        for rid in freeing.works_there(self.layout):
+            try:
+                if self._synced_before(rid, oldest) and self._freed_now(rid, oldest):
+                    freed.append(rid)
+            except StagingError as error:
+                stuck.append(error)
         return Freed(tuple(freed), tuple(stuck))
 
     def _freed_now(self, rid: str, oldest: datetime) -> bool:
