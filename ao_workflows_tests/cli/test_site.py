@@ -129,7 +129,7 @@ def test_a_scratch_disk_that_takes_two_names_for_one_is_refused(trial: Trial, mo
     monkeypatch.setattr(
         Path, "exists", lambda path: exists(path.with_name(path.name.lower()) if path.name == "NEW" else path)
     )
-    assert trial.fails() == {"staging": f"{trial.folder}/staging: names that differ in case only are one"}
+    assert trial.fails()["staging"] == f"{trial.folder}/staging: names that differ in case only are one"
 
 
 def test_a_folder_intake_is_looked_at_and_one_that_is_not_there_is_told(trial: Trial) -> None:
