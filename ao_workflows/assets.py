@@ -9,7 +9,7 @@ what it names still there, does not do the work again; so a run may die anywhere
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
@@ -33,6 +33,7 @@ from ao_workflows.domain.errors import (
 from ao_workflows.domain.evidence import takes
 from ao_workflows.domain.fixity import write_fixity
 from ao_workflows.domain.progress import Stage
+from ao_workflows.domain.receipts import Receipt
 from ao_workflows.domain.times import moment
 from ao_workflows.partitions import WORKS
 from ao_workflows.resources import noted_events
@@ -40,6 +41,7 @@ from ao_workflows.resources.debagger import Debagger
 from ao_workflows.resources.download import Places
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.folders import Folders
+from ao_workflows.resources.freeing import Freed
 from ao_workflows.resources.progress import ProgressTeller
 from ao_workflows.resources.s3 import S3
 from ao_workflows.resources.staging import Staging, made_parents
@@ -404,7 +406,7 @@ def synced_archive(
         remarks = remarks_on(debagged)
         places = {work: done.place for work, done in synced.items()}
         logs = {work: done.log for work, done in synced.items() if done.log}
-        freed: list[str] = []
+        freed = Freed()
         if left_out := [done.left_out for done in synced.values() if done.left_out]:
             record_failure(drs, context, event, {"left out of the archive": left_out})
         else:
@@ -421,16 +423,7 @@ def synced_archive(
             forget_held(staging, rid, delivery)
             # Again: the database may have kept the record waiting while a share went away.
             syncing.shares.look_for_all(works)
-            if staging.keep_days:
-                freed = staging.free_outlived(syncing.shares.are_there)
-            else:
-                freed = [rid] if staging.free(rid) else []
-            try:
-                if remove_original(folders, downloaded):
-                    context.log.info(f"{rid}: the dropped zip was removed")
-            except FolderError as error:
-                # The work is in the archive: a folder that is read-only by now is no reason to say otherwise.
-                context.log.warning(f"{rid}: the dropped zip is still there: {error}")
+            freed = _free(context, staging, folders, downloaded, syncing.shares.are_there)
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
@@ -439,8 +432,8 @@ def synced_archive(
                 "seconds": round(seconds, 2),
                 "MB/s": megabytes_a_second(debagged.left["bytes"], seconds),
                 "compared by": sync_script.verify,
-                "freed on the scratch disk": ", ".join(freed) or "nothing",
             }
+            | freed.shown()
             | size_shown(debagged.left["bytes"])
             | remarks
             | proofs_shown(synced),
@@ -453,3 +446,25 @@ def synced_archive(
                 )
             ],
         )
+
+
+def _free(
+    context: dg.AssetExecutionContext,
+    staging: Staging,
+    folders: Folders,
+    downloaded: Receipt,
+    archived: Callable[[Iterable[str]], bool],
+) -> Freed:
+    """Frees the scratch disk, and the folder that the zip was put into, of what the archive is proven to hold.
+
+    What cannot be removed is told in the run's log: the work is in the archive, and nothing says otherwise.
+    """
+    freed = staging.free_synced(downloaded.rid, archived)
+    for error in freed.stuck:
+        context.log.warning(str(error))
+    try:
+        if remove_original(folders, downloaded):
+            context.log.info(f"{downloaded.rid}: the dropped zip was removed")
+    except FolderError as error:
+        context.log.warning(f"{downloaded.rid}: the dropped zip is still there: {error}")
+    return freed

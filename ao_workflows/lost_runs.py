@@ -58,6 +58,13 @@ def lost_runs(context: dg.SensorEvaluationContext, staging: Staging) -> dg.Senso
     it without.
     """
     locks = staging.run_locks
+    if not locks.can_be_made():
+        return dg.SensorResult(
+            skip_reason=dg.SkipReason(
+                "the scratch disk is full: a run that has no lock may be waiting for room for it"
+            ),
+            cursor="[]",
+        )
     suspected = set(json.loads(context.cursor or "[]"))
     begun = context.instance.get_runs(dg.RunsFilter(statuses=_BEGUN))
     lives = {run.run_id: _lives(context.instance, locks, run) for run in begun}

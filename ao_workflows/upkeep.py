@@ -55,7 +55,10 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
     """The job that removes what is old and tells nothing of a work any more, and counts what works left behind."""
     keep_days = site.housekeeping.keep_days
 
-    @dg.op(name="remove_what_is_old", description=f"Removes logs, debug rows and ticks of more than {keep_days} days.")
+    @dg.op(
+        name="remove_what_is_old",
+        description=f"Removes logs, debug rows and ticks of more than {keep_days} days, and left-overs.",
+    )
     def remove_what_is_old(context: dg.OpExecutionContext) -> None:
         # Every run loads this module, and this one needs them.
         from ao_workflows.resources import old_logs, old_records, replaced
@@ -64,7 +67,8 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
         old = now - timedelta(days=keep_days)
         under_way = old_records.beginnings_of_runs(context.instance, but=context.run_id)
         logs_before = housekeeping.before(now, keep_days, under_way)
-        layout = Staging(root=str(site.staging.root)).layout
+        staging = Staging(root=str(site.staging.root))
+        layout = staging.layout
         removed = {
             "run logs": old_logs.remove(old_records.compute_log_folders(context.instance), logs_before),
             "sync logs": old_logs.remove(layout.sync_logs(), logs_before),
@@ -74,6 +78,8 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
                 [replaced_folder(share_tree(site.archive.parent, share)) for share in SHARES],
                 now - timedelta(days=site.sync.keep_replaced_days),
             ),
+            # Of whatever age: only what no run has is removed.
+            "left-overs of works": staging.sweep(),
         }
         told: dict[str, Any] = {"kept days": keep_days, "kept days of what was replaced": site.sync.keep_replaced_days}
         for what, each in removed.items():
@@ -92,8 +98,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
         context.log_event(dg.AssetObservation(housekeeping.JOB, metadata=told))
         if stuck := [each for found in removed.values() for each in found.stuck]:
             raise dg.Failure(
-                f"{len(stuck)} old logs or replaced files could not be removed, the first: {stuck[0]}. "
-                "What else is old has been removed",
+                f"{len(stuck)} things could not be removed, the first: {stuck[0]}. What else is old has been removed",
                 metadata={"not removed": dg.MetadataValue.md("\n".join(f"- `{each}`" for each in stuck[:SHOWN]))},
                 allow_retries=False,
             )

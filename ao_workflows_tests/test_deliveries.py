@@ -21,6 +21,7 @@ import pytest
 from ao_workflows.domain.events import parse_message
 from ao_workflows.domain.progress import Stage
 from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.freeing import Freed
 from ao_workflows.resources.staging import Staging
 from ao_workflows.sensors import run_config
 from ao_workflows.site import CHECKOUT
@@ -291,7 +292,7 @@ def test_a_sync_by_itself_does_not_take_an_old_debag_for_a_delivery_that_was_ref
         identity: str = parse_message(refused)[0].identity  # type: ignore[union-attr]
         assert Stage.SYNCED_ARCHIVE not in rows[identity].times
         # Nor does a night's freeing take what nobody has archived.
-        assert Staging(root=str(site.site.staging.root), keep_days=0).free_outlived() == []
+        assert Staging(root=str(site.site.staging.root), keep_days=0).free_outlived(lambda _works: True) == Freed()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
 from dagster._core.test_utils import create_run_for_test
 
+from ao_workflows.domain.disk import remove_tree
 from ao_workflows.domain.message_parts import Wanted
 from ao_workflows.jobs import RESTORE_WORK
 from ao_workflows.lost_runs import lost_runs
@@ -24,6 +25,7 @@ from ao_workflows.resources.staging import Staging
 from ao_workflows.sensors import run_config
 from ao_workflows.site import CHECKOUT
 from ao_workflows_tests.domain.test_standing import EVENT
+from ao_workflows_tests.resources.small_disks import mounted, use_all_inodes
 
 _EXECUTE = """
 import signal, sys
@@ -94,6 +96,22 @@ def test_a_run_whose_process_was_killed_fails_at_the_second_look_and_is_to_be_ru
     assert status is dg.DagsterRunStatus.FAILURE
     assert tags[WILL_RETRY_TAG] == "true"
     assert list(staging.layout.runs().iterdir()) == []
+
+
+def test_no_run_is_lost_while_the_disk_has_no_room_for_a_lock(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    """A run that waits for room for its lock would be run again, beside itself."""
+    run_id = _started(instance)
+    with mounted(tmp_path / "disk", "size=512k,nr_inodes=20") as disk:
+        staging = Staging(root=str(disk))
+        many = use_all_inodes(disk)
+        assert "the scratch disk is full" in _look(instance, staging, 3)
+        assert _status(instance, run_id)[0] is dg.DagsterRunStatus.STARTED
+        remove_tree(many)
+        staging.run_locks.hold(run_id)
+        assert "none lost" in _look(instance, staging, 3)
+        assert _status(instance, run_id)[0] is dg.DagsterRunStatus.STARTED
+        staging.run_locks.release()
+    instance.report_run_canceled(instance.get_runs(dg.RunsFilter(run_ids=[run_id]))[0])
 
 
 def test_a_run_shows_that_it_lives_for_as_long_as_it_has_its_resources(

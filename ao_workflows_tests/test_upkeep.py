@@ -20,7 +20,11 @@ from dagster._core.test_utils import create_run_for_test
 
 from ao_workflows.definitions import build
 from ao_workflows.domain import housekeeping
+from ao_workflows.domain.disk import going
+from ao_workflows.domain.works import StagingLayout
+from ao_workflows.resources.staging import Staging
 from ao_workflows.site import demo_site, parse
+from ao_workflows_tests.resources.small_disks import mounted
 from ao_workflows_tests.resources.test_old_logs import written
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -97,9 +101,38 @@ def test_what_could_not_be_removed_fails_the_run(
     assert told["run logs: removed"] == 1
     (run,) = instance.get_runs(dg.RunsFilter(job_name="housekeeping"))
     said = "".join(str(log.dagster_event) for log in instance.all_logs(run.run_id) if log.dagster_event)
-    assert (
-        f"1 old logs or replaced files could not be removed, the first: {blocked}/2026-10-01: Permission denied" in said
-    )
+    assert f"1 things could not be removed, the first: {blocked}/2026-10-01: Permission denied" in said
+
+
+def test_each_night_tries_again_what_could_not_be_freed_and_tells_of_it(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """No run of the work may come for years, and 300 GB lie there, under a hidden name."""
+    left = going(StagingLayout(tmp_path / "staging").work("W1"))
+    page = written(left / "W1/page.jpg", 0)
+    with mounted(left / "mounted", "size=1m"):
+        keep_house(tmp_path, instance, fails=True)
+        (run,) = instance.get_runs(dg.RunsFilter(job_name="housekeeping"))
+        said = "".join(str(log.dagster_event) for log in instance.all_logs(run.run_id) if log.dagster_event)
+        (left,) = left.parent.iterdir()
+        assert f"1 things could not be removed, the first: staging: {left}/mounted: cannot be removed" in said
+        assert not page.exists()
+    told = keep_house(tmp_path, instance)
+    assert told["left-overs of works: removed"] == 1
+    assert list(left.parent.iterdir()) == []
+
+
+def test_a_night_leaves_what_a_run_is_making(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """Half a work of a run under way looks as one that was left."""
+    staging = Staging(root=str(tmp_path / "staging"))
+    left, under_way = (staging.layout.work_under_way(rid, "run") for rid in ("W1", "W2"))
+    staging.hold("W2", "run")
+    for folder in (left, under_way):
+        written(folder / "page.jpg", 0)
+    told = keep_house(tmp_path, instance)
+    assert (told["left-overs of works: removed"], told["left-overs of works: bytes freed"]) == (1, 7)
+    assert (left.exists(), under_way.exists()) == (False, True)
+    staging.release()
 
 
 def test_the_schedule_is_on_by_itself(tmp_path: Path) -> None:

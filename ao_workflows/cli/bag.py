@@ -121,7 +121,8 @@ def _debag_beside_others(zip_path: Path, into: Path, time_zone: ZoneInfo | None)
             into.rmdir()
         raise
     for work in done.works:
-        put_in_place(new / work.rid, into / work.rid)
+        if left := put_in_place(new / work.rid, into / work.rid):
+            click.echo(f"warning: {left}, which was {work.rid} before, could not be removed", err=True)
     new.rmdir()
     return done
 

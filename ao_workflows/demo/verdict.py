@@ -40,7 +40,7 @@ def judge(sample: Sample, standing: Standing, archive: Path, staging: Path) -> V
         for rid in {sample.rid, *sample.works}
         for place in _places(archive, rid)
     ]
-    report = staging / "quarantine" / sample.rid / "report.json"
+    report = staging / "quarantine/works" / sample.rid / "report.json"
     reason = ""
     if report.exists():
         problems = json.loads(report.read_text(encoding="utf-8"))["problems"]

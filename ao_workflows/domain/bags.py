@@ -17,6 +17,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from ao_workflows.domain.admission import Terms, another_name, no_manifest, why_refused
+from ao_workflows.domain.disk import refusal
 from ao_workflows.domain.errors import BagInvalid, Problem, StagingError, ZipRefused
 from ao_workflows.domain.fixity import FileFixity
 from ao_workflows.domain.new_trees import NewTree
@@ -168,7 +169,7 @@ def _opened(zip_path: Path) -> Iterator[int]:
             raise ZipRefused(zip_path, None, "it is no file")
         yield descriptor
     except OSError as error:
-        raise StagingError(Path(error.filename or zip_path), error.strerror or str(error)) from error
+        raise refusal(Path(error.filename or zip_path), "is refused", error) from error
     finally:
         os.close(descriptor)
 

@@ -258,10 +258,13 @@ class StagingFull(StagingError):
     def __init__(self, path: Path, wanted: int, free: int) -> None:
         self.wanted = wanted
         self.free = free
+        figures = f"{_gib(wanted)} are wanted and {_gib(free)} are free" if wanted else f"{_gib(free)} are free"
+        # The system says the same word for each.
+        if free > max(wanted, _LEAST_THAT_HELPS):
+            figures += ", so it takes no more files, or a quota is used up"
         super().__init__(
             path,
-            f"the disk is full: {_gib(wanted)} are wanted and {_gib(free)} are free; free some, or give "
-            f"[staging] reserve_gib in site.toml a larger share",
+            f"the disk is full: {figures}; free some, or give [staging] reserve_gib in site.toml a larger share",
         )
 
 
@@ -587,6 +590,10 @@ class DatabaseUnavailable(DatabaseError):
     """DRS does not answer."""
 
     transient = True
+
+
+_LEAST_THAT_HELPS = 16 << 20
+"""With less, a disk may be called full by one who asks for more than a little."""
 
 
 def _gib(size: int) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from ao_workflows.domain.bounded import each_in_order
+from ao_workflows.domain.disk import refusal
 from ao_workflows.domain.errors import Problem
 
 Depth = Literal["checksum", "size"]
@@ -42,11 +43,17 @@ class FileFixity:
 
 
 def write_fixity(path: Path, files: Iterable[FileFixity]) -> None:
-    """Writes one JSON array a file and line: a work of 200,000 files is read again line by line."""
-    with path.open("w", encoding="utf-8") as out:
-        for file in files:
-            out.write(json.dumps([file.work, file.path, file.size, dict(file.digests)], ensure_ascii=False))
-            out.write("\n")
+    """Writes one JSON array a file and line: a work of 200,000 files is read again line by line.
+
+    :raises StagingError: if it cannot be written.
+    """
+    try:
+        with path.open("w", encoding="utf-8") as out:
+            for file in files:
+                out.write(json.dumps([file.work, file.path, file.size, dict(file.digests)], ensure_ascii=False))
+                out.write("\n")
+    except OSError as error:
+        raise refusal(path, "cannot be written", error) from error
 
 
 def read_fixity(path: Path) -> Iterator[FileFixity]:

@@ -7,17 +7,16 @@ what is in the files.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import secrets
-import shutil
 import stat
 import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from ao_workflows.domain.errors import StagingError, StagingFull
+from ao_workflows.domain.disk import going, is_going, refusal, remove_tree
+from ao_workflows.domain.errors import StagingError
 
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
@@ -70,7 +69,11 @@ class NewTree:
             return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(self._outer)
+            try:
+                remove_tree(self._outer)
+            except OSError:
+                # What will not go must not be in the way for ever; whoever sweeps this folder tries it again.
+                self._outer.rename(going(self._outer))
         except BlockingIOError as error:
             raise StagingError(self._outer, "another process is unpacking there; let it end first") from error
         finally:
@@ -87,17 +90,24 @@ class NewTree:
         try:
             self._outer.rmdir()
         except OSError:
-            shutil.rmtree(self._outer, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                remove_tree(self._outer)
         os.close(self._lock)
 
     def make_folder(self, path: str) -> None:
         """Makes one folder; its parent is there.
 
         :raises FileExistsError: if the file system takes the name for that of another one.
+        :raises StagingError: if the disk refuses.
         """
-        os.mkdir(path, _FOLDER_MODE, dir_fd=self._descriptor)
-        if not self._modes_are_right:
-            os.chmod(path, _FOLDER_MODE, dir_fd=self._descriptor)
+        try:
+            os.mkdir(path, _FOLDER_MODE, dir_fd=self._descriptor)
+            if not self._modes_are_right:
+                os.chmod(path, _FOLDER_MODE, dir_fd=self._descriptor)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise refusal(self.path / path, "cannot be made", error) from error
 
     def set_times(self, times: Iterable[tuple[str, int]]) -> None:
         """Sets folders' modification times, in ns since 1970, once nothing more is put into them."""
@@ -147,14 +157,15 @@ class Writer:
             self._folder = None
 
 
-def put_in_place(new: Path, into: Path) -> None:
-    """Renames ``new`` to ``into``, and removes what stood there, which goes last.
+def put_in_place(new: Path, into: Path) -> Path | None:
+    """Renames ``new`` to ``into``, and removes what stood there, which goes last. Where that cannot be removed, it
+    stays under a hidden name, which is returned, and goes the next time.
 
     :raises StagingError: if the file system refuses; what stood there then stands there again.
     """
-    before = into.with_name(f".{into.name}.before.tmp")
+    before = going(into)
     try:
-        _remove(before)
+        _remove_what_went_before(into)
         with contextlib.suppress(FileNotFoundError):
             into.rename(before)
         try:
@@ -163,18 +174,21 @@ def put_in_place(new: Path, into: Path) -> None:
             with contextlib.suppress(FileNotFoundError):
                 before.rename(into)
             raise
-        _remove(before)
     except OSError as error:
         raise refusal(into, "cannot be put in place", error) from error
+    try:
+        remove_tree(before)
+    except OSError:
+        return before
+    return None
 
 
-def refusal(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingError:
-    """The error for what the disk refused at ``path``; a full one is told apart, ``wanted`` are the bytes for it."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        place = next(each for each in path.parents if each.exists())
-        disk = os.statvfs(place)
-        return StagingFull(path, wanted, disk.f_bavail * disk.f_frsize)
-    return StagingError(path, f"{what}: {error.strerror}")
+def _remove_what_went_before(into: Path) -> None:
+    """Removes what an earlier ``put_in_place`` could not, or was killed before it did."""
+    for name in os.listdir(into.parent):
+        if is_going(name) and name.startswith(f".{into.name}.going-"):
+            with contextlib.suppress(OSError):
+                remove_tree(into.with_name(name))
 
 
 def _spread(folder: int) -> None:
@@ -188,11 +202,3 @@ def _spread(folder: int) -> None:
         fcntl.ioctl(folder, _GET_FLAGS, flags)
         wanted = struct.unpack("=l", flags[:4])[0] | _TOP_OF_TREES
         fcntl.ioctl(folder, _SET_FLAGS, struct.pack("=l", wanted))
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

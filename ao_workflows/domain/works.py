@@ -74,9 +74,23 @@ def web_prefix(parent: str, rid: str) -> str:
     return f"{parent.rstrip('/')}/{shard}/{rid}/images/"
 
 
+_LEFT_OVER = re.compile(rf"\.(?P<rid>{_RID.pattern})\.[^.]+\.tmp")
+
+
+def rid_of_left_over(name: str) -> str | None:
+    """The work whose left-over (see ``StagingLayout.left_over``) has that name, if it is one's."""
+    found = _LEFT_OVER.fullmatch(name)
+    return found["rid"] if found else None
+
+
 @dataclass(frozen=True)
 class StagingLayout:
-    """Every place that a work, named by its partition's RID, has on the scratch disk below ``root``."""
+    """Every place that a work, named by its partition's RID, has on the scratch disk below ``root``.
+
+    A RID may be any word. So no folder holds both what is named by a RID and what has a name of its own, save that
+    the second begins with a dot, as no RID does; and what is hidden ends with ``.<no dot>.tmp``, so that the RID before
+    it cannot be mistaken for another that begins alike.
+    """
 
     root: Path
 
@@ -104,6 +118,10 @@ class StagingLayout:
         """The room that the work has been promised, or waits for."""
         return self.root / "reservations" / f"{rid}.json"
 
+    def reservations_lock(self) -> Path:
+        """The file that is locked by who looks at them all."""
+        return self.root / "reservations" / ".lock"
+
     def work(self, rid: str) -> Path:
         """The folder that holds the zip's works, each under its own RID."""
         return self.root / "works" / rid
@@ -111,6 +129,16 @@ class StagingLayout:
     def work_under_way(self, rid: str, run_id: str) -> Path:
         """The same while it is being unpacked."""
         return self.root / "works" / f".{rid}.{run_id}.tmp"
+
+    def left_over(self, rid: str) -> re.Pattern[str]:
+        """What hidden names in ``incoming`` and ``works`` have that a run of the work left half unpacked, or about to
+        be removed.
+        """
+        return re.compile(rf"\.{re.escape(rid)}\.[^.]+\.tmp")
+
+    def may_have_left_overs(self) -> tuple[Path, Path]:
+        """The folders of all works' downloads and trees."""
+        return self.root / "incoming", self.root / "works"
 
     def receipt(self, rid: str, stage: str) -> Path:
         """The receipt of one stage."""
@@ -122,7 +150,7 @@ class StagingLayout:
 
     def report(self, rid: str) -> Path:
         """What is wrong with the work's bag."""
-        return self.root / "quarantine" / rid / "report.json"
+        return self.root / "quarantine" / "works" / rid / "report.json"
 
     def rejected_messages(self) -> Path:
         """The folder of the queue messages that could not be used, each kept whole."""

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 
 from isal import isal_zlib as codec
 
+from ao_workflows.domain.disk import refusal
 from ao_workflows.domain.errors import StagingError, ZipRefused
-from ao_workflows.domain.new_trees import NewTree, Writer, refusal
+from ao_workflows.domain.new_trees import NewTree, Writer
 from ao_workflows.domain.zip_directory import LOCAL, STORED, HeaderMismatch, Member, content_start
 from ao_workflows.domain.zip_times import local_time
 

@@ -41,6 +41,7 @@ def check_staging(site: Site) -> Iterator[Finding]:
             old.write_bytes(b"x")
             old.rename(new)
             locks = _locks_work(new)
+            folds = new.with_name("NEW").exists()
         free = shutil.disk_usage(root).free
     except OSError as error:
         do = "make it, owned by the user that runs this; [staging] root in site.toml names it"
@@ -49,6 +50,9 @@ def check_staging(site: Site) -> Iterator[Finding]:
     if not locks:
         do = "use a local disk, or mount the share with locks: two runs could have the same work"
         yield fail(what, f"{root}: a lock (flock) that is held can be had again", do)
+    if folds:
+        do = "use a disk that tells them apart: two works whose RIDs differ in case only would share their folders"
+        yield fail(what, f"{root}: names that differ in case only are one", do)
     reserve = site.staging.reserve_gib
     figures = f"{free / _GIB:,.1f} GiB are free, {reserve:g} GiB of them the site's reserve"
     if free < reserve * _GIB:

@@ -6,14 +6,14 @@ was wrong. What does not: fetching (``ao_workflows.resources.transfer``), and as
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ao_workflows.domain.errors import DownloadMismatch, StagingError, StagingFull
+from ao_workflows.domain.disk import refusal
+from ao_workflows.domain.errors import DownloadMismatch
 from ao_workflows.domain.s3_checksums import Proof
 from ao_workflows.domain.transfer_plan import Plan
 from ao_workflows.resources.digests import (
@@ -107,7 +107,7 @@ def bring(
     try:
         places.part.replace(places.final)
     except OSError as error:
-        raise StagingError(places.final, f"cannot be put in place: {error.strerror}") from error
+        raise refusal(places.final, "cannot be put in place", error) from error
     order = range(plan.parts)
     sizes = [end - start for start, end in map(plan.span, order)]
     whole = joined("crc64nvme", [finished[part].crc64nvme for part in order], sizes)
@@ -117,18 +117,18 @@ def bring(
 def _resume(journal: Journal, places: Places, plan: Plan) -> dict[int, FinishedPart]:
     """The parts that are there; with none, the file anew, as large as it is going to be."""
     made_parents(places.part)
-    # A run that died between the file's last name and its receipt left all of it there.
-    if places.journal.exists() and places.final.exists() and not places.part.exists():
-        places.final.replace(places.part)
-    if places.part.exists() and places.part.stat().st_size == plan.size:
-        finished = journal.resume(lambda entry: _holds(places.part, plan, entry))
-        if finished is not None:
-            return finished
     try:
+        # A run that died between the file's last name and its receipt left all of it there.
+        if places.journal.exists() and places.final.exists() and not places.part.exists():
+            places.final.replace(places.part)
+        if places.part.exists() and places.part.stat().st_size == plan.size:
+            finished = journal.resume(lambda entry: _holds(places.part, plan, entry))
+            if finished is not None:
+                return finished
         places.remove()
         _allocate(places.part, plan.size)
     except OSError as error:
-        raise StagingError(places.part, f"cannot be written: {error.strerror}") from error
+        raise refusal(places.part, "cannot be written", error, plan.size) from error
     journal.begin()
     return {}
 
@@ -139,12 +139,9 @@ def _allocate(part: Path, size: int) -> None:
     try:
         if size:
             os.posix_fallocate(handle, 0, size)
-    except OSError as error:
+    except OSError:
         part.unlink()
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise
-        disk = os.statvfs(part.parent)
-        raise StagingFull(part, size, disk.f_bavail * disk.f_frsize) from error
+        raise
     finally:
         os.close(handle)
 

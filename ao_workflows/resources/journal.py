@@ -10,6 +10,7 @@ names is read again and compared before it is believed. A last line that was tor
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ao_workflows.domain.errors import StagingError
+from ao_workflows.domain.disk import refusal
 from ao_workflows.domain.receipts import boot_id
 from ao_workflows.resources.digests import PieceDigests, new_digest
 from ao_workflows.resources.staging import write_whole
@@ -82,7 +83,10 @@ class Journal:
         self.close()
         head = json.dumps({"about": self._about, "boot": boot_id()}) + "\n"
         write_whole(self._path, head + "".join(entry.line() for entry in finished))
-        self._handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            self._handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except OSError as error:
+            raise refusal(self._path, "cannot be opened", error) from error
 
     def add(self, entry: FinishedPart) -> None:
         """Notes that a part is whole, after ``resume`` or ``begin``. Any thread may call: a line is one write.
@@ -93,9 +97,12 @@ class Journal:
             with self._lock:
                 # A thread that a cancelled transfer left behind comes too late.
                 if self._handle is not None:
-                    os.write(self._handle, entry.line().encode())
+                    line = entry.line().encode()
+                    if os.write(self._handle, line) < len(line):
+                        # What a disk does that becomes full with these bytes; the next line must not follow on half.
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301
         except OSError as error:
-            raise StagingError(self._path, f"cannot be written: {error.strerror}") from error
+            raise refusal(self._path, "cannot be written", error) from error
 
     def close(self) -> None:
         with self._lock:

@@ -7,7 +7,8 @@ when a log is old (``domain.housekeeping``), and the works' own data, which ``re
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -54,27 +55,35 @@ class _Sweep:
         self.stuck: list[str] = []
 
     def below(self, folder: Path) -> None:
+        # Each behind the one that it is in; a script's logs may be as deep as it likes.
+        folders = [folder]
+        old: list[Path] = []
+        for each in folders:
+            with self._told(each):
+                for entry in list(os.scandir(each)):
+                    with self._told(entry.path):
+                        # Before anything is removed from it: a folder that was made of late may be about to be written
+                        # into.
+                        written = entry.stat(follow_symlinks=False).st_mtime
+                        if not entry.is_dir(follow_symlinks=False):
+                            self._file(entry, written)
+                            continue
+                        folders.append(Path(entry))
+                        if written < self._before:
+                            old.append(Path(entry))
+        for each in reversed(old):
+            with self._told(each):
+                if not os.listdir(each):
+                    each.rmdir()
+
+    @contextmanager
+    def _told(self, path: Path | str) -> Iterator[None]:
         try:
-            entries = list(os.scandir(folder))
-        except FileNotFoundError:
-            return
+            yield
+        except FileNotFoundError:  # its writer has renamed or removed it meanwhile
+            pass
         except OSError as error:
-            self.stuck.append(f"{folder}: {error.strerror}")
-            return
-        for entry in entries:
-            try:
-                # Before anything is removed from it: a folder that was made of late may be about to be written into.
-                written = entry.stat(follow_symlinks=False).st_mtime
-                if entry.is_dir(follow_symlinks=False):
-                    self.below(Path(entry))
-                    if written < self._before and not os.listdir(entry):
-                        Path(entry).rmdir()
-                else:
-                    self._file(entry, written)
-            except FileNotFoundError:  # its writer has renamed or removed it meanwhile
-                continue
-            except OSError as error:
-                self.stuck.append(f"{entry.path}: {error.strerror}")
+            self.stuck.append(f"{path}: {error.strerror}")
 
     def _file(self, entry: os.DirEntry[str], written: float) -> None:
         if written >= self._before:

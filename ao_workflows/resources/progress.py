@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ao_workflows.domain.errors import StagingFull
 from ao_workflows.domain.times import moment_with_zone
 from ao_workflows.resources.staging import now, write_whole
 
@@ -83,7 +85,9 @@ class ProgressTeller:
         left = round((self._size - there) / rate) if rate > 0 else None
         progress = DownloadProgress(self._rid, there, self._size, round(rate / 1e6, 1), left, self._run_id, now())
         self._say(progress.line())
-        write_whole(self._path, json.dumps(asdict(progress), indent=1))
+        # The download has its room already: it does not fail for want of room for a figure.
+        with suppress(StagingFull):
+            write_whole(self._path, json.dumps(asdict(progress), indent=1))
 
     def __enter__(self) -> ProgressTeller:
         return self

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ao_workflows.domain.before_sync import Going
+from ao_workflows.domain.disk import refusal, remove_tree
 from ao_workflows.domain.errors import ReplacedNotKept
 from ao_workflows.domain.housekeeping import Removed
-from ao_workflows.domain.new_trees import refusal
 from ao_workflows.domain.shares import REPLACED_AT
 
 SHOWN = 20
@@ -72,7 +72,8 @@ def keep(place: Path, going: Going, into: Path) -> None:
                 put(place / name, to)
         under_way.rename(into)
     except OSError as error:
-        shutil.rmtree(under_way, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(under_way)
         raise ReplacedNotKept(place, into, error.strerror or str(error)) from error
 
 
@@ -92,8 +93,7 @@ def remove_outlived(folders: Iterable[Path], before: datetime) -> Removed:
                     if at >= before:
                         oldest = min(oldest or at, at)
                         continue
-                    size += _bytes_below(kept)
-                    shutil.rmtree(kept)
+                    size += remove_tree(kept)
                     count += 1
                 except FileNotFoundError:  # Another host's housekeeping was there first.
                     continue
@@ -179,7 +179,3 @@ def _kept_at(kept: Path) -> datetime:
         return datetime.strptime(kept.name, REPLACED_AT).replace(tzinfo=UTC)
     except ValueError:
         return datetime.fromtimestamp(kept.stat().st_mtime, UTC)
-
-
-def _bytes_below(folder: Path) -> int:
-    return sum(Path(parent, name).lstat().st_size for parent, _, names in os.walk(folder) for name in names)

@@ -15,12 +15,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
 
-from ao_workflows.domain.errors import NoRoom, StagingError
+from ao_workflows.domain.disk import files_below, is_going, refusal
+from ao_workflows.domain.errors import NoRoom
 from ao_workflows.domain.works import StagingLayout
 
 ASK_AGAIN_SECONDS = 10.0
@@ -106,7 +107,9 @@ class Room:
         """Gives the work's room back; does nothing where it has none."""
         handle = self._held.pop(rid, None)
         if handle is not None:
-            self._layout.reservation(rid).unlink(missing_ok=True)
+            # Where the file cannot be removed: a promise that nobody has locked is nobody's.
+            with suppress(OSError):
+                self._layout.reservation(rid).unlink(missing_ok=True)
             os.close(handle)
 
     def release_all(self) -> None:
@@ -130,14 +133,16 @@ class Room:
 
     def _outstanding(self, rid: str, needed: int) -> int:
         """What of a work's room is not yet used."""
-        works = self._layout.root / "works"
-        under_way = works.glob(f".{rid}.*.tmp") if works.exists() else ()
+        works, left_over = self._layout.work(rid).parent, self._layout.left_over(rid)
+        names = os.listdir(works) if works.exists() else []
+        # What could not be removed is no part of what the work still has to write.
+        under_way = [works / name for name in names if left_over.fullmatch(name) and not is_going(name)]
         places = [self._layout.incoming(rid), self._layout.work(rid), *under_way]
         return max(0, needed - sum(map(_allocated, places)))
 
     def _promises(self) -> Iterator[Promise]:
         """Every promise that somebody has; those of the dead are removed."""
-        for path in self._layout.reservation("").parent.glob("*.json"):
+        for path in self._layout.reservations_lock().parent.glob("*.json"):
             try:
                 handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
@@ -161,7 +166,7 @@ class Room:
             try:
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             except OSError as error:
-                raise StagingError(path, f"cannot be written: {error.strerror}") from error
+                raise refusal(path, "cannot be written", error) from error
             fcntl.flock(handle, fcntl.LOCK_EX)
             self._held[promise.rid] = handle
         text = json.dumps(asdict(promise)).encode()
@@ -169,17 +174,19 @@ class Room:
             os.pwrite(handle, text, 0)
             os.ftruncate(handle, len(text))
         except OSError as error:
-            raise StagingError(self._layout.reservation(promise.rid), f"cannot be written: {error.strerror}") from error
+            # Half a promise is none: held on, it would keep others waiting for nothing.
+            self.release(promise.rid)
+            raise refusal(self._layout.reservation(promise.rid), "cannot be written", error) from error
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
         """Looking and promising are one step, whoever else is at it."""
-        path = self._layout.reservation("").parent / ".lock"
+        path = self._layout.reservations_lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise StagingError(path, f"cannot be written: {error.strerror}") from error
+            raise refusal(path, "cannot be written", error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -201,10 +208,7 @@ def _is_nobodys(handle: int) -> bool:
 def _allocated(folder: Path) -> int:
     """The bytes that a folder's files take on the disk."""
     total = 0
-    for root, _, files in os.walk(folder):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(root, name)).st_blocks * _ST_BLOCK  # noqa: PTH118 - 200,000 of them
-            except FileNotFoundError:
-                continue
+    for entry in files_below(folder):
+        with suppress(OSError):
+            total += entry.stat(follow_symlinks=False).st_blocks * _ST_BLOCK
     return total

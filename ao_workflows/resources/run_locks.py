@@ -14,7 +14,8 @@ import fcntl
 import os
 from pathlib import Path
 
-from ao_workflows.domain.errors import StagingError
+from ao_workflows.domain.disk import refusal
+from ao_workflows.domain.errors import StagingFull
 from ao_workflows.resources.file_locks import is_at
 
 
@@ -28,7 +29,7 @@ class RunLocks:
     def hold(self, run_id: str) -> None:
         """Says, for as long as this process lives or until ``release``, that the run is being executed.
 
-        :raises StagingError: where the file cannot be made.
+        :raises StagingError: where the file cannot be made; StagingFull, where there is no room for it.
         """
         path = self._path(run_id)
         while run_id not in self._held:
@@ -36,7 +37,7 @@ class RunLocks:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             except OSError as error:
-                raise StagingError(path, f"cannot be opened: {error.strerror}") from error
+                raise refusal(path, "cannot be opened", error) from error
             fcntl.flock(handle, fcntl.LOCK_SH)
             if is_at(handle, path):
                 self._held[run_id] = handle
@@ -62,6 +63,17 @@ class RunLocks:
             return not _locked_alone(handle)
         finally:
             os.close(handle)
+
+    def can_be_made(self) -> bool:
+        """Whether the disk has room for another lock: else a run that has none may be one that waits for it."""
+        probe = self._folder / ".probe.lock"
+        try:
+            probe.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(probe, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
+            probe.unlink(missing_ok=True)
+        except OSError as error:
+            return not isinstance(refusal(probe, "cannot be made", error), StagingFull)
+        return True
 
     def left_behind(self) -> list[str]:
         """The runs whose file is there and which no process executes."""

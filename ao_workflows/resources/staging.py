@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,14 +19,17 @@ from typing import Any
 import dagster as dg
 from pydantic import PrivateAttr
 
-from ao_workflows.domain.errors import Problem, StagingError, WorkBusy
+from ao_workflows.domain.disk import refusal, remove_tree, unfinished
+from ao_workflows.domain.errors import Problem, StagingError, StagingFull, WorkBusy
+from ao_workflows.domain.housekeeping import Removed
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt, boot_id
 from ao_workflows.domain.shown_names import shown_json
 from ao_workflows.domain.times import in_order
 from ao_workflows.domain.works import StagingLayout
-from ao_workflows.resources import file_locks
-from ao_workflows.resources.room import Room
+from ao_workflows.resources import file_locks, freeing
+from ao_workflows.resources.freeing import Freed
+from ao_workflows.resources.room import ASK_AGAIN_SECONDS, Room
 from ao_workflows.resources.run_locks import RunLocks
 
 
@@ -65,9 +67,24 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._run_locks
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """A run's process shows that it lives; a sensor, which has no run, shows nothing."""
-        if context.run_id:
-            self.run_locks.hold(context.run_id)
+        """A run's process shows that it lives; a sensor, which has no run, shows nothing.
+
+        On a full disk it waits for room: no retry policy holds for what fails here, before the first step.
+        """
+        until = time.monotonic() + self.room_wait_hours * 3600
+        said = False
+        while context.run_id:
+            try:
+                self.run_locks.hold(context.run_id)
+            except StagingFull as error:
+                if time.monotonic() >= until:
+                    raise
+                if context.log and not said:
+                    context.log.warning(f"{error}. The run waits for that")
+                said = True
+                time.sleep(ASK_AGAIN_SECONDS)
+            else:
+                return
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """A run keeps its work's lock from its first stage to its end."""
@@ -86,19 +103,22 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         if rid in self._held:
             return
+        self._lock(rid)
+        # First of all: on a full disk it is what makes room.
+        freeing.sweep(self.layout, rid)
+        try:
+            file_locks.say_holder(self._held[rid], holder)
+        except OSError as error:
+            self._let_go(rid)
+            raise refusal(self.layout.lock(rid), "cannot be written", error) from error
+
+    def _lock(self, rid: str) -> None:
         path = self.layout.lock(rid)
         made_parents(path)
         try:
-            handle = file_locks.take(path, rid)
+            self._held[rid] = file_locks.take(path, rid)
         except OSError as error:
-            raise StagingError(path, f"cannot be opened: {error.strerror}") from error
-        self._held[rid] = handle
-        self._sweep(rid)
-        try:
-            file_locks.say_holder(handle, holder)
-        except OSError as error:
-            self._let_go(rid)
-            raise StagingError(path, f"cannot be written: {error.strerror}") from error
+            raise refusal(path, "cannot be opened", error) from error
 
     def release(self) -> None:
         """Gives back every lock of this process, and removes their files; and its room."""
@@ -110,32 +130,26 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         handle = self._held.pop(rid)
         path = self.layout.lock(rid)
         # Where a person removed the file meanwhile, the one that is there now is another process's lock.
-        if file_locks.is_at(handle, path):
-            path.unlink(missing_ok=True)
+        with suppress(OSError):  # the kernel lets go of it all the same
+            if file_locks.is_at(handle, path):
+                path.unlink(missing_ok=True)
         os.close(handle)
-
-    def _sweep(self, rid: str) -> None:
-        """Removes what runs of the work that were killed left half unpacked, half removed or half written."""
-        left_over = re.compile(rf"\.{re.escape(rid)}\.[^.]+\.tmp")
-        for parent in (self.layout.incoming(rid).parent, self.layout.work(rid).parent):
-            for name in os.listdir(parent) if parent.exists() else ():
-                if left_over.fullmatch(name):
-                    shutil.rmtree(parent / name, ignore_errors=True)
-        for path in self.layout.receipt(rid, "any").parent.glob(".*.tmp"):
-            path.unlink(missing_ok=True)
 
     def receipt(self, rid: str, stage: str) -> Receipt | None:
         """The stage's receipt, or None where there is none, or what is there is none.
+
+        On a disk that takes ``w1`` and ``W1`` for one name, the other work's receipt is none of this one's.
 
         :raises StagingError: if the file cannot be read.
         """
         path = self.layout.receipt(rid, stage)
         try:
-            return Receipt.parse(path.read_bytes())
+            found = Receipt.parse(path.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StagingError(path, f"cannot be read: {error.strerror}") from error
+        return found if found and found.rid == rid else None
 
     def write_receipt(
         self,
@@ -195,56 +209,79 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def remove_report(self, rid: str) -> None:
         """A bag that is good now is in no quarantine."""
-        shutil.rmtree(self.layout.report(rid).parent, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(self.layout.report(rid).parent)
 
     def free(self, rid: str) -> int:
         """Removes a work's zip and folders, which the archive has been proven to hold. Returns the bytes freed.
 
-        :raises StagingError: if they cannot be removed.
+        :raises StagingError: if they cannot be removed; they are in nobody's way then.
         """
         self.room.release(rid)
-        going, folder = [], self.layout.root
-        try:
-            for folder in (self.layout.incoming(rid), self.layout.work(rid)):
-                if folder.exists():
-                    # Under a name of its own first: half a work must not stand where a receipt says a whole one does.
-                    going.append(folder.rename(folder.with_name(f".{rid}.freed.tmp")))
-            files = [path for gone in going for path in gone.rglob("*") if path.is_symlink() or not path.is_dir()]
-            # To take a file's memory back keeps the kernel busy for a second of each 4 GB: so on all cores.
-            with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "free") as pool:
-                freed = sum(pool.map(_remove, files))
-            for folder in going:
-                shutil.rmtree(folder)
-        except OSError as error:
-            raise StagingError(error.filename or folder, f"cannot be removed: {error.strerror}") from error
-        return freed
+        return freeing.free(self.layout, rid)
 
-    def free_outlived(self, archived: Callable[[Iterable[str]], bool]) -> list[str]:
-        """Frees the synced works that have been kept for as long as the site wants, and returns their RIDs.
+    def free_synced(self, rid: str, archived: Callable[[Iterable[str]], bool]) -> Freed:
+        """Frees a work that is in the archive, or, where the site keeps works, those that have been kept for so long.
+
+        A failure is told, and raised to nobody: no work is less in the archive for it.
+        """
+        if self.keep_days:
+            return self.free_outlived(archived)
+        try:
+            return Freed((rid,) if self.free(rid) else ())
+        except StagingError as error:
+            return Freed((), (error,))
+
+    def free_outlived(self, archived: Callable[[Iterable[str]], bool]) -> Freed:
+        """Frees the synced works that have been kept for as long as the site wants.
 
         A work that another run has, or of which something newer than what was synced is here, stays; so does one of
         whose zip's works ``archived`` says that the archive which they were put into is not there.
         """
         oldest = datetime.now(UTC) - timedelta(days=self.keep_days)
-        freed = []
-        for folder in (self.layout.root / "incoming", self.layout.root / "works"):
-            for rid in sorted(os.listdir(folder)) if folder.exists() else ():
-                if rid.startswith(".") or not self._synced_before(rid, oldest):
-                    continue
-                was_held = rid in self._held
-                try:
-                    self.hold(rid, "the freeing of outlived works")
-                except WorkBusy:
-                    continue
-                try:
-                    # Asked again: until the lock was had, another run may have brought the work anew.
-                    if self._synced_before(rid, oldest) and archived(self._places_of(rid)):
-                        self.free(rid)
-                        freed.append(rid)
-                finally:
-                    if not was_held:
-                        self._let_go(rid)
-        return freed
+        freed, stuck = [], []
+        for rid in freeing.works_there(self.layout):
+            try:
+                if self._synced_before(rid, oldest) and self._freed_now(rid, oldest, archived):
+                    freed.append(rid)
+            except StagingError as error:
+                stuck.append(error)
+        return Freed(tuple(freed), tuple(stuck))
+
+    def _freed_now(self, rid: str, oldest: datetime, archived: Callable[[Iterable[str]], bool]) -> bool:
+        was_held = rid in self._held
+        try:
+            self.hold(rid, "the freeing of outlived works")
+        except WorkBusy:
+            return False
+        try:
+            # Asked again: until the lock was had, another run may have brought the work anew.
+            if not (self._synced_before(rid, oldest) and archived(self._places_of(rid))):
+                return False
+            self.free(rid)
+        finally:
+            if not was_held:
+                self._let_go(rid)
+        return True
+
+    def sweep(self) -> Removed:
+        """Removes what was left half made, or could not be freed, of the works that no run has now."""
+        count, size, stuck = 0, 0, []
+        for rid in freeing.works_with_left_overs(self.layout):
+            try:
+                self._lock(rid)
+            except WorkBusy:
+                continue
+            except StagingError as error:
+                stuck.append(str(error))
+                continue
+            try:
+                removed = freeing.sweep(self.layout, rid)
+            finally:
+                self._let_go(rid)
+            count, size = count + removed.count, size + removed.bytes
+            stuck += removed.stuck
+        return Removed(count, size, stuck=tuple(stuck))
 
     def _places_of(self, rid: str) -> list[str]:
         """The works of the zip that were put into the archive."""
@@ -284,7 +321,7 @@ def made_parents(path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StagingError(path.parent, f"cannot be made: {error.strerror}") from error
+        raise refusal(path.parent, "cannot be made", error) from error
     return path
 
 
@@ -294,7 +331,7 @@ def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
     :raises StagingError: if it cannot be written.
     """
     made_parents(path)
-    under_way = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    under_way = unfinished(path)
     try:
         # A lone surrogate in a message's JSON becomes the escape that JSON has for it.
         with under_way.open("w", encoding="utf-8", errors="backslashreplace") as out:
@@ -308,12 +345,6 @@ def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
             os.fsync(folder)
             os.close(folder)
     except OSError as error:
-        under_way.unlink(missing_ok=True)
-        raise StagingError(path, f"cannot be written: {error.strerror}") from error
-
-
-def _remove(path: Path) -> int:
-    """Removes a file, and returns its bytes."""
-    size = path.stat(follow_symlinks=False).st_size
-    path.unlink()
-    return size
+        with suppress(OSError):
+            under_way.unlink()
+        raise refusal(path, "cannot be written", error, len(text)) from error

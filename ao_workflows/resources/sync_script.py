@@ -25,7 +25,8 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from ao_workflows.domain.errors import ArchiveNotFlushed, StagingError, SyncFailed, SyncScriptMissing
+from ao_workflows.domain.disk import refusal, unfinished
+from ao_workflows.domain.errors import ArchiveNotFlushed, StagingError, StagingFull, SyncFailed, SyncScriptMissing
 from ao_workflows.domain.shown_names import shown
 from ao_workflows.domain.sync_options import WORKS_MAY, SyncOptions
 from ao_workflows.domain.works import web_prefix
@@ -51,6 +52,7 @@ _PASSED_ON = (
 _OFF = {"", "0", "No", "NO", "no", "False", "FALSE", "false"}
 """What the reference script takes for no in ``NO_REFRESH_WEB``."""
 _TAIL = 40
+_PROBE = 64 << 10
 _FLUSH_SECONDS = 1800
 
 _TOLD_WHOLE = 1000
@@ -160,7 +162,7 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         :raises SyncScriptMissing: if there is no script that can be started.
         :raises SyncFailed: if it exits with another code than 0, does not name the work in its success list, or
             runs for longer than the site allows.
-        :raises StagingError: if its log cannot be written.
+        :raises StagingError: if its log cannot be written; StagingFull, too, where it failed on a full disk.
         """
         script = self.found()
         environment = self.environment(rid, options, at, run_id)
@@ -198,7 +200,9 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         elif rid.encode() not in _words(success_list):
             reason = f"exited with 0, but did not name the work in its success list {success_list}"
         if reason:
-            raise SyncFailed(rid, command, reason, log, tail)
+            failure = SyncFailed(rid, command, reason, log, tail)
+            _look_for_room(log, failure)
+            raise failure
         return Synced(command, log, (datetime.now().astimezone() - started).total_seconds())
 
     def _started(
@@ -291,7 +295,7 @@ def _opened(log: Path, success_list: Path) -> Iterator[io.FileIO]:
         success_list.write_bytes(b"")
         out = log.open("ab", buffering=0)
     except OSError as error:
-        raise StagingError(log, f"cannot be written: {error.strerror}") from error
+        raise refusal(log, "cannot be written", error) from error
     with out:
         yield out
 
@@ -302,7 +306,23 @@ def _write_lines(out: io.FileIO, lines: list[str], log: Path) -> None:
         while left:
             left = left[out.write(left) :]
     except OSError as error:
-        raise StagingError(log, f"cannot be written: {error.strerror}") from error
+        raise refusal(log, "cannot be written", error) from error
+
+
+def _look_for_room(log: Path, failure: SyncFailed) -> None:
+    """A script whose logs found no room fails as it may; that it is tried again when there is room is ours to see to.
+
+    :raises StagingFull: instead of ``failure``, where the disk of the logs is full.
+    """
+    probe = unfinished(log)
+    try:
+        try:
+            probe.write_bytes(bytes(_PROBE))
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        if isinstance(full := refusal(log, "cannot be written", error), StagingFull):
+            raise full from failure
 
 
 class _Late:

@@ -10,7 +10,6 @@ proof needs all bytes in order, one more thread follows the finished front of th
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
@@ -19,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ao_workflows.domain.errors import ServiceError, StagingError, StagingFull
+from ao_workflows.domain.disk import refusal
+from ao_workflows.domain.errors import ServiceError, StagingError
 from ao_workflows.domain.transfer_plan import Plan
 from ao_workflows.resources.digests import PieceDigests
 from ao_workflows.resources.journal import FinishedPart, Journal, PartDigests
@@ -161,7 +161,7 @@ class Transfer:
         except _Stopped:
             pass
         except OSError as error:
-            self._fail(_staging_error(self._part, error))
+            self._fail(refusal(self._part, "cannot be written", error, self._plan.size))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller's thread raises it
             self._fail(error)
         with self._changed:
@@ -356,10 +356,3 @@ def _write(handle: int, block: bytes, at: int) -> None:
     while view:
         written = os.pwrite(handle, view[:WRITTEN], at)
         view, at = view[written:], at + written
-
-
-def _staging_error(part: Path, error: OSError) -> StagingError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        disk = os.statvfs(part.parent)
-        return StagingFull(part, part.stat().st_size, disk.f_bavail * disk.f_frsize)
-    return StagingError(part, f"cannot be written: {error.strerror}")

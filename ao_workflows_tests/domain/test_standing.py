@@ -226,10 +226,10 @@ def test_a_work_is_stuck_when_its_stage_takes_longer_than_the_site_says(
 def test_a_refused_bag_is_not_to_be_tried_again_but_made_again() -> None:
     """A second run of a bad bag only costs time."""
     failed = run("failed", stage="debagged_work", said="its sha512 differs", error="BagInvalid")
-    found = told(run=failed, receipts=receipts_until(Stage.DOWNLOADED_BAG), report="/s/quarantine/W1/report.json")
+    found = told(run=failed, receipts=receipts_until(Stage.DOWNLOADED_BAG), report="/s/quarantine/works/W1/report.json")
     assert found.failure == "its sha512 differs"
     assert "made and uploaded again" in found.advice
-    assert "/s/quarantine/W1/report.json" in found.advice
+    assert "/s/quarantine/works/W1/report.json" in found.advice
     assert "reprocess" not in found.advice
 
 

@@ -36,7 +36,7 @@ def test_a_bad_bag_leaves_nothing_in_the_archive_and_says_what_is_wrong(finished
     for rid, reason in BAD.items():
         assert not list((finished_demo.folder / "archive").glob(f"*/*/{rid}"))
         assert re.search(rf"{rid}: .*{reason}", finished_demo.output), finished_demo.output
-        assert (finished_demo.folder / "staging/quarantine" / rid / "report.json").exists()
+        assert (finished_demo.folder / "staging/quarantine/works" / rid / "report.json").exists()
 
 
 def test_the_demo_leaves_no_lock_and_nothing_half_done(finished_demo: FinishedDemo) -> None:

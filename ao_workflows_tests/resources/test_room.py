@@ -120,6 +120,18 @@ def test_what_is_on_the_disk_already_is_not_counted_twice(layout: StagingLayout)
     assert raised.value.needed == disk.f_blocks * disk.f_frsize + MIB
 
 
+def test_what_another_work_has_unpacked_is_not_taken_for_ones_own(layout: StagingLayout) -> None:
+    """``W1`` would be promised less than it writes, by as much as ``W1.1`` has on the disk, and meet a full one."""
+    for name in (".W1.1.run.tmp", ".W1.going-01234567.tmp"):
+        (layout.root / "works" / name).mkdir(parents=True)
+        (layout.root / "works" / name / "page.jpg").write_bytes(b"x" * MIB)
+    disk = os.statvfs(layout.root)
+    needed = disk.f_blocks * disk.f_frsize + MIB
+    with pytest.raises(NoRoom) as raised:
+        room(layout).promise("W1", needed, nobody)
+    assert raised.value.needed == needed
+
+
 def test_works_get_room_in_the_order_in_which_they_asked(layout: StagingLayout) -> None:
     """Passed by every small work, a large one would wait until no small one is left."""
     most = most_of_what_is_free(layout)

@@ -16,10 +16,12 @@ import pytest
 
 from ao_workflows.domain.errors import Problem, StagingError, WorkBusy
 from ao_workflows.domain.events import ObjectEvent
+from ao_workflows.resources.freeing import Freed
 from ao_workflows.resources.staging import Staging, write_whole
 
 _HOLD = """
 import sys
+from ao_workflows.resources.freeing import Freed
 from ao_workflows.resources.staging import Staging
 staging = Staging(root=sys.argv[1])
 staging.hold("W1", "run of another process")
@@ -31,6 +33,7 @@ staging.release()
 _CONTEND = """
 import os, sys
 from ao_workflows.domain.errors import WorkBusy
+from ao_workflows.resources.freeing import Freed
 from ao_workflows.resources.staging import Staging
 root = sys.argv[1]
 alone = os.path.join(root, "alone")
@@ -152,7 +155,7 @@ def test_a_lock_on_a_full_disk_is_let_go_of(staging: Staging, monkeypatch: pytes
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "pwrite", full)
-        with pytest.raises(StagingError, match="No space left"):
+        with pytest.raises(StagingError, match="the disk is full"):
             staging.hold("W1", "run")
     staging.hold("W1", "run")
 
@@ -182,7 +185,7 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StagingError, match=f"{path}: cannot be written: No space left"):
+    with pytest.raises(StagingError, match=f"{path}: the disk is full"):
         write_whole(path, "second", flush=True)
     assert path.read_text() == "first"
     assert os.listdir(path.parent) == ["file"]
@@ -247,9 +250,9 @@ def test_works_go_when_they_have_been_kept_long_enough(tmp_path: Path) -> None:
     sync(staging, "young", 2.9)
     sync(staging, "not-kept", 9, kept=False)
     (tmp_path / "works" / ".old.run.tmp").mkdir()
-    assert staging.free_outlived(lambda _works: True) == ["old"]
+    assert staging.free_outlived(lambda _works: True).rids == ("old",)
     assert sorted(os.listdir(tmp_path / "incoming")) == ["not-kept", "unsynced", "young"]
-    assert staging.free_outlived(lambda _works: True) == []
+    assert staging.free_outlived(lambda _works: True) == Freed()
 
 
 def test_a_kept_work_stays_while_the_archive_that_has_it_is_not_there(tmp_path: Path) -> None:
@@ -263,7 +266,7 @@ def test_a_kept_work_stays_while_the_archive_that_has_it_is_not_there(tmp_path: 
         asked.append(list(works))
         return False
 
-    assert staging.free_outlived(not_there) == []
+    assert staging.free_outlived(not_there) == Freed()
     assert ["W1"] in asked
     assert staging.layout.zip("W1").exists()
 
@@ -274,10 +277,10 @@ def test_a_kept_work_that_a_run_has_is_not_freed(tmp_path: Path) -> None:
     bring(staging, "W1")
     sync(staging, "W1", 9)
     with held_elsewhere(tmp_path) as other:
-        assert staging.free_outlived(lambda _works: True) == []
+        assert staging.free_outlived(lambda _works: True) == Freed()
         assert staging.layout.zip("W1").exists()
         other.communicate()
-    assert staging.free_outlived(lambda _works: True) == ["W1"]
+    assert staging.free_outlived(lambda _works: True).rids == ("W1",)
     assert not staging.layout.lock("W1").exists()
 
 
@@ -298,7 +301,7 @@ def test_a_kept_work_that_was_brought_anew_is_not_freed(tmp_path: Path, brought:
     else:
         md5 = "m" if brought == "same bytes" else "new"
         staging.write_receipt("W1", "downloaded_bag", {"event": "f"}, {"md5": md5, "bytes": 3}, "run 2")
-    assert staging.free_outlived(lambda _works: True) == []
+    assert staging.free_outlived(lambda _works: True) == Freed()
     assert staging.layout.zip("W1").exists()
 
 
@@ -312,7 +315,7 @@ def test_a_kept_work_of_the_version_before_is_freed_in_its_time(tmp_path: Path) 
         receipt = json.loads(path.read_text())
         del receipt["took"]["event"]
         path.write_text(json.dumps(receipt))
-    assert staging.free_outlived() == ["W1"]
+    assert staging.free_outlived(lambda _works: True).rids == ("W1",)
 
 
 def test_a_work_that_this_run_has_stays_its_own_when_it_is_freed(tmp_path: Path) -> None:
@@ -321,6 +324,6 @@ def test_a_work_that_this_run_has_stays_its_own_when_it_is_freed(tmp_path: Path)
     bring(staging, "W1")
     sync(staging, "W1", 9)
     staging.hold("W1", "run")
-    assert staging.free_outlived(lambda _works: True) == ["W1"]
+    assert staging.free_outlived(lambda _works: True).rids == ("W1",)
     with pytest.raises(WorkBusy):
         Staging(root=str(tmp_path)).hold("W1", "another")

@@ -86,4 +86,6 @@ def test_a_refused_work_can_be_looked_up_by_its_rid(web_page: WebPage) -> None:
     page.get_by_placeholder("Filter by partition").fill(rid)
     page.get_by_text(rid, exact=True).first.click()
     expect(page.get_by_text(reason).first).to_be_visible()
-    expect(page.get_by_text(str(web_page.demo.folder / "staging" / "quarantine" / rid / "report.json"))).to_be_visible()
+    expect(
+        page.get_by_text(str(web_page.demo.folder / "staging" / "quarantine" / "works" / rid / "report.json"))
+    ).to_be_visible()

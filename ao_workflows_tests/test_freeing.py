@@ -1,0 +1,192 @@
+"""What cannot be freed: the work is in the archive all the same, it is told, and it stands in nobody's way."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ao_workflows.domain.disk import going
+from ao_workflows.domain.progress import Stage
+from ao_workflows.resources import rejected_messages
+from ao_workflows.resources.room import Room
+from ao_workflows.resources.staging import Staging
+from ao_workflows_tests.domain.test_disk import make_deep
+from ao_workflows_tests.resources.moto_server import Aws
+from ao_workflows_tests.resources.small_disks import fill, mounted
+from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip, trial_site
+
+RID = "W1NLM4712"
+FILES = {"images/W1NLM4712-I1/0001.jpg": PAGE, "empty.txt": b""}
+
+
+@pytest.fixture
+def site(tmp_path: Path, aws: Aws) -> Iterator[TrialSite]:
+    with trial_site(tmp_path, aws) as trial:
+        yield trial
+
+
+@pytest.fixture
+def in_the_way(site: TrialSite) -> Iterator[TrialSite]:
+    """The site, whose script leaves something beside the zip that cannot be removed: a disk that is mounted there."""
+    with mounted(site.folder / "probe", "size=1m"):
+        pass
+    beside = site.layout.incoming(RID) / "mounted"
+    script = site.folder / "mounting.sh"
+    script.write_text(
+        f'#!/bin/bash\nset -e\n"{site.site.sync.script}" "$@"\n'
+        f'[[ -e "{site.folder}/once" ]] || {{ touch "{site.folder}/once"; mkdir "{beside}"\n'
+        f'mount -t tmpfs -o size=1m none "{beside}"; }}\n'
+    )
+    script.chmod(0o755)
+    sync = site.site.sync.model_copy(update={"script": str(script)})
+    yield dataclasses.replace(site, site=site.site.model_copy(update={"sync": sync}))
+    unmount(site)
+
+
+def unmount(site: TrialSite) -> None:
+    for line in Path("/proc/mounts").read_text().splitlines():
+        if str(site.folder) in line:
+            subprocess.run(["umount", "--lazy", line.split()[1]], check=True)
+
+
+def told(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    (said,) = [
+        event.step_materialization_data.materialization.metadata
+        for event in result.get_asset_materialization_events()
+        if event.asset_key == dg.AssetKey("synced_archive")
+    ]
+    return {name: value.value for name, value in said.items()}
+
+
+def test_a_work_that_cannot_be_freed_is_told_and_its_next_run_and_others_go_on(in_the_way: TrialSite) -> None:
+    """The archive was proven, DRS had the record, and the work failed: then, and each time that it came again."""
+    site = in_the_way
+    first = site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+    assert first.success
+    (left,) = site.layout.incoming(RID).parent.glob(f".{RID}.going-*.tmp/mounted")
+    assert str(left) in told(first)["not freed"]
+    assert "remove it by hand" in told(first)["not freed"]
+    assert not site.layout.incoming(RID).exists()
+    assert not site.layout.work(RID).exists()
+    assert not site.layout.reservation(RID).exists()
+    (row,) = site.drs.rows([RID])
+    assert Stage.SYNCED_ARCHIVE in row.times
+    again = site.run(RID, site.restore(RID, bag_zip(RID, FILES)).replace("06:32:44", "07:00:00"))
+    assert again.success
+    assert told(again)["freed on the scratch disk"] == RID
+    assert "not freed" not in told(again)
+    assert site.run("W1NLM4713", site.restore("W1NLM4713", bag_zip("W1NLM4713", FILES))).success
+
+
+@pytest.mark.parametrize(("levels", "name"), [(1100, "d"), (60, "n" * 200)], ids=["deep", "long"])
+def test_a_work_of_any_depth_is_freed(tmp_path: Path, levels: int, name: str) -> None:
+    """Freeing went down by recursion, and ended at a thousand folders."""
+    staging = Staging(root=str(tmp_path))
+    make_deep(staging.layout.work("W1") / "W1", levels, name)
+    make_deep(staging.layout.work_under_way("W1", "killed"), levels, name)
+    make_deep(staging.layout.report("W1").parent, levels, name)
+    staging.room.promise("W1", 1, print)
+    staging.hold("W1", "run")
+    staging.remove_report("W1")
+    staging.free("W1")
+    assert list(staging.layout.work("W1").parent.iterdir()) == []
+    assert not staging.layout.report("W1").parent.exists()
+
+
+def test_a_kept_work_that_cannot_be_freed_does_not_keep_another(tmp_path: Path) -> None:
+    """The run that frees what has been kept long enough is another work's."""
+    from ao_workflows_tests.resources.test_staging import bring, sync
+
+    staging = Staging(root=str(tmp_path), keep_days=3)
+    for rid in ("W1", "W2"):
+        bring(staging, rid)
+        sync(staging, rid, 9)
+    with mounted(staging.layout.work("W1") / "mounted", "size=1m"):
+        freed = staging.free_synced("W3", lambda _works: True)
+        assert freed.rids == ("W2",)
+        assert [str(error.path).endswith("/mounted") for error in freed.stuck] == [True]
+    assert staging.free_synced("W3", lambda _works: True).stuck == ()
+
+
+def test_a_work_called_messages_takes_no_kept_message_with_it(tmp_path: Path) -> None:
+    """Every message that could not be used was deleted when that work's bag was good."""
+    staging = Staging(root=str(tmp_path))
+    rejected_messages.keep(staging, "demo", "queue", "m1", "{}", "it is no event")
+    for rid in ("messages", "works"):
+        staging.write_report(rid, f"{rid}.bag.zip", [], "run", "s3://b/k")
+        staging.remove_report(rid)
+    assert [kept.message_id for kept in rejected_messages.kept_messages(staging)] == ["m1"]
+
+
+def test_a_receipt_of_a_name_in_other_case_is_none(tmp_path: Path) -> None:
+    """On a disk that takes both for one, ``w1`` would be spared the download of its own bag."""
+    staging = Staging(root=str(tmp_path))
+    staging.write_receipt("W1", "downloaded_bag", {"event": "e"}, {"bytes": 1}, "run")
+    staging.layout.receipt("W1", "any").parent.rename(staging.layout.receipt("w1", "any").parent)
+    assert staging.receipt("w1", "downloaded_bag") is None
+
+
+def test_a_run_on_a_full_disk_goes_on_when_there_is_room(
+    tmp_path: Path, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message has left its queue: a run that ends for good at its first receipt waits for a person."""
+    pages = {f"images/I1/{number}.jpg": PAGE for number in range(40)}
+    with mounted(tmp_path / "site/staging", "size=8m") as disk, trial_site(tmp_path / "site", aws) as trial:
+        staging = trial.site.staging.model_copy(update={"reserve_gib": 0})
+        site = dataclasses.replace(trial, site=trial.site.model_copy(update={"staging": staging}))
+        body = site.restore(RID, bag_zip(RID, pages))
+        ballast = fill(disk)
+
+        def give(pages: int) -> None:
+            with ballast.open("r+b") as some:
+                some.truncate(max(0, ballast.stat().st_size - pages * 4096))
+
+        def wait_for_a_retry(_policy: dg.RetryPolicy, _attempt: int) -> float:
+            # One page of memory, as a person would free one file: the next write may find the disk full again.
+            give(1)
+            return 0.0
+
+        monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", wait_for_a_retry)
+        # What waits for its room gets that, and no byte for the receipts and logs that follow.
+        monkeypatch.setattr("ao_workflows.resources.room.ASK_AGAIN_SECONDS", 0.0)
+        look = Room._look
+
+        def look_and_give(room: Room, rid: str, needed: int, asked: int) -> Any:
+            figures, ahead = look(room, rid, needed, asked)
+            give(-(-max(0, figures.needs - figures.free) // 4096))
+            return figures, ahead
+
+        monkeypatch.setattr(Room, "_look", look_and_give)
+        result = site.run(RID, body)
+        retries = [
+            str(event.step_retry_data.error)
+            for event in result.all_events
+            if event.event_type_value == "STEP_UP_FOR_RETRY"
+        ]
+        assert result.success, result.all_events[-2]
+        assert all("the disk is full" in retry for retry in retries)
+        met = {place for place in ("locks/", "receipts/", "reservations/") for retry in retries if place in retry}
+        assert met >= {"locks/", "receipts/"}, retries
+        assert sorted(path.name for path in (site.place(RID) / "images/I1").iterdir()) == sorted(
+            f"{number}.jpg" for number in range(40)
+        )
+
+
+def test_what_is_half_made_in_place_of_another_is_set_aside(tmp_path: Path) -> None:
+    """What will not go must not keep a run from unpacking, nor one that unpacked from putting its work in place."""
+    from ao_workflows.domain.new_trees import NewTree
+
+    into, under_way = tmp_path / "works/W1", tmp_path / "works/.W1.run.tmp"
+    with mounted(into / "mounted", "size=1m"), mounted(under_way / "mounted", "size=1m"):
+        with NewTree(under_way) as tree:
+            (tree.path / "new").touch()
+            tree.publish(into)
+        assert [path.name for path in into.iterdir()] == ["new"]
+        names = {path.name.rpartition("-")[0] for path in into.parent.iterdir() if path != into}
+        assert names == {going(into).name.rpartition("-")[0]}
