@@ -1,4 +1,5 @@
-"""The soak: a site under load, whose processes are killed until all is quiet; then everything must be right.
+"""The soak: a site under load, whose processes are killed and whose shares are unmounted, until all is quiet; then
+everything must be right, and every work in the archive its newest delivery.
 
     python -m ao_workflows_tests.soak [--works 250] [--kills 40] [--every 10] [--seed N] [--give-up 7200] [--hasty]
 
@@ -27,7 +28,8 @@ from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.processes import no_interrupts, signals_interrupt
 from ao_workflows.site import load
 from ao_workflows_tests.soak.machine import TARGETS, Machine, Queue, Target
-from ao_workflows_tests.soak.traffic import Traffic, make_traffic
+from ao_workflows_tests.soak.shares import Shares, with_mounts_of_our_own
+from ao_workflows_tests.soak.traffic import Traffic, make_deliveries, make_traffic
 from ao_workflows_tests.soak.verdict import Standing, look, wrong_in_archive
 
 QUIET_SECONDS = 150.0
@@ -46,39 +48,57 @@ def main() -> int:
     parser.add_argument("--give-up", type=float, default=7200.0, help="after so many seconds")
     parser.add_argument("--hasty", action="store_true", help="what a site finds out in a minute or more, sooner")
     given = parser.parse_args()
+    mounts = with_mounts_of_our_own()
+    if not mounts:
+        said = "unshare --mount is not allowed here: no share is unmounted"
+        if os.environ.get("CI"):
+            parser.error(said)
+        print(said)
     root = Path(tempfile.mkdtemp(prefix="ao-soak-"))
     print(f"seed {given.seed} (SEED={given.seed} repeats it), in {root}", flush=True)
-    right = _soak(Folder(root), given)
+    right = _soak(Folder(root), given, mounts=mounts)
     if right:
         shutil.rmtree(root)
     return 0 if right else 1
 
 
-def _soak(folder: Folder, given: argparse.Namespace) -> bool:
+def _soak(folder: Folder, given: argparse.Namespace, *, mounts: bool) -> bool:
     random = Random(given.seed)  # noqa: S311 - to be repeated, not to be secret
-    traffic = make_traffic(given.works, random)
+    deliveries = make_deliveries(given.works, random)
     folder.make_anew()
+    shares = Shares(folder.archive) if mounts else None
     os.environ |= folder.environment
     processes = Processes(folder.logs, folder.environment)
     with signals_interrupt():
         try:
-            machine = Machine(folder, processes, random, hasty=given.hasty)
+            machine = Machine(folder, processes, random, shares, hasty=given.hasty)
             queue = machine.start_aws()
             Drs(url=load(folder.site).drs.url).init()
-            queue.fill_bucket(traffic)
+            traffic = make_traffic(deliveries, [queue.upload(delivery) for delivery in deliveries], random)
             with dg.DagsterInstance.from_config(str(folder.dagster_home)) as instance:
                 instance.get_runs_count()
                 instance.get_dynamic_partitions("works")
                 instance.all_instigator_state()
                 started = time.monotonic()
                 standing = _until_quiet(
-                    instance, folder, machine, queue, traffic, random, given.kills, given.every, started + given.give_up
+                    instance,
+                    folder,
+                    machine,
+                    queue,
+                    traffic,
+                    random,
+                    given.kills,
+                    given.every,
+                    started + given.give_up,
+                    mounts=mounts,
                 )
                 seconds = time.monotonic() - started
         finally:
             with no_interrupts():
                 processes.end()
+    machine.mount_all()
     faults = [*standing.faults, *wrong_in_archive(folder, traffic)]
+    faults += [f"written below a mount point: {path}" for path in (shares.below() if shares else ())]
     if (killed := machine.kills.total()) < given.kills:
         faults.append(f"only {killed} processes were killed, not {given.kills}")
     print(_table(traffic, machine, standing, seconds, given.seed))
@@ -97,12 +117,14 @@ def _until_quiet(
     kills: int,
     every: float,
     until: float,
+    *,
+    mounts: bool,
 ) -> Standing:
     """Sends, kills and starts again until everything is right, or nothing moves any more."""
     to_send = list(traffic.messages)
     _send(queue, to_send, len(to_send) // 2)
     started = next_look = progress = moved = killed_at = time.monotonic()
-    next_kill, next_target = started + random.uniform(0, 2 * every), _choose(random)
+    next_kill, next_target = started + random.uniform(0, 2 * every), _choose(random, mounts)
     before: Counter[str] = Counter()
     done = False
     while True:
@@ -115,9 +137,9 @@ def _until_quiet(
                 print(f"  {now - started:6.0f} s  killed: {next_target}", flush=True)
                 killed_at, next_kill = now, now + random.uniform(0, 2 * every)
                 _send(queue, to_send, random.randint(0, 2 * len(traffic.messages) // kills))
-                next_target = _choose(random)
+                next_target = _choose(random, mounts)
             elif done or now > next_kill + STUCK_SECONDS:  # no run worker to kill for so long: something else, then
-                next_kill, next_target = now, _choose(random)
+                next_kill, next_target = now, _choose(random, mounts)
         if now >= next_look:
             standing = look(instance, folder, queue, traffic)
             waiting = queue.waiting()
@@ -144,15 +166,16 @@ def _send(queue: Queue, to_send: list[str], most: int) -> None:
         queue.send(to_send.pop())
 
 
-def _choose(random: Random) -> Target:
-    return random.choices(list(TARGETS), list(TARGETS.values()))[0]
+def _choose(random: Random, mounts: bool) -> Target:
+    targets = {target: often for target, often in TARGETS.items() if mounts or target != "share"}
+    return random.choices(list(targets), list(targets.values()))[0]
 
 
 def _table(traffic: Traffic, machine: Machine, standing: Standing, seconds: float, seed: int) -> str:
     rows = {
         "works": len(traffic.files),
         "messages": len(traffic.messages),
-        "events": len(traffic.events),
+        "events": f"{len(traffic.events)}; older: {len(traffic.overtaken)}; another work's bag: {len(traffic.refused)}",
         "poison": len(traffic.poison),
         "runs": f"{standing.runs.total()}, {standing.retries} of them retries: {dict(standing.runs)}",
         "kills": f"{machine.kills.total()}: {dict(machine.kills)}",

@@ -1,4 +1,5 @@
-"""The soak's machine: moto's server, and the daemon and code server, which are killed and started again.
+"""The soak's machine: moto's server, the daemon and code server, which are killed and started again, and the
+archive's shares, which are unmounted and mounted again.
 
 What belongs here: starting, finding, killing and starting again, as a service manager and a bad night would. What
 does not: what is sent, and what is right (``traffic``, ``verdict``).
@@ -24,13 +25,23 @@ from ao_workflows.resources import dagster_processes
 from ao_workflows.resources.aws import AwsConnection, make_client
 from ao_workflows.resources.processes import free_port
 from ao_workflows.site import IntakeSection, load
-from ao_workflows_tests.soak.traffic import BUCKET, Traffic, key
+from ao_workflows_tests.soak.shares import SHARES, Shares
+from ao_workflows_tests.soak.traffic import BUCKET, Delivery
 
-Target = Literal["run worker", "daemon", "code server", "code server and its runs"]
-TARGETS: dict[Target, float] = {"run worker": 0.5, "daemon": 0.2, "code server": 0.2, "code server and its runs": 0.1}
-"""What is killed, and how often. The last is what a container's end does to the runs in it."""
+Target = Literal["run worker", "daemon", "code server", "code server and its runs", "share"]
+TARGETS: dict[Target, float] = {
+    "run worker": 0.45,
+    "daemon": 0.15,
+    "code server": 0.15,
+    "code server and its runs": 0.1,
+    "share": 0.15,
+}
+"""What is killed, and how often. The last but one is what a container's end does to the runs in it; a share is
+unmounted, whoever has files open on it.
+"""
 
 STARTED_AGAIN_WITHIN = 3.0
+MOUNTED_AGAIN_WITHIN = 10.0
 
 HIDDEN_SECONDS = 600
 """As long as the platform asks for."""
@@ -60,14 +71,16 @@ class Queue:
         self._s3: Any = make_client("s3", connection)
         self._sqs: Any = make_client("sqs", connection)
         self._s3.create_bucket(Bucket=BUCKET)
+        self._s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         self._url = self._sqs.create_queue(QueueName=intake.queue, tags={"environment": "demo"})["QueueUrl"]
 
-    def fill_bucket(self, traffic: Traffic) -> None:
-        """Puts every work's zip into Glacier, and has it restored."""
-        for rid in traffic.files:
-            self._s3.put_object(Bucket=BUCKET, Key=key(rid), Body=traffic.zip(rid), StorageClass="GLACIER")
-            self._s3.restore_object(Bucket=BUCKET, Key=key(rid), RestoreRequest={"Days": 3})
-            self._s3.head_object(Bucket=BUCKET, Key=key(rid))
+    def upload(self, delivery: Delivery) -> str:
+        """Puts a zip into Glacier, and has it restored; its version there."""
+        where = {"Bucket": BUCKET, "Key": delivery.key}
+        put = self._s3.put_object(**where, Body=delivery.zip, StorageClass="GLACIER")
+        self._s3.restore_object(**where, RestoreRequest={"Days": 3})
+        self._s3.head_object(**where)
+        return str(put["VersionId"])
 
     def send(self, body: str) -> None:
         self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
@@ -84,10 +97,14 @@ class Machine:
     ``hasty``: they find out in seconds what takes a site a minute or more.
     """
 
-    def __init__(self, folder: Folder, processes: Processes, random: Random, *, hasty: bool) -> None:
+    def __init__(
+        self, folder: Folder, processes: Processes, random: Random, shares: Shares | None, *, hasty: bool
+    ) -> None:
         self._folder = folder
         self._processes = processes
         self._random = random
+        self._shares = shares
+        self._to_mount: dict[int, float] = {}
         self._hidden_seconds = HASTILY_HIDDEN_SECONDS if hasty else HIDDEN_SECONDS
         if hasty:
             _make_hasty(folder.dagster_home / "dagster.yaml")
@@ -116,7 +133,9 @@ class Machine:
         return Queue(load(site).intake[INTAKE], self._folder.credentials)
 
     def tend(self) -> None:
-        """Starts what is not running and whose time has come, as a service manager does."""
+        """Starts what is not running and whose time has come, as a service manager does, and mounts what is gone."""
+        for share in [share for share, due in self._to_mount.items() if time.monotonic() >= due]:
+            self._mount(share)
         for name, command in self._commands.items():
             running = self._running.get(name)
             if running and running.poll() is None:
@@ -127,7 +146,9 @@ class Machine:
                 self._running[name] = self._processes.start(f"{name}-{self._starts[name]}".replace(" ", "-"), command)
 
     def kill(self, target: Target) -> bool:
-        """Kills the target with SIGKILL; says whether there was one."""
+        """Kills the target with SIGKILL, or unmounts it; says whether there was one."""
+        if target == "share":
+            return self._unmount()
         victims = self._pids(target)
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
@@ -138,6 +159,26 @@ class Machine:
                 self._running[name].wait()
                 self._due[name] = time.monotonic() + self._random.uniform(0, STARTED_AGAIN_WITHIN)
         self.kills[target] += 1
+        return True
+
+    def mount_all(self) -> None:
+        """Mounts every share that is not there."""
+        for share in list(self._to_mount):
+            self._mount(share)
+
+    def _mount(self, share: int) -> None:
+        if self._shares:
+            self._shares.mount(share)
+        del self._to_mount[share]
+
+    def _unmount(self) -> bool:
+        there = [share for share in range(SHARES) if share not in self._to_mount]
+        if self._shares is None or not there:
+            return False
+        share = self._random.choice(there)
+        self._shares.unmount(share)
+        self._to_mount[share] = time.monotonic() + self._random.uniform(1, MOUNTED_AGAIN_WITHIN)
+        self.kills["share"] += 1
         return True
 
     def _pids(self, target: Target) -> list[int]:

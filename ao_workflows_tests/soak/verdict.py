@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import cache
 from json import loads
 from pathlib import Path
 
@@ -18,9 +19,13 @@ from ao_workflows.demo.run import Folder
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.works import archive_place
 from ao_workflows.resources.drs import Drs
+from ao_workflows.resources.runs import run_seen
 from ao_workflows.site import load
 from ao_workflows_tests.soak.machine import Queue
 from ao_workflows_tests.soak.traffic import Traffic
+
+HELD, REFUSED = "DeliveryHeld", "OtherWork"
+"""What a run ends with whose delivery came after a newer one of the work, and one that brought another work's bag."""
 
 UNFINISHED = (".lock", ".part", ".journal", ".tmp")
 
@@ -44,13 +49,26 @@ def look(instance: dg.DagsterInstance, folder: Folder, queue: Queue, traffic: Tr
     runs = instance.get_runs()
     key_of = {run.run_id: run.tags.get(RUN_KEY_TAG, "") for run in runs}
     succeeded: dict[str, list[str]] = defaultdict(list)
+    failed: dict[str, set[str]] = defaultdict(set)
     for run in runs:
         if run.status is dg.DagsterRunStatus.SUCCESS:
             succeeded[key_of[run.root_run_id or run.run_id]].append(run.run_id)
+        elif run.status is dg.DagsterRunStatus.FAILURE:
+            failed[key_of[run.root_run_id or run.run_id]].add(_error(instance, run.run_id))
     faults = [
         f"{rid}: {len(succeeded[identity])} successful runs of the event {identity}: {succeeded[identity]}"
         for identity, rid in traffic.events.items()
         if len(succeeded[identity]) != 1
+    ]
+    faults += [
+        f"{rid}: its older delivery {identity} has neither succeeded once nor been held: {succeeded[identity]}"
+        for identity, rid in traffic.overtaken.items()
+        if len(succeeded[identity]) != 1 and HELD not in failed[identity]
+    ]
+    faults += [
+        f"{rid}: another work's bag was not refused: {sorted(failed[identity])}, {succeeded[identity]}"
+        for identity, rid in traffic.refused.items()
+        if succeeded[identity] or REFUSED not in failed[identity]
     ]
     faults += [f"{run_id}: succeeded for an event that nobody sent" for run_id in _unknown(succeeded, traffic)]
     first = Counter(run.tags.get(RUN_KEY_TAG) for run in runs if run.root_run_id is None)
@@ -80,10 +98,23 @@ def wrong_in_archive(folder: Folder, traffic: Traffic) -> list[str]:
             if path.is_file() and not path.is_relative_to(place / f"{rid}.bag")
         }
         if there != dict(files):
-            faults.append(f"{rid}: {place} holds {sorted(there)}, not what was bagged")
+            faults.append(f"{rid}: {place} holds {sorted(there)}, not its newest delivery, {sorted(files)}")
+    faults += [
+        f"{place}: the archive has a work that nobody sent"
+        for place in folder.archive.glob("Archive?/??/*")
+        if place.name not in traffic.files
+    ]
     site = load(folder.site)
-    synced = {row.rid for row in Drs(url=site.drs.url).rows(list(traffic.files)) if Stage.SYNCED_ARCHIVE in row.times}
+    drs = Drs(url=site.drs.url)
+    synced = {row.rid for row in drs.rows(list(traffic.files)) if Stage.SYNCED_ARCHIVE in row.times}
     return [*faults, *(f"{rid}: DRS does not say that it is synced" for rid in traffic.files.keys() - synced)]
+
+
+@cache
+def _error(instance: dg.DagsterInstance, run_id: str) -> str:
+    """The class of what a failed run ended with; it does not change any more."""
+    (record,) = instance.get_run_records(dg.RunsFilter(run_ids=[run_id]))
+    return run_seen(instance, record).error
 
 
 def _unknown(succeeded: dict[str, list[str]], traffic: Traffic) -> list[str]:
