@@ -66,7 +66,7 @@ def _soak(folder: Folder, given: argparse.Namespace, *, mounts: bool) -> bool:
     random = Random(given.seed)  # noqa: S311 - to be repeated, not to be secret
     deliveries = make_deliveries(given.works, random)
     folder.make_anew()
-    shares = Shares(folder.archive) if mounts else None
+    shares = Shares(folder) if mounts else None
     os.environ |= folder.environment
     processes = Processes(folder.logs, folder.environment)
     with signals_interrupt():

@@ -21,11 +21,12 @@ import yaml
 from ao_workflows.demo.aws import start_emulator
 from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.run import INTAKE, Folder
+from ao_workflows.domain.shares import SHARES
 from ao_workflows.resources import dagster_processes
 from ao_workflows.resources.aws import AwsConnection, make_client
 from ao_workflows.resources.processes import free_port
 from ao_workflows.site import IntakeSection, load
-from ao_workflows_tests.soak.shares import SHARES, Shares
+from ao_workflows_tests.soak.shares import Shares
 from ao_workflows_tests.soak.traffic import BUCKET, Delivery
 
 Target = Literal["run worker", "daemon", "code server", "code server and its runs", "share"]
@@ -172,7 +173,7 @@ class Machine:
         del self._to_mount[share]
 
     def _unmount(self) -> bool:
-        there = [share for share in range(SHARES) if share not in self._to_mount]
+        there = [share for share in SHARES if share not in self._to_mount]
         if self._shares is None or not there:
             return False
         share = self._random.choice(there)

@@ -10,7 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-SHARES = 4
+from ao_workflows.demo.run import Folder
+from ao_workflows.domain.shares import SHARES
+from ao_workflows.resources.archive_shares import ArchiveShares
+from ao_workflows.site import demo_site, parse
 
 _UNSHARED = "AO_SOAK_UNSHARED"
 """Set in the process that has mounts of its own."""
@@ -29,14 +32,20 @@ def with_mounts_of_our_own() -> bool:
 
 
 class Shares:
-    """The shares below ``archive``; what each holds lies in ``disks``, and its mount point has nothing below it."""
+    """The shares of a demo's folder; what each holds lies in ``disks``, and its mount point has nothing below it."""
 
-    def __init__(self, archive: Path) -> None:
-        self._archive = archive
-        self._disks = archive.parent / "disks"
-        for share in range(SHARES):
-            (self._disks / self._name(share)).mkdir(parents=True)
+    def __init__(self, folder: Folder) -> None:
+        self._archive = folder.archive
+        self._disks = folder.root / "disks"
+        self._disks.mkdir()
+        for share in SHARES:
+            (self._archive / self._name(share)).rename(self._disks / self._name(share))
+            (self._archive / self._name(share)).mkdir()
             self.mount(share)
+        site = parse(demo_site(folder.root, endpoint_url=None), "the soak's site")
+        _, refused = ArchiveShares.of_site(site).set_up(exchanged=frozenset(SHARES))
+        if refused:
+            raise RuntimeError(f"the shares cannot be set up: {refused}")
 
     def mount(self, share: int) -> None:
         name = self._name(share)
@@ -48,7 +57,7 @@ class Shares:
 
     def below(self) -> list[Path]:
         """Unmounts all, and returns what was written below the mount points, where no archive is."""
-        for share in range(SHARES):
+        for share in SHARES:
             self.unmount(share)
         return sorted(path for path in self._archive.rglob("*") if path.parent != self._archive)
 

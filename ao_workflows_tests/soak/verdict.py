@@ -24,8 +24,11 @@ from ao_workflows.site import load
 from ao_workflows_tests.soak.machine import Queue
 from ao_workflows_tests.soak.traffic import Traffic
 
-HELD, REFUSED = "DeliveryHeld", "OtherWork"
+HELD, REFUSED = "OlderDelivery", "ZipRefused"
 """What a run ends with whose delivery came after a newer one of the work, and one that brought another work's bag."""
+
+GONE_AT_THE_END = ("reservations", "events", "messages")
+"""Folders of the scratch disk that keep what no run has begun with yet."""
 
 UNFINISHED = (".lock", ".part", ".journal", ".tmp")
 
@@ -101,7 +104,7 @@ def wrong_in_archive(folder: Folder, traffic: Traffic) -> list[str]:
             faults.append(f"{rid}: {place} holds {sorted(there)}, not its newest delivery, {sorted(files)}")
     faults += [
         f"{place}: the archive has a work that nobody sent"
-        for place in folder.archive.glob("Archive?/??/*")
+        for place in folder.archive.glob("Archive?/[0-9][0-9]/*")
         if place.name not in traffic.files
     ]
     site = load(folder.site)
@@ -118,7 +121,8 @@ def _error(instance: dg.DagsterInstance, run_id: str) -> str:
 
 
 def _unknown(succeeded: dict[str, list[str]], traffic: Traffic) -> list[str]:
-    return [run_id for identity, ids in succeeded.items() if identity not in traffic.events for run_id in ids]
+    sent = traffic.events.keys() | traffic.overtaken.keys()
+    return [run_id for identity, ids in succeeded.items() if identity not in sent for run_id in ids]
 
 
 def _left_behind(staging: Path) -> list[Path]:
@@ -127,7 +131,7 @@ def _left_behind(staging: Path) -> list[Path]:
         path
         # Not rglob, which fails where a run frees a folder meanwhile.
         for path in (Path(folder, name) for folder, below, names in os.walk(staging) for name in (*below, *names))
-        if (path.name.endswith(UNFINISHED) or path.is_relative_to(staging / "reservations"))
+        if (path.name.endswith(UNFINISHED) or any(path.is_relative_to(staging / name) for name in GONE_AT_THE_END))
         and path.is_file()
         and path.name != ".lock"
         and not any(path.is_relative_to(folder) for folder in kept)
