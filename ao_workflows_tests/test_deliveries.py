@@ -20,6 +20,7 @@ import pytest
 
 from ao_workflows.domain.events import parse_message
 from ao_workflows.domain.progress import Stage
+from ao_workflows.resources.archive_shares import make_archive
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.freeing import Freed
 from ao_workflows.resources.staging import Staging
@@ -194,6 +195,7 @@ def test_of_two_hosts_the_one_with_the_older_delivery_stops_before_the_script(si
     """Each has a scratch disk and a lock of its own; DRS and the archive are all that they share."""
     staging = site.site.staging.model_copy(update={"root": site.folder / "other-host"})
     other = dataclasses.replace(site, site=site.site.model_copy(update={"staging": staging}))
+    make_archive(other.site)
     first = delivered(site, OLD, 6)
     assert other.run(RID, first, select=["restored_message", "downloaded_bag", "debagged_work"]).success
     assert site.run(RID, delivered(site, NEW, 7)).success

@@ -145,7 +145,7 @@ def test_a_message_that_cannot_be_used_is_kept_whole_before_it_is_deleted(site: 
 
 def test_a_message_that_cannot_be_kept_stays_in_the_queue(site: TrialSite) -> None:
     """A full disk must not eat a message."""
-    site.layout.rejected_messages().parent.parent.mkdir(parents=True)
+    site.layout.rejected_messages().parent.parent.mkdir(parents=True, exist_ok=True)
     site.layout.rejected_messages().parent.write_text("in the way")
     _send(site, "no JSON")
     with pytest.raises(Exception, match="staging"):
@@ -181,7 +181,7 @@ def test_a_record_that_cannot_be_read_is_kept_and_its_neighbour_runs(site: Trial
 
 def test_a_message_that_cannot_be_kept_does_not_stop_the_others(site: TrialSite) -> None:
     """It is the scratch disk's trouble, and it stays in the queue until that is over, also with a good record in it."""
-    site.layout.rejected_messages().parent.parent.mkdir(parents=True)
+    site.layout.rejected_messages().parent.parent.mkdir(parents=True, exist_ok=True)
     site.layout.rejected_messages().parent.write_text("in the way")
     _send(site, {"Records": [*_restored(site, "W1NLM4712")["Records"], {}]}, _restored(site, "W1NLM4788"))
     result = _tick(site)
@@ -333,7 +333,7 @@ def test_each_event_is_noted_on_the_disk_before_its_run_is_requested(site: Trial
 
 def test_a_disk_that_takes_no_note_leaves_the_messages_in_the_queue(site: TrialSite) -> None:
     """Received again and again, they would be dead letters by the time that there is room on the disk."""
-    site.layout.root.mkdir(parents=True)
+    site.layout.root.mkdir(parents=True, exist_ok=True)
     site.layout.events("any").parent.write_text("in the way")
     _send(site, _restored(site, "W1NLM4712"))
     for _ in range(3):

@@ -221,7 +221,7 @@ def test_where_what_goes_cannot_be_kept_nothing_is_started(desk: Desk) -> None:
     old = desk.site.place(RID) / "old.txt"
     old.parent.mkdir(parents=True)
     old.write_bytes(b"old")
-    (old.parents[2] / ".ao-archive").write_text("in the way")
+    (old.parents[2] / ".ao-archive/replaced").write_text("in the way")
     said = desk.failure(desk.run(word={"replace": True}))
     assert "cannot be kept at" in said
     assert "keep_replaced_days = 0" in said

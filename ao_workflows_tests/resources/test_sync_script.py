@@ -197,7 +197,7 @@ def test_the_list_of_what_differs_is_named_where_there_is_one(desk: Desk) -> Non
     desk.write('printf "<%s>" "${syncChangedFiles-none}"; echo; succeed "$1"')
     desk.run()
     listed = desk.folder / "W1.changed"
-    desk.resource().run("W1", desk.folder / "works/W1", SyncOptions(), RUN_ID, desk.said.append, AT, listed)
+    desk.resource().run("W1", desk.folder / "works/W1", SyncOptions(), RUN_ID, desk.said.append, AT, changed=listed)
     assert desk.said == ["<none>", f"<{listed}>"]
 
 
