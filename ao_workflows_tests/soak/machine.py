@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
@@ -150,10 +151,13 @@ class Machine:
         """Kills the target with SIGKILL, or unmounts it; says whether there was one."""
         if target == "share":
             return self._unmount()
-        victims = self._pids(target)
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
-        if not victims:
+        killed = 0
+        for pid in self._pids(target):
+            # A run's process may end by itself meanwhile.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+        if not killed:
             return False
         for name in self._commands:
             if target.startswith(name):
