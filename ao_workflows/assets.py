@@ -296,10 +296,11 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
             }
             receipt = staging.write_receipt(rid, "debagged_work", took, left, context.run_id)
             staging.remove_report(rid)
-        works, warnings = receipt.left["works"], receipt.left["warnings"]
+        works = receipt.left["works"]
         files = sum(work["files"] for work in works)
         algorithms = ", ".join(sorted({name for work in works for name in work["algorithms"]}))
         remarks = remarks_on(receipt)
+        warnings = [said for said in receipt.left["warnings"] if said not in remarks.values()]
         unpacked = {"files": files, "bytes": receipt.left["bytes"]}
         record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, unpacked | remarks)
         yield dg.MaterializeResult(
@@ -307,13 +308,15 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
                 "RID": rid,
                 "works": ", ".join(work["rid"] for work in works),
                 "files": files,
+            }
+            | remarks
+            | {
                 "seconds": round(receipt.left["seconds"], 2),
                 "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
                 "algorithms": algorithms,
                 "folder": dg.MetadataValue.path(str(into)),
             }
             | size_shown(receipt.left["bytes"])
-            | remarks
             | ({"warnings": "\n".join(warnings[: checks.SHOWN])} if warnings else {}),
             check_results=[
                 checks.unproven(checks.IS_A_VALID_BAG, remarks["unproven"])
@@ -429,13 +432,15 @@ def synced_archive(
                 "RID": rid,
                 "works": ", ".join(places),
                 "files": files,
+            }
+            | remarks
+            | {
                 "seconds": round(seconds, 2),
                 "MB/s": megabytes_a_second(debagged.left["bytes"], seconds),
                 "compared by": sync_script.verify,
             }
             | freed.shown()
             | size_shown(debagged.left["bytes"])
-            | remarks
             | proofs_shown(synced),
             check_results=[
                 checks.unproven(checks.IS_IN_THE_ARCHIVE, "\n".join(left_out))

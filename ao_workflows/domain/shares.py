@@ -89,7 +89,7 @@ class Device:
     mounted_there: bool
 
     def __str__(self) -> str:
-        return f"{self.kind} from {self.source}, {'mounted there' if self.mounted_there else 'a folder of it'}"
+        return f"{self.kind} from {self.source}, {'mounted there' if self.mounted_there else 'as a plain folder of it'}"
 
     def is_like(self, other: Device) -> bool:
         """Whether the two may be the same, on two days or in two containers."""
@@ -150,7 +150,8 @@ def dump_notes(notes: Mapping[int, Noted]) -> str:
 def fault_of(share: int, noted: Noted, marker: Marker | None, device: Device) -> str:
     """What is wrong with a share by what was noted of it; empty if it is what was noted."""
     if marker is None:
-        there = "is no disk of its own now" if noted.device.mounted_there and not device.mounted_there else str(device)
+        unmounted = noted.device.mounted_there and not device.mounted_there
+        there = "is no disk of its own now" if unmounted else f"is on {device}"
         return f"has no marker {MARKER} that can be read: is the share mounted? The folder {there}"
     if fault := _of_another(share, marker):
         return fault

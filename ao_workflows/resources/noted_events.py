@@ -181,7 +181,10 @@ def _read_all(staging: Staging, rid: str) -> Iterator[tuple[Path, Noted]]:
         except OSError as error:
             raise StagingError(path, f"cannot be read: {error.strerror}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StagingError(path, f"is no noted event: {error}") from error
+            reason = (
+                f"is no event as it was noted ({error}): remove it; if ao status lacks the work then, ask Glacier anew"
+            )
+            raise StagingError(path, reason) from error
 
 
 def _noted(said: Any) -> Noted:

@@ -72,8 +72,10 @@ def test_an_older_delivery_leaves_the_work_in_the_archive_with_a_note(site: Tria
     assert not site.run(RID, first).success
     said = said_of_work()
     assert f"{RID} in the archive since" in said
-    assert "Held: this delivery (ObjectRestore:Completed of 2026-11-21T06:32:44.000Z" in said
-    assert "is older than what the archive has (ObjectRestore:Completed of 2026-11-21T07:00:00.000Z" in said
+    assert (
+        "Held: this delivery is older than what the archive has: ObjectRestore:Completed of 2026-11-21T06:32:44" in said
+    )
+    assert "; against ObjectRestore:Completed of 2026-11-21T07:00:00.000Z" in said
     assert said.endswith(f"To do it all the same: ao reprocess {RID} --force")
     assert "disagree" not in said
     (found,) = json.loads(ao("status", RID, "--json").stdout)
