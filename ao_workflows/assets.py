@@ -44,8 +44,9 @@ from ao_workflows.resources.folders import Folders
 from ao_workflows.resources.freeing import Freed
 from ao_workflows.resources.progress import ProgressTeller
 from ao_workflows.resources.s3 import S3
-from ao_workflows.resources.staging import Staging, made_parents
+from ao_workflows.resources.staging import Staging
 from ao_workflows.resources.sync_script import SyncScript
+from ao_workflows.resources.whole_files import made_parents
 from ao_workflows.retries import TRY_AGAIN
 from ao_workflows.sources import newer_in_save, remove_original, source_of, unchanged_since
 from ao_workflows.stages import (
@@ -69,7 +70,8 @@ from ao_workflows.stages import (
     works_in,
     zip_is_there,
 )
-from ao_workflows.syncing import Syncing, failure_of, proofs_shown, said_of, sync_each
+from ao_workflows.synced_works import failure_of, proofs_shown, said_of
+from ao_workflows.syncing import Syncing, sync_each
 
 OWNERS = ["team:digital-preservation"]
 

@@ -39,7 +39,7 @@ from ao_workflows.domain.shares import (
 )
 from ao_workflows.domain.works import StagingLayout
 from ao_workflows.resources import file_locks
-from ao_workflows.resources.staging import write_whole
+from ao_workflows.resources.whole_files import write_whole
 from ao_workflows.site import Site
 
 PATIENCE_SECONDS = 20

@@ -27,7 +27,8 @@ from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.evidence import Noted
 from ao_workflows.domain.message_parts import Wanted
 from ao_workflows.domain.times import in_order, moment
-from ao_workflows.resources.staging import Staging, now, write_whole
+from ao_workflows.resources.staging import Staging
+from ao_workflows.resources.whole_files import now, write_whole
 
 _AT_ONCE = 8
 """Several flushes at once cost little more than one: a disk puts them together."""
