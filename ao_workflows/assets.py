@@ -55,6 +55,7 @@ from ao_workflows.stages import (
     in_force,
     instance_id,
     list_is_whole,
+    meant_by_word,
     megabytes_a_second,
     record_failure,
     record_stage,
@@ -84,7 +85,7 @@ class RestoredMessageConfig(dg.Config):
     """A restore event as run config, or a dropped ``file`` by its name in ``save/``, with ``folder`` and ``modified``.
 
     All empty: the event that is stored for the work is taken again. ``force``: it is done though the archive has a
-    newer delivery of the work, or one of another object.
+    newer delivery of the work, or one of another object; without an event, the delivery that is held.
     """
 
     intake: str = ""
@@ -120,6 +121,9 @@ def restored_message(
     rid = context.partition_key
     with work_held(context, staging):
         intake, given = config.intake, config.event()
+        if given is None and config.force and (found := meant_by_word(context, staging)):
+            intake, given = found
+            context.log.info(f"{rid}: no event was given, and {given.source} is held, so that is done")
         if given is None and (found := newer_in_save(folders, staging, rid, instance_id(context.instance))):
             intake, given = found
             context.log.info(f"{rid}: no event was given, and {given.source} waits, so that is taken")
