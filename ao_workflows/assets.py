@@ -44,8 +44,9 @@ from ao_workflows.resources.folders import Folders
 from ao_workflows.resources.freeing import Freed
 from ao_workflows.resources.progress import ProgressTeller
 from ao_workflows.resources.s3 import S3
-from ao_workflows.resources.staging import Staging, made_parents
+from ao_workflows.resources.staging import Staging
 from ao_workflows.resources.sync_script import SyncScript
+from ao_workflows.resources.whole_files import made_parents
 from ao_workflows.retries import TRY_AGAIN
 from ao_workflows.sources import newer_in_save, remove_original, source_of, unchanged_since
 from ao_workflows.stages import (
@@ -54,6 +55,7 @@ from ao_workflows.stages import (
     in_force,
     instance_id,
     list_is_whole,
+    meant_by_word,
     megabytes_a_second,
     record_failure,
     record_stage,
@@ -69,7 +71,8 @@ from ao_workflows.stages import (
     works_in,
     zip_is_there,
 )
-from ao_workflows.syncing import Syncing, failure_of, proofs_shown, said_of, sync_each
+from ao_workflows.synced_works import failure_of, proofs_shown, said_of
+from ao_workflows.syncing import Syncing, sync_each
 
 OWNERS = ["team:digital-preservation"]
 
@@ -82,7 +85,7 @@ class RestoredMessageConfig(dg.Config):
     """A restore event as run config, or a dropped ``file`` by its name in ``save/``, with ``folder`` and ``modified``.
 
     All empty: the event that is stored for the work is taken again. ``force``: it is done though the archive has a
-    newer delivery of the work, or one of another object.
+    newer delivery of the work, or one of another object; without an event, the delivery that is held.
     """
 
     intake: str = ""
@@ -118,6 +121,9 @@ def restored_message(
     rid = context.partition_key
     with work_held(context, staging):
         intake, given = config.intake, config.event()
+        if given is None and config.force and (found := meant_by_word(context, staging)):
+            intake, given = found
+            context.log.info(f"{rid}: no event was given, and {given.source} is held, so that is done")
         if given is None and (found := newer_in_save(folders, staging, rid, instance_id(context.instance))):
             intake, given = found
             context.log.info(f"{rid}: no event was given, and {given.source} waits, so that is taken")
@@ -296,10 +302,11 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
             }
             receipt = staging.write_receipt(rid, "debagged_work", took, left, context.run_id)
             staging.remove_report(rid)
-        works, warnings = receipt.left["works"], receipt.left["warnings"]
+        works = receipt.left["works"]
         files = sum(work["files"] for work in works)
         algorithms = ", ".join(sorted({name for work in works for name in work["algorithms"]}))
         remarks = remarks_on(receipt)
+        warnings = [said for said in receipt.left["warnings"] if said not in remarks.values()]
         unpacked = {"files": files, "bytes": receipt.left["bytes"]}
         record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, unpacked | remarks)
         yield dg.MaterializeResult(
@@ -307,13 +314,15 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
                 "RID": rid,
                 "works": ", ".join(work["rid"] for work in works),
                 "files": files,
+            }
+            | remarks
+            | {
                 "seconds": round(receipt.left["seconds"], 2),
                 "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
                 "algorithms": algorithms,
                 "folder": dg.MetadataValue.path(str(into)),
             }
             | size_shown(receipt.left["bytes"])
-            | remarks
             | ({"warnings": "\n".join(warnings[: checks.SHOWN])} if warnings else {}),
             check_results=[
                 checks.unproven(checks.IS_A_VALID_BAG, remarks["unproven"])
@@ -429,13 +438,15 @@ def synced_archive(
                 "RID": rid,
                 "works": ", ".join(places),
                 "files": files,
+            }
+            | remarks
+            | {
                 "seconds": round(seconds, 2),
                 "MB/s": megabytes_a_second(debagged.left["bytes"], seconds),
                 "compared by": sync_script.verify,
             }
             | freed.shown()
             | size_shown(debagged.left["bytes"])
-            | remarks
             | proofs_shown(synced),
             check_results=[
                 checks.unproven(checks.IS_IN_THE_ARCHIVE, "\n".join(left_out))

@@ -102,6 +102,20 @@ def refuse_held(
     raise error
 
 
+def meant_by_word(context: dg.AssetExecutionContext, staging: Staging) -> tuple[str, Event] | None:
+    """The delivery that a person's word is for who gives it without an event, as in the web page: the one that is held,
+    and the intake that it came by; None where none is, so that the word is for the stored event.
+
+    A run that was killed and is run again brings no new word: what has been held since waits.
+    """
+    rid, run = context.partition_key, context.run
+    stored, held = staging.receipt(rid, Stage.RESTORED_MESSAGE), staging.receipt(rid, HELD_RECEIPT)
+    given = stored is not None and stored.left.get("force") is True
+    if held is None or (stored and given and stored.run_id in {run.run_id, run.parent_run_id, run.root_run_id}):
+        return None
+    return held.left["intake"], stored_in(held.left)
+
+
 def forget_held(staging: Staging, rid: str, synced: Delivery) -> None:
     """Removes the delivery that waited for a person's word, where it, or a newer one, is synced now."""
     held = staging.receipt(rid, HELD_RECEIPT)

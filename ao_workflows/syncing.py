@@ -2,7 +2,7 @@
 script, the proof, a receipt of its own.
 
 What belongs here: the order of these, and what spares a work that is done. What does not: the script itself
-(``ao_workflows.resources.sync_script``), and what becomes of the zip's works together (``ao_workflows.assets``).
+(``ao_workflows.resources.sync_script``), and what became of the zip's works together (``ao_workflows.synced_works``).
 
 A zip's works beside the event's own are guests: they add, and change nothing that is there, unless a person names them.
 """
@@ -10,7 +10,7 @@ A zip's works beside the event's own are guests: they add, and change nothing th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,7 +26,6 @@ from ao_workflows.domain.errors import (
     Problem,
     WebMismatch,
     WorkHeld,
-    WorksNotSynced,
 )
 from ao_workflows.domain.fixity import Depth, FileFixity, compare_tree, files_beside, read_fixity
 from ao_workflows.domain.receipts import Receipt
@@ -39,28 +38,10 @@ from ao_workflows.resources.replaced import keep, list_going, write_changed
 from ao_workflows.resources.staging import Staging
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.resources.web import compare_web, images_beside
-from ao_workflows.stages import depth_for, paths_shown
+from ao_workflows.stages import depth_for
+from ao_workflows.synced_works import SyncedWork
 
 EXTRA_SHOWN = 100
-
-
-@dataclass(frozen=True)
-class SyncedWork:
-    """A work that was synced and proven: its ``place``, the script's ``log``, and its images' prefix on the ``web``.
-
-    ``extra`` has the first of the ``extra_count`` files that the archive holds and the bag does not; ``images`` counts
-    those that were found on the web. ``receipt`` is None where the options kept the work out of the archive, which
-    does not hold it; ``left_out`` says so.
-    """
-
-    place: str
-    log: str
-    web: str | None
-    extra: tuple[str, ...]
-    extra_count: int
-    images: int
-    receipt: Receipt | None
-    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -300,37 +281,3 @@ def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedW
             if len(works) > 1:
                 syncing.say(f"{work} failed: {error}")
     return synced, failed
-
-
-def failure_of(synced: Mapping[str, SyncedWork], failed: Mapping[str, AoError]) -> tuple[AoError, list[Problem]]:
-    """What went wrong, as one error, and every file that differs, under its work's name where there are several."""
-    several = len(synced) + len(failed) > 1
-    problems = [
-        replace(problem, path=f"{work}/{problem.path}") if several else problem
-        for work, error in failed.items()
-        if isinstance(error, CopyMismatch)
-        for problem in error.problems
-    ]
-    error = WorksNotSynced(failed, list(synced)) if several else next(iter(failed.values()))
-    return error, problems
-
-
-def proofs_shown(synced: Mapping[str, SyncedWork]) -> dict[str, Any]:
-    """What was found beside the works, and where, for the web page."""
-    told: dict[str, Any] = paths_shown("archive", {work: done.place for work, done in synced.items()})
-    told |= paths_shown("log", {work: done.log for work, done in synced.items() if done.log})
-    if on_web := {work: done for work, done in synced.items() if done.web}:
-        told["on the web"] = "\n".join(f"{done.images} images at {done.web}" for done in on_web.values())
-    if beside := {work: done for work, done in synced.items() if done.extra_count}:
-        told["files that only the archive has"] = sum(done.extra_count for done in beside.values())
-        told["such as"] = "\n".join(f"{work}/{name}" for work, done in beside.items() for name in done.extra)
-    return told
-
-
-def said_of(synced: Mapping[str, SyncedWork], files: int, how: Depth) -> str:
-    """The proof in one sentence."""
-    images = sum(done.images for done in synced.values())
-    extra = sum(done.extra_count for done in synced.values())
-    on_web = f"; {images} images on the web too" if any(done.web for done in synced.values()) else ""
-    besides = f"; the archive has {extra} files besides, which were left" if extra else ""
-    return f"{files} files compared by {how}{on_web}{besides}"

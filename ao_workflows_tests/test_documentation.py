@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import tomllib
@@ -12,9 +13,11 @@ import pytest
 
 from ao_workflows.definitions import build
 from ao_workflows.domain.errors import AoError
+from ao_workflows.domain.works import StagingLayout
 from ao_workflows.site import FolderIntakeSection, IntakeSection, Site, demo_site, parse
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+DESIGN = (CHECKOUT / "docs/design.md").read_text()
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 
 
@@ -79,6 +82,46 @@ def test_every_alarm_is_explained_to_who_is_called_at_night() -> None:
         raised.add(key.name)
     assert raised - explained == set()
     assert _errors(AoError) - explained == set()
+
+
+def test_each_promise_names_what_holds_it_and_what_shows_it() -> None:
+    """A promise that nothing holds is a wish; one whose module or test was renamed is not known to hold any more."""
+    section = DESIGN.partition("\n## What is promised")[2].partition("\n## ")[0]
+    promises = [" ".join(each.split()) for each in re.split(r"^- ", section, flags=re.MULTILINE)[1:]]
+    assert promises
+    for promise in promises:
+        held, _, shown = promise.partition(" Held by ")[2].partition("; shown by ")
+        modules, tests = re.findall(r"`([^`]+)`", held), re.findall(r"`([^`]+)`", shown)
+        assert modules, promise
+        assert tests, promise
+        for module in modules:
+            assert any((CHECKOUT / folder / module).is_file() for folder in ("ao_workflows", "")), module
+        for test in tests:
+            path, _, name = test.partition("::")
+            text = (CHECKOUT / "ao_workflows_tests" / path).read_text()
+            assert f"def {name or 'test_'}{'(' if name else ''}" in text, test
+
+
+def test_the_layers_are_those_that_are_held() -> None:
+    """A module that is in no layer of the page is looked for in vain, and the order is what a newcomer goes by."""
+    block = DESIGN.partition("\n## Layers\n")[2].split("```\n")[1]
+    shown = [re.split(r"\s{2,}", line)[0] for line in block.splitlines()]
+    contracts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (each["layers"] for each in contracts if each["type"] == "layers")
+    assert shown == [layer.replace("ao_workflows.", "") for layer in layers]
+
+
+def test_each_place_on_the_scratch_disk_is_in_the_table() -> None:
+    """What is found on a full disk at night must be known by its name."""
+    shown = set(re.findall(r"`([a-z-]+(?:/|\.json))", DESIGN.partition("\n## What is promised")[0]))
+    layout = StagingLayout(Path("/staging"))
+    places: list[Path] = []
+    for name, place in inspect.getmembers(layout, inspect.ismethod):
+        if not name.startswith("_") and name != "left_over":
+            found = place(*("W1" for _ in inspect.signature(place).parameters))
+            places += found if isinstance(found, tuple) else [found]
+    tops = {place.relative_to("/staging").parts[0] for place in places}
+    assert {top if top.endswith(".json") else f"{top}/" for top in tops} <= shown
 
 
 def _errors(root: type[AoError]) -> set[str]:

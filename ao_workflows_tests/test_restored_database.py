@@ -162,7 +162,7 @@ def test_a_note_that_cannot_be_read_is_told_and_hides_no_other_work(site: TrialS
     finally:
         shutil.rmtree(odd)
     assert told.exit_code == 1
-    assert "W1NLM4799/x.json: is no noted event" in told.stderr
+    assert "W1NLM4799/x.json: is no event as it was noted" in told.stderr
     assert f"{NOT_BEGUN}  stopped before restored_message" in told.stdout
 
 

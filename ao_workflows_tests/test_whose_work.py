@@ -115,7 +115,9 @@ def test_a_batch_is_taken_from_an_intake_for_batches_and_refused_from_others(
     result = with_settings(site, batches=True).run(RID, body)
     assert result.success
     said = f"{RID} itself did not come: its zip brought {THIRD}, {OTHER}"
-    assert said in told_by_status(site, capsys)
+    told = told_by_status(site, capsys)
+    assert said in told
+    assert told.startswith(f"{RID} the other works of its zip are in the archive since")
     for stage in ("debagged_work", "synced_archive"):
         (event,) = result.asset_materializations_for_node(stage)
         assert event.metadata["batch"].value == said
@@ -143,6 +145,8 @@ def test_a_work_without_a_bag_says_everywhere_that_it_is_unproven(
     for stage in ("debagged_work", "synced_archive"):
         (event,) = result.asset_materializations_for_node(stage)
         assert event.metadata["unproven"].value == said
+        assert list(event.metadata).index("unproven") < list(event.metadata).index("seconds"), "it is seen at once"
+        assert "warnings" not in event.metadata, "it is said once"
     checks = {found.check_name: found for found in result.get_asset_check_evaluations()}
     assert not checks["is_a_valid_bag"].passed
     assert checks["is_a_valid_bag"].severity == dg.AssetCheckSeverity.WARN

@@ -36,8 +36,8 @@ from ao_workflows.domain.new_trees import NewTree
 from ao_workflows.domain.works import archive_place
 from ao_workflows.partitions import WORKS
 from ao_workflows.resources.archive_shares import make_archive
-from ao_workflows.resources.staging import now
 from ao_workflows.resources.sync_script import SyncScript
+from ao_workflows.resources.whole_files import now
 from ao_workflows.sensors import run_config
 from benchmarks.bag_zips import images, write_bag
 from benchmarks.measure import Result, at_least, seconds_in_turn

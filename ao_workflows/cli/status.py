@@ -7,6 +7,7 @@ What belongs here: arguments, what is printed, exit codes. What does not: what a
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -47,6 +48,9 @@ _ORDER = (
     State.UNKNOWN,
 )
 """What a person has to do something about comes first; in the archive is here what sources disagree on."""
+
+_COMMAND = re.compile(r"(?<=: )ao (?:(?!\. )[^;\n])+")
+"""A command in what is said: it is not broken over two lines, since it is going to be copied."""
 
 _COLORS = {
     State.FAILED: "red",
@@ -182,6 +186,8 @@ def _lines(each: Standing, column: int, width: int) -> Iterator[str]:
         State.STOPPED: f"stopped before {each.stage}",
         State.HELD: "held: waits for a person's decision",
     }.get(each.state, each.state.value) + (", stuck" if each.stuck else "")
+    if each.state is State.IN_ARCHIVE and "batch" in each.remarks:
+        headline = "the other works of its zip are in the archive"
     since = f"since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
     room = width - column - len(since)
     if room <= len(headline):
@@ -193,15 +199,11 @@ def _lines(each: Standing, column: int, width: int) -> Iterator[str]:
         yield from _below(line, column, width)
     if each.held:
         yield from _below(f"Held: {each.held}.", column, width)
-    for remark in each.remarks:
-        yield from _below(remark, column, width)
+    for remark in each.remarks.values():
+        yield from _below(f"Take note: {remark}.", column, width)
     for disagreement in each.disagreements:
         yield from _below(f"They disagree: {disagreement}.", column, width)
-    if each.advice:
-        # A command is not broken over two lines: it is going to be copied.
-        said, colon, command = each.advice.partition(": ao ")
-        kept = f": ao {command}".replace(" ", "\xa0").replace(":\xa0", ": ", 1) if colon else ""
-        yield from _below(said + kept, column, width)
+    yield from _below(each.advice, column, width)
 
 
 def _transferred(each: Standing) -> str:
@@ -216,7 +218,8 @@ def _transferred(each: Standing) -> str:
 
 def _below(text: str, column: int, width: int) -> Iterator[str]:
     indent = " " * column
+    kept = _COMMAND.sub(lambda found: found[0].replace(" ", "\xa0"), text)
     for line in textwrap.wrap(
-        text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        kept, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     ):
         yield line.replace("\xa0", " ")

@@ -166,14 +166,16 @@ class OlderDelivery(DeliveryHeld):
     """The archive has a newer delivery of the work."""
 
     def __init__(self, rid: str, this: str, synced: str) -> None:
-        super().__init__(rid, this, synced, f"this delivery ({this}) is older than what the archive has ({synced})")
+        super().__init__(
+            rid, this, synced, f"this delivery is older than what the archive has: {this}; against {synced}"
+        )
 
 
 class OtherObject(DeliveryHeld):
     """The archive has the work from another object; which of the two is right, a person knows."""
 
     def __init__(self, rid: str, this: str, synced: str) -> None:
-        why = f"this delivery ({this}) is of another object than what the archive has ({synced})"
+        why = f"this delivery is of another object than what the archive has: {this}; against {synced}"
         super().__init__(rid, this, synced, why)
 
 
@@ -186,7 +188,7 @@ class WorkBusy(AoError):
         self.rid = rid
         self.lock = lock
         self.holder = holder
-        super().__init__(f"{rid} is being worked on by {holder or 'another process'} (lock {lock})")
+        super().__init__(f"{rid} is being worked on by {holder or 'another process'} (lock {lock}); wait for its end")
 
 
 class WorkUnknown(AoError):

@@ -80,7 +80,7 @@ def plan_redo(
         said, spared = _words(stage, receipt, there=there, certain=certain, boot=boot, freed=freed and not fresh)
         certain = certain and (spared or stage is Stage.RESTORED_MESSAGE)
         if stage is Stage.SYNCED_ARCHIVE and word:
-            said = f"the sync script runs{_said(word)}, and the archive's copy is compared"
+            said = f"the sync script runs{_said(word)}; the archive's copy is compared"
         words.append(f"{stage.value}: {said}")
     thrown_away = [stage.value for stage in stages if stage is not Stage.RESTORED_MESSAGE] if fresh else []
     return Redo(rid, tuple(stage.value for stage in stages), tuple(words), tuple(thrown_away))
@@ -88,8 +88,8 @@ def plan_redo(
 
 def _said(word: Mapping[str, Any]) -> str:
     others = ", ".join(word["others"])
-    may_change = f", {others} may change what the archive has of {'it' if len(word['others']) == 1 else 'them'}"
-    return (", the archive's copy is replaced" if word["replace"] else "") + (may_change if others else "")
+    may_change = f"; {others} may change what the archive has of {'it' if len(word['others']) == 1 else 'them'}"
+    return (" and replaces what the archive has" if word["replace"] else "") + (may_change if others else "")
 
 
 def _words(

@@ -89,7 +89,7 @@ class Device:
     mounted_there: bool
 
     def __str__(self) -> str:
-        return f"{self.kind} from {self.source}, {'mounted there' if self.mounted_there else 'a folder of it'}"
+        return f"{self.kind} from {self.source}, {'' if self.mounted_there else 'not '}mounted there"
 
     def is_like(self, other: Device) -> bool:
         """Whether the two may be the same, on two days or in two containers."""
@@ -150,7 +150,8 @@ def dump_notes(notes: Mapping[int, Noted]) -> str:
 def fault_of(share: int, noted: Noted, marker: Marker | None, device: Device) -> str:
     """What is wrong with a share by what was noted of it; empty if it is what was noted."""
     if marker is None:
-        there = "is no disk of its own now" if noted.device.mounted_there and not device.mounted_there else str(device)
+        unmounted = noted.device.mounted_there and not device.mounted_there
+        there = "is no disk of its own now" if unmounted else f"is on {device}"
         return f"has no marker {MARKER} that can be read: is the share mounted? The folder {there}"
     if fault := _of_another(share, marker):
         return fault
@@ -178,13 +179,13 @@ def refusal_of(
     plain_before = noted is not None and not noted.device.mounted_there
     if not (device.mounted_there or plain_folder or plain_before):
         return (
-            f"is on {device}, as a mount point is with nothing mounted on it. Mount the share; or, if a plain folder "
-            f"is meant, --plain-folder {share}"
+            f"is a plain folder (on {device}), as a mount point is with nothing mounted on it. Mount the share; or, if "
+            f"a plain folder is meant: ao archive init --plain-folder {share}, or all"
         )
     if marker and (fault := _of_another(share, marker)):
         return f"{fault}. Mount it there; or, if its number is to be another, remove {MARKER} in it"
     if noted and not exchanged and (fault := fault_of(share, noted, marker, device)):
-        return f"{fault}. Mount it as it was; or, if it was exchanged on purpose, --exchanged {share}"
+        return f"{fault}. Mount it as it was; or, if it was exchanged on purpose: ao archive init --exchanged {share}"
     return ""
 
 

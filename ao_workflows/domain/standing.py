@@ -10,7 +10,7 @@ something: a run that was killed, a scratch disk that was renewed, a database th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -73,7 +73,8 @@ class Standing:
     ``done`` says when each stage was done. ``failure`` is what went wrong and ``advice`` what to do, each empty where
     there is nothing. ``held`` is why a delivery of the work waits for a person's word, though an older one of it may be
     in the archive. ``disagreements`` has a sentence for each place where the sources contradict each other. ``remarks``
-    has what else must be known of what came: that no manifest did, or another work.
+    has what else must be known of what came, by its kind: ``unproven``, that no manifest did, and ``batch``, that the
+    works in the archive are others than this one.
     """
 
     rid: str
@@ -88,7 +89,7 @@ class Standing:
     held: str
     advice: str
     disagreements: tuple[str, ...]
-    remarks: tuple[str, ...] = ()
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
@@ -144,7 +145,7 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
         held=held.why if held else "",
         advice=advice,
         disagreements=disagreements,
-        remarks=_noted_remarks(row) if row_counts else (),
+        remarks=_noted_remarks(row) if row_counts else {},
     )
 
 
@@ -259,11 +260,11 @@ def _noted_failure(row: Progress | None) -> tuple[datetime | None, str] | None:
     return (last.at, str(said)) if said and not last.stage else None
 
 
-def _noted_remarks(row: Progress | None) -> tuple[str, ...]:
-    """What DRS has of the work's last unpacking that is out of the common."""
+def _noted_remarks(row: Progress | None) -> dict[str, str]:
+    """What DRS has of the work's last unpacking that is out of the common, by its kind."""
     entries = row.entries if row else ()
     last = next((entry for entry in reversed(entries) if entry.stage == Stage.DEBAGGED_WORK), None)
-    return tuple(str(last.data[kind]) for kind in ("unproven", "batch") if kind in last.data) if last else ()
+    return {kind: str(last.data[kind]) for kind in ("unproven", "batch") if kind in last.data} if last else {}
 
 
 def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> str:

@@ -39,7 +39,7 @@ from ao_workflows.domain.shares import (
 )
 from ao_workflows.domain.works import StagingLayout
 from ao_workflows.resources import file_locks
-from ao_workflows.resources.staging import write_whole
+from ao_workflows.resources.whole_files import write_whole
 from ao_workflows.site import Site
 
 PATIENCE_SECONDS = 20
@@ -167,7 +167,7 @@ class ArchiveShares:
                     continue
                 marker = marker or _mark(tree, share)
             except OSError as error:
-                refused[share] = f"{error.filename or tree}: {error.strerror}. {_MAKE_USABLE}"
+                refused[share] = f"{_said(tree, error)}. {_MAKE_USABLE}"
                 continue
             same = noted is not None and (noted.id, noted.device) == (marker.id, device)
             done[share] = noted if noted and same else Noted(marker.id, device, _now())
@@ -246,8 +246,15 @@ def _mount_id(handle: int) -> int:
 
 
 def _lost(tree: Path, error: OSError) -> NoReturn:
-    what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    raise ArchiveShareLost(tree, f"cannot be used: {what}", f"It is tried again. {_MAKE_USABLE}") from error
+    raise ArchiveShareLost(
+        tree, f"cannot be used: {_said(tree, error)}", f"It is tried again. {_MAKE_USABLE}"
+    ) from error
+
+
+def _said(tree: Path, error: OSError) -> str:
+    """What the system said, after the share's name: with the file that it is of, where that is another."""
+    other = error.filename and Path(error.filename) != tree
+    return f"{error.filename}: {error.strerror}" if other else str(error.strerror)
 
 
 def _now() -> str:

@@ -93,7 +93,7 @@ def _known(shares: ArchiveShares, share: int) -> Finding:
         noted = shares.look(share)
     except ArchiveNotSetUp:
         do = "with every share mounted, run ao archive init: no work goes into the archive before"
-        return warn(what, f"{tree} was never set up as a share of this site's archive", do)
+        return fail(what, f"{tree} was never set up as a share of this site's archive", do)
     except ArchiveShareLost as error:
         return fail(what, f"{tree} {error.reason}", error.way_out)
     except StagingError as error:

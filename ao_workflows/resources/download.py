@@ -25,8 +25,8 @@ from ao_workflows.resources.digests import (
 )
 from ao_workflows.resources.journal import FinishedPart, Journal
 from ao_workflows.resources.pace import Pace
-from ao_workflows.resources.staging import made_parents
 from ao_workflows.resources.transfer import Source, Transfer
+from ao_workflows.resources.whole_files import made_parents
 
 
 @dataclass(frozen=True)

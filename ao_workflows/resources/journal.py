@@ -22,7 +22,7 @@ from typing import Any
 from ao_workflows.domain.disk import refusal
 from ao_workflows.domain.receipts import boot_id
 from ao_workflows.resources.digests import PieceDigests, new_digest
-from ao_workflows.resources.staging import write_whole
+from ao_workflows.resources.whole_files import write_whole
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 from ao_workflows.domain.errors import StagingError
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.message_parts import Wanted
-from ao_workflows.resources.staging import Staging, write_whole
+from ao_workflows.resources.staging import Staging
+from ao_workflows.resources.whole_files import write_whole
 
 
 def keep(staging: Staging, queue: str, region: str, message_id: str, wanted: Sequence[Wanted]) -> Path:

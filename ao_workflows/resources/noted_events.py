@@ -27,7 +27,8 @@ from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.evidence import Noted
 from ao_workflows.domain.message_parts import Wanted
 from ao_workflows.domain.times import in_order, moment
-from ao_workflows.resources.staging import Staging, now, write_whole
+from ao_workflows.resources.staging import Staging
+from ao_workflows.resources.whole_files import now, write_whole
 
 _AT_ONCE = 8
 """Several flushes at once cost little more than one: a disk puts them together."""
@@ -181,7 +182,10 @@ def _read_all(staging: Staging, rid: str) -> Iterator[tuple[Path, Noted]]:
         except OSError as error:
             raise StagingError(path, f"cannot be read: {error.strerror}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StagingError(path, f"is no noted event: {error}") from error
+            reason = (
+                f"is no event as it was noted ({error}): remove it; if ao status lacks the work then, ask Glacier anew"
+            )
+            raise StagingError(path, reason) from error
 
 
 def _noted(said: Any) -> Noted:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ao_workflows.domain.errors import StagingFull
 from ao_workflows.domain.times import moment_with_zone
-from ao_workflows.resources.staging import now, write_whole
+from ao_workflows.resources.whole_files import now, write_whole
 
 EVERY_SECONDS = 30.0
 

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ao_workflows.domain.errors import StagingError
-from ao_workflows.resources.staging import Staging, now, write_whole
+from ao_workflows.resources.staging import Staging
+from ao_workflows.resources.whole_files import now, write_whole
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 import dagster as dg
 from pydantic import PrivateAttr
 
-from ao_workflows.domain.disk import refusal, remove_tree, unfinished
+from ao_workflows.domain.disk import refusal, remove_tree
 from ao_workflows.domain.errors import Problem, StagingError, StagingFull, WorkBusy
 from ao_workflows.domain.housekeeping import Removed
 from ao_workflows.domain.progress import Stage
@@ -31,6 +31,7 @@ from ao_workflows.resources import file_locks, freeing
 from ao_workflows.resources.freeing import Freed
 from ao_workflows.resources.room import ASK_AGAIN_SECONDS, Room
 from ao_workflows.resources.run_locks import RunLocks
+from ao_workflows.resources.whole_files import made_parents, now, write_whole
 
 
 class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -306,45 +307,3 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         return same_event and all(
             downloaded.left.get(name) == value for name, value in synced.took.items() if name != "event"
         )
-
-
-def now() -> str:
-    """The time, RFC 3339 in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def made_parents(path: Path) -> Path:
-    """``path``, with the folders above it there.
-
-    :raises StagingError: if they cannot be made.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise refusal(path.parent, "cannot be made", error) from error
-    return path
-
-
-def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
-    """Writes a file that a reader sees whole or not at all; with ``flush``, on the disk and not only in memory.
-
-    :raises StagingError: if it cannot be written.
-    """
-    made_parents(path)
-    under_way = unfinished(path)
-    try:
-        # A lone surrogate in a message's JSON becomes the escape that JSON has for it.
-        with under_way.open("w", encoding="utf-8", errors="backslashreplace") as out:
-            out.write(text)
-            if flush:
-                out.flush()
-                os.fsync(out.fileno())
-        under_way.replace(path)
-        if flush:
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
-    except OSError as error:
-        with suppress(OSError):
-            under_way.unlink()
-        raise refusal(path, "cannot be written", error, len(text)) from error

@@ -171,7 +171,7 @@ def test_a_folder_that_is_not_there_and_a_marker_that_is_none_are_told(site: Sit
     site.marker(1).write_text("{")
     result = site.init("--plain-folder", "all")
     assert result.exit_code == 1
-    assert f"ao: {site.tree(0)}: {site.tree(0)}: No such file or directory. Mount it" in result.stderr
+    assert f"ao: {site.tree(0)}: No such file or directory. Mount it" in result.stderr
     assert f"{site.marker(1)}: is there, and is no marker that can be read: remove it" in result.stderr
     assert f"{site.tree(2)}: " in result.stdout
 

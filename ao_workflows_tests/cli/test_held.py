@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,8 @@ from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
 from ao_workflows.resources.runs import newest_run
+from ao_workflows.resources.staging import Staging
+from ao_workflows.stages import meant_by_word
 from ao_workflows_tests.cli.works_in_trouble import beat, queue, queueing_site
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip
@@ -72,8 +75,10 @@ def test_an_older_delivery_leaves_the_work_in_the_archive_with_a_note(site: Tria
     assert not site.run(RID, first).success
     said = said_of_work()
     assert f"{RID} in the archive since" in said
-    assert "Held: this delivery (ObjectRestore:Completed of 2026-11-21T06:32:44.000Z" in said
-    assert "is older than what the archive has (ObjectRestore:Completed of 2026-11-21T07:00:00.000Z" in said
+    assert (
+        "Held: this delivery is older than what the archive has: ObjectRestore:Completed of 2026-11-21T06:32:44" in said
+    )
+    assert "; against ObjectRestore:Completed of 2026-11-21T07:00:00.000Z" in said
     assert said.endswith(f"To do it all the same: ao reprocess {RID} --force")
     assert "disagree" not in said
     (found,) = json.loads(ao("status", RID, "--json").stdout)
@@ -106,6 +111,38 @@ def test_a_delivery_of_another_object_waits_for_a_decision_and_is_done_by_it(sit
     said = said_of_work()
     assert f"{RID} in the archive since" in said
     assert "Held" not in said
+
+
+def test_the_word_in_the_web_page_is_for_the_delivery_that_is_held(site: TrialSite) -> None:
+    """A person sets `force` there and has no event to give: what the archive had was done again, and ended well."""
+    assert site.run(RID, site.restore(RID, bag_zip(RID, NEW))).success
+    assert not site.run(RID, elsewhere(site, OLD, "07:00:00")).success
+    word = {"ops": {"restored_message": {"config": {"force": True}}}}
+    forced = site.run(RID, config=word)
+    assert forced.success
+    assert page(site) == OLD["images/1.jpg"]
+    assert not site.layout.receipt(RID, "held").exists()
+
+
+def test_a_forced_run_that_is_run_again_does_what_it_was_forced_to_and_not_what_was_held_since(site: TrialSite) -> None:
+    """The daemon runs a killed one again by itself, with the same word: nobody has given one for the next delivery."""
+    assert site.run(RID, site.restore(RID, bag_zip(RID, NEW))).success
+    assert not site.run(RID, elsewhere(site, OLD, "07:00:00")).success
+    word = {"ops": {"restored_message": {"config": {"force": True}}}}
+    killed = site.run(RID, config=word, select="restored_message")
+    assert b"trash/2019" in site.layout.receipt(RID, "restored_message").read_bytes()
+    third = elsewhere(site, NEW, "08:00:00").replace("trash/2019", "trash/2020")
+    assert not site.run(RID, third).success
+    staging = Staging(root=str(site.site.staging.root))
+    run = site.instance.get_run_by_id(killed.run_id)
+    assert run
+    for again in (run, run._replace(run_id="again", parent_run_id=run.run_id, root_run_id=run.run_id)):
+        context: Any = SimpleNamespace(partition_key=RID, run=again)
+        assert meant_by_word(context, staging) is None
+    other: Any = SimpleNamespace(partition_key=RID, run=run._replace(run_id="other"))
+    meant = meant_by_word(other, staging)
+    assert meant
+    assert meant[1].source.endswith(f"trash/2020/{RID}.bag.zip")
 
 
 def test_the_word_is_for_what_is_stored_where_nothing_is_held(site: TrialSite) -> None:

@@ -73,7 +73,7 @@ def test_a_person_s_word_for_one_run_is_that_run_s_config(site: TrialSite) -> No
     """Set for the whole site, `replace` would go for every other work too."""
     told = ao("reprocess", GOOD, "--replace", "--others", FREED)
     assert told.exit_code == 0, told.stderr
-    assert "the archive's copy is replaced" in told.stdout
+    assert "replaces what the archive has" in told.stdout
     run = _unqueued(site, GOOD)
     assert run.run_config == {"ops": {"synced_archive": {"config": {"replace": True, "others": [FREED]}}}}
     assert ao("reprocess", GOOD, "--others", "../x").exit_code == 2

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -278,6 +280,24 @@ def test_a_long_name_leaves_room_for_what_is_said_of_it() -> None:
     assert lines[0] == f"{rid}  stopped before restored_message, stuck"
     assert lines[1] == f"{'':<{column}}since 2020-01-01 00:00 UTC"
     assert max(map(len, lines[:2])) <= 80
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "It came in the zip of W1NLM4715, and changes nothing. If it is to: ao reprocess W1NLM4715 --others W1NLM4716",
+        "Find out why this disk is gone. Was it exchanged on purpose: ao archive init --exchanged 1. Nothing was freed",
+        "the zip is not there; start from downloaded_bag: ao reprocess W1NLM4715 --from downloaded_bag; or wait for it",
+    ],
+)
+def test_a_command_stands_on_one_line_wherever_it_is_said(said: str) -> None:
+    """Copied from two lines, its second half was another command, or none."""
+    found = standing(Evidence("W1NLM4715"), datetime.now(UTC), Limits(timedelta(hours=1), timedelta(hours=1)))
+    lines = list(_lines(dataclasses.replace(found, failure=said), 11, 80))
+    command = re.search("ao [^.;]+", said)
+    assert command
+    assert any(command[0] in line for line in lines)
+    assert max(map(len, lines[1:])) <= 80
 
 
 def _row(rid: str) -> Progress:

@@ -60,8 +60,8 @@ def test_a_person_s_word_for_the_sync_is_said_before() -> None:
     word = {"replace": True, "others": ["W2"]}
     redo = plan_redo("W1", "debagged_work", SYNCED, ALL_THERE, "boot", fresh=False, event_given=False, word=word)
     assert redo.words[-1] == (
-        "synced_archive: the sync script runs, the archive's copy is replaced, W2 may change what the archive has of "
-        "it, and the archive's copy is compared"
+        "synced_archive: the sync script runs and replaces what the archive has; W2 may change what the archive has of "
+        "it; the archive's copy is compared"
     )
 
 

@@ -17,7 +17,8 @@ import pytest
 from ao_workflows.domain.errors import Problem, StagingError, WorkBusy
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.resources.freeing import Freed
-from ao_workflows.resources.staging import Staging, write_whole
+from ao_workflows.resources.staging import Staging
+from ao_workflows.resources.whole_files import write_whole
 
 _HOLD = """
 import sys
