@@ -19,6 +19,7 @@ from ao_workflows.domain.works import web_prefix
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import PAGE, bag_zip, trial_site
 from ao_workflows_tests.test_syncing import FILES, OTHER, RID, SEND, Desk, two_works
+from ao_workflows_tests.test_whose_work import with_settings
 
 QUICK = """#!/bin/bash
 # A site's own script, which leaves it to rsync whether a file is the same, and writes into the files that are there.
@@ -326,6 +327,43 @@ def test_a_guest_that_a_killed_run_left_without_its_place_is_not_taken_for_new(d
     else:
         assert f"{beside / 'old'} does not hold what was bagged: text.txt" in desk.failure(result)
         assert tree(beside / "old") == FILES | {"text.txt": b"TEXT\n"}
+
+
+def test_a_guest_that_wants_to_be_replaced_is_let_by_the_command_that_it_fails_with(desk: Desk) -> None:
+    """The command that was printed left it a guest, and failed with itself."""
+    own = desk.site.place(OTHER) / "images/own.jpg"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"own")
+    files = FILES | {"config/sync.yml": b"sync: {replace: true}\n"}
+    said = desk.failure(desk.site.run(RID, desk.site.restore(RID, two_works(FILES, files))))
+    assert f"A person may, for one run: ao reprocess {RID} --others {OTHER} --replace" in said
+    assert desk.again(word={"others": [OTHER], "replace": True}).success
+    assert tree(desk.site.place(OTHER)) == files
+    assert replaced(desk, OTHER) == [{"images/own.jpg": b"own"}]
+
+
+@pytest.mark.parametrize("word", [{"others": ["W1NLM9999"]}, {"others": [OTHER, "W1NLM9999"], "replace": True}])
+def test_a_word_for_a_work_that_did_not_come_is_told_before_anything_is_synced(
+    desk: Desk, word: dict[str, object]
+) -> None:
+    """A name with a typing error changed nothing, and the run of a work that was there already ended well."""
+    desk.wrap('sync "$@"')
+    result = desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES)), word=word)
+    assert "its zip brought W1NLM4712, W1NLM4788, and --others W1NLM9999 is none of these" in desk.failure(result)
+    assert desk.starts == []
+
+
+def test_a_batch_is_not_replaced_by_the_name_that_it_was_sent_under(desk: Desk) -> None:
+    """All of its works are guests: `--replace` replaced none of them, and the run ended well."""
+    desk.site = with_settings(desk.site, batches=True)
+    desk.wrap('sync "$@"')
+    body = desk.site.restore("W1NLM4700", two_works(FILES, FILES))
+    result = desk.site.run("W1NLM4700", body, word={"replace": True})
+    assert "--replace is for W1NLM4700 itself, which did not come" in desk.failure(result)
+    assert desk.starts == []
+    result = desk.site.run("W1NLM4700", body, word={"replace": True, "others": [OTHER]})
+    assert result.success
+    assert desk.starts == [RID, OTHER]
 
 
 # --- what is kept is freed
