@@ -146,6 +146,25 @@ def test_what_is_there_unchanged_is_read_once_and_what_is_written_is_read_back(
     assert "text.txt: has another sha512" in desk.failure(result)
 
 
+def test_a_link_for_a_folder_becomes_the_folder_with_all_its_files_and_is_kept(desk: Desk) -> None:
+    """Images that were moved to another disk were proven there, and readers lost them all when one of them changed:
+    only that one was in the folder that took the link's place.
+    """
+    assert desk.run().success
+    images, elsewhere = desk.site.place(RID) / "images", desk.site.folder / "elsewhere"
+    images.rename(elsewhere)
+    images.symlink_to(elsewhere)
+    files = FILES | {PAGE_1: CORRECTED}
+    result = deliver(desk, bag_zip(RID, files), 1)
+    assert result.success, desk.failure(result)
+    assert not images.is_symlink()
+    assert tree(desk.site.place(RID)) == files
+    (kept,) = (desk.site.place(RID).parents[1] / ".ao-archive/replaced" / RID).iterdir()
+    assert (kept / "images").readlink() == elsewhere
+    assert (elsewhere / "W1NLM4712-I1/0001.jpg").read_bytes() == PAGE
+    assert "will be changed: 2: " in logged(desk, result)
+
+
 # --- a bag decides to destroy
 
 
@@ -257,6 +276,18 @@ def test_a_guest_changes_nothing_that_the_archive_has_until_a_person_names_it(de
     assert desk.again(word={"others": [OTHER]}).success
     assert tree(desk.site.place(OTHER)) == FILES | {"images/own.jpg": b"own"}
     assert replaced(desk, OTHER) == [{"text.txt": b"TEXT\n"}]
+
+
+def test_a_guest_does_not_put_a_folder_in_the_place_of_a_link(desk: Desk) -> None:
+    """Of a link no file differed, they were only missing; and it was gone, unlisted, with all that lay behind it."""
+    images, elsewhere = desk.site.place(OTHER) / "images", desk.site.folder / "elsewhere"
+    elsewhere.mkdir()
+    images.parent.mkdir(parents=True)
+    images.symlink_to(elsewhere)
+    said = desk.failure(desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))))
+    assert "lies elsewhere: one of its folders is a link" in said
+    assert f"--others {OTHER}" in said
+    assert images.is_symlink()
 
 
 def test_a_guest_that_is_there_as_it_was_bagged_is_done_without_the_script(desk: Desk) -> None:
