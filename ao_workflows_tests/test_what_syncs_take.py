@@ -340,6 +340,17 @@ def test_a_guest_does_not_change_images_on_the_web(desk: Desk) -> None:
     assert not desk.site.place(OTHER).exists()
 
 
+def test_a_guest_does_not_change_an_image_of_the_same_size_where_a_site_compares_by_size(desk: Desk) -> None:
+    """By its size it was there already, and the script, which was run for the others, sends every image."""
+    bucket = desk.open_web()
+    desk.change("sync", verify="size")
+    key = web_prefix(f"s3://{bucket}/Works", OTHER).removeprefix(f"s3://{bucket}/") + "W1NLM4712-I1/0001.jpg"
+    desk.site.aws.s3.put_object(Bucket=bucket, Key=key, Body=CORRECTED)
+    said = desk.failure(desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))))
+    assert f"--others {OTHER}" in said
+    assert desk.site.aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == CORRECTED
+
+
 @pytest.mark.parametrize("same", [True, False], ids=["the same", "another"])
 def test_a_guest_that_a_killed_run_left_without_its_place_is_not_taken_for_new(desk: Desk, same: bool) -> None:
     """The script puts the old work back before it adds, and would then have changed it."""
