@@ -48,10 +48,7 @@ def resources(site: Site) -> dict[str, Any]:
             room_wait_hours=site.staging.room_wait_hours,
         ),
         "debagger": Debagger(
-            **site.debag.model_dump(),
-            batches=[
-                name for name in (*site.intake, *site.formerly) if site.intake[site.formerly.get(name, name)].batches
-            ],
+            **site.debag.model_dump(), batches=[name for name, intake in site.intake.items() if intake.batches]
         ),
         "drs": Drs(url=site.drs.url, config=site.drs.config),
         "sync_script": SyncScript.of_site(site),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ao_workflows.domain.dropped_files import DroppedFile
-from ao_workflows.domain.errors import FileGone
+from ao_workflows.domain.errors import FileGone, FolderError, ObjectError
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.receipts import Receipt
 from ao_workflows.domain.times import in_order
@@ -47,11 +47,25 @@ class Source(Protocol):
 
 def source_of(stored: StoredEvent, rid: str, s3: S3, folders: Folders, say: Callable[[str], None]) -> Source:
     """The zip that a stored event names, as it is now; ``say`` is told of a wait for Glacier."""
-    event, intake = stored.event, stored.intake
+    event, intake = stored.event, _intake_for(stored, s3, folders)
     if isinstance(event, DroppedFile):
-        intake = folders.intake_for(intake, event.folder)
         return _FromFolder(folders, intake, rid, folders.claimed(intake, event.file, rid), event.folder)
-    return _FromS3(s3, s3.intake_for(intake, event.bucket, event.region), event, say)
+    return _FromS3(s3, intake, event, say)
+
+
+def intake_of(stored: StoredEvent, s3: S3, folders: Folders) -> str | None:
+    """The intake of today that a stored event came by, perhaps under another name; None where the site has none."""
+    try:
+        return _intake_for(stored, s3, folders)
+    except (ObjectError, FolderError):
+        return None
+
+
+def _intake_for(stored: StoredEvent, s3: S3, folders: Folders) -> str:
+    event = stored.event
+    if isinstance(event, DroppedFile):
+        return folders.intake_for(stored.intake, event.folder)
+    return s3.intake_for(stored.intake, event.bucket, event.region)
 
 
 class _FromS3:

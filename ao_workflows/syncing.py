@@ -25,6 +25,7 @@ from ao_workflows.domain.errors import (
     DeliveryHeld,
     Problem,
     WebMismatch,
+    WordInVain,
     WorkHeld,
 )
 from ao_workflows.domain.fixity import Depth, FileFixity, compare_tree, files_beside, read_fixity
@@ -71,6 +72,16 @@ class Syncing:
     @property
     def shares(self) -> ArchiveShares:
         return ArchiveShares(Path(self.script.archive_parent), self.staging.layout.archive_shares())
+
+    def heed_word(self, works: Sequence[str]) -> None:
+        """Looks whether a person's word for this run is for some of the zip's ``works``.
+
+        :raises WordInVain: if it is not: a run that did nothing of what it was asked for would end well.
+        """
+        if unknown := [name for name in self.others if name not in works]:
+            raise WordInVain(self.rid, f"--others {', '.join(unknown)} is none of these", works)
+        if self.replace and all(map(self._is_guest, works)):
+            raise WordInVain(self.rid, f"--replace is for {self.rid} itself, which did not come", works)
 
     @contextmanager
     def place_held(self, work: str) -> Iterator[int]:
@@ -146,11 +157,15 @@ class Syncing:
     def _is_guest(self, work: str) -> bool:
         return work != self.rid and work not in self.others
 
+    def _redo(self, work: str) -> str:
+        """How ``ao reprocess`` names the work, so that it may change, or be replaced."""
+        return self.rid if work == self.rid else f"{self.rid} --others {work}"
+
     def _replaces(self, work: str) -> bool:
         return self.replace and not self._is_guest(work)
 
     def _options(self, work: str, folder: Path) -> SyncOptions:
-        options = self.script.options_of(folder, self.rid, replacing=self._replaces(work))
+        options = self.script.options_of(folder, self._redo(work), replacing=self._replaces(work))
         if options.replace and self._is_guest(work):
             self.say(f"{work} came beside {self.rid}: it is added to what is there, and replaces nothing")
             return replace(options, replace=False)
@@ -166,8 +181,8 @@ class Syncing:
         lacking: Sequence[Problem] = ()
         if web:
             folder = self.staging.layout.work(self.rid) / work
-            connection = self.script.web_connection()
-            _, lacking = compare_web(connection, web, self._bagged(work), folder, self.script.verify)
+            # By their bytes, however the site has the outcome compared: where one is missing, the script sends them all.
+            _, lacking = compare_web(self.script.web_connection(), web, self._bagged(work), folder, "checksum")
             if changing := [problem for problem in lacking if problem.kind != "missing"]:
                 raise WorkHeld(work, self.rid, web, changing)
         if before.there and before.problems:
@@ -226,8 +241,7 @@ class Syncing:
         # Before anything is said of the work: below a mount point nothing is as it was bagged, or everything.
         self.shares.look_for(work)
         if problems:
-            others = "" if work == self.rid else f"--others {work} "
-            replacing = f"{self.rid} {others}--replace"
+            replacing = f"{self._redo(work)} --replace"
             raise ArchiveMismatch(work, place, problems, staged=self.staged, replacing=replacing)
         if web and not self.staged:
             images = self._prove_web(work, web, place, depth)
@@ -263,8 +277,9 @@ def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedW
     """Syncs each of a zip's works, and returns those that are done and what went wrong with the others.
 
     :raises DeliveryHeld: where another host has synced a newer delivery meanwhile.
-    :raises SyncScriptMissing: before anything starts, if there is no script.
+    :raises WordInVain, SyncScriptMissing: before anything starts, if there is no such work, or no script.
     """
+    syncing.heed_word(works)
     if syncing.staged:
         syncing.script.found()
     synced: dict[str, SyncedWork] = {}

@@ -17,6 +17,7 @@ from ao_workflows.site import Site, parse
 from ao_workflows_tests.folder_sites import FolderSite, folder_site, folder_site_toml
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip, trial_site
+from ao_workflows_tests.test_whose_work import joined
 
 RID = "W1NLM4712"
 FILES = {"images/W1NLM4712-I1/0001.jpg": PAGE}
@@ -42,8 +43,8 @@ def _like(site: TrialSite, name: str, bucket: str, profile: str) -> str:
     )
 
 
-def _failure(result: dg.ExecuteInProcessResult) -> str:
-    data = result.failure_data_for_node("downloaded_bag")
+def _failure(result: dg.ExecuteInProcessResult, stage: str = "downloaded_bag") -> str:
+    data = result.failure_data_for_node(stage)
     assert data
     assert data.user_failure_data
     return str(data.user_failure_data.description)
@@ -60,6 +61,28 @@ def test_a_run_that_was_queued_and_a_reprocess_go_by_the_renamed_intake(site: Tr
     renamed = replace(site, site=_renamed(site, more, intakes))
     assert renamed.run(RID, body).success, "its config says demo"
     assert renamed.run(RID, select="downloaded_bag").success, "so does its stored event"
+
+
+@pytest.mark.parametrize("how", ["formerly", "bucket and region", "its name is another's now"])
+@pytest.mark.parametrize("takes_batches", [True, False])
+def test_batches_are_asked_of_the_intake_by_which_the_zip_is_downloaded(
+    site: TrialSite, how: str, takes_batches: bool
+) -> None:
+    """By its name alone, a batch of a renamed intake was refused for good; by a name that had gone over to another
+    intake, that one's batches were let in.
+    """
+    second = bag_zip("W1NLM4788", FILES)
+    body = site.restore(RID, joined(bag_zip("W1NLM4713", FILES), second))
+    batches = f"batches = {str(takes_batches).lower()}"
+    more = f'{batches}\nformerly = ["demo"]' if how == "formerly" else batches
+    intakes = ""
+    if how == "its name is another's now":
+        intakes = f"{_like(site, 'demo', 'another.bucket', 'none')}batches = {str(not takes_batches).lower()}\n"
+    result = replace(site, site=_renamed(site, more, intakes)).run(RID, body)
+    assert result.success is takes_batches
+    if not takes_batches:
+        assert "batches = true of it" in _failure(result, "debagged_work")
+    assert site.place("W1NLM4788").exists() is takes_batches
 
 
 def test_a_name_that_means_no_intake_is_told_with_the_way_out(site: TrialSite) -> None:

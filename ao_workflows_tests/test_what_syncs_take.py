@@ -19,6 +19,7 @@ from ao_workflows.domain.works import web_prefix
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import PAGE, bag_zip, trial_site
 from ao_workflows_tests.test_syncing import FILES, OTHER, RID, SEND, Desk, two_works
+from ao_workflows_tests.test_whose_work import with_settings
 
 QUICK = """#!/bin/bash
 # A site's own script, which leaves it to rsync whether a file is the same, and writes into the files that are there.
@@ -145,6 +146,25 @@ def test_what_is_there_unchanged_is_read_once_and_what_is_written_is_read_back(
     assert "text.txt: has another sha512" in desk.failure(result)
 
 
+def test_a_link_for_a_folder_becomes_the_folder_with_all_its_files_and_is_kept(desk: Desk) -> None:
+    """Images that were moved to another disk were proven there, and readers lost them all when one of them changed:
+    only that one was in the folder that took the link's place.
+    """
+    assert desk.run().success
+    images, elsewhere = desk.site.place(RID) / "images", desk.site.folder / "elsewhere"
+    images.rename(elsewhere)
+    images.symlink_to(elsewhere)
+    files = FILES | {PAGE_1: CORRECTED}
+    result = deliver(desk, bag_zip(RID, files), 1)
+    assert result.success, desk.failure(result)
+    assert not images.is_symlink()
+    assert tree(desk.site.place(RID)) == files
+    (kept,) = (desk.site.place(RID).parents[1] / ".ao-archive/replaced" / RID).iterdir()
+    assert (kept / "images").readlink() == elsewhere
+    assert (elsewhere / "W1NLM4712-I1/0001.jpg").read_bytes() == PAGE
+    assert "will be changed: 2: " in logged(desk, result)
+
+
 # --- a bag decides to destroy
 
 
@@ -258,6 +278,18 @@ def test_a_guest_changes_nothing_that_the_archive_has_until_a_person_names_it(de
     assert replaced(desk, OTHER) == [{"text.txt": b"TEXT\n"}]
 
 
+def test_a_guest_does_not_put_a_folder_in_the_place_of_a_link(desk: Desk) -> None:
+    """Of a link no file differed, they were only missing; and it was gone, unlisted, with all that lay behind it."""
+    images, elsewhere = desk.site.place(OTHER) / "images", desk.site.folder / "elsewhere"
+    elsewhere.mkdir()
+    images.parent.mkdir(parents=True)
+    images.symlink_to(elsewhere)
+    said = desk.failure(desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))))
+    assert "lies elsewhere: one of its folders is a link" in said
+    assert f"--others {OTHER}" in said
+    assert images.is_symlink()
+
+
 def test_a_guest_that_is_there_as_it_was_bagged_is_done_without_the_script(desk: Desk) -> None:
     """A work that came in two zips is no error, and is not synced for nothing."""
     desk.wrap('sync "$@"')
@@ -308,6 +340,17 @@ def test_a_guest_does_not_change_images_on_the_web(desk: Desk) -> None:
     assert not desk.site.place(OTHER).exists()
 
 
+def test_a_guest_does_not_change_an_image_of_the_same_size_where_a_site_compares_by_size(desk: Desk) -> None:
+    """By its size it was there already, and the script, which was run for the others, sends every image."""
+    bucket = desk.open_web()
+    desk.change("sync", verify="size")
+    key = web_prefix(f"s3://{bucket}/Works", OTHER).removeprefix(f"s3://{bucket}/") + "W1NLM4712-I1/0001.jpg"
+    desk.site.aws.s3.put_object(Bucket=bucket, Key=key, Body=CORRECTED)
+    said = desk.failure(desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))))
+    assert f"--others {OTHER}" in said
+    assert desk.site.aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == CORRECTED
+
+
 @pytest.mark.parametrize("same", [True, False], ids=["the same", "another"])
 def test_a_guest_that_a_killed_run_left_without_its_place_is_not_taken_for_new(desk: Desk, same: bool) -> None:
     """The script puts the old work back before it adds, and would then have changed it."""
@@ -326,6 +369,43 @@ def test_a_guest_that_a_killed_run_left_without_its_place_is_not_taken_for_new(d
     else:
         assert f"{beside / 'old'} does not hold what was bagged: text.txt" in desk.failure(result)
         assert tree(beside / "old") == FILES | {"text.txt": b"TEXT\n"}
+
+
+def test_a_guest_that_wants_to_be_replaced_is_let_by_the_command_that_it_fails_with(desk: Desk) -> None:
+    """The command that was printed left it a guest, and failed with itself."""
+    own = desk.site.place(OTHER) / "images/own.jpg"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"own")
+    files = FILES | {"config/sync.yml": b"sync: {replace: true}\n"}
+    said = desk.failure(desk.site.run(RID, desk.site.restore(RID, two_works(FILES, files))))
+    assert f"A person may, for one run: ao reprocess {RID} --others {OTHER} --replace" in said
+    assert desk.again(word={"others": [OTHER], "replace": True}).success
+    assert tree(desk.site.place(OTHER)) == files
+    assert replaced(desk, OTHER) == [{"images/own.jpg": b"own"}]
+
+
+@pytest.mark.parametrize("word", [{"others": ["W1NLM9999"]}, {"others": [OTHER, "W1NLM9999"], "replace": True}])
+def test_a_word_for_a_work_that_did_not_come_is_told_before_anything_is_synced(
+    desk: Desk, word: dict[str, object]
+) -> None:
+    """A name with a typing error changed nothing, and the run of a work that was there already ended well."""
+    desk.wrap('sync "$@"')
+    result = desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES)), word=word)
+    assert "its zip brought W1NLM4712, W1NLM4788, and --others W1NLM9999 is none of these" in desk.failure(result)
+    assert desk.starts == []
+
+
+def test_a_batch_is_not_replaced_by_the_name_that_it_was_sent_under(desk: Desk) -> None:
+    """All of its works are guests: `--replace` replaced none of them, and the run ended well."""
+    desk.site = with_settings(desk.site, batches=True)
+    desk.wrap('sync "$@"')
+    body = desk.site.restore("W1NLM4700", two_works(FILES, FILES))
+    result = desk.site.run("W1NLM4700", body, word={"replace": True})
+    assert "--replace is for W1NLM4700 itself, which did not come" in desk.failure(result)
+    assert desk.starts == []
+    result = desk.site.run("W1NLM4700", body, word={"replace": True, "others": [OTHER]})
+    assert result.success
+    assert desk.starts == [RID, OTHER]
 
 
 # --- what is kept is freed

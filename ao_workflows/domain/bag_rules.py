@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ao_workflows.domain.bag_layout import PAYLOAD
-from ao_workflows.domain.declarations import Declared, algorithms
+from ao_workflows.domain.declarations import Declared, algorithms, is_declaration
 from ao_workflows.domain.errors import Problem
 from ao_workflows.domain.manifests import names_meant
 from ao_workflows.domain.member_names import control_character
@@ -181,7 +181,9 @@ class _Others:
 def _compare_coverage(
     folder: str, declared: Declared, sizes: Mapping[str, int], listed: Mapping[str, set[str]], verdict: Verdict
 ) -> None:
-    """Every payload file is in a manifest, from version 1.0 on in each; tag files that are in none are told."""
+    """Every payload file is in a manifest, from version 1.0 on in each; tag files that are in none are told, save those
+    that every bag has, where it has no tag manifest.
+    """
     needed = set(algorithms(declared.manifests, of_tags=False)) if declared.strict else set()
     tags_are_listed = any(manifest.of_tags for manifest in declared.manifests)
     for path in sizes:
@@ -193,7 +195,7 @@ def _compare_coverage(
             elif needed - by:
                 reason = f"it is not in the manifest of {', '.join(sorted(needed - by))}"
                 verdict.problems.append(Problem("structure", folder + path, reason))
-        elif by is None and tags_are_listed and not path.startswith("tagmanifest-"):
+        elif by is None and (not is_declaration(path) or (tags_are_listed and not path.startswith("tagmanifest-"))):
             verdict.warnings.append(f"{folder}{path}: is in no tag manifest, so it is not proven")
 
 

@@ -7,6 +7,7 @@ keeping those (``ao_workflows.resources.replaced``), and the proof afterwards (`
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,10 +67,15 @@ def going(place: Path, before: Before, bagged: Iterable[str], *, replace: bool) 
 
 
 def _standing(place: Path, name: str) -> str:
-    """What stands where the file is to be: itself, or a file where one of its folders should be; else nothing."""
-    while name:
-        path = place / name
-        if os.path.lexists(path):
-            return name if path.is_symlink() or not path.is_dir() else ""
-        name = name.rpartition("/")[0]
+    """What stands where the file is to be: itself, or a file or link where one of its folders should be; else nothing.
+
+    From the top: what lies behind a link is not in the archive's place.
+    """
+    for end in (*(at for at, character in enumerate(name) if character == "/"), len(name)):
+        try:
+            status = os.lstat(f"{place}/{name[:end]}")
+        except OSError:
+            return ""
+        if not stat.S_ISDIR(status.st_mode):
+            return name[:end]
     return ""

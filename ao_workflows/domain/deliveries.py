@@ -68,10 +68,11 @@ class Delivery:
 
 
 class Synced(NamedTuple):
-    """A delivery that DRS has as synced, and when that was."""
+    """A delivery that DRS has as synced, and when that was; not ``itself`` where its zip brought only other works."""
 
     delivery: Delivery
     at: datetime
+    itself: bool = True
 
 
 def delivery_of(event: Event, *, version_id: str = "", etag: str = "", modified: str = "") -> Delivery:
@@ -105,7 +106,7 @@ def synced_deliveries(rid: str, rows: Iterable[Progress]) -> list[Synced]:
             delivery = _noted(entry.event, entry.data.get("delivery")) or _by_identity(entry.event)
             at = entry.at or datetime.min.replace(tzinfo=UTC)
             if delivery and (delivery.identity not in found or found[delivery.identity].at <= at):
-                found[delivery.identity] = Synced(delivery, at)
+                found[delivery.identity] = Synced(delivery, at, itself="batch" not in entry.data)
     return list(found.values())
 
 
@@ -174,6 +175,8 @@ def reason_to_hold(rid: str, this: Delivery, synced: Sequence[Synced]) -> tuple[
     The work's object is the one that was synced last: another bucket or key may have other bytes under the same name.
     A file that a person dropped is a person's word, and has its time alone.
     """
+    # A batch that was sent under the work's name brought nothing of it: only its own older deliveries are held for it.
+    synced = [each for each in synced if each.itself or this.same_object(each.delivery)]
     objects = [each for each in synced if each.delivery.is_object]
     if this.is_object and objects:
         last = max(objects, key=lambda each: each.at).delivery

@@ -40,6 +40,7 @@ for one fact that all share: ``transient``, whether trying again may help.
     ├── SyncError             the sync script
     │   ├── SyncScriptMissing
     │   ├── SyncOptionsError      a sync.yml that cannot be used
+    │   ├── WordInVain            what a person asked for in this run is for no work of the zip
     │   ├── ReplacedNotKept       what the sync would take from the archive cannot be kept
     │   ├── SyncFailed
     │   ├── CopyMismatch
@@ -446,6 +447,19 @@ class SyncOptionsError(SyncError):
 
 
 _NOT_STARTED = "\nThe sync script was not started"
+
+
+class WordInVain(SyncError):
+    """A person's word for this run, ``--others`` or ``--replace``, is for no work that the zip of ``rid`` brought."""
+
+    def __init__(self, rid: str, word: str, works: Sequence[str]) -> None:
+        self.rid = rid
+        self.word = word
+        self.works = tuple(works)
+        super().__init__(
+            f"{rid}: its zip brought {', '.join(works)}, and {word}. Nothing was synced. Name a work that it brought: "
+            f"ao reprocess {rid} --others OTHER, with --replace too if that one is to be replaced"
+        )
 
 
 class SyncFailed(SyncError):

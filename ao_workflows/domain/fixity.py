@@ -98,6 +98,9 @@ def compare_tree(
 ) -> list[Problem]:
     """Every file that is not below ``root``, at the path it comes with, as its fixity says.
 
+    Nor is one that a link leads to on its way there: it lies elsewhere, where nothing was flushed, perhaps on another
+    disk, and who builds the tree anew puts a folder in the link's place.
+
     Compares sizes and, by ``checksum``, the strongest digest. Reads on ``threads`` threads, as many as there are
     cores by default: hashing lets go of the interpreter. Takes few of the files at a time. With ``dropping_cache``
     the bytes come from the disk, or the server, and not from this machine's memory: see ``open_to_read``.
@@ -108,9 +111,19 @@ def compare_tree(
     write from another host that this one's NFS client has not heard of yet, which it would not read either.
     """
 
+    linked: dict[str, bool] = {"": False}
+
+    def is_behind_a_link(folder: str) -> bool:
+        # Asked once of each folder: of 200,000 files few have one of their own.
+        if folder not in linked:
+            linked[folder] = is_behind_a_link(folder.rpartition("/")[0]) or Path(f"{root}/{folder}").is_symlink()
+        return linked[folder]
+
     def look(placed: tuple[str, FileFixity], buffer: memoryview) -> Problem | None:
         name, file = placed
         try:
+            if is_behind_a_link(name.rpartition("/")[0]):
+                return Problem("structure", name, "lies elsewhere: one of its folders is a link")
             return look_at(f"{root}/{name}", name, file, buffer)
         except FileNotFoundError:
             return Problem("missing", name, "is not there")

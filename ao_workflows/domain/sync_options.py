@@ -71,11 +71,14 @@ WORKS_MAY: tuple[Wish, ...] = ("archive", "web", "update_web", "audit")
 
 @dataclass(frozen=True)
 class Limit:
-    """What the file of the work that came under the partition ``rid`` ``may`` ask for beyond what the ``site`` has."""
+    """What a work's own file ``may`` ask for beyond what the ``site`` has.
+
+    ``redo`` is how ``ao reprocess`` names the work: by its partition, and by ``--others`` where it is not that one's.
+    """
 
     may: Collection[str]
     site: SyncOptions
-    rid: str
+    redo: str
 
     def lets(self, wish: str, name: str, value: object) -> bool:
         """Whether the value may be asked for; never to destroy is always granted."""
@@ -86,7 +89,7 @@ class Limit:
         """Why it was not granted, and who may."""
         listed = ", ".join(self.may) or "nothing"
         said = f"a work may not ask for this; [sync] works_may in site.toml lets works ask for {listed}"
-        return f"{said}. A person may, for one run: ao reprocess {self.rid} --replace" if wish == "replace" else said
+        return f"{said}. A person may, for one run: ao reprocess {self.redo} --replace" if wish == "replace" else said
 
 
 _SWITCHES = ("archive", "web", "replace", "update_web")

@@ -33,8 +33,8 @@ class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
     unproven: Unproven
     batches: list[str]
 
-    def terms(self, rid: str, intake: str) -> Terms:
-        """What a zip is taken on that came by ``intake`` for the work ``rid``."""
+    def terms(self, rid: str, intake: str | None) -> Terms:
+        """What a zip is taken on that came by ``intake``, by its name of today, for the work ``rid``."""
         return Terms(rid, intake in self.batches, self.unproven)
 
     def debag(

@@ -133,6 +133,9 @@ def _linked(path: Path, to: Path) -> None:
 
 def _copied(path: Path, to: Path) -> None:
     status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        _linked(path, to)
+        return
     if not stat.S_ISREG(status.st_mode):
         os.link(path, to, follow_symlinks=False)
         return

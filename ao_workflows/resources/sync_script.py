@@ -103,15 +103,15 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
             keep_replaced_days=site.sync.keep_replaced_days,
         )
 
-    def options_of(self, work: Path, rid: str = "", *, replacing: bool = False) -> SyncOptions:
+    def options_of(self, work: Path, redo: str = "", *, replacing: bool = False) -> SyncOptions:
         """What the work's ``config/sync.yml`` asks for, else the site's ``options``, else the default.
 
-        ``rid`` is the partition that the work came under; ``replacing`` is a person's word for this run.
+        ``redo`` is how ``ao reprocess`` names the work; ``replacing`` is a person's word for this run.
 
         :raises SyncOptionsError: if it asks for something that is not known, or that ``works_may`` does not have.
         """
         sites = Path(self.options) if self.options else None
-        return read_options(work, sites, self.works_may, rid, replacing=replacing)
+        return read_options(work, sites, self.works_may, redo, replacing=replacing)
 
     def web_place(self, rid: str, options: SyncOptions) -> str | None:
         """Where the script puts the work's images on the web; None where it leaves the web as it is."""

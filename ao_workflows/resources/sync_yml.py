@@ -31,12 +31,12 @@ _TRUE = {"true", "yes", "on"}
 
 
 def read_options(
-    work: Path, sites: Path | None, may: Collection[str] = WISHES, rid: str = "", *, replacing: bool = False
+    work: Path, sites: Path | None, may: Collection[str] = WISHES, redo: str = "", *, replacing: bool = False
 ) -> SyncOptions:
     """What the work's ``config/sync.yml`` asks for, else the site's file, else the default.
 
     The work's file asks for no more than it ``may`` and the site's file has; ``replacing`` is a person's word for this
-    run of the partition ``rid``, and replaces whatever the files say.
+    run, and replaces whatever the files say. ``redo`` is how ``ao reprocess`` names the work.
 
     :raises SyncOptionsError: with the file, and each mistake's line and key.
     """
@@ -51,7 +51,7 @@ def read_options(
     text = _text(own, os.O_NOFOLLOW)
     if text is not None:
         granted = replace(options, replace=options.replace or replacing)
-        options = parse_options(own, _written(own, text), Limit(may, granted, rid))
+        options = parse_options(own, _written(own, text), Limit(may, granted, redo))
     return replace(options, replace=options.replace or replacing)
 
 

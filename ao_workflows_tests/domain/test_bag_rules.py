@@ -141,6 +141,14 @@ def test_a_tag_file_that_no_manifest_knows_is_told_as_unproven(tmp_path: Path) -
     assert done.warnings == ("W1.bag/notes.txt: is in no tag manifest, so it is not proven",)
 
 
+def test_what_lies_beside_the_payload_of_a_bag_without_a_tag_manifest_is_told_as_not_proven(tmp_path: Path) -> None:
+    """A bag that somebody made in a work's folder had its sources beside data/: they were archived without a word."""
+    files = {name: content for name, content in bag_files(PAGES).items() if "tagmanifest" not in name}
+    assert debagged(tmp_path, entries_of(files)).warnings == ()
+    warnings = debagged(tmp_path, entries_of(files | {"sources/note.txt": b"a note"})).warnings
+    assert warnings == ("W1.bag/sources/note.txt: is in no tag manifest, so it is not proven",)
+
+
 def declaring(version: str, encoding: str = "UTF-8", more: str = "") -> bytes:
     return f"BagIt-Version: {version}\nTag-File-Character-Encoding: {encoding}\n{more}".encode()
 

@@ -56,6 +56,18 @@ def test_a_file_where_a_folder_is_to_be_is_taken(tmp_path: Path) -> None:
     assert len(look(tmp_path, files).changing) == 2
 
 
+def test_a_link_where_a_folder_is_to_be_is_taken_and_what_it_leads_to_is_not_the_works(tmp_path: Path) -> None:
+    """The bytes behind it were taken for the work's; whoever builds the work anew puts a folder in its place."""
+    put(tmp_path / "elsewhere", "1", "v/2")
+    put(tmp_path / "W1", "a")
+    (tmp_path / "W1/images").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "W1/gone").symlink_to("nowhere")
+    files = bagged("images/1", "images/v/2", "images/new", "gone/1", "a")
+    assert taken(tmp_path / "W1", files) == Going(("images", "gone"), ())
+    assert taken(tmp_path / "W1", files, replace=True) == Going(("images", "gone"), ())
+    assert [problem.path for problem in look(tmp_path / "W1", files).changing] == [file.path for file in files[:-1]]
+
+
 def test_a_folder_where_a_file_is_to_be_is_taken_file_by_file(tmp_path: Path) -> None:
     """Only with what is to be replaced: to add, no script removes it."""
     put(tmp_path, "a/1", "a/2")

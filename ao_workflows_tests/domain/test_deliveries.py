@@ -158,6 +158,14 @@ def test_a_person_s_word_for_another_object_holds_for_that_object_s_next_deliver
     assert held(replace(FIRST, time=later.time), row(FIRST, ELSEWHERE)) == OtherObject.__name__
 
 
+def test_a_batch_under_the_work_s_name_holds_no_other_object_since_it_brought_nothing_of_the_work() -> None:
+    """The work's own zip was said to be of another object than what the archive has, which has nothing of it."""
+    batch = row(SECOND, batch="W1 itself did not come: its zip brought W2, W3")
+    assert held(ELSEWHERE, batch) == ""
+    assert held(replace(ELSEWHERE, time=FIRST.time), batch) == ""
+    assert held(FIRST, batch) == "OlderDelivery", "an older one of the batch itself is one all the same"
+
+
 def test_a_dropped_file_is_a_person_s_word_and_has_its_time_alone() -> None:
     """Somebody put it there; but one that was dropped before the archive had a newer restore is older."""
     assert held(dropped(NOON), row(SECOND)) == ""
