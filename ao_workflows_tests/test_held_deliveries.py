@@ -178,3 +178,15 @@ def test_what_is_held_takes_no_other_event_s_note_away(site: TrialSite) -> None:
     assert json.loads(own)["Records"][0]["eventTime"] == found.event.time
     assert site.run(RID, own).success
     assert noted_events.works(staging, 9) == []
+
+
+def test_a_batch_that_was_named_after_a_work_stands_against_none_of_that_work_s_own_deliveries(site: TrialSite) -> None:
+    """The archive was said to have the work from another object, and does not have it at all."""
+    batches = site.intake.model_copy(update={"batches": True})
+    taking = dataclasses.replace(site, site=site.site.model_copy(update={"intake": {"demo": batches}}))
+    batch = joined(bag_zip(GUEST, NEW), bag_zip("W1NLM4799", NEW))
+    key = f"batches/{RID}.bag.zip"
+    put = site.aws.s3.put_object(Bucket=site.intake.bucket, Key=key, Body=batch, StorageClass="GLACIER")
+    assert taking.run(RID, told(site, key, 8, versionId=put["VersionId"], eTag=put["ETag"].strip('"'))).success
+    assert taking.run(RID, delivered(site, NEW, 9)).success
+    assert in_archive(site) == NEW

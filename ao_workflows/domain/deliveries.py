@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ao_workflows.domain.dropped_files import Claim, DroppedFile, Event
 from ao_workflows.domain.errors import DeliveryHeld, NewerStored, OlderDelivery, OtherObject, RidError
-from ao_workflows.domain.progress import Progress, Stage
+from ao_workflows.domain.progress import Entry, Progress, Stage
 from ao_workflows.domain.times import moment
 from ao_workflows.domain.works import rid_of_key
 
@@ -100,8 +100,7 @@ def synced_deliveries(rid: str, rows: Iterable[Progress]) -> list[Synced]:
     found: dict[str, Synced] = {}
     for row in rows:
         for entry in row.entries:
-            # Of a zip with several works each is noted by itself: its own may be there while another failed.
-            if entry.stage != Stage.SYNCED_ARCHIVE and entry.data.get("synced") != rid:
+            if not _has_synced(rid, entry):
                 continue
             # One that another work's zip brought is noted among what is the work's own.
             identity = str(entry.data.get("brought_by") or entry.event)
@@ -110,6 +109,18 @@ def synced_deliveries(rid: str, rows: Iterable[Progress]) -> list[Synced]:
             if delivery and (delivery.identity not in found or found[delivery.identity].at <= at):
                 found[delivery.identity] = Synced(delivery, at)
     return list(found.values())
+
+
+def _has_synced(rid: str, entry: Entry) -> bool:
+    """Whether an entry of DRS says that the work itself was synced.
+
+    Of a zip with several works each is noted by itself: its own may be there while another failed. And a batch that is
+    named after the work need not have brought it.
+    """
+    if entry.stage != Stage.SYNCED_ARCHIVE:
+        return entry.data.get("synced") == rid
+    places = entry.data.get("places")
+    return not isinstance(places, Mapping) or rid in places
 
 
 def _noted(identity: str, noted: object) -> Delivery | None:
