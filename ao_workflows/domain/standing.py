@@ -28,7 +28,7 @@ from ao_workflows.domain.evidence import (
     lost_event,
     receipts_in_force,
 )
-from ao_workflows.domain.progress import Progress, Stage
+from ao_workflows.domain.progress import Entry, Progress, Stage
 from ao_workflows.domain.receipts import Receipt
 from ao_workflows.domain.times import in_order
 
@@ -266,13 +266,19 @@ def _state_by_what_was_done(
 
 def _noted_failure(row: Progress | None) -> tuple[datetime | None, str] | None:
     """The failure that DRS has as the last thing of the work: when, and in which words."""
-    if row is None or not row.entries:
+    last = _last_of_its_own(row) if row else None
+    if last is None:
         return None
-    # A delivery that was held since, or another work's zip that brought it, has not mended what failed.
-    others = {"held", "brought_by"}
-    last = next((entry for entry in reversed(row.entries) if not others & entry.data.keys()), row.entries[-1])
     said = last.data.get("refused") or last.data.get("failed")
     return (last.at, str(said)) if said and not last.stage else None
+
+
+def _last_of_its_own(row: Progress) -> Entry | None:
+    """The last entry of the row that is of its restore. A delivery that was held since, or another work's zip that
+    brought the work, has not mended what failed.
+    """
+    others = {"held", "brought_by"}
+    return next((entry for entry in reversed(row.entries) if not others & entry.data.keys()), None)
 
 
 def _noted_remarks(row: Progress | None) -> tuple[str, ...]:
@@ -280,6 +286,14 @@ def _noted_remarks(row: Progress | None) -> tuple[str, ...]:
     entries = row.entries if row else ()
     last = next((entry for entry in reversed(entries) if entry.stage == Stage.DEBAGGED_WORK), None)
     return tuple(str(last.data[kind]) for kind in ("unproven", "batch") if kind in last.data) if last else ()
+
+
+def _was_refused(evidence: Evidence) -> bool:
+    """Whether the work failed for its bag: by its run, or by DRS where another run came after it, or it is gone."""
+    if evidence.run:
+        return evidence.run.error in REFUSALS
+    last = _last_of_its_own(evidence.row) if evidence.row else None
+    return last is not None and "refused" in last.data
 
 
 def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> str:
@@ -297,7 +311,7 @@ def _advice(evidence: Evidence, state: State, stage: str, *, stuck: bool, disagr
     has_event = in_force is not None
     advice = ""
     match state:
-        case State.FAILED if evidence.run and evidence.run.error in REFUSALS:
+        case State.FAILED if _was_refused(evidence):
             if in_force and isinstance(dropped := in_force[1], DroppedFile):
                 advice = (
                     f"Have the bag made again and put its zip into {dropped.folder}, which starts a new run; then "
