@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -16,7 +19,10 @@ from ao_workflows.domain.message_parts import Wanted
 from ao_workflows.domain.progress import Stage
 from ao_workflows.resources import noted_events
 from ao_workflows.resources.archive_shares import make_archive
+from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.staging import Staging
+from ao_workflows.resources.sync_script import SyncScript
+from ao_workflows_tests.resources.mariadb import MariaDb
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import TrialSite, bag_zip, trial_site
 from ao_workflows_tests.test_deliveries import (
@@ -190,3 +196,44 @@ def test_a_batch_that_was_named_after_a_work_stands_against_none_of_that_work_s_
     assert taking.run(RID, told(site, key, 8, versionId=put["VersionId"], eTag=put["ETag"].strip('"'))).success
     assert taking.run(RID, delivered(site, NEW, 9)).success
     assert in_archive(site) == NEW
+
+
+@pytest.mark.parametrize("first", ["the older", "the newer"])
+def test_of_two_hosts_that_sync_two_deliveries_at_once_the_newer_one_stays(
+    site: TrialSite, mariadb_server: MariaDb, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """The one that waited for the place had looked before: what it looked for was written while it waited."""
+    drs = Drs(url=mariadb_server.url(mariadb_server.make_database()))
+    drs.init()
+    hosts = {"the older": other_host(site), "the newer": site}
+    bodies = {"the older": delivered(site, OLD, 6), "the newer": delivered(site, NEW, 7)}
+    for name, host in hosts.items():
+        assert host.run(RID, bodies[name], select=UNPACK, drs=drs).success
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda _policy, _attempt: 1.0)
+    begun, run = threading.Event(), SyncScript.run
+
+    def slowly(*given: Any, **more: Any) -> Any:
+        begun.set()
+        time.sleep(2)
+        return run(*given, **more)
+
+    monkeypatch.setattr(SyncScript, "run", slowly)
+
+    def sync(name: str) -> dg.ExecuteInProcessResult:
+        with dg.DagsterInstance.ephemeral() as instance:
+            return dataclasses.replace(hosts[name], instance=instance).run(RID, select="synced_archive", drs=drs)
+
+    second = next(name for name in hosts if name != first)
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(sync, first)
+        assert begun.wait(60)
+        other = pool.submit(sync, second)
+        results = {first: one.result(), second: other.result()}
+    assert in_archive(site) == NEW
+    assert results["the newer"].success
+    assert results["the older"].success == (first == "the older")
+    rows = {row.event: Stage.SYNCED_ARCHIVE in row.times for row in drs.rows_of(RID)}
+    assert rows == {
+        event_of(bodies["the newer"]).identity: True,
+        event_of(bodies["the older"]).identity: first == "the older",
+    }
