@@ -47,7 +47,7 @@ from ao_workflows.resources.s3 import S3
 from ao_workflows.resources.staging import Staging, made_parents
 from ao_workflows.resources.sync_script import SyncScript
 from ao_workflows.retries import TRY_AGAIN
-from ao_workflows.sources import newer_in_save, remove_original, source_of, unchanged_since
+from ao_workflows.sources import intake_of, newer_in_save, remove_original, source_of, unchanged_since
 from ao_workflows.stages import (
     depth_for,
     forget_held,
@@ -251,7 +251,9 @@ def downloaded_bag(
     retry_policy=TRY_AGAIN,
     check_specs=[checks.IS_A_VALID_BAG],
 )
-def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger: Debagger, drs: Drs) -> Iterator[Any]:
+def debagged_work(
+    context: dg.AssetExecutionContext, staging: Staging, s3: S3, folders: Folders, debagger: Debagger, drs: Drs
+) -> Iterator[Any]:
     """The work is unpacked on the scratch disk, and every file is what was bagged.
 
     A bag that is not what its manifests say is refused, and so is another work's: nothing of it goes further, and its
@@ -265,7 +267,7 @@ def debagged_work(context: dg.AssetExecutionContext, staging: Staging, debagger:
         zip_path, into = staging.layout.zip(rid), staging.layout.work(rid)
         if downloaded is None or not zip_path.exists():
             raise NothingStored(rid, f"the zip {zip_path} is not there for {event.source}", "downloaded_bag")
-        terms = debagger.terms(rid, stored.intake)
+        terms = debagger.terms(rid, intake_of(stored, s3, folders))
         took = takes(Stage.DEBAGGED_WORK, event.identity, downloaded)
         fixity = staging.layout.fixity(rid)
         receipt = still_there(chain.get(Stage.DEBAGGED_WORK), tree_is_there(into, fixity))

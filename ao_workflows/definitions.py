@@ -49,9 +49,7 @@ def resources(site: Site) -> dict[str, Any]:
         ),
         "debagger": Debagger(
             **site.debag.model_dump(),
-            batches=[
-                name for name in (*site.intake, *site.formerly) if site.intake[site.formerly.get(name, name)].batches
-            ],
+            batches=[name for name, intake in site.intake.items() if intake.batches],
         ),
         "drs": Drs(url=site.drs.url, config=site.drs.config),
         "sync_script": SyncScript.of_site(site),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ao_workflows.domain.dropped_files import DroppedFile
-from ao_workflows.domain.errors import FileGone
+from ao_workflows.domain.errors import FileGone, FolderError, ObjectError
 from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.receipts import Receipt
 from ao_workflows.domain.times import in_order
@@ -52,6 +52,20 @@ def source_of(stored: StoredEvent, rid: str, s3: S3, folders: Folders, say: Call
         intake = folders.intake_for(intake, event.folder)
         return _FromFolder(folders, intake, rid, folders.claimed(intake, event.file, rid), event.folder)
     return _FromS3(s3, s3.intake_for(intake, event.bucket, event.region), event, say)
+
+
+def intake_of(stored: StoredEvent, s3: S3, folders: Folders) -> str:
+    """The intake of today by which a stored event's zip came; the name that it had where none is meant any more.
+
+    A zip that is here is not downloaded, and needs no intake; but one that was taken out of the site says nothing.
+    """
+    event, intake = stored.event, stored.intake
+    try:
+        if isinstance(event, DroppedFile):
+            return folders.intake_for(intake, event.folder)
+        return s3.intake_for(intake, event.bucket, event.region)
+    except (ObjectError, FolderError):
+        return intake
 
 
 class _FromS3:

@@ -17,6 +17,7 @@ from ao_workflows.site import Site, parse
 from ao_workflows_tests.folder_sites import FolderSite, folder_site, folder_site_toml
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip, trial_site
+from ao_workflows_tests.test_whose_work import joined
 
 RID = "W1NLM4712"
 FILES = {"images/W1NLM4712-I1/0001.jpg": PAGE}
@@ -76,6 +77,17 @@ def test_two_queues_of_one_bucket_that_are_reached_alike_are_no_choice(site: Tri
     intakes = _like(site, "beside", site.intake.bucket, str(site.intake.aws_profile))
     renamed = replace(site, site=_renamed(site, intakes=intakes))
     assert renamed.run(RID, site.restore(RID, bag_zip(RID, FILES))).success
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_whether_a_batch_is_taken_is_asked_of_the_renamed_intake(site: TrialSite, taken: bool) -> None:
+    """Found by its bucket for the download, it was not for this: its batches were refused, or another's terms held."""
+    body = site.restore(RID, joined(bag_zip("W1NLM4788", FILES), bag_zip("W1NLM4799", FILES)))
+    more, other = ("batches = true", "") if taken else ("", "batches = true\n")
+    renamed = replace(site, site=_renamed(site, more, _like(site, "demo", "another.bucket", "none") + other))
+    assert renamed.run(RID, body).success == taken
+    renamed = replace(site, site=_renamed(site, more))
+    assert renamed.run(RID, select="downloaded_bag+").success == taken
 
 
 def _folder_renamed(site: FolderSite, more: str) -> Site:

@@ -34,7 +34,7 @@ class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
     batches: list[str]
 
     def terms(self, rid: str, intake: str) -> Terms:
-        """What a zip is taken on that came by ``intake`` for the work ``rid``."""
+        """What a zip is taken on that came by the ``intake``, by its name of today, for the work ``rid``."""
         return Terms(rid, intake in self.batches, self.unproven)
 
     def debag(
