@@ -139,8 +139,14 @@ def forget_held(context: dg.AssetExecutionContext, staging: Staging, synced: Del
     """
     rid = context.partition_key
     held = staging.receipt(rid, HELD_RECEIPT)
-    if held and (REDONE_TAG in context.run.tags or not is_older(synced, delivery_of(stored_in(held.left)))):
+    if held and (_decided(context, held) or not is_older(synced, delivery_of(stored_in(held.left)))):
         staging.throw_away(rid, HELD_RECEIPT)
+
+
+def _decided(context: dg.AssetExecutionContext, held: Receipt) -> bool:
+    """Whether a person asked for this run who could know of what was held by then."""
+    record = context.instance.get_run_record_by_id(context.run_id) if REDONE_TAG in context.run.tags else None
+    return record is not None and in_order(held.at) < in_order(record.create_timestamp.isoformat())
 
 
 def instance_id(instance: dg.DagsterInstance) -> str:

@@ -117,7 +117,12 @@ def test_a_person_may_also_say_that_the_archive_stays_as_it_is(site: TrialSite) 
     assert site.run(RID, select="synced_archive").success
     assert "held: waits" in said_of_work(), "a run that Dagster has run again is nobody's word"
     assert ao(*command.split()[1:]).exit_code == 0
-    run = unqueued(site)
+    run, path = unqueued(site), site.layout.receipt(RID, "held")
+    held = path.read_text()
+    path.write_text(json.dumps(json.loads(held) | {"at": "2099-01-01T00:00:00+00:00"}))
+    assert site.run(RID, select="synced_archive", tags=run.tags).success
+    assert "held: waits" in said_of_work(), "what came after the word was given is not decided by it"
+    path.write_text(held)
     assert site.run(RID, select="synced_archive", tags=run.tags).success
     assert f"{RID} in the archive since" in said_of_work()
     assert "Held" not in said_of_work()
