@@ -57,7 +57,9 @@ from ao_workflows.stages import (
     list_is_whole,
     meant_by_word,
     megabytes_a_second,
+    over_what_is_there,
     record_failure,
+    record_guest,
     record_stage,
     record_work,
     refuse_held,
@@ -127,18 +129,20 @@ def restored_message(
         if given is None and (found := newer_in_save(folders, staging, rid, instance_id(context.instance))):
             intake, given = found
             context.log.info(f"{rid}: no event was given, and {given.source} waits, so that is taken")
-        force = config.force
+        over = None
         if given is None:
             stored = stored_event(staging, rid)
-            intake, event, force = stored.intake, stored.event, force or stored.force
+            intake, event, over = stored.intake, stored.event, stored.over
             context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
         else:
             event = given
         # Before it is stored: the stages after this one work for whichever event is.
-        refuse_held(context, staging, drs, intake, event, force=force)
+        if config.force:
+            over = over_what_is_there(context, staging, drs, event)
+        refuse_held(context, staging, drs, intake, event, over=over)
         if given or config.force:
             kind = "file" if isinstance(event, DroppedFile) else "event"
-            left = {"intake": intake, kind: asdict(event), "force": force}
+            left = {"intake": intake, kind: asdict(event), "force": over is not None, "over": over or ()}
             # On the disk, not only in memory: nobody sends it again.
             took = takes(Stage.RESTORED_MESSAGE, event.identity)
             staging.write_receipt(rid, "restored_message", took, left, context.run_id, flush=True)
@@ -151,8 +155,8 @@ def restored_message(
             came, more = {"bucket": event.bucket, "key": event.key}, {"object": event.source}
             if event.restore_expires:
                 more["restored until"] = event.restore_expires
-        if stored.force:
-            more["by a person's word"] = "whatever the archive has"
+        if stored.over is not None:
+            more["by a person's word"] = "over what the archive had when it was given"
         record_stage(drs, Stage.RESTORED_MESSAGE, event, stored.receipt, came)
         yield dg.MaterializeResult(
             metadata={
@@ -196,7 +200,7 @@ def downloaded_bag(
             try:
                 wanted = source_of(stored, rid, s3, folders, context.log.info)
                 # Only S3 says when this version of the object was written.
-                refuse_held(context, staging, drs, stored.intake, event, force=stored.force, modified=wanted.modified)
+                refuse_held(context, staging, drs, stored.intake, event, over=stored.over, modified=wanted.modified)
                 before = staging.receipt(rid, "downloaded_bag")
                 if before and wanted.is_in(before) and still_there(before, there):
                     context.log.info(f"{rid}: {wanted.where} is here since {before.at}, for another event")
@@ -215,7 +219,9 @@ def downloaded_bag(
                 yield checks.failed(checks.IS_WHAT_S3_HOLDS, str(error))
                 raise
             except (ObjectMissing, FileGone):
-                places.remove()
+                # A whole zip that an earlier event brought may be all that there is left of it.
+                if staging.receipt(rid, "downloaded_bag") is None:
+                    places.remove()
                 raise
             receipt = staging.write_receipt(rid, "downloaded_bag", took, left, context.run_id)
         # Until the receipt was there, the journal was what spared the download.
@@ -398,8 +404,9 @@ def synced_archive(
             until_recorded,
             # Again: another host may have synced a newer one since the event was stored.
             lambda: refuse_held(
-                context, staging, drs, stored.intake, event, force=stored.force, modified=delivery.modified
+                context, staging, drs, stored.intake, event, over=stored.over, modified=delivery.modified
             ),
+            lambda work, receipt: record_guest(drs, work, receipt, delivery),
             replace=config.replace,
             others=tuple(config.others),
         )
@@ -431,7 +438,7 @@ def synced_archive(
             )
             synced_as = {"places": places, "delivery": delivery.noted(), **remarks}
             record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, synced_as)
-            forget_held(staging, rid, delivery)
+            forget_held(context, staging, delivery)
             # Again: the database may have kept the record waiting while a share went away.
             syncing.shares.look_for_all(works)
             freed = _free(context, staging, folders, downloaded, syncing.shares.are_there)

@@ -6,7 +6,7 @@ for Dagster, progress and rates. What does not: the work of any one stage (``ao_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from ao_workflows.domain.admission import no_manifest, without_its_own
 from ao_workflows.domain.deliveries import Delivery, delivery_of, is_older, reason_to_hold, synced_deliveries
 from ao_workflows.domain.dropped_files import DroppedFile, Event, stored_in
 from ao_workflows.domain.errors import AoError, DeliveryHeld, NothingStored
+from ao_workflows.domain.events import ObjectEvent
 from ao_workflows.domain.evidence import HELD_RECEIPT, RUN_STAGES, receipts_in_force
 from ao_workflows.domain.fixity import Depth, compare_tree, payload_counts, read_fixity
 from ao_workflows.domain.progress import Stage
@@ -30,21 +31,24 @@ from ao_workflows.resources.digests import file_crc64nvme
 from ao_workflows.resources.drs import Drs
 from ao_workflows.resources.staging import Staging
 
+REDONE_TAG = "ao/reprocess"
+"""On the runs by which a person has a work redone."""
+
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """What ``restored_message`` leaves: the event, the name of the intake that it came by, and the receipt.
-
-    ``force`` says that a person wants it done whatever the archive has.
-    """
+    """What ``restored_message`` leaves: the event, the name of the intake that it came by, and the receipt."""
 
     intake: str
     event: Event
     receipt: Receipt
 
     @property
-    def force(self) -> bool:
-        return self.receipt.left.get("force") is True
+    def over(self) -> tuple[str, ...] | None:
+        """The deliveries that DRS had as synced when a person said that this one is to be done all the same, by their
+        identities; None where nobody said so.
+        """
+        return tuple(self.receipt.left.get("over", ())) if self.receipt.left.get("force") is True else None
 
 
 def stored_event(staging: Staging, rid: str) -> StoredEvent:
@@ -65,6 +69,20 @@ def in_force(staging: Staging, stored: StoredEvent) -> dict[Stage, Receipt]:
     return receipts_in_force({stage: receipt for stage, receipt in found if receipt}, stored.event.identity)
 
 
+def over_what_is_there(context: dg.AssetExecutionContext, staging: Staging, drs: Drs, event: Event) -> tuple[str, ...]:
+    """The deliveries over which a person's word has an event done: those that DRS has as synced by now.
+
+    A run that was killed and is run again brings no new word: what was synced since was not known to whoever gave it.
+
+    :raises DatabaseUnavailable: if DRS cannot be asked.
+    """
+    rid, before = context.partition_key, staging.receipt(context.partition_key, Stage.RESTORED_MESSAGE)
+    family = {context.run.parent_run_id, context.run.root_run_id}
+    if before and before.run_id in family and before.took.get("event") == event.identity:
+        return StoredEvent("", event, before).over or ()
+    return tuple(each.delivery.identity for each in synced_deliveries(rid, drs.rows_of(rid)))
+
+
 def refuse_held(
     context: dg.AssetExecutionContext,
     staging: Staging,
@@ -72,10 +90,10 @@ def refuse_held(
     intake: str,
     event: Event,
     *,
-    force: bool,
+    over: Sequence[str] | None,
     modified: str = "",
 ) -> None:
-    """Lets a delivery pass that may be done by what DRS has as synced, or by a person's word.
+    """Lets a delivery pass that may be done by what DRS has as synced, or by a person's word ``over`` some deliveries.
 
     One that may not is kept in staging, without the stored event being touched, and noted in DRS with the delivery that
     stands against it: a row of its own would tell the archive's other systems that the work is not synced.
@@ -84,19 +102,24 @@ def refuse_held(
     :raises DatabaseUnavailable: if DRS cannot be asked.
     """
     rid, this = context.partition_key, delivery_of(event, modified=modified)
-    found = reason_to_hold(rid, this, synced_deliveries(rid, drs.rows_of(rid)))
+    synced, stored = synced_deliveries(rid, drs.rows_of(rid)), _not_held(staging, rid)
+    found = reason_to_hold(rid, this, synced, stored)
+    if found and over is not None:
+        word = reason_to_hold(rid, this, [each for each in synced if each.delivery.identity not in over])
+        if word is None:
+            context.log.warning(f"{rid}: {found[0].why}. It is done all the same: a person has said so")
+        found = word
     if found is None:
         return
     error, against = found
-    if force:
-        context.log.warning(f"{rid}: {error.why}. It is done all the same: a person has said so")
-        return
     before = staging.receipt(rid, HELD_RECEIPT)
     if before is None or not is_older(this, delivery_of(stored_in(before.left))):
         kind = "file" if isinstance(event, DroppedFile) else "event"
         left = {"intake": intake, kind: asdict(event), "error": type(error).__name__, "why": error.why}
         staging.write_receipt(rid, HELD_RECEIPT, {"event": event.identity}, left, context.run_id, flush=True)
-    noted_events.forget(staging, rid, event)
+    if isinstance(event, ObjectEvent):
+        # Not those before it: one of the work's own object has nothing to do with what came from another.
+        noted_events.forget_one(staging, rid, event)
     noted = {"run_id": context.run_id, "held": error.why, "delivery": this.noted()}
     drs.record(rid, None, datetime.now(UTC), noted, event=against.identity)
     raise error
@@ -116,11 +139,28 @@ def meant_by_word(context: dg.AssetExecutionContext, staging: Staging) -> tuple[
     return held.left["intake"], stored_in(held.left)
 
 
-def forget_held(staging: Staging, rid: str, synced: Delivery) -> None:
-    """Removes the delivery that waited for a person's word, where it, or a newer one, is synced now."""
+def _not_held(staging: Staging, rid: str) -> Delivery | None:
+    """The delivery that is stored for the work, save where it was held after it had been stored."""
+    stored, held = staging.receipt(rid, Stage.RESTORED_MESSAGE), staging.receipt(rid, HELD_RECEIPT)
+    if stored is None or (held and held.took == stored.took and stored.left.get("force") is not True):
+        return None
+    return delivery_of(stored_in(stored.left))
+
+
+def forget_held(context: dg.AssetExecutionContext, staging: Staging, synced: Delivery) -> None:
+    """Removes the delivery that waited for a person's word, where it, or a newer one, is synced now; or where a person
+    has had another one redone, which is a word too.
+    """
+    rid = context.partition_key
     held = staging.receipt(rid, HELD_RECEIPT)
-    if held and not is_older(synced, delivery_of(stored_in(held.left))):
+    if held and (_decided(context, held) or not is_older(synced, delivery_of(stored_in(held.left)))):
         staging.throw_away(rid, HELD_RECEIPT)
+
+
+def _decided(context: dg.AssetExecutionContext, held: Receipt) -> bool:
+    """Whether a person asked for this run who could know of what was held by then."""
+    record = context.instance.get_run_record_by_id(context.run_id) if REDONE_TAG in context.run.tags else None
+    return record is not None and in_order(held.at) < in_order(record.create_timestamp.isoformat())
 
 
 def instance_id(instance: dg.DagsterInstance) -> str:
@@ -209,6 +249,24 @@ def record_work(drs: Drs, event: Event, work: str, receipt: Receipt | None, deli
         place = receipt.left["place"]
         noted = {"run_id": receipt.run_id, "synced": work, "place": place, "delivery": delivery.noted()}
         drs.record(receipt.rid, None, in_order(receipt.at), noted, event=event.identity)
+
+
+def record_guest(drs: Drs, work: str, receipt: Receipt, delivery: Delivery) -> None:
+    """Notes among a work's own rows of DRS that another work's zip brought it, as its receipt has it.
+
+    That is where its own delivery is looked for when it comes late. A row that is there stays what it says of its
+    restore; a work that has none is synced, and the archive's other systems are to see it.
+    """
+    rows = drs.rows_of(work)
+    noted = {
+        "run_id": receipt.run_id,
+        "synced": work,
+        "place": receipt.left["place"],
+        "brought_by": delivery.identity,
+        "delivery": delivery.noted(),
+    }
+    stage, event = (None, rows[0].event) if rows else (Stage.SYNCED_ARCHIVE, delivery.identity)
+    drs.record(work, stage, in_order(receipt.at), noted, event=event)
 
 
 def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: Event, data: Mapping[str, object]) -> None:

@@ -53,6 +53,7 @@ class Syncing:
     before, and the archive's copies are compared again. The event's own work has its place in the archive locked until
     ``until_recorded`` is left, another one of the zip until it is synced. ``still_wanted`` raises ``DeliveryHeld``
     where the delivery may not be done any more; it is asked before each work, when nobody else can write to its place.
+    ``record_guest`` notes a work beside the event's own in DRS, by its receipt, before another run may have its place.
     A person's word for this run: ``replace`` has the archive's copy replaced, and ``others`` names works beside the
     event's own that may change what is there.
     """
@@ -66,6 +67,7 @@ class Syncing:
     say: Callable[[str], None]
     until_recorded: ExitStack
     still_wanted: Callable[[], None]
+    record_guest: Callable[[str, Receipt], None]
     replace: bool = False
     others: tuple[str, ...] = ()
 
@@ -181,7 +183,7 @@ class Syncing:
         lacking: Sequence[Problem] = ()
         if web:
             folder = self.staging.layout.work(self.rid) / work
-            # By their bytes, however the site has the outcome compared: where one is missing, the script sends them all.
+            # By their bytes, however the site compares the outcome: where one is missing, the script sends them all.
             _, lacking = compare_web(self.script.web_connection(), web, self._bagged(work), folder, "checksum")
             if changing := [problem for problem in lacking if problem.kind != "missing"]:
                 raise WorkHeld(work, self.rid, web, changing)
@@ -288,7 +290,10 @@ def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedW
         try:
             with syncing.place_held(work) as lock:
                 syncing.still_wanted()
-                synced[work] = syncing.sync(work, lock)
+                done = syncing.sync(work, lock)
+                if work != syncing.rid and done.receipt:
+                    syncing.record_guest(work, done.receipt)
+                synced[work] = done
         except DeliveryHeld:
             raise
         except AoError as error:

@@ -98,6 +98,7 @@ class TrialSite:
         select: str | Sequence[str] = "*",
         config: Mapping[str, Any] | None = None,
         word: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
         **others: Any,
     ) -> dg.ExecuteInProcessResult:
         """Runs the work's assets here, for the event in ``body``; without, by ``config``, or from what is stored.
@@ -115,6 +116,7 @@ class TrialSite:
             instance=self.instance,
             resources=resources(self.site) | others,
             run_config=given or None,
+            tags=dict(tags or {}),
             raise_on_error=False,
         )
 

@@ -348,7 +348,7 @@ def test_a_receipt_never_speaks_of_what_a_killed_run_of_another_delivery_left(
         patch.setattr(Staging, "write_receipt", killed)
         patch.setattr(dg.RetryPolicy, "calculate_delay", lambda _policy, _attempt: 0.0)
         assert not site.run(RID, second, select=unpack).success
-    assert site.run(RID, first).success
+    assert site.run(RID, config=forced(first)).success
     assert in_archive(site) == OLD
 
 

@@ -60,8 +60,8 @@ def staged(desk: Desk, rid: str, *works: str) -> Syncing:
     write_fixity(fixity, files)
     script = SyncScript.of_site(desk.site.site)
     # By a person's word each work is written, also where the archive has it already.
-    said = {"until_recorded": ExitStack(), "still_wanted": lambda: None, "others": works}
-    return Syncing(staging, script, rid, {"zip": rid}, f"run-{rid}", True, lambda _line: None, **said)
+    said = {"until_recorded": ExitStack(), "still_wanted": lambda: None, "record_guest": lambda *_of: None}
+    return Syncing(staging, script, rid, {"zip": rid}, f"run-{rid}", True, lambda _line: None, others=works, **said)
 
 
 def test_two_zips_with_one_work_never_write_it_at_the_same_moment(desk: Desk) -> None:

@@ -101,6 +101,17 @@ def test_two_queues_of_one_bucket_that_are_reached_alike_are_no_choice(site: Tri
     assert renamed.run(RID, site.restore(RID, bag_zip(RID, FILES))).success
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_whether_a_batch_is_taken_is_asked_of_the_renamed_intake(site: TrialSite, taken: bool) -> None:
+    """Found by its bucket for the download, it was not for this: its batches were refused, or another's terms held."""
+    body = site.restore(RID, joined(bag_zip("W1NLM4788", FILES), bag_zip("W1NLM4799", FILES)))
+    more, other = ("batches = true", "") if taken else ("", "batches = true\n")
+    renamed = replace(site, site=_renamed(site, more, _like(site, "demo", "another.bucket", "none") + other))
+    assert renamed.run(RID, body).success == taken
+    renamed = replace(site, site=_renamed(site, more))
+    assert renamed.run(RID, select="downloaded_bag+").success == taken
+
+
 def _folder_renamed(site: FolderSite, more: str) -> Site:
     text = folder_site_toml(site.root, site.drop).replace('name = "drop"', f'name = "new"\n{more}')
     return parse(text, "the renamed site")

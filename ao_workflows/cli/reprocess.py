@@ -110,6 +110,7 @@ def _reprocess(
     from ao_workflows.partitions import WORKS
     from ao_workflows.resources.run_queue import queue_run
     from ao_workflows.resources.runs import run_in_flight
+    from ao_workflows.stages import REDONE_TAG
 
     if run := run_in_flight(instance, rid):
         raise RunInFlight(rid, run.run_id, run.state)
@@ -127,7 +128,7 @@ def _reprocess(
             staging.throw_away(rid, stage)
     finally:
         staging.release()
-    tags = {"ao/reprocess": "fresh" if fresh else "with its receipts"}
+    tags = {REDONE_TAG: "fresh" if fresh else "with its receipts"}
     run_id = queue_run(instance, job, str(WORKS.name), rid, redo.stages, config, tags)
     _say(f"  queued as run {run_id}")
 

@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ao_workflows.domain.dropped_files import Claim, DroppedFile, Event
-from ao_workflows.domain.errors import DeliveryHeld, OlderDelivery, OtherObject
-from ao_workflows.domain.progress import Progress, Stage
+from ao_workflows.domain.errors import DeliveryHeld, NewerStored, OlderDelivery, OtherObject, RidError
+from ao_workflows.domain.progress import Entry, Progress, Stage
 from ao_workflows.domain.times import moment
+from ao_workflows.domain.works import rid_of_key
 
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -103,11 +104,19 @@ def synced_deliveries(rid: str, rows: Iterable[Progress]) -> list[Synced]:
             # Of a zip with several works each is noted by itself: its own may be there while another failed.
             if entry.stage != Stage.SYNCED_ARCHIVE and entry.data.get("synced") != rid:
                 continue
-            delivery = _noted(entry.event, entry.data.get("delivery")) or _by_identity(entry.event)
+            # One that another work's zip brought is noted among what is the work's own.
+            identity = str(entry.data.get("brought_by") or entry.event)
+            delivery = _noted(identity, entry.data.get("delivery")) or _by_identity(identity)
             at = entry.at or datetime.min.replace(tzinfo=UTC)
             if delivery and (delivery.identity not in found or found[delivery.identity].at <= at):
-                found[delivery.identity] = Synced(delivery, at, itself="batch" not in entry.data)
+                found[delivery.identity] = Synced(delivery, at, _brought(rid, entry))
     return list(found.values())
+
+
+def _brought(rid: str, entry: Entry) -> bool:
+    """Whether what an entry of DRS has as synced is the work itself, which a batch that is named after it may lack."""
+    places = entry.data.get("places")
+    return entry.stage != Stage.SYNCED_ARCHIVE or not isinstance(places, Mapping) or rid in places
 
 
 def _noted(identity: str, noted: object) -> Delivery | None:
@@ -149,6 +158,13 @@ def is_older(this: Delivery, other: Delivery) -> bool:
     return _is_before(this.time, other.time, coarsely=this.same_object(other))
 
 
+def _is_named_after(rid: str, key: str) -> bool:
+    try:
+        return rid_of_key(key) == rid
+    except RidError:
+        return False
+
+
 def _by_sequencer(this: str, other: str) -> bool | None:
     """Whether the one is less than the other; None where they do not say. The shorter is filled up with zeros."""
     this, other = this.lower(), other.lower()
@@ -168,23 +184,27 @@ def _is_before(this: str, other: str, *, coarsely: bool = False) -> bool:
     return one < two
 
 
-def reason_to_hold(rid: str, this: Delivery, synced: Sequence[Synced]) -> tuple[DeliveryHeld, Delivery] | None:
-    """Why a delivery is to wait for a person's word, and the one in the archive that stands against it; None where it
-    may be done. What was synced is done again at will.
+def reason_to_hold(
+    rid: str, this: Delivery, synced: Sequence[Synced], stored: Delivery | None = None
+) -> tuple[DeliveryHeld, Delivery] | None:
+    """Why a delivery is to wait for a person's word, and the one that stands against it; None where it may be done.
+    What was synced is done again at will.
 
     The work's object is the one that was synced last: another bucket or key may have other bytes under the same name.
-    A file that a person dropped is a person's word, and has its time alone.
+    A file that a person dropped is a person's word, and has its time alone. ``stored`` is the delivery that the work's
+    stages are for by now: if its run was killed or failed, a newer one would be forgotten for an older.
     """
     # A batch that was sent under the work's name brought nothing of it: only its own older deliveries are held for it.
     synced = [each for each in synced if each.itself or this.same_object(each.delivery)]
-    objects = [each for each in synced if each.delivery.is_object]
+    # It may have come beside another work too: that zip is none of the work's own, whichever place it is in.
+    objects = [each for each in synced if each.delivery.is_object and _is_named_after(rid, each.delivery.key)]
     if this.is_object and objects:
         last = max(objects, key=lambda each: each.at).delivery
         if not this.same_object(last) and this.identity != last.identity:
             return OtherObject(rid, str(this), str(last)), last
     newer = [each.delivery for each in synced if is_older(this, each.delivery)]
     if not newer:
-        return None
+        return (NewerStored(rid, str(this), str(stored)), stored) if stored and is_older(this, stored) else None
     newest = newer[0]
     for each in newer[1:]:
         newest = each if is_older(newest, each) else newest

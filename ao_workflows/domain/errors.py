@@ -14,6 +14,7 @@ for one fact that all share: ``transient``, whether trying again may help.
     ├── NothingStored         a stage was asked for whose input is not there
     ├── DeliveryHeld          what brings the work waits for a person's word
     │   ├── OlderDelivery         the archive has a newer one
+    │   ├── NewerStored           a newer one is stored, and not in the archive yet
     │   └── OtherObject           the archive has the work from another object
     ├── WorkBusy              another run has the work                                  transient
     ├── WorkUnknown           nobody has heard of the work
@@ -151,14 +152,14 @@ class NothingStored(AoError):
 
 
 class DeliveryHeld(AoError):
-    """A delivery of a work is not done without a person's word: ``this`` one, for ``why``. The archive has the one that
-    was ``synced``.
+    """A delivery of a work is not done without a person's word: ``this`` one, for ``why``. The delivery ``against``
+    stands against it.
     """
 
-    def __init__(self, rid: str, this: str, synced: str, why: str) -> None:
+    def __init__(self, rid: str, this: str, against: str, why: str) -> None:
         self.rid = rid
         self.this = this
-        self.synced = synced
+        self.against = against
         self.why = why
         super().__init__(f"{rid}: {why}. Nothing of it was done\nTo do it all the same: ao reprocess {rid} --force")
 
@@ -170,6 +171,14 @@ class OlderDelivery(DeliveryHeld):
         super().__init__(
             rid, this, synced, f"this delivery is older than what the archive has: {this}; against {synced}"
         )
+
+
+class NewerStored(DeliveryHeld):
+    """A newer delivery of the work has come before, and is not in the archive yet: its run was killed, or failed."""
+
+    def __init__(self, rid: str, this: str, stored: str) -> None:
+        why = f"this delivery ({this}) is older than the one that is stored, and not in the archive yet ({stored})"
+        super().__init__(rid, this, stored, why)
 
 
 class OtherObject(DeliveryHeld):

@@ -22,7 +22,7 @@ RUN_STAGES = tuple(stage for stage in Stage if stage is not Stage.RESTORE_REQUES
 
 RunState = Literal["queued", "under way", "succeeded", "failed", "canceled"]
 GOES_ON: frozenset[RunState] = frozenset({"queued", "under way"})
-HELD = ("OlderDelivery", "OtherObject")
+HELD = ("OlderDelivery", "NewerStored", "OtherObject")
 """The errors of a run whose delivery waits for a person's word: it did nothing."""
 
 HELD_RECEIPT = "held"

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ao_workflows.domain.dropped_files import DroppedFile
-from ao_workflows.domain.errors import OtherObject
+from ao_workflows.domain.errors import NewerStored, OtherObject
 from ao_workflows.domain.evidence import (
     GOES_ON,
     HELD,
@@ -28,7 +28,7 @@ from ao_workflows.domain.evidence import (
     lost_event,
     receipts_in_force,
 )
-from ao_workflows.domain.progress import Progress, Stage
+from ao_workflows.domain.progress import Entry, Progress, Stage
 from ao_workflows.domain.receipts import Receipt
 from ao_workflows.domain.times import in_order
 
@@ -116,7 +116,8 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
         state, stage, since = _state(evidence, done, noted, goes_on=goes_on)
     if held and goes_on:
         held = None  # Perhaps it is what the run is for.
-    if held and not lost and (held.undecided or state is not State.IN_ARCHIVE) and state is not State.FAILED:
+    waits = held is not None and (held.undecided or not (held.behind or state is State.IN_ARCHIVE))
+    if held and waits and not lost and state is not State.FAILED:
         state, stage, since = State.HELD, "", held.at
     failure = _failure(run, noted) if state is State.FAILED else ""
     if state is State.UNDER_WAY and run and run.said:
@@ -127,6 +128,9 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
     disagreements = tuple(_disagreements(evidence, state, event, receipts, row_counts=row_counts))
     if held and state in {State.HELD, State.IN_ARCHIVE}:
         advice = f"To do it all the same: ao reprocess {evidence.rid} --force"
+        if held.undecided:
+            compare = " --from synced_archive" if Stage.SYNCED_ARCHIVE in receipts else ""
+            advice += f"; to leave the archive as it is: ao reprocess {evidence.rid}{compare}"
     else:
         advice = _advice(evidence, state, stage, stuck=stuck, disagrees=bool(disagreements))
     transfer = evidence.transfer
@@ -151,11 +155,21 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
 
 @dataclass(frozen=True)
 class _Held:
-    """Why a delivery waits, and since when; ``undecided``: it is of another object, so that either may be right."""
+    """Why a delivery waits, and since when; ``error`` is its error's class. ``undecided``: it is of another object, so
+    that either may be right; ``behind``: what is to be done is the newer one, which is stored.
+    """
 
     why: str
     at: datetime
-    undecided: bool
+    error: str
+
+    @property
+    def undecided(self) -> bool:
+        return self.error == OtherObject.__name__
+
+    @property
+    def behind(self) -> bool:
+        return self.error == NewerStored.__name__
 
 
 def _held(evidence: Evidence) -> _Held | None:
@@ -163,8 +177,8 @@ def _held(evidence: Evidence) -> _Held | None:
     run, kept = evidence.run, evidence.held
     if run and _did_nothing(run):
         why = run.said.partition("\n")[0].removeprefix(f"{evidence.rid}: ")
-        return _Held(why, run.at, run.error == OtherObject.__name__)
-    return _Held(kept.left["why"], _at(kept), kept.left["error"] == OtherObject.__name__) if kept else None
+        return _Held(why, run.at, run.error)
+    return _Held(kept.left["why"], _at(kept), kept.left["error"]) if kept else None
 
 
 def _did_nothing(run: RunSeen) -> bool:
@@ -253,11 +267,19 @@ def _state_by_what_was_done(
 
 def _noted_failure(row: Progress | None) -> tuple[datetime | None, str] | None:
     """The failure that DRS has as the last thing of the work: when, and in which words."""
-    if row is None or not row.entries:
+    last = _last_of_its_own(row) if row else None
+    if last is None:
         return None
-    last = row.entries[-1]
     said = last.data.get("refused") or last.data.get("failed")
     return (last.at, str(said)) if said and not last.stage else None
+
+
+def _last_of_its_own(row: Progress) -> Entry | None:
+    """The last entry of the row that is of its restore. A delivery that was held since, or another work's zip that
+    brought the work, has not mended what failed.
+    """
+    others = {"held", "brought_by"}
+    return next((entry for entry in reversed(row.entries) if not others & entry.data.keys()), None)
 
 
 def _noted_remarks(row: Progress | None) -> dict[str, str]:
@@ -265,6 +287,14 @@ def _noted_remarks(row: Progress | None) -> dict[str, str]:
     entries = row.entries if row else ()
     last = next((entry for entry in reversed(entries) if entry.stage == Stage.DEBAGGED_WORK), None)
     return {kind: str(last.data[kind]) for kind in ("unproven", "batch") if kind in last.data} if last else {}
+
+
+def _was_refused(evidence: Evidence) -> bool:
+    """Whether the work failed for its bag: by its run, or by DRS where another run came after it, or it is gone."""
+    if evidence.run:
+        return evidence.run.error in REFUSALS
+    last = _last_of_its_own(evidence.row) if evidence.row else None
+    return last is not None and "refused" in last.data
 
 
 def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> str:
@@ -282,7 +312,7 @@ def _advice(evidence: Evidence, state: State, stage: str, *, stuck: bool, disagr
     has_event = in_force is not None
     advice = ""
     match state:
-        case State.FAILED if evidence.run and evidence.run.error in REFUSALS:
+        case State.FAILED if _was_refused(evidence):
             if in_force and isinstance(dropped := in_force[1], DroppedFile):
                 advice = (
                     f"Have the bag made again and put its zip into {dropped.folder}, which starts a new run; then "

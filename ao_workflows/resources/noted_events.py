@@ -101,6 +101,13 @@ def forget(staging: Staging, rid: str, stored: Event) -> None:
         staging.layout.events(rid).rmdir()
 
 
+def forget_one(staging: Staging, rid: str, event: ObjectEvent) -> None:
+    """Removes the note of an event that waits for a person's word, and is kept as such."""
+    with suppress(OSError):
+        _path(staging, rid, event).unlink(missing_ok=True)
+        staging.layout.events(rid).rmdir()
+
+
 def forget_done(staging: Staging, done_since: Callable[[str, datetime], Iterable[str]]) -> None:
     """Removes notes whose events were done by runs that could not remove them: on another host, with a scratch disk of
     its own. ``done_since`` has the times of the events of a work that were done since then.

@@ -145,6 +145,27 @@ def test_a_forced_run_that_is_run_again_does_what_it_was_forced_to_and_not_what_
     assert meant[1].source.endswith(f"trash/2020/{RID}.bag.zip")
 
 
+def test_a_person_may_also_say_that_the_archive_stays_as_it_is(site: TrialSite) -> None:
+    """The work waited for a decision, and was one of the stuck, until another event came: nobody could say no."""
+    assert site.run(RID, site.restore(RID, bag_zip(RID, NEW))).success
+    assert not site.run(RID, elsewhere(site, OLD, "07:00:00")).success
+    command = f"ao reprocess {RID} --from synced_archive"
+    assert said_of_work().endswith(f"; to leave the archive as it is: {command}")
+    assert site.run(RID, select="synced_archive").success
+    assert "held: waits" in said_of_work(), "a run that Dagster has run again is nobody's word"
+    assert ao(*command.split()[1:]).exit_code == 0
+    run, path = unqueued(site), site.layout.receipt(RID, "held")
+    held = path.read_text()
+    path.write_text(json.dumps(json.loads(held) | {"at": "2099-01-01T00:00:00+00:00"}))
+    assert site.run(RID, select="synced_archive", tags=run.tags).success
+    assert "held: waits" in said_of_work(), "what came after the word was given is not decided by it"
+    path.write_text(held)
+    assert site.run(RID, select="synced_archive", tags=run.tags).success
+    assert f"{RID} in the archive since" in said_of_work()
+    assert "Held" not in said_of_work()
+    assert page(site) == NEW["images/1.jpg"]
+
+
 def test_the_word_is_for_what_is_stored_where_nothing_is_held(site: TrialSite) -> None:
     """A person who says it twice, or beforehand, is understood."""
     assert site.run(RID, site.restore(RID, bag_zip(RID, NEW))).success

@@ -183,3 +183,25 @@ def test_a_delivery_is_told_with_its_time_its_object_and_its_version() -> None:
     said = str(delivery_of(replace(FIRST, version_id="v7"), modified="2024-01-01T00:00:00+00:00"))
     assert FIRST.time in said
     assert "s3://b/Archive0/W1.bag.zip (v7, written 2024-01-01" in said
+
+
+def test_an_older_delivery_is_held_for_a_newer_one_that_is_stored_alone() -> None:
+    """The newer one's run had failed: it was forgotten, and the archive left with what it was to replace."""
+    found = reason_to_hold("W1", of(), [], of(SECOND))
+    assert found
+    assert (type(found[0]).__name__, found[1]) == ("NewerStored", of(SECOND))
+    assert reason_to_hold("W1", of(SECOND), [], of()) is None
+    assert reason_to_hold("W1", of(), [], of()) is None
+    assert reason_to_hold("W1", of(ELSEWHERE), [], of()) is None, "which is right, nobody has said yet"
+
+
+def test_a_work_that_another_works_zip_brought_comes_from_its_own_object_as_before() -> None:
+    """A batch brought it once: its own zip was taken for another object, though it is the one that is named so."""
+    batch = replace(SECOND, key="Archive0/W2.bag.zip")
+    noted = {"synced": "W1", "brought_by": batch.identity, "delivery": delivery_of(batch).noted()}
+    brought = row(FIRST, stage=None, **noted)
+    (found,) = synced_deliveries("W1", [brought])
+    assert found.delivery == delivery_of(batch)
+    assert held(FIRST, brought) == OlderDelivery.__name__
+    assert held(replace(FIRST, time="2026-11-21T08:00:00.000Z"), brought) == ""
+    assert held(ELSEWHERE, brought, row(FIRST)) == OtherObject.__name__

@@ -180,7 +180,8 @@ def test_a_work_that_came_from_another_object_too_waits_for_a_decision(evidence:
     found = told(**WHOLE, **evidence)
     assert (found.state, found.since, found.stuck) == (State.HELD, NOON + HOUR, False)
     assert (found.failure, found.disagreements) == ("", ())
-    assert (found.held, found.advice) == ("this delivery is not the archive's", FORCE)
+    assert found.held == "this delivery is not the archive's"
+    assert found.advice == f"{FORCE}; to leave the archive as it is: ao reprocess W1 --from synced_archive"
     assert told(now=NOON + 26 * HOUR, **WHOLE, **evidence).stuck
 
 
@@ -191,6 +192,22 @@ def test_a_delivery_that_was_held_late_is_not_taken_for_what_the_archive_has() -
     found = told(run=held_run(EVENT, "OlderDelivery"), **late)
     assert (found.state, found.disagreements) == (State.IN_ARCHIVE, ())
     assert found.held
+
+
+@pytest.mark.parametrize("run_known", [True, False])
+def test_what_is_to_be_done_is_the_newer_delivery_that_is_stored_and_not_the_one_that_was_held_behind_it(
+    run_known: bool,
+) -> None:
+    """The advice was to have the older one done by force, and a refusal of the newer was no longer told."""
+    refused = Entry(NOON, "", EVENT.identity, {"refused": "a page is missing"})
+    held = Entry(NOON + HOUR, "", EVENT.identity, {"held": "this delivery is not the archive's"})
+    row = replace(row_until(Stage.DOWNLOADED_BAG, EVENT.identity), entries=(refused, held))
+    known = {"run": held_run(EARLIER, "NewerStored")} if run_known else {}
+    kept_here = kept(EARLIER, "NewerStored")
+    found = told(receipts=receipts_until(Stage.DOWNLOADED_BAG), row=row, held=kept_here, zip_there=True, **known)
+    assert (found.state, found.failure) == (State.FAILED, "a page is missing")
+    assert found.held
+    assert found.advice.startswith("Have the bag made and uploaded again")
 
 
 def test_a_run_for_a_held_delivery_or_a_failure_after_it_is_what_is_told() -> None:
