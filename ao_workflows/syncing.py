@@ -139,11 +139,13 @@ class Syncing:
             self.say(f"{work} came beside {self.rid}, and the archive has it as it was bagged: nothing is done")
         else:
             changed = self._ready(work, options, before, web, at)
+            # To look at what is there, and to keep it, may have taken hours.
+            self.shares.look_for(work)
             log = str(self.script.run(work, folder, options, self.run_id, self.say, at, (lock,), changed).log)
         self.shares.look_for(work)
         self._flush(self._place(work))
         try:
-            proven = self._prove(work, log, web, self.script.verify, None, before.marks)
+            proven = self._prove(work, log, web, self.script.verify, None, before)
         except ArchiveMismatch as error:
             if options.archive:
                 raise
@@ -202,7 +204,10 @@ class Syncing:
         list_going(logs / f"replaced-{work}.txt", taken, off_the_web, lambda said: self.say(f"{work}: {said}"))
         if self.script.keep_replaced_days and (taken.changed or taken.removed):
             kept = replaced_place(Path(self.script.archive_parent), work, at)
+            self.shares.look_for(work)
             keep(place, taken, kept)
+            # On the disk before the script takes the original: a power cut would leave neither.
+            self._flush(kept)
             self.say(f"{work}: what the archive had of these is kept in {kept}")
         if not before.there:
             return None
@@ -231,15 +236,24 @@ class Syncing:
         web: str | None,
         depth: Depth,
         receipt: Receipt | None,
-        marks: dict[str, bytes] | None = None,
+        before: Before | None = None,
     ) -> SyncedWork:
-        """The proof; what still has its mark in ``marks`` was read in this stage, and untouched since."""
+        """The proof. Where the place was looked at ``before`` the script, what was right then, and still has its mark,
+        is not read again; what was known to be wrong is read, whatever the depth.
+        """
         place = self._place(work)
         # The web first: a work that is to be on the web alone has nothing else to prove. Not so where the archive's
         # copy, not proven yet, is what the web would be compared with.
         images = self._prove_web(work, web, place, depth) if web and self.staged else 0
         files = ((file.path, file) for file in self._bagged(work))
-        problems = compare_tree(place, files, depth, dropping_cache=True, marks=marks)
+        problems = compare_tree(place, files, depth, dropping_cache=True, marks=before.marks if before else None)
+        if before and depth == "size":
+            # A script that goes by size would otherwise be believed by size.
+            wrong = {problem.path for problem in before.changing}
+            read = ((file.path, file) for file in self._bagged(work) if file.path in wrong)
+            known = {problem.path for problem in problems}
+            found = compare_tree(place, read, "checksum", dropping_cache=True)
+            problems += [problem for problem in found if problem.path not in known]
         # Before anything is said of the work: below a mount point nothing is as it was bagged, or everything.
         self.shares.look_for(work)
         if problems:
@@ -278,6 +292,9 @@ def _stage(work: str) -> str:
 def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedWork], dict[str, AoError]]:
     """Syncs each of a zip's works, and returns those that are done and what went wrong with the others.
 
+    The event's own work comes last: its place stays locked until the work is recorded, and two runs of which each has
+    the other's work in its zip would wait for one another.
+
     :raises DeliveryHeld: where another host has synced a newer delivery meanwhile.
     :raises WordInVain, SyncScriptMissing: before anything starts, if there is no such work, or no script.
     """
@@ -286,11 +303,12 @@ def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedW
         syncing.script.found()
     synced: dict[str, SyncedWork] = {}
     failed: dict[str, AoError] = {}
-    for work in works:
+    for work in sorted(works, key=lambda work: work == syncing.rid):
         try:
             with syncing.place_held(work) as lock:
                 syncing.still_wanted()
-                done = syncing.sync(work, lock)
+                with syncing.shares.blamed_first(work):
+                    done = syncing.sync(work, lock)
                 if work != syncing.rid and done.receipt:
                     syncing.record_guest(work, done.receipt)
                 synced[work] = done
@@ -300,4 +318,5 @@ def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedW
             failed[work] = error
             if len(works) > 1:
                 syncing.say(f"{work} failed: {error}")
-    return synced, failed
+    in_order = (work for work in works if work in synced)
+    return {work: synced[work] for work in in_order}, failed

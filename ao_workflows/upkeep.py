@@ -16,7 +16,7 @@ import dagster as dg
 
 from ao_workflows.domain import housekeeping
 from ao_workflows.domain.errors import AoError
-from ao_workflows.domain.shares import SHARES, replaced_folder, share_tree
+from ao_workflows.domain.shares import replaced_folder
 from ao_workflows.resources import backup
 from ao_workflows.resources.staging import Staging
 from ao_workflows.site import Site
@@ -62,6 +62,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
     def remove_what_is_old(context: dg.OpExecutionContext) -> None:
         # Every run loads this module, and this one needs them.
         from ao_workflows.resources import old_logs, old_records, replaced
+        from ao_workflows.resources.archive_shares import ArchiveShares
 
         now = datetime.now(UTC)
         old = now - timedelta(days=keep_days)
@@ -75,7 +76,8 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
             "event log": old_records.remove_debug_rows(context.instance, old),
             "ticks": old_records.remove_ticks(context.instance, old),
             "kept of what was replaced": replaced.remove_outlived(
-                [replaced_folder(share_tree(site.archive.parent, share)) for share in SHARES],
+                # What has another share's place tonight is not this site's to remove from.
+                [replaced_folder(tree) for tree in ArchiveShares.of_site(site).trees_there()],
                 now - timedelta(days=site.sync.keep_replaced_days),
             ),
             # Of whatever age: only what no run has is removed.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import subprocess
 import sys
 import threading
@@ -84,6 +86,25 @@ def test_two_zips_with_one_work_never_write_it_at_the_same_moment(desk: Desk) ->
     assert [list(failed.values()) for _, failed in results] == [[], []]
     of_other = [line for line in (desk.site.folder / "order").read_text().splitlines() if line.endswith(OTHER)]
     assert of_other == [f"begin {OTHER}", f"end {OTHER}"] * 2
+
+
+def test_two_runs_with_one_anothers_works_do_not_wait_for_one_another(desk: Desk) -> None:
+    """Each had its own work locked until it was recorded, and waited for the other's until both gave up."""
+    desk.wrap(UNLOCKED.format(parent=desk.site.folder))
+    results = []
+    barrier = threading.Barrier(2)
+
+    def run(syncing: Syncing) -> None:
+        barrier.wait()
+        with syncing.until_recorded:
+            results.append(sync_each(syncing, (RID, OTHER)))
+
+    threads = [threading.Thread(target=run, args=(staged(desk, rid, RID, OTHER),)) for rid in (RID, OTHER)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(list(synced), failed) for synced, failed in results] == [([RID, OTHER], {})] * 2
 
 
 def test_who_waits_too_long_is_told_who_has_the_work_and_tries_again(
@@ -179,6 +200,20 @@ def test_the_lock_says_who_has_it_and_nobody_once_it_is_given_back(desk: Desk) -
     with ArchiveShares.of_site(desk.site.site).place_held(RID, "run 7"):
         assert lock.read_text().startswith("run 7, process ")
     assert lock.read_text() == ""
+
+
+def test_a_full_share_is_not_told_to_be_mounted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way out of a full disk is room."""
+
+    def take(path: Path, *_words: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(file_locks, "take", take)
+    shares = ArchiveShares.of_site(desk.site.site)
+    with pytest.raises(ArchiveShareLost, match="No space left on device") as full, shares.place_held(RID, "run"):
+        pass
+    assert "Free some room on it" in str(full.value)
+    assert "Mount it" not in str(full.value)
 
 
 def test_where_nothing_can_be_locked_it_is_told_and_tried_again(desk: Desk) -> None:

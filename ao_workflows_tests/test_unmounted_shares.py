@@ -14,12 +14,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ao_workflows import syncing
+from ao_workflows.definitions import build
 from ao_workflows.domain.progress import Stage
 from ao_workflows.resources.archive_shares import ArchiveShares
 from ao_workflows.resources.drs import Drs
 from ao_workflows_tests.mounts import UNSHARE, LoopDisk, loop_disk, skip_unless_mounts
 from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import TrialSite, trial_site
+from ao_workflows_tests.sites import TrialSite, bag_zip, trial_site
 from ao_workflows_tests.test_syncing import FILES, RID, Desk
 
 
@@ -119,6 +121,41 @@ def test_a_share_that_goes_away_after_the_script_is_not_flushed_nor_proven(
     kept(desk)
 
 
+def test_a_script_that_fails_because_the_share_went_away_is_not_what_failed(
+    desk: Desk, disk: LoopDisk, tries: list[Callable[[], object]]
+) -> None:
+    """The script's own words for it failed the run for good, in the one minute in which the server was started anew."""
+    away = desk.site.folder / "away"
+    desk.wrap(f'[ -e {away} ] || {{ touch {away}; umount -l {disk.path}; exit 6; }}; sync "$@"')
+    tries.append(disk.mount)
+    assert desk.run().success
+    assert desk.starts == [RID, RID]
+    assert (desk.site.place(RID) / "text.txt").read_bytes() == FILES["text.txt"]
+
+
+@pytest.mark.parametrize("when", ["look", "list_going"])
+def test_a_share_that_goes_away_while_the_archives_copy_is_read_gets_no_work(
+    desk: Desk, disk: LoopDisk, tries: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """To read a large work takes an hour: the share had been looked at before, and the script wrote below it after."""
+    desk.wrap('sync "$@"')
+    assert desk.run().success
+    real = getattr(syncing, when)
+
+    def unmounting(*words: Any) -> Any:
+        subprocess.run(["umount", "-l", disk.path], check=False)
+        return real(*words)
+
+    monkeypatch.setattr(syncing, when, unmounting)
+    changed = bag_zip(RID, FILES | {"text.txt": b"TEXT\n"})
+    body = desk.site.restore(RID, changed).replace("06:32:44", "07:00:00")
+    said = desk.failure(desk.site.run(RID, body))
+    assert "is the share mounted?" in said
+    assert desk.starts == [RID]
+    assert list(disk.path.iterdir()) == []
+    assert (desk.site.layout.work(RID) / RID / "text.txt").read_bytes() == b"TEXT\n"
+
+
 class UnmountedMeanwhile(Drs):
     """A database that takes its time: the share is away when the record is written."""
 
@@ -160,6 +197,20 @@ def test_kept_works_stay_while_their_share_is_away(desk: Desk, disk: LoopDisk) -
     disk.unmount()
     assert not archived([RID])
     assert archived(["W1NLM4799"])
+
+
+def test_nothing_is_removed_from_what_has_a_shares_place_and_is_another(
+    desk: Desk, disk: LoopDisk, tmp_path: Path
+) -> None:
+    """What another site keeps on its own disk, for longer, would be gone on the morning after a wrong mount."""
+    disk.unmount()
+    with loop_disk(tmp_path / "staging", disk.path) as other:
+        kept = other.path / ".ao-archive/replaced" / RID / "2026-01-01T00.00.00.000000Z"
+        kept.mkdir(parents=True)
+        with dg.instance_for_test() as instance:
+            job = build(desk.site.site).resolve_job_def("housekeeping")
+            assert job.execute_in_process(instance=instance).success
+        assert kept.exists()
 
 
 def test_a_share_that_was_never_set_up_takes_no_work_and_says_the_way_out(desk: Desk) -> None:

@@ -115,6 +115,18 @@ def test_with_a_script_that_goes_by_size_and_time_the_proof_names_the_file_and_t
     assert replaced(desk)[-1] == {PAGE_1: PAGE, "added by hand.txt": b"old"}
 
 
+def test_what_was_seen_to_differ_is_not_believed_by_its_size(desk: Desk) -> None:
+    """The look before had found the corrected page; the script passed over it, and so did the proof by size."""
+    desk.change("sync", verify="size")
+    quick(desk)
+    assert deliver(desk, timed(FILES), 1).success
+    said = desk.failure(deliver(desk, timed(FILES | {PAGE_1: CORRECTED}), 2))
+    assert "has another sha512 than was bagged" in said
+    assert f"ao reprocess {RID} --replace" in said
+    assert desk.again(word={"replace": True}).success
+    assert tree(desk.site.place(RID)) == FILES | {PAGE_1: CORRECTED}
+
+
 def test_what_is_there_unchanged_is_read_once_and_what_is_written_is_read_back(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,10 +306,10 @@ def test_a_guest_that_is_there_as_it_was_bagged_is_done_without_the_script(desk:
     """A work that came in two zips is no error, and is not synced for nothing."""
     desk.wrap('sync "$@"')
     assert desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))).success
-    assert desk.starts == [RID, OTHER]
+    assert desk.starts == [OTHER, RID]
     result = deliver(desk, two_works(FILES | {"new.txt": b"new"}, FILES), 1)
     assert result.success
-    assert desk.starts == [RID, OTHER, RID]
+    assert desk.starts == [OTHER, RID, RID]
     assert f"{OTHER} came beside {RID}, and the archive has it as it was bagged" in logged(desk, result)
 
 

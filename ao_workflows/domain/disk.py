@@ -19,7 +19,9 @@ from pathlib import Path
 
 from ao_workflows.domain.errors import StagingError, StagingFull
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""What the system says where a disk, or a user's share of it, is full."""
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OURS = 0o700
 _HIDDEN = re.compile(r"\.(.+)\.[^.]+\.tmp")
@@ -30,7 +32,7 @@ _BATCH = 64
 
 def refusal(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingError:
     """The error for what the disk refused at ``path``; a full one is told apart, ``wanted`` are the bytes for it."""
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return StagingFull(path, wanted, _free(path))
     return StagingError(path, f"{what}: {error.strerror or error}")
 

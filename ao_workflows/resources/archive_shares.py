@@ -20,7 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-from ao_workflows.domain.errors import ArchiveNotSetUp, ArchiveShareLost, StagingError
+from ao_workflows.domain.disk import FULL
+from ao_workflows.domain.errors import AoError, ArchiveNotSetUp, ArchiveShareLost, StagingError
 from ao_workflows.domain.shares import (
     MARKER,
     OWN_FOLDER,
@@ -114,6 +115,28 @@ class ArchiveShares:
             return False
         return True
 
+    def trees_there(self) -> list[Path]:
+        """The folders of those shares that are there as they were noted."""
+        there = []
+        for share in SHARES:
+            with suppress(ArchiveNotSetUp, ArchiveShareLost):
+                self.look(share)
+                there.append(self.tree(share))
+        return there
+
+    @contextmanager
+    def blamed_first(self, work: str) -> Iterator[None]:
+        """Where something fails that needs the work's share, looks whether the share is lost, and tells that instead: a
+        script that fails and a file that is missing then mean nothing, and the work is to be tried again.
+
+        :raises ArchiveShareLost: instead of what failed.
+        """
+        try:
+            yield
+        except (AoError, OSError):
+            self.look_for(work)
+            raise
+
     @contextmanager
     def place_held(self, work: str, holder: str) -> Iterator[int]:
         """Holds the lock of a work's place, for who writes there; its descriptor, for a script to inherit.
@@ -167,7 +190,7 @@ class ArchiveShares:
                     continue
                 marker = marker or _mark(tree, share)
             except OSError as error:
-                refused[share] = f"{_said(tree, error)}. {_MAKE_USABLE}"
+                refused[share] = f"{_said(tree, error)}. {_way_out(error)}"
                 continue
             same = noted is not None and (noted.id, noted.device) == (marker.id, device)
             done[share] = noted if noted and same else Noted(marker.id, device, _now())
@@ -228,9 +251,14 @@ def _mark(tree: Path, share: int) -> Marker:
     marker = Marker(str(uuid.uuid4()), share, _now(), socket.gethostname())
     try:
         with path.open("x", encoding="utf-8") as out:
-            out.write(marker.dump())
-            out.flush()
-            os.fsync(out.fileno())
+            try:
+                out.write(marker.dump())
+                out.flush()
+                os.fsync(out.fileno())
+            except OSError:
+                # Half a marker would be in the next one's way.
+                path.unlink(missing_ok=True)
+                raise
     except FileExistsError as error:
         there = Marker.parse(path.read_bytes())
         if there is None:
@@ -247,7 +275,7 @@ def _mount_id(handle: int) -> int:
 
 def _lost(tree: Path, error: OSError) -> NoReturn:
     raise ArchiveShareLost(
-        tree, f"cannot be used: {_said(tree, error)}", f"It is tried again. {_MAKE_USABLE}"
+        tree, f"cannot be used: {_said(tree, error)}", f"It is tried again. {_way_out(error)}"
     ) from error
 
 
@@ -255,6 +283,10 @@ def _said(tree: Path, error: OSError) -> str:
     """What the system said, after the share's name: with the file that it is of, where that is another."""
     other = error.filename and Path(error.filename) != tree
     return f"{error.filename}: {error.strerror}" if other else str(error.strerror)
+
+
+def _way_out(error: OSError) -> str:
+    return "Free some room on it" if error.errno in FULL else _MAKE_USABLE
 
 
 def _now() -> str:

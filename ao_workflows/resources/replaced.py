@@ -11,6 +11,7 @@ the copy costs nothing; elsewhere it costs about what the new file costs.
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
@@ -21,10 +22,12 @@ from pathlib import Path
 from ao_workflows.domain.before_sync import Going
 from ao_workflows.domain.disk import refusal, remove_tree
 from ao_workflows.domain.errors import ReplacedNotKept
+from ao_workflows.domain.fixity import files_beside
 from ao_workflows.domain.housekeeping import Removed
 from ao_workflows.domain.shares import REPLACED_AT
 
 SHOWN = 20
+_UNDER_WAY = ".part"
 _BLOCK = 1 << 24
 _NOT_IN_THE_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ETXTBSY}
 
@@ -56,12 +59,23 @@ def list_going(path: Path, going: Going, off_the_web: Sequence[str], say: Callab
 
 
 def keep(place: Path, going: Going, into: Path) -> None:
-    """Keeps what the sync will take from the work at ``place``, as the folder ``into``, which appears whole.
+    """Keeps what the sync will take from the work at ``place``, as the folder ``into``, which appears whole. Whoever
+    calls it holds the lock of the work's place.
+
+    What a sync that failed had kept, and then did not take, becomes ``into``: each try would else fill the share with
+    one copy more. What a keeping that was killed left is removed.
 
     :raises ReplacedNotKept: if it cannot all be kept.
     """
-    under_way = into.with_name(f"{into.name}.part")
+    under_way = into.with_name(f"{into.name}{_UNDER_WAY}")
     try:
+        earlier = _inside(into.parent, [])
+        for half in (path for path in earlier if path.name.endswith(_UNDER_WAY)):
+            remove_tree(half)
+        whole = [path for path in earlier if not path.name.endswith(_UNDER_WAY)]
+        if whole and _has_all(whole[-1], place, going):
+            whole[-1].rename(into)
+            return
         for names, put in ((going.changed, _copied), (going.removed, _linked)):
             folder = None
             for name in names:
@@ -104,6 +118,27 @@ def remove_outlived(folders: Iterable[Path], before: datetime) -> Removed:
             except OSError:  # It has others, which are younger.
                 continue
     return Removed(count, size, oldest, tuple(stuck))
+
+
+def _has_all(kept: Path, place: Path, going: Going) -> bool:
+    """Whether what is kept is the files that are going, and no others, with the bytes that they have at ``place``.
+
+    One that will change must be a copy: a script that writes in place would change what is kept through a link.
+    """
+    if {*files_beside(kept, ())} != {*going.changed, *going.removed}:
+        return False
+    try:
+        return all(_is_same(kept / name, place / name) for name in (*going.changed, *going.removed)) and not any(
+            (kept / name).samefile(place / name) for name in going.changed
+        )
+    except OSError:
+        return False
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if one.is_symlink() or other.is_symlink():
+        return one.readlink() == other.readlink()
+    return filecmp.cmp(one, other, shallow=False)
 
 
 def _written(path: Path, data: bytes) -> Path:

@@ -188,3 +188,17 @@ def test_notes_that_cannot_be_read_are_told(site: Site) -> None:
 def test_an_option_that_is_not_known_exits_with_2(site: Site) -> None:
     """Exit code 1 means that a share is not set up."""
     assert site.init("--plain-folder", "4").exit_code == 2
+
+
+def test_a_full_share_is_left_without_half_a_marker(site: Site, disk: LoopDisk) -> None:
+    """An empty marker was in the way of the next try, which told to mount what was mounted."""
+    site.marker(0).parent.mkdir()
+    filler = disk.path / "filler"
+    with filler.open("wb") as out, pytest.raises(OSError, match="No space left"):
+        while True:
+            out.write(bytes(4096))
+            out.flush()
+    refused = site.init(*OTHERS)
+    assert "No space left on device. Free some room on it" in refused.stderr
+    filler.unlink()
+    assert site.init(*OTHERS).exit_code == 0

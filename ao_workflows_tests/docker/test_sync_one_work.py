@@ -47,7 +47,7 @@ TOOLS = (
         "rm",
         "rsync",
     ),
-    *("sed", "setpriv", "sha256sum", "sleep", "sort", "tr", "xargs"),
+    *("sed", "setpriv", "sha256sum", "sleep", "sort", "sync", "tr", "xargs"),
 )
 """All that the script may count on; nothing else of this machine is on its PATH."""
 

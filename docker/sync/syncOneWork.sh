@@ -4,7 +4,7 @@
 #
 # What belongs here: the order of the steps, where a work goes, and what is left behind when a step fails. What
 # does not: the proof that the archive holds the bytes that were bagged, and the flush to disk; both are the
-# caller's, afterwards.
+# caller's, afterwards. Only what an old tree goes for is flushed here, before.
 #
 # All that is not yet the work, or is no longer, lies in <bucket>/.<RID>.sync beside the work's place, so that a
 # reader never meets it, and the next run sees from that folder alone that a run was killed. Who writes there holds
@@ -47,7 +47,7 @@ With neither -a nor -w the work is only audited. -A counts only with -a, and -W 
 The steps, in this order; the first that fails ends the run:
   1. audit-tool, where it is on PATH, on workPath, with LOCAL_AUDIT_OPTIONS
   2. rsync into the archive, by two at once if there are many files. The work is built beside its place, and put
-     there whole: a reader meets the old one or the new one. Files that the archive has with the same bytes stay, with
+     there whole, where there is an old one after a flush: a reader meets the old one or the new one. Files that the archive has with the same bytes stay, with
      their times, as hard links (where the file system has none, or forbids them, they are copied); what the archive
      has besides stays too. With -A nothing stays, and every file is copied. If nothing differs, nothing is built.
      Where the file system cannot exchange two folders in one step (NFS and SMB cannot), or python3 is not on PATH, it
@@ -471,6 +471,9 @@ sys.exit(ctypes.CDLL(None).renameat2(here, one, here, other, exchange) != 0)
 
 put_in_place() {
     if [[ -d $place ]]; then
+        # A disk that is full may say so only now, and a power cut would leave empty files: the old tree goes for a new one
+        # that is on the disk.
+        run sync -f -- "$1" || fail "$ARCHIVE_FAILED" "$1 cannot be put on the disk"
         ! exchange "$1" "$place" || return 0
         # Between the two renames the work has no place: whatever ends the run there, settle mends it.
         mv -T -- "$place" "$beside/old" || fail "$ARCHIVE_FAILED" "$place cannot be renamed to $beside/old"
