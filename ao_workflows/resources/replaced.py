@@ -11,6 +11,7 @@ the copy costs nothing; elsewhere it costs about what the new file costs.
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,7 @@ from pathlib import Path
 from ao_workflows.domain.before_sync import Going
 from ao_workflows.domain.disk import refusal, remove_tree
 from ao_workflows.domain.errors import ReplacedNotKept
+from ao_workflows.domain.fixity import files_beside
 from ao_workflows.domain.housekeeping import Removed
 from ao_workflows.domain.shares import REPLACED_AT
 
@@ -58,10 +60,16 @@ def list_going(path: Path, going: Going, off_the_web: Sequence[str], say: Callab
 def keep(place: Path, going: Going, into: Path) -> None:
     """Keeps what the sync will take from the work at ``place``, as the folder ``into``, which appears whole.
 
+    A sync that failed after this is tried again, for hours where a disk is full: what it has kept gets the new name,
+    or each try would fill the archive's share with one more copy.
+
     :raises ReplacedNotKept: if it cannot all be kept.
     """
     under_way = into.with_name(f"{into.name}.part")
     try:
+        if earlier := _kept_already(place, {*going.changed, *going.removed}, into.parent):
+            earlier.rename(into)
+            return
         for names, put in ((going.changed, _copied), (going.removed, _linked)):
             folder = None
             for name in names:
@@ -75,6 +83,25 @@ def keep(place: Path, going: Going, into: Path) -> None:
         with suppress(OSError):
             remove_tree(under_way)
         raise ReplacedNotKept(place, into, error.strerror or str(error)) from error
+
+
+def _kept_already(place: Path, names: set[str], folder: Path) -> Path | None:
+    """The folder that was kept last of the work, where it has these files and no others, as the archive has them."""
+    for last in [path for path in _inside(folder, []) if path.suffix != ".part"][-1:]:
+        if set(files_beside(last, ())) == names and all(_is_same(place / name, last / name) for name in names):
+            return last
+    return None
+
+
+def _is_same(path: Path, kept: Path) -> bool:
+    try:
+        status, before = path.lstat(), kept.lstat()
+        if os.path.samestat(status, before):
+            return True
+        both_files = stat.S_ISREG(status.st_mode) and stat.S_ISREG(before.st_mode)
+        return both_files and filecmp.cmp(path, kept, shallow=False)
+    except OSError:  # What cannot be read any more is kept anew, as far as it can be.
+        return False
 
 
 def remove_outlived(folders: Iterable[Path], before: datetime) -> Removed:
