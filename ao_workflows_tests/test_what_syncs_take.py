@@ -358,7 +358,7 @@ def test_what_is_kept_is_freed_in_the_night_when_its_time_is_over(desk: Desk) ->
 
 
 def test_a_sync_that_is_tried_again_keeps_one_copy_and_what_is_there_otherwise_by_then_another(desk: Desk) -> None:
-    """While the scratch disk was full, each try kept the same pages once more: a share fills up in two hours of tries."""
+    """While the scratch disk was full, each try kept the same pages once more: hours of tries fill a share."""
     assert desk.run().success
     gate = desk.site.folder / "open"
     desk.wrap(f'[[ -e "{gate}" ]] || exit 1\nsync "$@"')
