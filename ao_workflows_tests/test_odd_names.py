@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from ao_workflows.definitions import resources
+from ao_workflows.domain.member_names import PART_LENGTH, PATH_LENGTH
 from ao_workflows_tests.domain.zip_bytes import bag_files, entries_of, zip_bytes
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import TrialSite, trial_site
@@ -67,6 +68,23 @@ def test_a_macs_icon_and_names_that_end_in_spaces_stand_in_the_archive_as_they_w
     )
     assert "Icon\\r: " in warnings
     assert warnings.isprintable()
+
+
+def test_the_longest_path_that_is_taken_goes_all_the_way_in_each_way_of_writing(site: TrialSite) -> None:
+    """Where a zip had a name as long as Linux takes, the work was unpacked, and no run could read it again: what stands
+    before it on the disk was too much. Each run failed, and told people to start from the download.
+    """
+    folders = PATH_LENGTH - len(f"{RID}.bag/data//") - PART_LENGTH
+    longest = "/".join(["d" * (folders // 15 - 1)] * 15).ljust(folders, "d") + "/" + "f" * PART_LENGTH
+    for hour, word in ((7, {}), (8, {}), (9, {"replace": True})):
+        files = {longest: b"%d" % hour, "sources/a": b"unchanged"}
+        body = site.restore(RID, bag(files)).replace("06:32:44", f"{hour:02d}:00:00")
+        assert site.run(RID, body, word=word).success
+        assert in_archive(site) == files
+    refused = site.run(RID, site.restore(RID, bag({f"d{longest}": b"x"})).replace("06:32:44", "10:00:00"))
+    failure = refused.failure_data_for_node("debagged_work")
+    assert failure
+    assert f"its path over {PATH_LENGTH}" in str(failure.user_failure_data)
 
 
 def test_control_characters_are_refused_and_printed_nowhere(site: TrialSite) -> None:

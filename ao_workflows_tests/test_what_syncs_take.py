@@ -447,3 +447,27 @@ def test_what_is_kept_is_freed_in_the_night_when_its_time_is_over(desk: Desk) ->
     assert told["kept days of what was replaced"] == 30
     assert sorted(path.name for path in folder.iterdir()) == ["W2", "W3"]
     assert len(list((folder / "W2").iterdir())) == 1
+
+
+def test_a_sync_that_is_tried_again_keeps_one_copy_and_what_is_there_otherwise_by_then_another(desk: Desk) -> None:
+    """While the scratch disk was full, each try kept the same pages once more: hours of tries fill a share."""
+    assert desk.run().success
+    gate = desk.site.folder / "open"
+    desk.wrap(f'[[ -e "{gate}" ]] || exit 1\nsync "$@"')
+    old = desk.site.place(RID) / "old.txt"
+    old.write_bytes(b"of a time before bags")
+    files = FILES | {PAGE_1: CORRECTED}
+    assert not deliver(desk, bag_zip(RID, files), 1, word={"replace": True}).success
+    kept = {PAGE_1: PAGE, "old.txt": b"of a time before bags"}
+    for _ in range(3):
+        assert "exited with 1" in desk.failure(desk.again(word={"replace": True}))
+        assert replaced(desk) == [kept]
+    changed = old.with_name("changed.txt")
+    old.unlink()
+    old.write_bytes(b"of a time before bagS")
+    changed.write_bytes(b"")
+    assert not desk.again(word={"replace": True}).success
+    gate.touch()
+    assert desk.again(word={"replace": True}).success
+    assert tree(desk.site.place(RID)) == files
+    assert replaced(desk) == [kept, {PAGE_1: PAGE, "old.txt": b"of a time before bagS", "changed.txt": b""}]

@@ -16,8 +16,10 @@ from itertools import chain
 PART_LENGTH = 255
 """Bytes that Linux's file systems take as one name."""
 
-PATH_LENGTH = 4096
-"""Bytes that Linux takes as a path."""
+PATH_LENGTH = 3072
+"""Bytes that a name may have as a path. Linux takes 4,095, and what stands before it on the scratch disk and in the
+archive needs some of them: a name that is unpacked must be one that can be read there, copied and proven.
+"""
 
 TWINS = "differ in case or in Unicode normalisation only; another file system may take one for the other"
 
@@ -91,7 +93,7 @@ def why_unsafe(name: str, control_characters: bool = False) -> str | None:
     elif "" in parts:
         reason = "its path has an empty part"
     elif len(name) * 4 > PART_LENGTH and _too_long(path, parts):
-        reason = f"its name is over {PART_LENGTH} bytes, or its path over {PATH_LENGTH}"
+        reason = f"its name is over {PART_LENGTH} bytes, or its path over {PATH_LENGTH}: it does not fit"
     else:
         reason = None
     return reason

@@ -41,7 +41,7 @@ def check_staging(site: Site) -> Iterator[Finding]:
             old.write_bytes(b"x")
             old.rename(new)
             locks = _locks_work(new)
-            folds = new.with_name("NEW").exists()
+            folds = _folds(new)
         free = shutil.disk_usage(root).free
     except OSError as error:
         do = "make it, owned by the user that runs this; [staging] root in site.toml names it"
@@ -51,8 +51,7 @@ def check_staging(site: Site) -> Iterator[Finding]:
         do = "use a local disk, or mount the share with locks: two runs could have the same work"
         yield fail(what, f"{root}: a lock (flock) that is held can be had again", do)
     if folds:
-        do = "use a disk that tells them apart: two works whose RIDs differ in case only would share their folders"
-        yield fail(what, f"{root}: names that differ in case only are one", do)
+        yield _one_for_another(what, root)
     reserve = site.staging.reserve_gib
     figures = f"{free / _GIB:,.1f} GiB are free, {reserve:g} GiB of them the site's reserve"
     if free < reserve * _GIB:
@@ -70,8 +69,11 @@ def check_share(site: Site, share: int) -> Iterator[Finding]:
     try:
         buckets = sorted(name for name in os.listdir(tree) if len(name) == 2 and name.isdigit())  # noqa: PLR2004
         closed = [name for name in buckets if not os.access(tree / name, os.W_OK | os.X_OK)]
-        with tempfile.TemporaryFile(prefix=".ao-site-check-", dir=tree / buckets[0] if buckets else tree):
-            pass
+        with tempfile.TemporaryDirectory(
+            prefix=".ao-site-check-", dir=tree / buckets[0] if buckets else tree
+        ) as folder:
+            (new := Path(folder) / "new").touch()
+            folds = _folds(new)
         free = shutil.disk_usage(tree).free
     except OSError as error:
         do = "mount it, writable for the user that runs this; [archive] parent in site.toml names it without its digit"
@@ -82,6 +84,8 @@ def check_share(site: Site, share: int) -> Iterator[Finding]:
         yield fail(what, f"not writable: {', '.join(closed)}", "give them to the user that runs this")
     else:
         yield ok(what, f"{len(buckets)} buckets, writable; {free / _GIB:,.1f} GiB are free")
+    if folds:
+        yield _one_for_another(what, tree)
     yield _known(shares, share)
     yield from _mount(site, what, tree)
 
@@ -162,6 +166,16 @@ def _mount(site: Site, what: str, path: Path) -> Iterator[Finding]:
         finding = nothing_mounted(what, path.resolve(), Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
         if finding:
             yield finding
+
+
+def _folds(path: Path) -> bool:
+    """Whether the file system takes a name in capitals for that of ``path``, which has none."""
+    return path.with_name(path.name.upper()).exists()
+
+
+def _one_for_another(what: str, place: Path) -> Finding:
+    do = "use a disk or a share that tells them apart: two works whose RIDs differ in case only would be one folder"
+    return fail(what, f"{place}: names that differ in case only are one", do)
 
 
 def _locks_work(path: Path) -> bool:

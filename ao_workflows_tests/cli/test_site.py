@@ -127,13 +127,19 @@ def test_a_site_that_is_well_is_told_line_by_line(trial: Trial) -> None:
     assert list(trial.folder.rglob(".ao-site-check-*")) == []
 
 
-def test_a_scratch_disk_that_takes_two_names_for_one_is_refused(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``w1`` and ``W1`` would unpack into one folder. (Few machines may mount such a disk: a fake.)"""
+def test_a_disk_or_share_that_takes_two_names_for_one_is_refused(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``w1`` and ``W1`` would be one folder, of both works' pages. (Few machines may mount such a disk: a fake.)"""
     exists = Path.exists
     monkeypatch.setattr(
         Path, "exists", lambda path: exists(path.with_name(path.name.lower()) if path.name == "NEW" else path)
     )
-    assert trial.fails()["staging"] == f"{trial.folder}/staging: names that differ in case only are one"
+    places = {"staging": trial.folder / "staging"}
+    places |= {f"archive {tree}": tree for share in range(4) for tree in [trial.folder / f"archive/Archive{share}"]}
+    fails = trial.fails()
+    assert {what: fails[what] for what in places} == {
+        what: f"{place}: names that differ in case only are one" for what, place in places.items()
+    }
+    assert list(trial.folder.rglob(".ao-site-check-*")) == []
 
 
 def test_a_folder_intake_is_looked_at_and_one_that_is_not_there_is_told(trial: Trial) -> None:
