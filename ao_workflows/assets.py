@@ -35,6 +35,7 @@ from ao_workflows.domain.fixity import write_fixity
 from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.receipts import Receipt
 from ao_workflows.domain.times import moment
+from ao_workflows.holding import forget_held, meant_by_word, over_what_is_there, refuse_held
 from ao_workflows.partitions import WORKS
 from ao_workflows.resources import noted_events
 from ao_workflows.resources.debagger import Debagger
@@ -51,18 +52,14 @@ from ao_workflows.retries import TRY_AGAIN
 from ao_workflows.sources import intake_of, newer_in_save, remove_original, source_of, unchanged_since
 from ao_workflows.stages import (
     depth_for,
-    forget_held,
     in_force,
     instance_id,
     list_is_whole,
-    meant_by_word,
     megabytes_a_second,
-    over_what_is_there,
     record_failure,
     record_guest,
     record_stage,
     record_work,
-    refuse_held,
     remarks_on,
     size_shown,
     still_there,

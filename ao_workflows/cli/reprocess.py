@@ -106,11 +106,11 @@ def _reprocess(
     :raises AoError: if it cannot be, with nothing thrown away.
     """
     from ao_workflows.definitions import defs
+    from ao_workflows.holding import REDONE_TAG
     from ao_workflows.jobs import RESTORE_WORK
     from ao_workflows.partitions import WORKS
     from ao_workflows.resources.run_queue import queue_run
     from ao_workflows.resources.runs import run_in_flight
-    from ao_workflows.stages import REDONE_TAG
 
     if run := run_in_flight(instance, rid):
         raise RunInFlight(rid, run.run_id, run.state)

@@ -1,7 +1,7 @@
 """Deliveries: what brought a work, as far as it has an order; and which deliveries wait for a person's word.
 
 What belongs here: the delivery as a value, from an event or from a note in DRS, the order of two of them, and whether
-one is to be held. What does not: asking DRS, and keeping what was held (``ao_workflows.stages``).
+one is to be held. What does not: asking DRS, and keeping what was held (``ao_workflows.holding``).
 
 Events of one object come out of order, a run that was killed is run again after a later one, and two hosts may each
 have one. Without an order the last one to be done wins, whichever bytes it brings.

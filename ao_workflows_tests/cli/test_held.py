@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
+from ao_workflows.holding import meant_by_word
 from ao_workflows.resources.runs import newest_run
 from ao_workflows.resources.staging import Staging
-from ao_workflows.stages import meant_by_word
 from ao_workflows_tests.cli.works_in_trouble import beat, queue, queueing_site
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip
