@@ -251,14 +251,14 @@ def test_of_several_works_the_good_ones_are_done_and_the_bad_one_is_named(desk: 
     said = desk.failure(result)
     assert said.startswith(f"1 of 2 works failed: {RID}. {OTHER} is done and will not be synced again. ")
     assert f"\n- {RID}: the sync script exited with 9. " in said
-    assert desk.starts == [RID, OTHER]
+    assert desk.starts == [OTHER, RID]
     assert (desk.site.place(OTHER) / "text.txt").exists()
     assert [entry.data.get("synced") for entry in desk.row.entries if "synced" in entry.data] == [OTHER]
     assert Stage.SYNCED_ARCHIVE not in desk.row.times
     gate.touch()
     result = desk.again()
     assert result.success
-    assert desk.starts == [RID, OTHER, RID]
+    assert desk.starts == [OTHER, RID, RID]
     assert Stage.SYNCED_ARCHIVE in desk.row.times
     assert sorted(str(entry.data["synced"]) for entry in desk.row.entries if "synced" in entry.data) == [RID, OTHER]
     assert not desk.site.layout.work(RID).exists()
@@ -270,7 +270,7 @@ def test_a_work_that_is_done_but_was_spoiled_since_is_synced_again(desk: Desk) -
     assert "1 of 2 works failed" in desk.failure(desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))))
     (desk.site.place(OTHER) / "text.txt").unlink()
     assert desk.again().success
-    assert desk.starts == [RID, OTHER, RID, OTHER]
+    assert desk.starts == [OTHER, RID, OTHER, RID]
     assert (desk.site.place(OTHER) / "text.txt").read_bytes() == b"text\n"
 
 
