@@ -25,6 +25,7 @@ _BAG_FILE = re.compile(r"bagit\.txt|bag-info\.txt|(tag)?manifest-(md5|sha|blake2
 
 _WORK_FOLDERS = frozenset({"archive", "sources", "images", "eBooks", "sync-inventory"})
 
+_MACS_FOLDER = "__MACOSX/"
 _LITTER_FOLDERS = frozenset({"__MACOSX", "@eaDir", ".AppleDouble", ".Spotlight-V100", ".fseventsd"})
 _LITTER_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini", "icon\r"})
 """What desktops and network storage leave behind, none of it anybody's work; the files in small letters: Windows writes
@@ -114,9 +115,12 @@ def _works(folders: set[str], tops: Sequence[str], zip_name: str) -> dict[str, s
 
 
 def _beside(names: Iterable[str], roots: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names that lie in none of the roots and are no folder above one: strays, and what was left behind."""
+    """The names that lie in none of the roots and are no folder above one: strays, and what was left behind.
+
+    A work at the zip's top has all that is there as its own, save what a Mac adds while it zips.
+    """
     if "" in roots:
-        return (), ()
+        return (), tuple(name for name in names if name.startswith(_MACS_FOLDER))
     tops = {root.partition("/")[0] for root in roots}
     # A root at the top owns all that is in its folder: no need to look at each name against each root.
     whole = {root.removesuffix("/") for root in roots if root.count("/") == 1}

@@ -56,8 +56,9 @@ def plan_unpacking(zip_path: Path, members: list[Member]) -> Plan:
     warnings = [f"{name}: was left behind by a desktop or a network storage, and is left out" for name in layout.litter]
     warnings += [f"{one} and {other}: {TWINS}" for one, other in twins(member.name for member in members)]
     plan = Plan(rids, _tag_folders(layout.bags, members), [], [], [], tuple(warnings))
+    left_out = frozenset(layout.litter)
     for member in members:
-        root = _root_of(member.name, rids)
+        root = None if member.name in left_out else _root_of(member.name, rids)
         if root is not None:
             path = member.name[len(root) :]
             if too_deep(path):

@@ -229,6 +229,15 @@ def test_a_plain_works_lists_are_no_manifests(tmp_path: Path) -> None:
     assert (done.works[0].files, done.works[0].proven) == (6, False)
 
 
+def test_what_a_mac_adds_to_a_zip_of_a_plain_works_folders_is_left_out(tmp_path: Path) -> None:
+    """It is in none of the folders that were zipped, and was archived as a folder of the work's."""
+    names = ["images/0001.jpg", "images/.DS_Store", "__MACOSX/images/._0001.jpg", "__MACOSX/._images"]
+    done = debagged(tmp_path, [Entry("__MACOSX/", mode=FOLDER), *(Entry(name, b"x") for name in names)])
+    assert {file.path for file in done.files} == set(names[:2])
+    assert not (tmp_path / "out/W1/__MACOSX").exists()
+    assert len([said for said in done.warnings if said.startswith("__MACOSX/")]) == 3
+
+
 def test_a_bag_without_its_declaration_is_told_that_and_not_where_its_payloads_old_bag_lies(tmp_path: Path) -> None:
     """The report of a bag that was cut short must not send people to look into its payload."""
     files = bag_files({"a": b"1", "W1.bag/bagit.txt": b"old"})
