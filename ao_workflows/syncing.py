@@ -200,7 +200,7 @@ class Syncing:
         lacking: Sequence[Problem] = ()
         if web:
             folder = self.staging.layout.work(self.rid) / work
-            # By their bytes, however the site has the outcome compared: where one is missing, the script sends them all.
+            # By their bytes, however the site compares the outcome: where one is missing, the script sends them all.
             _, lacking = compare_web(self.script.web_connection(), web, self._bagged(work), folder, "checksum")
             if changing := [problem for problem in lacking if problem.kind != "missing"]:
                 raise WorkHeld(work, self.rid, web, changing)
