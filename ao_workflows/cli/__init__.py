@@ -17,6 +17,7 @@ _COMMANDS = {
     "deploy": "ao_workflows.cli.deploy:deploy",
     "down": "ao_workflows.cli.services:down",
     "drs": "ao_workflows.cli.drs:drs",
+    "health": "ao_workflows.cli.health:health",
     "intake": "ao_workflows.cli.intake:intake",
     "restore": "ao_workflows.cli.restore:restore",
     "site": "ao_workflows.cli.site:site",

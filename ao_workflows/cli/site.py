@@ -44,13 +44,13 @@ def check_command(as_json: bool) -> None:
 
     Exits with 0 if nothing fails, 1 if something does, 2 if the command was not understood.
     """
-    with _output_of_others_on_stderr():
+    with output_of_others_on_stderr():
         found = _site_and_checks()
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=1, ensure_ascii=False))
     else:
         for finding in found:
-            _print(finding)
+            print_finding(finding)
     sys.stdout.flush()
     sys.exit(_NOT_WELL if any(finding.level is Level.FAIL for finding in found) else 0)
 
@@ -118,7 +118,7 @@ def _run(name: str, check: Callable[[], Iterator[Finding]], findings: list[Findi
 
 
 @contextmanager
-def _output_of_others_on_stderr() -> Iterator[None]:
+def output_of_others_on_stderr() -> Iterator[None]:
     """What libraries print, some of it from threads that are left behind, is not mixed with the findings."""
     ours = sys.stdout
     sys.stdout = sys.stderr
@@ -128,7 +128,7 @@ def _output_of_others_on_stderr() -> Iterator[None]:
         sys.stdout = ours
 
 
-def _print(finding: Finding) -> None:
+def print_finding(finding: Finding) -> None:
     columns = max(40, min(shutil.get_terminal_size().columns, 120))
     level = click.style(f"{finding.level:<4}", fg=_COLORS[finding.level])
     text = textwrap.fill(f"{finding.what}: {finding.said}", columns - 6, break_long_words=False, break_on_hyphens=False)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ao_workflows.domain.errors import Problem
+from ao_workflows.domain.errors import Problem, ReplacedUnreadable
 from ao_workflows.domain.fixity import FileFixity, compare_tree, files_beside
 
 
@@ -57,13 +57,20 @@ def look(place: Path, files: Iterable[FileFixity]) -> Before:
 
 
 def going(place: Path, before: Before, bagged: Iterable[str], *, replace: bool) -> Going:
-    """What a sync takes from the archive; with ``replace`` also all that is not among the ``bagged`` files."""
+    """What a sync takes from the archive; with ``replace`` also all that is not among the ``bagged`` files.
+
+    :raises ReplacedUnreadable: if a folder that would be removed cannot be read.
+    """
     if not before.there:
         return Going()
     standing = [_standing(place, problem.path) for problem in before.changing]
     changed = dict.fromkeys(name for name in standing if name)
-    removed = [name for name in files_beside(place, set(bagged)) if name not in changed] if replace else []
-    return Going(tuple(changed), tuple(removed))
+    beside = files_beside(place, set(bagged), strict=True) if replace else ()
+    try:
+        removed = tuple(name for name in beside if name not in changed)
+    except OSError as error:
+        raise ReplacedUnreadable(Path(error.filename or place), error.strerror or str(error)) from error
+    return Going(tuple(changed), removed)
 
 
 def _standing(place: Path, name: str) -> str:

@@ -43,6 +43,7 @@ for one fact that all share: ``transient``, whether trying again may help.
     │   ├── SyncOptionsError      a sync.yml that cannot be used
     │   ├── WordInVain            what a person asked for in this run is for no work of the zip
     │   ├── ReplacedNotKept       what the sync would take from the archive cannot be kept
+    │   ├── ReplacedUnreadable    nor even be listed
     │   ├── SyncFailed
     │   ├── CopyMismatch
     │   │   ├── ArchiveMismatch   the archive does not hold what was bagged
@@ -545,6 +546,18 @@ class ReplacedNotKept(SyncError):
         super().__init__(
             f"what the sync would change or remove of {place} cannot be kept at {into}: {reason}; free some room on "
             f"that share, or set [sync] keep_replaced_days = 0 in site.toml to keep nothing{_NOT_STARTED}"
+        )
+
+
+class ReplacedUnreadable(SyncError):
+    """A ``folder`` of what a replacement would remove cannot be read, so that nobody knows what would go with it."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        self.folder = folder
+        self.reason = reason
+        super().__init__(
+            f"{folder} cannot be read: {reason}. A replacement would remove it, with files that are neither listed nor "
+            f"kept; give it to the user that runs this{_NOT_STARTED}"
         )
 
 

@@ -156,10 +156,12 @@ def compare_tree(
     return [problem for some in found for problem in some]
 
 
-def files_beside(root: Path, names: Container[str]) -> Iterator[str]:
+def files_beside(root: Path, names: Container[str], *, strict: bool = False) -> Iterator[str]:
     """Each file below ``root``, or link, or whatever is no folder, that is not among ``names``.
 
-    A folder that cannot be read has none.
+    A folder that cannot be read has none; or, if ``strict``, is an error.
+
+    :raises OSError: if ``strict``, and a folder cannot be read.
     """
     folders = [""]
     while folders:
@@ -167,6 +169,8 @@ def files_beside(root: Path, names: Container[str]) -> Iterator[str]:
         try:
             entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
         except OSError:
+            if strict:
+                raise
             continue
         for entry in entries:
             name = f"{folder}{entry.name}"

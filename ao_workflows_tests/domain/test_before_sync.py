@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from ao_workflows.domain import fixity
 from ao_workflows.domain.before_sync import Going, going, look
+from ao_workflows.domain.errors import ReplacedUnreadable
 from ao_workflows.domain.fixity import FileFixity, compare_tree
 
 
@@ -102,3 +104,22 @@ def test_whatever_touches_a_file_takes_its_mark_away(tmp_path: Path, monkeypatch
     os.utime(tmp_path / "a", ns=(times.st_atime_ns, times.st_mtime_ns))
     placed = [(file.path, file) for file in files]
     assert [problem.kind for problem in compare_tree(tmp_path, placed, "checksum", marks=before.marks)] == ["checksum"]
+
+
+def test_what_cannot_be_looked_into_is_not_removed_with_what_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's folder passed for an empty one: what was in it was neither listed nor kept, and then removed."""
+    place = tmp_path / "W1"
+    put(place, "a", "theirs/page")
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path).name == "theirs":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root, who may run the tests, may read any folder
+    with pytest.raises(ReplacedUnreadable, match=f"{place}/theirs.* cannot be read: Permission denied"):
+        taken(place, bagged("a"), replace=True)
+    assert taken(place, bagged("a")) == Going()
