@@ -70,7 +70,7 @@ from ao_workflows.stages import (
     works_in,
     zip_is_there,
 )
-from ao_workflows.synced_works import failure_of, proofs_shown, said_of
+from ao_workflows.synced_works import failure_of, left_alone_shown, proofs_shown, said_of
 from ao_workflows.syncing import Syncing, sync_each
 
 OWNERS = ["team:digital-preservation"]
@@ -339,11 +339,13 @@ def debagged_work(
 
 class SyncedArchiveConfig(dg.Config):
     """A person's word for one run: ``replace`` has the archive's copy replaced, and the web's; ``others`` names works
-    beside the event's own, in the same zip, whose files in the archive may be changed.
+    beside the event's own, in the same zip, whose files in the archive may be changed; ``leave`` names those that the
+    archive has as they are to be, and that the zip's are not taken of.
     """
 
     replace: bool = False
     others: list[str] = Field(default=[])
+    leave: list[str] = Field(default=[])
 
 
 @dg.asset(
@@ -389,6 +391,9 @@ def synced_archive(
         seen = {name: downloaded.left.get(name) or "" for name in ("etag", "modified")}
         delivery = delivery_of(event, version_id=downloaded.left.get("version") or "", **seen)
         works = [entry["rid"] for entry in debagged.left["works"]]
+        # What was left alone when the zip was synced is so until a person says otherwise: nobody must say it again.
+        before = chain[Stage.SYNCED_ARCHIVE].left.get("left_alone", []) if Stage.SYNCED_ARCHIVE in chain else []
+        leave = dict.fromkeys([*config.leave, *(work for work in before if work not in config.others)])
         started = time.monotonic()
         syncing = Syncing(
             staging,
@@ -406,6 +411,7 @@ def synced_archive(
             lambda work, receipt: record_guest(drs, work, receipt, delivery),
             replace=config.replace,
             others=tuple(config.others),
+            leave=tuple(leave),
         )
         synced, failed = sync_each(syncing, works)
         if failed:
@@ -417,27 +423,34 @@ def synced_archive(
             record_failure(drs, context, event, {"failed": str(error)})
             raise error
         seconds = time.monotonic() - started
-        files = sum(work["files"] for work in debagged.left["works"])
-        remarks = remarks_on(debagged)
+        files = sum(work["files"] for work in debagged.left["works"] if work["rid"] in synced)
+        left_alone = [work for work in works if work in leave]
+        remarks = remarks_on(debagged) | left_alone_shown(left_alone)
         places = {work: done.place for work, done in synced.items()}
         logs = {work: done.log for work, done in synced.items() if done.log}
         freed = Freed()
         if left_out := [done.left_out for done in synced.values() if done.left_out]:
             record_failure(drs, context, event, {"left out of the archive": left_out})
         else:
-            syncing.shares.look_for_all(works)
+            syncing.shares.look_for_all(places)
             receipt = staging.write_receipt(
                 rid,
                 "synced_archive",
                 dict(debagged.took),
-                {"places": places, "logs": logs, "seconds": seconds, "kept": staging.keep_days > 0},
+                {
+                    "places": places,
+                    "left_alone": left_alone,
+                    "logs": logs,
+                    "seconds": seconds,
+                    "kept": staging.keep_days > 0,
+                },
                 context.run_id,
             )
             synced_as = {"places": places, "delivery": delivery.noted(), **remarks}
             record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, synced_as)
             forget_held(context, staging, delivery)
             # Again: the database may have kept the record waiting while a share went away.
-            syncing.shares.look_for_all(works)
+            syncing.shares.look_for_all(places)
             freed = _free(context, staging, folders, downloaded, syncing.shares.are_there)
         yield dg.MaterializeResult(
             metadata={

@@ -6,7 +6,7 @@ does not: syncing a work (``ao_workflows.syncing``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,6 +46,12 @@ def failure_of(synced: Mapping[str, SyncedWork], failed: Mapping[str, AoError]) 
     ]
     error = WorksNotSynced(failed, list(synced)) if several else next(iter(failed.values()))
     return error, problems
+
+
+def left_alone_shown(works: Sequence[str]) -> dict[str, str]:
+    """What the web page and DRS must say of the works that a person has left alone; nothing where there is none."""
+    left = "is left as it is" if len(works) == 1 else "are left as they are"
+    return {"left alone": f"{', '.join(works)} {left} in the archive, by a person's word"} if works else {}
 
 
 def proofs_shown(synced: Mapping[str, SyncedWork]) -> dict[str, Any]:

@@ -54,8 +54,8 @@ class Syncing:
     ``until_recorded`` is left, another one of the zip until it is synced. ``still_wanted`` raises ``DeliveryHeld``
     where the delivery may not be done any more; it is asked before each work, when nobody else can write to its place.
     ``record_guest`` notes a work beside the event's own in DRS, by its receipt, before another run may have its place.
-    A person's word for this run: ``replace`` has the archive's copy replaced, and ``others`` names works beside the
-    event's own that may change what is there.
+    A person's word: ``replace`` has the archive's copy replaced, ``others`` names works beside the event's own that
+    may change what is there, and ``leave`` those that are neither synced nor looked at.
     """
 
     staging: Staging
@@ -70,6 +70,7 @@ class Syncing:
     record_guest: Callable[[str, Receipt], None]
     replace: bool = False
     others: tuple[str, ...] = ()
+    leave: tuple[str, ...] = ()
 
     @property
     def shares(self) -> ArchiveShares:
@@ -82,6 +83,10 @@ class Syncing:
         """
         if unknown := [name for name in self.others if name not in works]:
             raise WordInVain(self.rid, f"--others {', '.join(unknown)} is none of these", works)
+        if unknown := [name for name in self.leave if name == self.rid or name not in works]:
+            raise WordInVain(self.rid, f"--leave {', '.join(unknown)} is none of these beside its own", works)
+        if both := [name for name in self.leave if name in self.others]:
+            raise WordInVain(self.rid, f"--others and --leave both name {', '.join(both)}", works)
         if self.replace and all(map(self._is_guest, works)):
             raise WordInVain(self.rid, f"--replace is for {self.rid} itself, which did not come", works)
 
@@ -290,7 +295,8 @@ def _stage(work: str) -> str:
 
 
 def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedWork], dict[str, AoError]]:
-    """Syncs each of a zip's works, and returns those that are done and what went wrong with the others.
+    """Syncs each of a zip's works, and returns those that are done and what went wrong with the others. One that a
+    person has left alone is in neither.
 
     The event's own work comes last: its place stays locked until the work is recorded, and two runs of which each has
     the other's work in its zip would wait for one another.
@@ -304,6 +310,9 @@ def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedW
     synced: dict[str, SyncedWork] = {}
     failed: dict[str, AoError] = {}
     for work in sorted(works, key=lambda work: work == syncing.rid):
+        if work in syncing.leave:
+            syncing.say(f"{work} came beside {syncing.rid}, and is left as it is in the archive, by a person's word")
+            continue
         try:
             with syncing.place_held(work) as lock:
                 syncing.still_wanted()

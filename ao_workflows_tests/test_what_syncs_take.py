@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ao_workflows.domain.progress import Stage
 from ao_workflows.domain.works import web_prefix
 from ao_workflows_tests.resources.moto_server import Aws
 from ao_workflows_tests.sites import PAGE, bag_zip, trial_site
@@ -394,6 +395,117 @@ def test_a_guest_that_wants_to_be_replaced_is_let_by_the_command_that_it_fails_w
     assert desk.again(word={"others": [OTHER], "replace": True}).success
     assert tree(desk.site.place(OTHER)) == files
     assert replaced(desk, OTHER) == [{"images/own.jpg": b"own"}]
+
+
+def newer_guest(desk: Desk) -> dict[str, bytes]:
+    """Puts the guest into the archive with other bytes than a zip of both has, and runs that; returns what is there."""
+    there = {"text.txt": b"TEXT\n", "images/own.jpg": b"own"}
+    for name, data in there.items():
+        path = desk.site.place(OTHER) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    said = desk.failure(desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))))
+    assert f"if what is there is to stay: ao reprocess {RID} --leave {OTHER}" in said
+    assert desk.site.layout.work(RID).exists()
+    return there
+
+
+def test_a_guest_that_a_person_leaves_alone_keeps_nobody_waiting(desk: Desk) -> None:
+    """The archive had the guest's own newer delivery: the zip's run failed for ever, and kept the scratch disk."""
+    desk.wrap('sync "$@"')
+    there = newer_guest(desk)
+    result = desk.again(word={"leave": [OTHER]})
+    assert result.success, desk.failure(result)
+    assert desk.starts == [RID]
+    assert tree(desk.site.place(OTHER)) == there
+    assert tree(desk.site.place(RID)) == FILES
+    assert not desk.site.layout.work(RID).exists()
+    assert Stage.SYNCED_ARCHIVE in desk.row.times
+    said = f"{OTHER} is left as it is in the archive, by a person's word"
+    assert desk.metadata(result)["left alone"] == said
+    assert desk.metadata(result)["works"] == RID
+    (check,) = result.get_asset_check_evaluations()
+    assert check.passed
+    assert str(check.description).endswith(f"; {said}")
+    assert f"{OTHER} came beside {RID}, and is left as it is in the archive" in logged(desk, result)
+    (noted,) = [entry.data for entry in desk.row.entries if entry.stage == Stage.SYNCED_ARCHIVE]
+    assert noted["left alone"] == said
+    assert noted["places"] == {RID: str(desk.site.place(RID))}
+
+
+def test_a_guest_that_was_left_alone_is_so_in_each_later_run_until_a_person_says_otherwise(desk: Desk) -> None:
+    """Its place would have been compared with a zip that nobody wanted of it, each time that the zip's own work was."""
+    desk.change("staging", keep="3 days")
+    there = newer_guest(desk)
+    assert desk.again(word={"leave": [OTHER]}).success
+    assert desk.site.layout.work(RID).exists()
+    result = desk.again()
+    assert result.success, desk.failure(result)
+    assert "left alone" in desk.metadata(result)
+    assert tree(desk.site.place(OTHER)) == there
+    desk.change("staging", keep="until-synced")
+    assert desk.again().success
+    assert not desk.site.layout.work(RID).exists()
+    # Compared again, now that scratch is freed: as often as one likes.
+    for _ in range(2):
+        result = desk.again()
+        assert result.success, desk.failure(result)
+        assert desk.metadata(result)["works"] == RID
+    chosen = ["downloaded_bag", "debagged_work", "synced_archive"]
+    assert desk.site.run(RID, select=chosen).success
+    assert tree(desk.site.place(OTHER)) == there
+    result = desk.site.run(RID, select=chosen, word={"others": [OTHER]})
+    assert result.success
+    assert tree(desk.site.place(OTHER)) == FILES | {"images/own.jpg": b"own"}
+    assert "left alone" not in desk.metadata(result)
+
+
+def test_a_word_to_leave_a_guest_alone_is_for_one_delivery(desk: Desk) -> None:
+    """What comes later may be what the archive is to have; and a person has not seen it."""
+    newer_guest(desk)
+    assert desk.again(word={"leave": [OTHER]}).success
+    said = desk.failure(deliver(desk, two_works(FILES, FILES), 1))
+    assert f"--leave {OTHER}" in said
+
+
+def test_a_guest_that_is_changed_by_its_own_delivery_later_can_be_left_alone_by_a_freed_work(desk: Desk) -> None:
+    """Compared again, the older zip would be told to have been lost from the archive, with no way out."""
+    assert desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES))).success
+    (desk.site.place(OTHER) / "text.txt").write_bytes(b"TEXT\n")
+    assert not desk.again().success
+    assert desk.again(word={"leave": [OTHER]}).success
+    assert desk.again().success
+    assert (desk.site.place(OTHER) / "text.txt").read_bytes() == b"TEXT\n"
+
+
+def test_a_batch_of_which_the_archive_has_every_work_otherwise_can_be_left_alone(desk: Desk) -> None:
+    """All of its works are guests: there was no way to have it done but to overwrite them."""
+    desk.site = with_settings(desk.site, batches=True)
+    body = desk.site.restore("W1NLM4700", two_works(FILES, FILES))
+    result = desk.site.run("W1NLM4700", body, word={"leave": [RID, OTHER]})
+    assert result.success, desk.failure(result)
+    assert desk.metadata(result)["left alone"].startswith(f"{RID}, {OTHER} are left as they are in the archive")
+    assert not desk.site.place(RID).exists()
+    assert not desk.site.layout.work("W1NLM4700").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ({"leave": ["W1NLM9999"]}, "--leave W1NLM9999 is none of these beside its own"),
+        ({"leave": [OTHER, RID]}, f"--leave {RID} is none of these beside its own"),
+        ({"leave": [OTHER], "others": [OTHER]}, f"--others and --leave both name {OTHER}"),
+    ],
+    ids=["a wrong name", "the zip's own", "both words"],
+)
+def test_a_wrong_name_to_leave_alone_is_told_before_anything_is_synced(
+    desk: Desk, word: dict[str, object], why: str
+) -> None:
+    """The work that was meant would have stayed held; and a zip's own work must not be passed over as done."""
+    desk.wrap('sync "$@"')
+    result = desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES)), word=word)
+    assert f"its zip brought {RID}, {OTHER}, and {why}. Nothing was synced" in desk.failure(result)
+    assert desk.starts == []
 
 
 @pytest.mark.parametrize("word", [{"others": ["W1NLM9999"]}, {"others": [OTHER, "W1NLM9999"], "replace": True}])

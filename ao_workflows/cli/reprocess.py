@@ -50,8 +50,20 @@ if TYPE_CHECKING:
     multiple=True,
     help="A work beside the zip's own whose files in the archive may be changed in this run; may be given again.",
 )
+@click.option(
+    "--leave",
+    metavar="RID",
+    multiple=True,
+    help="A work beside the zip's own of which the archive keeps the copy that it has; may be given again.",
+)
 def reprocess(
-    rids: tuple[str, ...], start: str, fresh: bool, force: bool, replace: bool, others: tuple[str, ...]
+    rids: tuple[str, ...],
+    start: str,
+    fresh: bool,
+    force: bool,
+    replace: bool,
+    others: tuple[str, ...],
+    leave: tuple[str, ...],
 ) -> None:
     """Put a run of each work RID into Dagster's run queue, whose limits hold for it.
 
@@ -60,7 +72,11 @@ def reprocess(
     """
     try:
         names = [parse_rid(name) for name in dict.fromkeys(rids)]
-        word = {"replace": replace, "others": [parse_rid(name) for name in dict.fromkeys(others)]}
+        word = {
+            "replace": replace,
+            "others": [parse_rid(name) for name in dict.fromkeys(others)],
+            "leave": [parse_rid(name) for name in dict.fromkeys(leave)],
+        }
     except RidError as error:
         raise click.UsageError(str(error)) from error
     # Dagster is two seconds of what this command takes; asking for help costs none of it.

@@ -460,7 +460,9 @@ _NOT_STARTED = "\nThe sync script was not started"
 
 
 class WordInVain(SyncError):
-    """A person's word for this run, ``--others`` or ``--replace``, is for no work that the zip of ``rid`` brought."""
+    """A person's word for this run, ``--others``, ``--leave`` or ``--replace``, is for no work that the zip of ``rid``
+    brought; or two words for one work contradict each other.
+    """
 
     def __init__(self, rid: str, word: str, works: Sequence[str]) -> None:
         self.rid = rid
@@ -468,7 +470,8 @@ class WordInVain(SyncError):
         self.works = tuple(works)
         super().__init__(
             f"{rid}: its zip brought {', '.join(works)}, and {word}. Nothing was synced. Name a work that it brought: "
-            f"ao reprocess {rid} --others OTHER, with --replace too if that one is to be replaced"
+            f"ao reprocess {rid} --others OTHER, with --replace too if that one is to be replaced; or, for what the "
+            f"archive has of it to stay: ao reprocess {rid} --leave OTHER"
         )
 
 
@@ -532,7 +535,8 @@ class WorkHeld(CopyMismatch):
             place,
             problems,
             f"It came in the zip of {partition}, and a work beside the zip's own changes nothing that is there: it was "
-            f"left as it is. If the zip's files are to be taken: ao reprocess {partition} --others {rid}",
+            f"left as it is. If the zip's files are to be taken: ao reprocess {partition} --others {rid}; if what is "
+            f"there is to stay: ao reprocess {partition} --leave {rid}",
         )
 
 

@@ -51,7 +51,7 @@ def plan_redo(
     """What redoing a work from the stage ``start`` comes to. With ``fresh`` no stage is spared.
 
     ``event_given`` says that the run's config has the restore event, which need not be stored then. ``word`` is a
-    person's for this run: what the sync may replace.
+    person's for this run: what the sync may replace, and what it leaves alone.
 
     :raises NothingStored: if the stage's input is not there; it says which stage to start from.
     """
@@ -69,7 +69,8 @@ def plan_redo(
     if first != start:
         missing = "the zip" if start == Stage.DEBAGGED_WORK else "the unpacked work"
         raise NothingStored(rid, f"{missing} is not on the scratch disk", first)
-    if (fresh or word) and start == Stage.SYNCED_ARCHIVE and not has_tree:
+    changes = bool(word and (word["replace"] or word["others"]))
+    if (fresh or changes) and start == Stage.SYNCED_ARCHIVE and not has_tree:
         # Only the receipt says that the work was synced: without it nothing could be compared, nor replaced.
         raise NothingStored(rid, "the unpacked work is not on the scratch disk", Stage.DOWNLOADED_BAG)
     words = []
@@ -80,7 +81,9 @@ def plan_redo(
         said, spared = _words(stage, receipt, there=there, certain=certain, boot=boot, freed=freed and not fresh)
         certain = certain and (spared or stage is Stage.RESTORED_MESSAGE)
         if stage is Stage.SYNCED_ARCHIVE and word:
-            said = f"the sync script runs{_said(word)}; the archive's copy is compared"
+            if changes:
+                said = f"the sync script runs{_said(word)}; the archive's copy is compared"
+            said += _left(word)
         words.append(f"{stage.value}: {said}")
     thrown_away = [stage.value for stage in stages if stage is not Stage.RESTORED_MESSAGE] if fresh else []
     return Redo(rid, tuple(stage.value for stage in stages), tuple(words), tuple(thrown_away))
@@ -90,6 +93,11 @@ def _said(word: Mapping[str, Any]) -> str:
     others = ", ".join(word["others"])
     may_change = f"; {others} may change what the archive has of {'it' if len(word['others']) == 1 else 'them'}"
     return (" and replaces what the archive has" if word["replace"] else "") + (may_change if others else "")
+
+
+def _left(word: Mapping[str, Any]) -> str:
+    leave = word["leave"]
+    return f"; of {', '.join(leave)} the archive keeps what it has" if leave else ""
 
 
 def _words(

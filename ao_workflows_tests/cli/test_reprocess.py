@@ -71,12 +71,15 @@ def test_a_run_is_queued_as_the_web_page_does_and_what_it_will_do_is_said_before
 
 def test_a_person_s_word_for_one_run_is_that_run_s_config(site: TrialSite) -> None:
     """Set for the whole site, `replace` would go for every other work too."""
-    told = ao("reprocess", GOOD, "--replace", "--others", FREED)
+    told = ao("reprocess", GOOD, "--replace", "--others", FREED, "--leave", "W1", "--leave", "W2")
     assert told.exit_code == 0, told.stderr
     assert "replaces what the archive has" in told.stdout
+    assert "of W1, W2 the archive keeps what it has" in told.stdout
     run = _unqueued(site, GOOD)
-    assert run.run_config == {"ops": {"synced_archive": {"config": {"replace": True, "others": [FREED]}}}}
+    word = {"replace": True, "others": [FREED], "leave": ["W1", "W2"]}
+    assert run.run_config == {"ops": {"synced_archive": {"config": word}}}
     assert ao("reprocess", GOOD, "--others", "../x").exit_code == 2
+    assert ao("reprocess", GOOD, "--leave", "../x").exit_code == 2
 
 
 def test_a_reader_who_leaves_early_keeps_no_work_out_of_the_queue(site: TrialSite) -> None:

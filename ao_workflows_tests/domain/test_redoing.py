@@ -57,19 +57,30 @@ def test_fresh_skips_nothing_and_throws_away_the_receipts_from_the_start_on() ->
 
 def test_a_person_s_word_for_the_sync_is_said_before() -> None:
     """What goes is gone, or kept for a while: it should be meant."""
-    word = {"replace": True, "others": ["W2"]}
+    word = {"replace": True, "others": ["W2"], "leave": ["W3"]}
     redo = plan_redo("W1", "debagged_work", SYNCED, ALL_THERE, "boot", fresh=False, event_given=False, word=word)
     assert redo.words[-1] == (
         "synced_archive: the sync script runs and replaces what the archive has; W2 may change what the archive has of "
-        "it; the archive's copy is compared"
+        "it; the archive's copy is compared; of W3 the archive keeps what it has"
     )
 
 
 def test_what_was_freed_cannot_replace_anything() -> None:
     """The run would have compared the archive with the bag, and been green."""
-    word = {"replace": True, "others": []}
+    word = {"replace": True, "others": [], "leave": []}
     with pytest.raises(NothingStored, match="start from downloaded_bag"):
         plan_redo("W1", "synced_archive", SYNCED, FREED, "boot", fresh=False, event_given=False, word=word)
+
+
+def test_what_was_freed_can_leave_a_work_alone() -> None:
+    """Nothing need be unpacked for a work that is not looked at."""
+    word = {"replace": False, "others": [], "leave": ["W2"]}
+    redo = plan_redo("W1", "synced_archive", SYNCED, FREED, "boot", fresh=False, event_given=False, word=word)
+    (words,) = redo.words
+    assert words == (
+        "synced_archive: the archive's copy is compared again; the scratch disk has nothing to sync; of W2 the archive "
+        "keeps what it has"
+    )
 
 
 def test_a_freed_work_is_only_compared_when_its_sync_alone_is_redone() -> None:
