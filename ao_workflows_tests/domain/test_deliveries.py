@@ -160,7 +160,7 @@ def test_a_person_s_word_for_another_object_holds_for_that_object_s_next_deliver
 
 def test_a_batch_under_the_work_s_name_holds_no_other_object_since_it_brought_nothing_of_the_work() -> None:
     """The work's own zip was said to be of another object than what the archive has, which has nothing of it."""
-    batch = row(SECOND, batch="W1 itself did not come: its zip brought W2, W3")
+    batch = row(SECOND, places={"W2": "/mnt/Archive0/00/W2", "W3": "/mnt/Archive0/00/W3"})
     assert held(ELSEWHERE, batch) == ""
     assert held(replace(ELSEWHERE, time=FIRST.time), batch) == ""
     assert held(FIRST, batch) == "OlderDelivery", "an older one of the batch itself is one all the same"
