@@ -55,7 +55,7 @@ class Syncing:
     where the delivery may not be done any more; it is asked before each work, when nobody else can write to its place.
     ``record_guest`` notes a work beside the event's own in DRS, by its receipt, before another run may have its place.
     A person's word: ``replace`` has the archive's copy replaced, ``others`` names works beside the event's own that
-    may change what is there, and ``leave`` those that are neither synced nor looked at.
+    may change what is there, and ``leave`` those that stay as the archive has them.
     """
 
     staging: Staging
@@ -87,6 +87,12 @@ class Syncing:
             raise WordInVain(self.rid, f"--leave {', '.join(unknown)} is none of these beside its own", works)
         if both := [name for name in self.leave if name in self.others]:
             raise WordInVain(self.rid, f"--others and --leave both name {', '.join(both)}", works)
+        if self.staged:
+            # What is passed over is freed on the scratch disk too: it must be somewhere.
+            self.shares.look_for_all(self.leave)
+            if nowhere := [name for name in self.leave if not self._standing(name).is_dir()]:
+                said = f"the archive has nothing of {', '.join(nowhere)} that --leave could leave"
+                raise WordInVain(self.rid, said, works)
         if self.replace and all(map(self._is_guest, works)):
             raise WordInVain(self.rid, f"--replace is for {self.rid} itself, which did not come", works)
 

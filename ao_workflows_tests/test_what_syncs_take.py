@@ -481,11 +481,15 @@ def test_a_guest_that_is_changed_by_its_own_delivery_later_can_be_left_alone_by_
 def test_a_batch_of_which_the_archive_has_every_work_otherwise_can_be_left_alone(desk: Desk) -> None:
     """All of its works are guests: there was no way to have it done but to overwrite them."""
     desk.site = with_settings(desk.site, batches=True)
+    pages = [desk.site.place(work) / "text.txt" for work in (RID, OTHER)]
+    for page in pages:
+        page.parent.mkdir(parents=True)
+        page.write_bytes(b"the archive's own\n")
     body = desk.site.restore("W1NLM4700", two_works(FILES, FILES))
     result = desk.site.run("W1NLM4700", body, word={"leave": [RID, OTHER]})
     assert result.success, desk.failure(result)
     assert desk.metadata(result)["left alone"].startswith(f"{RID}, {OTHER} are left as they are in the archive")
-    assert not desk.site.place(RID).exists()
+    assert [page.read_bytes() for page in pages] == [b"the archive's own\n"] * 2
     assert not desk.site.layout.work("W1NLM4700").exists()
 
 
@@ -506,6 +510,15 @@ def test_a_wrong_name_to_leave_alone_is_told_before_anything_is_synced(
     result = desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES)), word=word)
     assert f"its zip brought {RID}, {OTHER}, and {why}. Nothing was synced" in desk.failure(result)
     assert desk.starts == []
+
+
+def test_a_work_that_the_archive_has_not_cannot_be_left_as_it_is_there(desk: Desk) -> None:
+    """By one name taken for another a work would have been freed that was nowhere, and the run had ended well."""
+    desk.wrap('sync "$@"')
+    result = desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES)), word={"leave": [OTHER]})
+    assert f"the archive has nothing of {OTHER} that --leave could leave" in desk.failure(result)
+    assert desk.starts == []
+    assert (desk.site.layout.work(RID) / OTHER).exists()
 
 
 @pytest.mark.parametrize("word", [{"others": ["W1NLM9999"]}, {"others": [OTHER, "W1NLM9999"], "replace": True}])
