@@ -7,23 +7,23 @@ from typing import Any
 
 import dagster as dg
 
-from ao_workflows import assets
-from ao_workflows.folder_sensors import folder_sensor
-from ao_workflows.jobs import RESTORE_WORK, WATCH_WORKS
-from ao_workflows.lost_runs import lost_runs
-from ao_workflows.resources.aws import connections
-from ao_workflows.resources.debagger import Debagger
-from ao_workflows.resources.drs import Drs
-from ao_workflows.resources.folders import Folders
-from ao_workflows.resources.s3 import S3, DownloadSettings
-from ao_workflows.resources.sqs import Sqs
-from ao_workflows.resources.staging import Staging
-from ao_workflows.resources.sync_script import SyncScript
-from ao_workflows.schedules import nightly, nightly_backup, nightly_housekeeping
-from ao_workflows.sensors import intake_sensor
-from ao_workflows.site import Site, load
-from ao_workflows.upkeep import backup_job, housekeeping_job
-from ao_workflows.watch import stuck_works
+from ao_workflows.archive.sync_script import SyncScript
+from ao_workflows.aws.connections import connections
+from ao_workflows.aws.s3 import S3, DownloadSettings
+from ao_workflows.bags.debagger import Debagger
+from ao_workflows.defs.nightly.housekeeping import backup_job, housekeeping_job
+from ao_workflows.defs.nightly.schedules import nightly, nightly_backup, nightly_housekeeping
+from ao_workflows.defs.nightly.stuck_works import stuck_works
+from ao_workflows.defs.restore import synced_archive as assets
+from ao_workflows.defs.restore.job import RESTORE_WORK, WATCH_WORKS
+from ao_workflows.defs.sensors.folders import folder_sensor
+from ao_workflows.defs.sensors.lost_runs import lost_runs
+from ao_workflows.defs.sensors.queues import intake_sensor
+from ao_workflows.drs.client import Drs
+from ao_workflows.intake.folders import Folders
+from ao_workflows.intake.sqs import Sqs
+from ao_workflows.site.sections import Site, load
+from ao_workflows.staging.staging import Staging
 
 
 def resources(site: Site) -> dict[str, Any]:

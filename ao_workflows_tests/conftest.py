@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from ao_workflows.site import Site, demo_site
+from ao_workflows.site.sections import Site, demo_site
 
 pytest_plugins = [
-    "ao_workflows_tests.resources.mariadb",
-    "ao_workflows_tests.demo_fixture",
-    "ao_workflows_tests.resources.moto_server",
-    "ao_workflows_tests.resources.postgres",
-    "ao_workflows_tests.resources.s3_server",
+    "ao_workflows_tests.support.mariadb",
+    "ao_workflows_tests.support.demo_fixture",
+    "ao_workflows_tests.support.moto_server",
+    "ao_workflows_tests.support.postgres",
+    "ao_workflows_tests.support.s3_server",
     "ao_workflows_tests.ui.browser",
 ]
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ao_workflows.site import demo_site
+from ao_workflows.site.sections import demo_site
 
 _LOAD = """
 import gc, json, sys
@@ -23,7 +23,7 @@ import ao_workflows.definitions
 vendors = ("boto3", "botocore", "sqlalchemy", "pymysql", "docker", "moto", "rich")
 loaded = [name for name in vendors if name in sys.modules]
 looked_at = {id(found) for found in gc.get_objects()}
-left = [name for name in ("dagster", "ao_workflows.assets") if id(sys.modules[name]) in looked_at]
+left = [name for name in ("dagster", "ao_workflows.defs.restore.synced_archive") if id(sys.modules[name]) in looked_at]
 print(json.dumps({"opened": opened, "reached": reached, "loaded": loaded, "left": left}))
 """
 

@@ -18,16 +18,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ao_workflows.domain.events import parse_message
-from ao_workflows.domain.progress import Stage
-from ao_workflows.resources.archive_shares import make_archive
-from ao_workflows.resources.drs import Drs
-from ao_workflows.resources.freeing import Freed
-from ao_workflows.resources.staging import Staging
-from ao_workflows.sensors import run_config
-from ao_workflows.site import CHECKOUT
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip, trial_site
+from ao_workflows.archive.mounted_shares import make_archive
+from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.drs.client import Drs
+from ao_workflows.drs.rows import Stage
+from ao_workflows.events.s3_events import parse_message
+from ao_workflows.site.sections import CHECKOUT
+from ao_workflows.staging.freeing import Freed
+from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
 
 RID = "W1NLM4712"
 OLD, NEW = {"images/1.jpg": PAGE + b"old"}, {"images/1.jpg": PAGE + b"newer", "more": b""}
@@ -397,7 +397,7 @@ def test_a_zip_that_is_not_whole_any_more_is_downloaded_again(site: TrialSite, m
     assert site.run(RID, first, select=DOWNLOAD).success
     zip_path = site.layout.zip(RID)
     zip_path.write_bytes(bytes(zip_path.stat().st_size))
-    monkeypatch.setattr("ao_workflows.stages.boot_id", lambda: "another boot")
+    monkeypatch.setattr("ao_workflows.defs.restore.stage.boot_id", lambda: "another boot")
     of = of_key(first)
     assert site.run(RID, told(site, of.pop("key"), 7, **of)).success
     assert in_archive(site) == NEW

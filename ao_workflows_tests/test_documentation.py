@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.definitions import build
-from ao_workflows.domain.errors import AoError
-from ao_workflows.domain.works import StagingLayout
-from ao_workflows.site import FolderIntakeSection, IntakeSection, Site, demo_site, parse
+from ao_workflows.errors import AoError
+from ao_workflows.site.sections import FolderIntakeSection, IntakeSection, Site, demo_site, parse
+from ao_workflows.works.rids import StagingLayout
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DESIGN = (CHECKOUT / "docs/design.md").read_text()

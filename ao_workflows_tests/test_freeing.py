@@ -11,15 +11,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ao_workflows.domain.disk import going
-from ao_workflows.domain.progress import Stage
-from ao_workflows.resources import rejected_messages
-from ao_workflows.resources.room import Room
-from ao_workflows.resources.staging import Staging
-from ao_workflows_tests.domain.test_disk import make_deep
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.resources.small_disks import fill, mounted
-from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip, trial_site
+from ao_workflows.drs.rows import Stage
+from ao_workflows.machine.disk import going
+from ao_workflows.staging import rejected_messages
+from ao_workflows.staging.room import Room
+from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.machine.test_disk import make_deep
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
+from ao_workflows_tests.support.small_disks import fill, mounted
 
 RID = "W1NLM4712"
 FILES = {"images/W1NLM4712-I1/0001.jpg": PAGE, "empty.txt": b""}
@@ -101,7 +101,7 @@ def test_a_work_of_any_depth_is_freed(tmp_path: Path, levels: int, name: str) ->
 
 def test_a_kept_work_that_cannot_be_freed_does_not_keep_another(tmp_path: Path) -> None:
     """The run that frees what has been kept long enough is another work's."""
-    from ao_workflows_tests.resources.test_staging import bring, sync
+    from ao_workflows_tests.staging.test_staging import bring, sync
 
     staging = Staging(root=str(tmp_path), keep_days=3)
     for rid in ("W1", "W2"):
@@ -154,7 +154,7 @@ def test_a_run_on_a_full_disk_goes_on_when_there_is_room(
 
         monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", wait_for_a_retry)
         # What waits for its room gets that, and no byte for the receipts and logs that follow.
-        monkeypatch.setattr("ao_workflows.resources.room.ASK_AGAIN_SECONDS", 0.0)
+        monkeypatch.setattr("ao_workflows.staging.room.ASK_AGAIN_SECONDS", 0.0)
         look = Room._look
 
         def look_and_give(room: Room, rid: str, needed: int, asked: int) -> Any:
@@ -180,7 +180,7 @@ def test_a_run_on_a_full_disk_goes_on_when_there_is_room(
 
 def test_what_is_half_made_in_place_of_another_is_set_aside(tmp_path: Path) -> None:
     """What will not go must not keep a run from unpacking, nor one that unpacked from putting its work in place."""
-    from ao_workflows.domain.new_trees import NewTree
+    from ao_workflows.machine.new_trees import NewTree
 
     into, under_way = tmp_path / "works/W1", tmp_path / "works/.W1.run.tmp"
     with mounted(into / "mounted", "size=1m"), mounted(under_way / "mounted", "size=1m"):

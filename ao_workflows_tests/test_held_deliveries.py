@@ -14,17 +14,17 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ao_workflows.domain.events import ObjectEvent, parse_message
-from ao_workflows.domain.message_parts import Wanted
-from ao_workflows.domain.progress import Stage
-from ao_workflows.resources import noted_events
-from ao_workflows.resources.archive_shares import make_archive
-from ao_workflows.resources.drs import Drs
-from ao_workflows.resources.staging import Staging
-from ao_workflows.resources.sync_script import SyncScript
-from ao_workflows_tests.resources.mariadb import MariaDb
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import TrialSite, bag_zip, trial_site
+from ao_workflows.archive.mounted_shares import make_archive
+from ao_workflows.archive.sync_script import SyncScript
+from ao_workflows.drs.client import Drs
+from ao_workflows.drs.rows import Stage
+from ao_workflows.events.message_parts import Wanted
+from ao_workflows.events.s3_events import ObjectEvent, parse_message
+from ao_workflows.staging.staging import Staging
+from ao_workflows.status import noted_events
+from ao_workflows_tests.support.mariadb import MariaDb
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
 from ao_workflows_tests.test_deliveries import (
     AS_LARGE,
     DOWNLOAD,

@@ -15,10 +15,10 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import RUN_KEY_TAG
 
-from ao_workflows.site import CHECKOUT
-from ao_workflows_tests.dying_tick import POINTS, tick
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import TrialSite, trial_site
+from ao_workflows.site.sections import CHECKOUT
+from ao_workflows_tests.support.dying_tick import POINTS, tick
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import TrialSite, trial_site
 
 RIDS = ("W1NLM4712", "W1NLM4788")
 DEADLINE_SECONDS = 180

@@ -11,11 +11,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ao_workflows.bags.member_names import PART_LENGTH, PATH_LENGTH
 from ao_workflows.definitions import resources
-from ao_workflows.domain.member_names import PART_LENGTH, PATH_LENGTH
-from ao_workflows_tests.domain.zip_bytes import bag_files, entries_of, zip_bytes
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import TrialSite, trial_site
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import TrialSite, trial_site
+from ao_workflows_tests.support.zip_bytes import bag_files, entries_of, zip_bytes
 
 RID = "W1NLM4712"
 MACS = "images/W1NLM4712-I1/Icon\r"

@@ -17,17 +17,17 @@ import dagster as dg
 import pytest
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from ao_workflows.site import CHECKOUT
-from ao_workflows_tests.dying_tick import tick
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import TrialSite, trial_site
+from ao_workflows.site.sections import CHECKOUT
+from ao_workflows_tests.support.dying_tick import tick
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import TrialSite, trial_site
 
 RID = "W1NLM4712"
 DEADLINE_SECONDS = 120
 
 _HAVE = """
 import signal, sys
-from ao_workflows.resources.staging import Staging
+from ao_workflows.staging.staging import Staging
 staging = Staging(root=sys.argv[1])
 staging.hold(sys.argv[2], "run 0b9d1f2a of the other site")
 print("held", flush=True)

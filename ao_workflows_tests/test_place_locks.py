@@ -16,19 +16,20 @@ from typing import Any
 
 import pytest
 
-from ao_workflows.domain.errors import ArchiveShareLost, WorkBusy
-from ao_workflows.domain.fixity import FileFixity, write_fixity
-from ao_workflows.domain.progress import Stage
-from ao_workflows.domain.shares import place_lock
-from ao_workflows.resources import archive_shares, file_locks
-from ao_workflows.resources.archive_shares import ArchiveShares
-from ao_workflows.resources.drs import Drs
-from ao_workflows.resources.staging import Staging
-from ao_workflows.resources.sync_script import SyncScript
-from ao_workflows.syncing import Syncing, sync_each
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import trial_site
-from ao_workflows_tests.test_syncing import FILES, OTHER, RID, Desk, two_works
+from ao_workflows.archive import mounted_shares as archive_shares
+from ao_workflows.archive.mounted_shares import ArchiveShares
+from ao_workflows.archive.shares import place_lock
+from ao_workflows.archive.sync_script import SyncScript
+from ao_workflows.defs.restore.syncing import Syncing, sync_each
+from ao_workflows.drs.client import Drs
+from ao_workflows.drs.rows import Stage
+from ao_workflows.errors import ArchiveShareLost, WorkBusy
+from ao_workflows.fixity.trees import FileFixity, write_fixity
+from ao_workflows.machine import file_locks
+from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.defs.restore.test_syncing import FILES, OTHER, RID, Desk, two_works
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import trial_site
 
 THIRD = "W1NLM4733"
 
@@ -165,10 +166,10 @@ _WORKER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from ao_workflows.domain.sync_options import SyncOptions
-from ao_workflows.resources import child_process
-from ao_workflows.resources.archive_shares import ArchiveShares
-from ao_workflows.resources.sync_script import SyncScript
+from ao_workflows.archive.sync_options import SyncOptions
+from ao_workflows.machine import child_process
+from ao_workflows.archive.mounted_shares import ArchiveShares
+from ao_workflows.archive.sync_script import SyncScript
 child_process.GRACE_SECONDS = 2
 script, parent, notes, logs = sys.argv[1:]
 resource = SyncScript(script=script, archive_parent=parent, logs=logs, timeout_minutes=5)

@@ -12,11 +12,11 @@ import pytest
 from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
 from ao_workflows.definitions import resources
-from ao_workflows.folder_sensors import folder_sensor
-from ao_workflows.site import Site, parse
-from ao_workflows_tests.folder_sites import FolderSite, folder_site, folder_site_toml
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip, trial_site
+from ao_workflows.defs.sensors.folders import folder_sensor
+from ao_workflows.site.sections import Site, parse
+from ao_workflows_tests.support.folder_sites import FolderSite, folder_site, folder_site_toml
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
 from ao_workflows_tests.test_whose_work import joined
 
 RID = "W1NLM4712"

@@ -22,15 +22,15 @@ from dagster._core.test_utils import create_run_for_test
 
 from ao_workflows.cli import main
 from ao_workflows.definitions import build, resources
-from ao_workflows.resources import standings
-from ao_workflows.resources.noted_events import last_noted, works
-from ao_workflows.resources.staging import Staging
-from ao_workflows.sensors import intake_sensor
-from ao_workflows.watch import stuck_works
-from ao_workflows_tests.cli.works_in_trouble import beat, queueing_site
-from ao_workflows_tests.folder_sites import folder_site
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip
+from ao_workflows.defs.nightly.stuck_works import stuck_works
+from ao_workflows.defs.sensors.queues import intake_sensor
+from ao_workflows.staging.staging import Staging
+from ao_workflows.status import gathering as standings
+from ao_workflows.status.noted_events import last_noted, works
+from ao_workflows_tests.support.folder_sites import folder_site
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip
+from ao_workflows_tests.support.works_in_trouble import beat, queueing_site
 
 NOT_BEGUN = "W1NLM4712"
 BEGUN = "W1NLM4788"

@@ -15,11 +15,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ao_workflows.resources.archive_shares import ArchiveShares
-from ao_workflows_tests.mounts import LoopDisk, loop_disk
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import bag_zip, trial_site
-from ao_workflows_tests.test_syncing import RID, Desk
+from ao_workflows.archive.mounted_shares import ArchiveShares
+from ao_workflows_tests.defs.restore.test_syncing import RID, Desk
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.mounts import LoopDisk, loop_disk
+from ao_workflows_tests.support.sites import bag_zip, trial_site
 from ao_workflows_tests.test_what_syncs_take import deliver, quick, replaced, tree
 
 MIB = 1 << 20

@@ -14,15 +14,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ao_workflows import syncing
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.definitions import build
-from ao_workflows.domain.progress import Stage
-from ao_workflows.resources.archive_shares import ArchiveShares
-from ao_workflows.resources.drs import Drs
-from ao_workflows_tests.mounts import UNSHARE, LoopDisk, loop_disk, skip_unless_mounts
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import TrialSite, bag_zip, trial_site
-from ao_workflows_tests.test_syncing import FILES, RID, Desk
+from ao_workflows.defs.restore import syncing
+from ao_workflows.drs.client import Drs
+from ao_workflows.drs.rows import Stage
+from ao_workflows_tests.defs.restore.test_syncing import FILES, RID, Desk
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.mounts import UNSHARE, LoopDisk, loop_disk, skip_unless_mounts
+from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
 
 
 @pytest.fixture
@@ -286,8 +286,8 @@ def test_two_shares_that_are_mounted_in_one_anothers_places_are_told(
 _OLDER = """
 import sys
 from pathlib import Path
-from ao_workflows.domain.errors import AoError
-from ao_workflows.resources.archive_shares import ArchiveShares
+from ao_workflows.errors import AoError
+from ao_workflows.archive.mounted_shares import ArchiveShares
 shares = ArchiveShares(Path(sys.argv[1]), Path(sys.argv[2]))
 print("began", flush=True)
 sys.stdin.readline()
@@ -329,7 +329,7 @@ def test_the_proof_is_of_what_the_disk_has_and_not_of_what_memory_has(
     files = FILES | {"unlike.bin": os.urandom(1 << 16)}
     (tmp_path / "unlike").write_bytes(files["unlike.bin"][8192:12288])
     spoil = (
-        "import sys; from pathlib import Path; from ao_workflows_tests.mounts import LoopDisk;"
+        "import sys; from pathlib import Path; from ao_workflows_tests.support.mounts import LoopDisk;"
         "LoopDisk(Path(sys.argv[1]), Path(sys.argv[2])).spoil(Path(sys.argv[3]).read_bytes())"
     )
     desk.wrap(

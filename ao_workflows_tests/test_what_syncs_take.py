@@ -15,11 +15,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ao_workflows.domain.progress import Stage
-from ao_workflows.domain.works import web_prefix
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import PAGE, bag_zip, trial_site
-from ao_workflows_tests.test_syncing import FILES, OTHER, RID, SEND, Desk, two_works
+from ao_workflows.drs.rows import Stage
+from ao_workflows.works.rids import web_prefix
+from ao_workflows_tests.defs.restore.test_syncing import FILES, OTHER, RID, SEND, Desk, two_works
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import PAGE, bag_zip, trial_site
 from ao_workflows_tests.test_whose_work import with_settings
 
 QUICK = """#!/bin/bash
@@ -132,7 +132,7 @@ def test_what_is_there_unchanged_is_read_once_and_what_is_written_is_read_back(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two looks at the archive would read all of it twice; a byte that went wrong after the first is still found."""
-    from ao_workflows.domain import fixity
+    from ao_workflows.fixity import trees as fixity
 
     assert desk.run().success
     receipt = desk.site.layout.receipt(RID, f"synced_archive.{RID}")

@@ -13,16 +13,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ao_workflows.bags.admission import Terms
 from ao_workflows.cli import status
 from ao_workflows.definitions import resources
-from ao_workflows.domain.admission import Terms
-from ao_workflows.domain.progress import Stage
-from ao_workflows.domain.standing import State, standing
-from ao_workflows.resources.staging import Staging
-from ao_workflows.resources.standings import Sources, of_works
-from ao_workflows_tests.folder_sites import folder_site
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip, trial_site
+from ao_workflows.drs.rows import Stage
+from ao_workflows.staging.staging import Staging
+from ao_workflows.status.gathering import Sources, of_works
+from ao_workflows.status.standing import State, standing
+from ao_workflows_tests.support.folder_sites import folder_site
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
 
 RID, OTHER, THIRD = "W1NLM4704", "W1NLM9999", "W1NLM4788"
 FILES = {"images/0001.jpg": PAGE, "sources/note.txt": b"a note"}

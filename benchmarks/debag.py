@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bag import bag_ops
 
-from ao_workflows.domain.bags import debag
+from ao_workflows.bags.debagging import debag
 from benchmarks.bag_zips import images, texts, write_bag, write_bag_of_holes
 from benchmarks.measure import Result, at_least, at_most, seconds_in_turn, within
 
@@ -101,7 +101,7 @@ def _memory(place: Path, what: str, path: Path, most: int) -> Result:
     """The peak of all resident memory, of which the private is a part, of a process that does nothing else."""
     _clear(place, path)
     program = (
-        "import sys; from pathlib import Path; from ao_workflows.domain.bags import debag;"
+        "import sys; from pathlib import Path; from ao_workflows.bags.debagging import debag;"
         "debag(Path(sys.argv[1]), Path(sys.argv[2]));"
         "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
     )

@@ -25,9 +25,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ao_workflows.resources.aws import AwsConnection, make_client
-from ao_workflows.resources.download import Places
-from ao_workflows.resources.s3 import S3, Download, DownloadSettings
+from ao_workflows.aws.connections import AwsConnection, make_client
+from ao_workflows.aws.s3 import S3, Download, DownloadSettings
+from ao_workflows.download.download import Places
 from benchmarks.measure import Result, at_most
 from benchmarks.s3_server import BUCKET, served, tool
 

@@ -21,13 +21,13 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
+from ao_workflows.aws.connections import make_client
 from ao_workflows.definitions import build, resources
+from ao_workflows.defs.restore.partitions import WORKS
+from ao_workflows.defs.sensors.queues import BATCH
 from ao_workflows.demo.aws import write_credentials
-from ao_workflows.domain.intake import Cursor
-from ao_workflows.partitions import WORKS
-from ao_workflows.resources.aws import make_client
-from ao_workflows.sensors import BATCH
-from ao_workflows.site import Site, demo_site, parse
+from ao_workflows.intake.queue_rules import Cursor
+from ao_workflows.site.sections import Site, demo_site, parse
 from benchmarks.measure import Result, at_most, within
 
 MESSAGES = 1000

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ao_workflows.resources.aws import AwsConnection, make_client
+from ao_workflows.aws.connections import AwsConnection, make_client
 
 BUCKET = "bags"
 

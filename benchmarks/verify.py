@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bagit
 
-from ao_workflows.domain.fixity import FileFixity, compare_tree, files_beside, read_fixity, write_fixity
+from ao_workflows.fixity.trees import FileFixity, compare_tree, files_beside, read_fixity, write_fixity
 from benchmarks.bag_zips import images
 from benchmarks.measure import Result, at_least, at_most, seconds_in_turn
 

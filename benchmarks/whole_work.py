@@ -28,17 +28,19 @@ import dagster as dg
 from bag import bag_ops
 from botocore.config import Config
 
-from ao_workflows import definitions, site, syncing
-from ao_workflows.domain.errors import Problem
-from ao_workflows.domain.events import ObjectEvent
-from ao_workflows.domain.fixity import compare_tree
-from ao_workflows.domain.new_trees import NewTree
-from ao_workflows.domain.works import archive_place
-from ao_workflows.partitions import WORKS
-from ao_workflows.resources.archive_shares import make_archive
-from ao_workflows.resources.sync_script import SyncScript
-from ao_workflows.resources.whole_files import now
-from ao_workflows.sensors import run_config
+from ao_workflows import definitions
+from ao_workflows.archive.mounted_shares import make_archive
+from ao_workflows.archive.sync_script import SyncScript
+from ao_workflows.defs.restore import syncing
+from ao_workflows.defs.restore.partitions import WORKS
+from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.errors import Problem
+from ao_workflows.events.s3_events import ObjectEvent
+from ao_workflows.fixity.trees import compare_tree
+from ao_workflows.machine.files import now
+from ao_workflows.machine.new_trees import NewTree
+from ao_workflows.site.sections import sections as site
+from ao_workflows.works.rids import archive_place
 from benchmarks.bag_zips import images, write_bag
 from benchmarks.measure import Result, at_least, seconds_in_turn
 from benchmarks.s3_server import BUCKET, served

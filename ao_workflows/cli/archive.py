@@ -1,7 +1,7 @@
 """``ao archive``: the archive's shares, by hand.
 
 What belongs here: what is printed, and exit codes. What does not: how a share is known
-(``ao_workflows.domain.shares``), and looking at one (``ao_workflows.resources.archive_shares``).
+(``ao_workflows.archive.shares``), and looking at one (``ao_workflows.archive.mounted_shares``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import asdict
 
 import click
 
-from ao_workflows.domain.errors import AoError
-from ao_workflows.domain.shares import SHARES, Noted
+from ao_workflows.archive.shares import SHARES, Noted
+from ao_workflows.errors import AoError
 
 _NOT_WELL = 1
 _SHARE = click.Choice([str(share) for share in SHARES])
@@ -49,8 +49,8 @@ def init_command(plain_folders: tuple[str, ...], exchanged: tuple[str, ...], as_
 
     Exits with 0 if every share is set up, 1 if one is not, 2 if the command was not understood.
     """
-    from ao_workflows.resources.archive_shares import ArchiveShares
-    from ao_workflows.site import load
+    from ao_workflows.archive.mounted_shares import ArchiveShares
+    from ao_workflows.site.sections import load
 
     done: Mapping[int, Noted] = {}
     errors: list[str] = []

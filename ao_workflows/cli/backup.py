@@ -1,6 +1,6 @@
 """``ao backup``: Dagster's storage, which knows every run and materialization, dumped and brought back.
 
-What belongs here: arguments, what is printed, exit codes. What does not: the dumps (``ao_workflows.resources.backup``).
+What belongs here: arguments, what is printed, exit codes. What does not: the dumps (``ao_workflows.upkeep.backup``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ao_workflows.resources.backup import Place
+    from ao_workflows.upkeep.backup import Place
 
 _PLACE = click.option("--to", "to", metavar="PLACE", help="A folder, or s3://bucket/prefix.  [backup.to in site.toml]")
 
@@ -42,7 +42,7 @@ def backup(context: click.Context, to: str | None, database: str | None, keep_da
 @_PLACE
 def list_command(to: str | None) -> None:
     """Say which backups there are."""
-    from ao_workflows.resources.backup import dumps_in
+    from ao_workflows.upkeep.backup import dumps_in
 
     def tell() -> None:
         place, _ = _place(to)
@@ -65,7 +65,7 @@ def restore_command(name: str, to: str | None, database: str | None, replace: st
 
     No service of Dagster's may run meanwhile.
     """
-    from ao_workflows.resources import backup as backups
+    from ao_workflows.upkeep import backup as backups
 
     if (database is None) == (replace is None):
         raise click.UsageError("either --into an empty database, or --replace one that is there?")
@@ -88,7 +88,7 @@ def restore_command(name: str, to: str | None, database: str | None, replace: st
 
 
 def _make(to: str | None, database: str | None, keep_days: int | None) -> None:
-    from ao_workflows.resources import backup as backups
+    from ao_workflows.upkeep import backup as backups
 
     place, days = _place(to)
     with tempfile.TemporaryDirectory() as scratch:
@@ -103,8 +103,8 @@ def _storage() -> str:
     """The address of the storage of the instance in DAGSTER_HOME."""
     import dagster as dg
 
-    from ao_workflows.domain.errors import BackupError
-    from ao_workflows.resources.backup import storage_url
+    from ao_workflows.errors import BackupError
+    from ao_workflows.upkeep.backup import storage_url
 
     try:
         with dg.DagsterInstance.get() as instance:
@@ -115,8 +115,8 @@ def _storage() -> str:
 
 def _place(to: str | None) -> tuple[Place, int | None]:
     """Where backups are kept, and for how many days; None where a person named the place."""
-    from ao_workflows.resources.backup import place_of
-    from ao_workflows.site import load
+    from ao_workflows.site.sections import load
+    from ao_workflows.upkeep.backup import place_of
 
     if to is not None and not to.startswith("s3://"):
         return place_of(to, None), None
@@ -125,7 +125,7 @@ def _place(to: str | None) -> tuple[Place, int | None]:
 
 
 def _in_words(run: Callable[[], Any]) -> None:
-    from ao_workflows.domain.errors import AoError
+    from ao_workflows.errors import AoError
 
     try:
         run()

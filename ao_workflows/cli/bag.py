@@ -1,7 +1,7 @@
 """``ao bag``: bags validated and unpacked by hand, without a site and without Dagster.
 
 What belongs here: arguments, what is printed, exit codes. What does not: anything about bags
-(``ao_workflows.domain.bags``).
+(``ao_workflows.bags.debagging``).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from ao_workflows.domain.bags import Debagged, Validated, debag, validate
-from ao_workflows.domain.errors import AoError, BagInvalid, Problem, ZipRefused
-from ao_workflows.domain.new_trees import put_in_place
-from ao_workflows.domain.shown_names import shown, shown_json
+from ao_workflows.bags.debagging import Debagged, Validated, debag, validate
+from ao_workflows.errors import AoError, BagInvalid, Problem, ZipRefused
+from ao_workflows.machine.new_trees import put_in_place
+from ao_workflows.shown_names import shown, shown_json
 
 SHOWN = 100
 """As many problems of one bag are printed for people; ``--json`` has all."""

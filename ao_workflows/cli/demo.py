@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ao_workflows.site import CHECKOUT
+from ao_workflows.site.sections import CHECKOUT
 
 _FOLDER = CHECKOUT / ".demo"
 
@@ -42,7 +42,7 @@ def ui(folder: Path, port: int) -> None:
 
 def _exit(run: Callable[[], int]) -> None:
     """Ends this process with what ``run`` returns; what went wrong is said in words, an interrupt as a shell does."""
-    from ao_workflows.resources.processes import Interrupted
+    from ao_workflows.machine.processes import Interrupted
 
     try:
         sys.exit(run())

@@ -1,7 +1,7 @@
 """``ao deploy``: makes or updates the folder that docker compose runs from.
 
 What belongs here: arguments, what is printed, exit codes. What does not: what is in the folder
-(``ao_workflows.resources.deployment``).
+(``ao_workflows.deployment.folder``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ao_workflows.resources.deployment import Deployment
+    from ao_workflows.deployment.folder import Deployment
 
 _FOLDER = click.Path(file_okay=False, path_type=Path, resolve_path=True)
 _FILE = click.Path(dir_okay=False, exists=True, path_type=Path, resolve_path=True)
@@ -91,8 +91,8 @@ def deploy(
     Says what changes, keeps what was edited there, and is safe to repeat. Exits with 0 if the folder is as ordered, 1
     if something stands in the way (nothing is changed then) or an edited file was kept where another one is wanted.
     """
-    from ao_workflows.domain.errors import AoError
-    from ao_workflows.resources import deployment as folders
+    from ao_workflows.deployment import folder as folders
+    from ao_workflows.errors import AoError
 
     if init_archive is None and (dest is None or environment is None):
         raise click.UsageError("--dest and --env are needed: which folder, and is it for dev or for prod?")
@@ -132,7 +132,7 @@ def deploy(
 
 def _tell(deployment: Deployment, *, dry_run: bool) -> bool:
     """Prints the plan; whether a file stays edited that should be another one."""
-    from ao_workflows.domain.deployment import Change
+    from ao_workflows.deployment.plan import Change
 
     click.echo(f"{deployment.root}{' (nothing is changed)' if dry_run else ''}")
     for folder, _ in deployment.folders:

@@ -1,6 +1,6 @@
 """``ao drs``: the archive's database, by hand.
 
-What belongs here: what is printed, and exit codes. What does not: the table (``ao_workflows.resources.drs``).
+What belongs here: what is printed, and exit codes. What does not: the table (``ao_workflows.drs.client``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from ao_workflows.domain.errors import AoError
+from ao_workflows.errors import AoError
 
 _NOT_WELL = 1
 
@@ -27,8 +27,8 @@ def init_command(as_json: bool) -> None:
 
     Exits with 0 if the table can be used, 1 if not, 2 if the command was not understood.
     """
-    from ao_workflows.resources.drs import Drs
-    from ao_workflows.site import load
+    from ao_workflows.drs.client import Drs
+    from ao_workflows.site.sections import load
 
     made = None
     found = error = ""

@@ -1,7 +1,7 @@
 """``ao health``: whether this host can take a work into the archive now, for a person and for a monitoring system.
 
 What belongs here: which parts are looked at, and the exit codes of monitoring plugins. What does not: looking at each
-(``ao_workflows.resources.disk_checks``, ``ao_workflows.resources.service_checks``), and what only a change of the site
+(``ao_workflows.health.disks``, ``ao_workflows.health.connections``), and what only a change of the site
 calls for, queues, buckets and programs (``ao_workflows.cli.site``).
 """
 
@@ -15,8 +15,8 @@ from functools import partial
 import click
 
 from ao_workflows.cli.site import Check, output_of_others_on_stderr, print_finding, run_all
-from ao_workflows.domain.errors import SiteError
-from ao_workflows.domain.findings import Finding, Level, fail, without_secrets
+from ao_workflows.errors import SiteError
+from ao_workflows.health.findings import Finding, Level, fail, without_secrets
 
 LIMIT_SECONDS = 8.0
 """Monitoring systems give up after ten."""
@@ -44,9 +44,10 @@ def health(as_json: bool) -> None:
 
 
 def _look() -> list[Finding]:
-    from ao_workflows.domain.shares import SHARES
-    from ao_workflows.resources import disk_checks, service_checks
-    from ao_workflows.site import load
+    from ao_workflows.archive.shares import SHARES
+    from ao_workflows.health import connections as service_checks
+    from ao_workflows.health import disks as disk_checks
+    from ao_workflows.site.sections import load
 
     try:
         site = load()

@@ -1,7 +1,7 @@
 """``ao intake``: what waits in the site's queues, and the messages that could not be used.
 
 What belongs here: arguments, what is printed, exit codes. What does not: what a message means
-(``ao_workflows.domain.intake``), and the calls to SQS (``ao_workflows.resources.sqs``).
+(``ao_workflows.intake.queue_rules``), and the calls to SQS (``ao_workflows.intake.sqs``).
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from ao_workflows.domain.environments import refuse_other_environment, tagged_environment
-from ao_workflows.domain.errors import AoError
-from ao_workflows.domain.intake import Received, Verdict, judge
-from ao_workflows.domain.intake_names import meant_by
-from ao_workflows.domain.times import moment, moment_of_seconds
+from ao_workflows.errors import AoError
+from ao_workflows.events.intake_names import meant_by
+from ao_workflows.intake.queue_rules import Received, Verdict, judge
+from ao_workflows.machine.times import moment, moment_of_seconds
+from ao_workflows.site.environments import refuse_other_environment, tagged_environment
 
 if TYPE_CHECKING:
-    from ao_workflows.resources.sqs import Sqs
-    from ao_workflows.resources.staging import Staging
-    from ao_workflows.site import Site
+    from ao_workflows.intake.sqs import Sqs
+    from ao_workflows.site.sections import Site
+    from ao_workflows.staging.staging import Staging
 
 LOOK_SECONDS = 20.0
 """So long a look at one queue takes at most."""
@@ -93,7 +93,7 @@ def rejected(message_id: str | None, as_json: bool) -> None:
 
     Exits with 0 if that was done, 1 if it was not, 2 if the command was not understood.
     """
-    from ao_workflows.resources.rejected_messages import kept_messages
+    from ao_workflows.staging.rejected_messages import kept_messages
 
     site, sqs, staging = _open_site()
     try:
@@ -118,7 +118,7 @@ def rejected(message_id: str | None, as_json: bool) -> None:
 
 def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[str, Any]:
     """What waits at one intake; whatever happens, what was received is given back before this returns."""
-    from ao_workflows.resources.sqs import BATCH
+    from ao_workflows.intake.sqs import BATCH
 
     settings = site.queues[name]
     until = time.monotonic() + LOOK_SECONDS
@@ -188,7 +188,7 @@ def _print_look(look: dict[str, Any]) -> None:
 
 def _send_back(site: Site, sqs: Sqs, staging: Staging, message_id: str) -> dict[str, str]:
     """Sends a kept message to the queue that it came from; it is removed only once SQS has it."""
-    from ao_workflows.resources.rejected_messages import kept_messages, remove
+    from ao_workflows.staging.rejected_messages import kept_messages, remove
 
     kept = next((each for each in kept_messages(staging) if each.message_id == message_id), None)
     if kept is None:
@@ -214,7 +214,7 @@ def _send_back(site: Site, sqs: Sqs, staging: Staging, message_id: str) -> dict[
 def _open_site() -> tuple[Site, Sqs, Staging]:
     try:
         from ao_workflows.definitions import resources
-        from ao_workflows.site import load
+        from ao_workflows.site.sections import load
 
         site = load()
     except AoError as error:

@@ -1,7 +1,7 @@
 """``ao reprocess``: works redone, through Dagster's run queue.
 
 What belongs here: arguments, the order of the questions, what is printed, exit codes. What does not: what a run will
-do (``ao_workflows.domain.redoing``), and the queue (``ao_workflows.resources.run_queue``).
+do (``ao_workflows.status.redoing``), and the queue (``ao_workflows.instance.run_queue``).
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ao_workflows.domain.deliveries import delivery_of
-from ao_workflows.domain.dropped_files import given_in, stored_in
-from ao_workflows.domain.errors import AoError, RidError, RunInFlight, WorkUnknown
-from ao_workflows.domain.evidence import HELD_RECEIPT, RUN_STAGES, stored_event
-from ao_workflows.domain.progress import Stage
-from ao_workflows.domain.receipts import boot_id
-from ao_workflows.domain.redoing import OnDisk, Redo, plan_redo
-from ao_workflows.domain.works import parse_rid
+from ao_workflows.drs.rows import Stage
+from ao_workflows.errors import AoError, RidError, RunInFlight, WorkUnknown
+from ao_workflows.events.dropped_files import given_in, stored_in
+from ao_workflows.staging.receipts import boot_id
+from ao_workflows.status.deliveries import delivery_of
+from ao_workflows.status.evidence import HELD_RECEIPT, RUN_STAGES, stored_event
+from ao_workflows.status.redoing import OnDisk, Redo, plan_redo
+from ao_workflows.works.rids import parse_rid
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-    from ao_workflows.resources.drs import Drs
-    from ao_workflows.resources.staging import Staging
+    from ao_workflows.drs.client import Drs
+    from ao_workflows.staging.staging import Staging
 
 
 @click.command()
@@ -80,11 +80,11 @@ def reprocess(
     except RidError as error:
         raise click.UsageError(str(error)) from error
     # Dagster is two seconds of what this command takes; asking for help costs none of it.
-    from ao_workflows.resources.drs import Drs
-    from ao_workflows.resources.run_queue import check_queue
-    from ao_workflows.resources.runs import opened_instance
-    from ao_workflows.resources.staging import Staging
-    from ao_workflows.site import load
+    from ao_workflows.drs.client import Drs
+    from ao_workflows.instance.run_queue import check_queue
+    from ao_workflows.site.sections import load
+    from ao_workflows.staging.staging import Staging
+    from ao_workflows.status.runs import opened_instance
 
     refused = False
     try:
@@ -122,11 +122,11 @@ def _reprocess(
     :raises AoError: if it cannot be, with nothing thrown away.
     """
     from ao_workflows.definitions import defs
-    from ao_workflows.holding import REDONE_TAG
-    from ao_workflows.jobs import RESTORE_WORK
-    from ao_workflows.partitions import WORKS
-    from ao_workflows.resources.run_queue import queue_run
-    from ao_workflows.resources.runs import run_in_flight
+    from ao_workflows.defs.restore.holding import REDONE_TAG
+    from ao_workflows.defs.restore.job import RESTORE_WORK
+    from ao_workflows.defs.restore.partitions import WORKS
+    from ao_workflows.instance.run_queue import queue_run
+    from ao_workflows.status.runs import run_in_flight
 
     if run := run_in_flight(instance, rid):
         raise RunInFlight(rid, run.run_id, run.state)
@@ -175,10 +175,10 @@ def _plan(
 
     :raises AoError: if there is nothing to do it with.
     """
-    from ao_workflows.resources.noted_events import last_noted, later_config
-    from ao_workflows.resources.runs import stored_event_config
-    from ao_workflows.resources.standings import receipts_of
-    from ao_workflows.stages import tree_is_there, zip_is_there
+    from ao_workflows.defs.restore.stage import tree_is_there, zip_is_there
+    from ao_workflows.status.gathering import receipts_of
+    from ao_workflows.status.noted_events import last_noted, later_config
+    from ao_workflows.status.runs import stored_event_config
 
     receipts, layout = receipts_of(staging, rid), staging.layout
     config: Mapping[str, Any] | None
@@ -212,7 +212,7 @@ def _config_of(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _is_known(instance: DagsterInstance, drs: Drs, rid: str) -> bool:
     """Whether anybody has heard of the work; yes where DRS cannot be asked."""
-    from ao_workflows.partitions import WORKS
+    from ao_workflows.defs.restore.partitions import WORKS
 
     if instance.has_dynamic_partition(str(WORKS.name), rid):
         return True

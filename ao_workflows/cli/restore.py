@@ -1,7 +1,7 @@
 """``ao restore``: asking Glacier for works, and seeing how far it is.
 
 What belongs here: arguments, the way through a list, what is printed, exit codes. What does not: whether to ask, and
-how it is told (``ao_workflows.domain.restores``), and asking (``ao_workflows.resources.restores``).
+how it is told (``ao_workflows.glacier.rules``), and asking (``ao_workflows.glacier.requests``).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ao_workflows.domain.errors import AoError, DatabaseError, ServiceError
-from ao_workflows.domain.restores import Tier, Told, is_to_be_asked, listed
+from ao_workflows.errors import AoError, DatabaseError, ServiceError
+from ao_workflows.glacier.rules import Tier, Told, is_to_be_asked, listed
 
 if TYPE_CHECKING:
-    from ao_workflows.resources.restores import Restores
+    from ao_workflows.glacier.requests import Restores
 
 _NOT_WELL = 1
 
@@ -114,8 +114,8 @@ def status_command(rids: tuple[str, ...], rid_list: TextIO | None, intake: str |
 
 def _restores(intake: str | None) -> Restores:
     """The site's, imported when a command runs: ``--help`` answers without Dagster."""
-    from ao_workflows.resources.restores import Restores
-    from ao_workflows.site import load
+    from ao_workflows.glacier.requests import Restores
+    from ao_workflows.site.sections import load
 
     try:
         site = load()

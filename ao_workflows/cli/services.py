@@ -1,7 +1,7 @@
 """``ao up`` and ``ao down``: a site's services on a machine without containers.
 
 What belongs here: arguments, what is printed, exit codes. What does not: the processes
-(``ao_workflows.resources.services``).
+(``ao_workflows.services.running``).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ao_workflows.domain.errors import AoError, InstanceUnusable
-from ao_workflows.domain.services import PORTS, address, table
+from ao_workflows.errors import AoError, InstanceUnusable
+from ao_workflows.services.record import PORTS, address, table
 
 if TYPE_CHECKING:
-    from ao_workflows.resources.services_folder import Place
+    from ao_workflows.services.folder import Place
 
 _SITE = click.option("--site", type=click.Path(dir_okay=False, path_type=Path), help="The site's site.toml.  [AO_SITE]")
 _PORT = click.IntRange(1, 65535)
@@ -51,9 +51,9 @@ def down(site: Path | None, wait: bool) -> None:
 
 
 def _up(site: Path | None, ports: dict[str, int | None]) -> None:
-    from ao_workflows.resources.services import bring_up
-    from ao_workflows.resources.services_folder import Place
-    from ao_workflows.site import load
+    from ao_workflows.services.folder import Place
+    from ao_workflows.services.running import bring_up
+    from ao_workflows.site.sections import load
 
     place = Place.find(site)
     loaded = load(place.site)
@@ -75,8 +75,8 @@ def _up(site: Path | None, ports: dict[str, int | None]) -> None:
 
 
 def _down(site: Path | None, *, wait: bool) -> None:
-    from ao_workflows.resources.services import bring_down
-    from ao_workflows.resources.services_folder import Place
+    from ao_workflows.services.folder import Place
+    from ao_workflows.services.running import bring_down
 
     place = Place.find(site)
     if not place.folder.is_dir():
@@ -101,7 +101,7 @@ def _under_way(place: Place) -> Sequence[str]:
         return []
     from dagster import DagsterRunStatus
 
-    from ao_workflows.resources.runs import opened_instance, works_of_runs
+    from ao_workflows.status.runs import opened_instance, works_of_runs
 
     try:
         with opened_instance(str(place.home)) as instance:
@@ -113,7 +113,7 @@ def _under_way(place: Place) -> Sequence[str]:
 
 def _in_words(work: Callable[[], None], interrupted_so: str) -> None:
     """Does the work; what went wrong is said in words, an interrupt as a shell does."""
-    from ao_workflows.resources.processes import Interrupted, signals_interrupt
+    from ao_workflows.machine.processes import Interrupted, signals_interrupt
 
     try:
         with signals_interrupt():

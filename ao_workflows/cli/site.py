@@ -1,7 +1,7 @@
 """``ao site``: the configuration, and every connection that it names.
 
 What belongs here: which checks there are, their time limit, what is printed, exit codes. What does not: the checks
-(``ao_workflows.resources.disk_checks``, ``ao_workflows.resources.service_checks``).
+(``ao_workflows.health.disks``, ``ao_workflows.health.connections``).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from time import monotonic
 
 import click
 
-from ao_workflows.domain.errors import SiteError
-from ao_workflows.domain.findings import Finding, Level, fail, ok, warn, without_secrets
+from ao_workflows.errors import SiteError
+from ao_workflows.health.findings import Finding, Level, fail, ok, warn, without_secrets
 
 LIMIT_SECONDS = 15.0
 """A share whose server is gone keeps whoever looks at it waiting for ever."""
@@ -56,8 +56,9 @@ def check_command(as_json: bool) -> None:
 
 
 def _site_and_checks() -> list[Finding]:
-    from ao_workflows.resources import disk_checks, service_checks
-    from ao_workflows.site import load
+    from ao_workflows.health import connections as service_checks
+    from ao_workflows.health import disks as disk_checks
+    from ao_workflows.site.sections import load
 
     checks: list[Check] = [("Dagster", service_checks.check_dagster)]
     try:

@@ -1,7 +1,7 @@
 """``ao status``: where works stand, what failed, and what to do.
 
 What belongs here: arguments, what is printed, exit codes. What does not: what a work's standing is
-(``ao_workflows.domain.standing``), and where that is read (``ao_workflows.resources.standings``).
+(``ao_workflows.status.standing``), and where that is read (``ao_workflows.status.gathering``).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ao_workflows.domain.errors import AoError, DatabaseError, InstanceUnusable, RidError
-from ao_workflows.domain.standing import Standing, State, standing
-from ao_workflows.domain.works import parse_rid
+from ao_workflows.errors import AoError, DatabaseError, InstanceUnusable, RidError
+from ao_workflows.status.standing import Standing, State, standing
+from ao_workflows.works.rids import parse_rid
 
 if TYPE_CHECKING:
-    from ao_workflows.resources.standings import Sources
-    from ao_workflows.site import Site
+    from ao_workflows.site.sections import Site
+    from ao_workflows.status.gathering import Sources
 
 SHOWN = 100
 """As many works are printed for people where none is named; ``--json`` has all that were looked at."""
@@ -76,7 +76,7 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
         names = [parse_rid(name) for name in dict.fromkeys(rids)]
     except RidError as error:
         raise click.UsageError(str(error)) from error
-    from ao_workflows.site import load
+    from ao_workflows.site.sections import load
 
     try:
         site = load()
@@ -100,10 +100,10 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
 def _look(site: Site, rids: Sequence[str], *, stuck: bool) -> tuple[list[Standing], list[str], str]:
     """The standings, what could not be asked, and what DRS holds in all where no work was named."""
     # Dagster is a second of what this command takes; asking for help costs none of it.
-    from ao_workflows.resources.drs import Drs
-    from ao_workflows.resources.runs import daemon_silence, opened_instance
-    from ao_workflows.resources.staging import Staging
-    from ao_workflows.resources.standings import LOOKED_AT, Sources, merged, of_unfinished, of_works
+    from ao_workflows.drs.client import Drs
+    from ao_workflows.staging.staging import Staging
+    from ao_workflows.status.gathering import LOOKED_AT, Sources, merged, of_unfinished, of_works
+    from ao_workflows.status.runs import daemon_silence, opened_instance
 
     warnings: list[str] = []
     now = datetime.now(UTC)
@@ -207,7 +207,7 @@ def _lines(each: Standing, column: int, width: int) -> Iterator[str]:
 
 
 def _transferred(each: Standing) -> str:
-    from ao_workflows.resources.progress import duration
+    from ao_workflows.download.progress import duration
 
     transfer = each.transfer
     if transfer is None:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ao_workflows.aws.connections import AwsConnection, make_client
 from ao_workflows.demo.processes import Processes
-from ao_workflows.resources.aws import AwsConnection, make_client
-from ao_workflows.site import IntakeSection
+from ao_workflows.site.sections import IntakeSection
 
 STARTED_WITHIN_SECONDS = 60.0
 

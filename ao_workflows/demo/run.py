@@ -16,13 +16,13 @@ from typing import TextIO
 
 from rich.console import Console
 
+from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.demo.aws import EmulatedAws, start_emulator, write_credentials
 from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.samples import Sample, make_samples
-from ao_workflows.resources import dagster_processes
-from ao_workflows.resources.archive_shares import make_archive
-from ao_workflows.resources.processes import free_port, no_interrupts, signals_interrupt
-from ao_workflows.site import CHECKOUT, Site, demo_site, load, parse
+from ao_workflows.instance import dagster_processes
+from ao_workflows.machine.processes import free_port, no_interrupts, signals_interrupt
+from ao_workflows.site.sections import CHECKOUT, Site, demo_site, load, parse
 
 INTAKE = "demo"
 GIVE_UP_SECONDS = 900.0
@@ -152,7 +152,7 @@ def make_databases(folder: Folder) -> None:
     """Makes DRS, and Dagster's own tables."""
     from dagster import DagsterInstance
 
-    from ao_workflows.resources.drs import Drs
+    from ao_workflows.drs.client import Drs
 
     site = load(folder.site)
     Drs(url=site.drs.url, config=site.drs.config).init()

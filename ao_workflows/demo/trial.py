@@ -22,8 +22,8 @@ from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.samples import make_samples
 from ao_workflows.demo.verdict import judge, result
 from ao_workflows.demo.watch import Standing, read_standings, watch
-from ao_workflows.resources.drs import Drs
-from ao_workflows.site import load
+from ao_workflows.drs.client import Drs
+from ao_workflows.site.sections import load
 
 GIVE_UP_SECONDS = 1800.0
 

@@ -18,7 +18,7 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.samples import Sample
-from ao_workflows.resources.runs import failure_of
+from ao_workflows.status.runs import failure_of
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from celery import Celery
 from dagster_celery.make_app import make_app
 
-from ao_workflows.domain.errors import StackError
+from ao_workflows.errors import StackError
 
 LONGEST_RUN = timedelta(days=14)
 """After this, Redis gives a run that nobody has acknowledged to another worker, which then finds that it has ended."""

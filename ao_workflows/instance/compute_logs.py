@@ -13,7 +13,7 @@ from dagster import Array, Field, IntSource, StringSource
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._serdes import ConfigurableClassData
 
-from ao_workflows.domain.errors import StackError
+from ao_workflows.errors import StackError
 
 
 class ComputeLogs(LocalComputeLogManager):

@@ -19,8 +19,8 @@ from dagster._core.storage.compute_log_manager import CapturedLogContext, Comput
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 
-from ao_workflows.domain.errors import StackError
-from ao_workflows.resources.aws import AwsConnection, make_client
+from ao_workflows.aws.connections import AwsConnection, make_client
+from ao_workflows.errors import StackError
 
 PROFILE = "compute_logs"
 """The section of the credentials file. Runs have one that may write, web pages one that may read."""

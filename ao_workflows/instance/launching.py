@@ -12,7 +12,7 @@ from dagster import Field, StringSource
 from dagster._core.launcher import LaunchRunContext, RunLauncher
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-from ao_workflows.domain.errors import StackError
+from ao_workflows.errors import StackError
 from ao_workflows.instance.run_containers import RunContainers
 from ao_workflows.instance.run_workers import RunWorkers
 

@@ -1,7 +1,7 @@
 """Claims on runs: which worker executes a run, in Redis, for as long as that worker says so.
 
 What belongs here: taking, renewing and reading claims, and the end of a worker that has lost its own. What does not:
-what is done about a run that nobody has a claim on (``ao_workflows.lost_runs``).
+what is done about a run that nobody has a claim on (``ao_workflows.defs.sensors.lost_runs``).
 
 Celery's result backend shows a run as started for ever when its worker is killed, and Redis gives a run's message to a
 second worker while the first one lives: after a lost connection at once. A claim tells both: it ends by itself when

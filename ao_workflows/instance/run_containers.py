@@ -23,10 +23,10 @@ from dagster._serdes import ConfigurableClassData
 from dagster_docker import DockerRunLauncher
 from dagster_docker.container_context import DockerContainerContext
 
-from ao_workflows.domain import housekeeping
-from ao_workflows.domain.errors import StackError
+from ao_workflows.errors import StackError
 from ao_workflows.instance.cancelling import EndsItself
 from ao_workflows.instance.pruning import prune, remove_ended
+from ao_workflows.upkeep import housekeeping
 
 _PRUNE_SECONDS = 3600
 

@@ -26,7 +26,7 @@ from dagster._serdes import unpack_value
 from dagster._utils.interrupts import capture_interrupts
 from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 
-from ao_workflows.domain.errors import StackError
+from ao_workflows.errors import StackError
 from ao_workflows.instance.broker import celery_app
 from ao_workflows.instance.run_claims import RunClaims
 

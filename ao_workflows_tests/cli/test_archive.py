@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from ao_workflows.archive import mounted_shares as archive_shares
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.cli import main
-from ao_workflows.domain.errors import ArchiveShareLost
-from ao_workflows.resources import archive_shares
-from ao_workflows.resources.archive_shares import ArchiveShares
-from ao_workflows.site import demo_site, parse
-from ao_workflows_tests.mounts import LoopDisk, loop_disk
+from ao_workflows.errors import ArchiveShareLost
+from ao_workflows.site.sections import demo_site, parse
+from ao_workflows_tests.support.mounts import LoopDisk, loop_disk
 
 
 class Site:

@@ -16,12 +16,12 @@ from sqlalchemy import create_engine, text
 
 from ao_workflows.cli import main
 from ao_workflows.definitions import build
-from ao_workflows.resources import backup
-from ao_workflows.site import demo_site, parse
+from ao_workflows.site.sections import demo_site, parse
+from ao_workflows.upkeep import backup
 
 if TYPE_CHECKING:
-    from ao_workflows_tests.resources.moto_server import Aws
-    from ao_workflows_tests.resources.postgres_server import Postgres
+    from ao_workflows_tests.support.moto_server import Aws
+    from ao_workflows_tests.support.postgres_server import Postgres
 
 OLD = "dagster-20200101T000000Z.dump"
 

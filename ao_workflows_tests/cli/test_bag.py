@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows_tests.domain.debagging import right_entries
-from ao_workflows_tests.domain.zip_bytes import Entry, bag_files, entries_of, tree, write_zip
+from ao_workflows_tests.support.debagging import right_entries
+from ao_workflows_tests.support.zip_bytes import Entry, bag_files, entries_of, tree, write_zip
 
 AO = [sys.executable, "-c", "from ao_workflows.cli import main; main(prog_name='ao')"]
 

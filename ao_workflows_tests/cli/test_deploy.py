@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
-from ao_workflows.site import CHECKOUT
+from ao_workflows.site.sections import CHECKOUT
 
 UID = os.geteuid() or 5000
 SITE = """\

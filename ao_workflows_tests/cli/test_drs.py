@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
-from ao_workflows.site import demo_site
+from ao_workflows.site.sections import demo_site
 
 if TYPE_CHECKING:
-    from ao_workflows_tests.resources.mariadb import MariaDb
+    from ao_workflows_tests.support.mariadb import MariaDb
 
 
 def ao_drs_init(folder: Path, url: str, *words: str) -> Result:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from ao_workflows.cli import health as command
 from ao_workflows.cli import main
 from ao_workflows_tests.cli.test_site import Trial
-from ao_workflows_tests.resources.moto_server import Aws
+from ao_workflows_tests.support.moto_server import Aws
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
-from ao_workflows.holding import meant_by_word
-from ao_workflows.resources.runs import newest_run
-from ao_workflows.resources.staging import Staging
-from ao_workflows_tests.cli.works_in_trouble import beat, queue, queueing_site
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip
+from ao_workflows.defs.restore.holding import meant_by_word
+from ao_workflows.staging.staging import Staging
+from ao_workflows.status.runs import newest_run
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip
+from ao_workflows_tests.support.works_in_trouble import beat, queue, queueing_site
 
 RID = "W1NLM4712"
 OLD, NEW = {"images/1.jpg": PAGE + b"old"}, {"images/1.jpg": PAGE + b"newer", "more": b""}

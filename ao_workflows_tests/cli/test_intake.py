@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
-from ao_workflows.resources.rejected_messages import keep, kept_messages
-from ao_workflows.resources.staging import Staging
-from ao_workflows.site import demo_site
-from ao_workflows_tests.resources.moto_server import Aws
+from ao_workflows.site.sections import demo_site
+from ao_workflows.staging.rejected_messages import keep, kept_messages
+from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support.moto_server import Aws
 
 AO = [sys.executable, "-c", "from ao_workflows.cli import main; main(prog_name='ao')"]
 BUCKET = "glacier.staging.demo"

@@ -15,11 +15,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
-from ao_workflows.resources.run_queue import LOCATION
-from ao_workflows.resources.staging import Staging
-from ao_workflows_tests.cli.works_in_trouble import CHECKOUT, FREED, GOOD, QUEUED, beat, queue, works_in_trouble
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import TrialSite, bag_zip
+from ao_workflows.instance.run_queue import LOCATION
+from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import TrialSite, bag_zip
+from ao_workflows_tests.support.works_in_trouble import CHECKOUT, FREED, GOOD, QUEUED, beat, queue, works_in_trouble
 
 AT_MOST_SECONDS = 180
 

@@ -18,11 +18,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
-from ao_workflows.domain.progress import Stage
-from ao_workflows.resources.drs import Drs
-from ao_workflows.site import demo_site
-from ao_workflows_tests.resources.moto_server import PROFILE, Aws, write_credentials
-from ao_workflows_tests.resources.s3_server import Held, S3Server
+from ao_workflows.drs.client import Drs
+from ao_workflows.drs.rows import Stage
+from ao_workflows.site.sections import demo_site
+from ao_workflows_tests.support.moto_server import PROFILE, Aws, write_credentials
+from ao_workflows_tests.support.s3_server import Held, S3Server
 
 ARCHIVED = {"x-amz-storage-class": "GLACIER"}
 _AO = "from ao_workflows.cli import main; main(prog_name='ao')"

@@ -21,13 +21,13 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 
-from ao_workflows.domain.receipts import boot_id
-from ao_workflows.domain.services import SERVICES
-from ao_workflows.resources.processes import free_port, identify, is_free, marked
-from ao_workflows.resources.services_folder import MARK
-from ao_workflows.site import CHECKOUT, demo_site
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import PAGE, TrialSite, bag_zip, trial_site
+from ao_workflows.machine.processes import free_port, identify, is_free, marked
+from ao_workflows.services.folder import MARK
+from ao_workflows.services.record import SERVICES
+from ao_workflows.site.sections import CHECKOUT, demo_site
+from ao_workflows.staging.receipts import boot_id
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
 
 AO = Path(sys.executable).with_name("ao")
 AT_MOST_SECONDS = 200

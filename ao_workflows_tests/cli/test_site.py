@@ -17,17 +17,17 @@ import pytest
 from click.testing import CliRunner, Result
 from dagster._daemon.types import DaemonHeartbeat
 
+from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.cli import main
 from ao_workflows.cli import site as command
-from ao_workflows.domain.findings import Finding, ok
-from ao_workflows.resources.archive_shares import make_archive
-from ao_workflows.resources.drs import Drs
-from ao_workflows.resources.service_checks import check_drs
-from ao_workflows.site import demo_site, parse
-from ao_workflows_tests.resources.moto_server import PROFILE, Aws
+from ao_workflows.drs.client import Drs
+from ao_workflows.health.connections import check_drs
+from ao_workflows.health.findings import Finding, ok
+from ao_workflows.site.sections import demo_site, parse
+from ao_workflows_tests.support.moto_server import PROFILE, Aws
 
 if TYPE_CHECKING:
-    from ao_workflows_tests.resources.mariadb import MariaDb
+    from ao_workflows_tests.support.mariadb import MariaDb
 
 DAGSTER_YAML = Path(__file__).resolve().parents[2] / "dagster.yaml"
 

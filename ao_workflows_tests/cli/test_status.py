@@ -24,14 +24,14 @@ from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
 from ao_workflows.cli.status import _lines
-from ao_workflows.domain.evidence import Evidence
-from ao_workflows.domain.progress import Progress, Stage
-from ao_workflows.domain.standing import Limits, standing
-from ao_workflows.resources.progress import ProgressTeller
-from ao_workflows.resources.staging import Staging
-from ao_workflows_tests.cli.works_in_trouble import GOOD, QUEUED, REFUSED, beat, works_in_trouble
-from ao_workflows_tests.resources.moto_server import Aws
-from ao_workflows_tests.sites import TrialSite
+from ao_workflows.download.progress import ProgressTeller
+from ao_workflows.drs.rows import Progress, Stage
+from ao_workflows.staging.staging import Staging
+from ao_workflows.status.evidence import Evidence
+from ao_workflows.status.standing import Limits, standing
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import TrialSite
+from ao_workflows_tests.support.works_in_trouble import GOOD, QUEUED, REFUSED, beat, works_in_trouble
 
 
 @pytest.fixture(scope="module")

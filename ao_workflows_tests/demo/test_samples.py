@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ao_workflows.demo.samples import Sample, make_samples
-from ao_workflows.domain.works import archive_place, rid_of_key
+from ao_workflows.works.rids import archive_place, rid_of_key
 
 
 @pytest.fixture(scope="module")

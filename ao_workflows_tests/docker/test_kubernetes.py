@@ -31,10 +31,10 @@ from dagster_k8s import K8sRunLauncher
 from dagster_k8s.client import DagsterK8sUnrecoverableAPIError
 
 from ao_workflows.definitions import build
-from ao_workflows.site import parse
+from ao_workflows.site.sections import parse
 from ao_workflows_tests.conftest import skip_or_fail
-from ao_workflows_tests.docker.kubernetes_api import KubernetesApi, serving
-from ao_workflows_tests.resources.postgres import Postgres
+from ao_workflows_tests.support.kubernetes_api import KubernetesApi, serving
+from ao_workflows_tests.support.postgres import Postgres
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = CHECKOUT / "docker/kubernetes"

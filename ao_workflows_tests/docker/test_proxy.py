@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows_tests.docker.proxy import Proxy, running_proxy
+from ao_workflows_tests.support.proxy import Proxy, running_proxy
 
 QUERY = json.dumps({"query": 'mutation { terminateRun(runId: "1") { __typename } }'}).encode()
 JSON = {"Content-Type": "application/json"}

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.domain.deployment import digest_of
+from ao_workflows.deployment.plan import digest_of
 from ao_workflows_tests.cli.test_deploy import UID, Folder
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows_tests.demo_fixture import FinishedDemo
+from ao_workflows_tests.support.demo_fixture import FinishedDemo
 
 BIN = Path(sys.executable).parent
 BAD = {"W1NLM5043": "its sha512", "W1FPL1405": "not in the bag", "W1NLM6671": "no bag"}

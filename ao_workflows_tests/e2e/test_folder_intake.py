@@ -14,11 +14,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from ao_workflows.resources.archive_shares import make_archive
-from ao_workflows.resources.drs import Drs
-from ao_workflows.site import parse
-from ao_workflows_tests.folder_sites import folder_site_toml
-from ao_workflows_tests.sites import PAGE, bag_zip
+from ao_workflows.archive.mounted_shares import make_archive
+from ao_workflows.drs.client import Drs
+from ao_workflows.site.sections import parse
+from ao_workflows_tests.support.folder_sites import folder_site_toml
+from ao_workflows_tests.support.sites import PAGE, bag_zip
 
 RID = "W1NLM4712"
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows_tests.demo_fixture import AO
+from ao_workflows_tests.support.demo_fixture import AO
 
 
 @pytest.mark.parametrize("terminal_type", ["xterm", "dumb"])

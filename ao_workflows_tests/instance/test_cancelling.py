@@ -23,7 +23,7 @@ run_monitoring: {enabled: true, cancellation_thread_poll_interval_seconds: 1}
 JOB = """\
 import pathlib, time
 import dagster as dg
-from ao_workflows.retries import TRY_AGAIN
+from ao_workflows.defs.restore.retries import TRY_AGAIN
 
 @dg.op(retry_policy=TRY_AGAIN)
 def wait_long():

@@ -29,12 +29,12 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._grpc.types import ExecuteRunArgs
 from dagster_graphql.schema import create_schema
 
-from ao_workflows.domain.errors import StackError
+from ao_workflows.aws.connections import make_client
+from ao_workflows.errors import StackError
 from ao_workflows.instance.compute_logs import ComputeLogs
-from ao_workflows.resources.aws import make_client
-from ao_workflows.resources.processes import free_port
-from ao_workflows_tests.resources.moto_server import PROFILE, REGION, Aws
-from ao_workflows_tests.resources.s3_server import Fault, S3Server, held
+from ao_workflows.machine.processes import free_port
+from ao_workflows_tests.support.moto_server import PROFILE, REGION, Aws
+from ao_workflows_tests.support.s3_server import Fault, S3Server, held
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEPLOYED = yaml.safe_load((CHECKOUT / "docker/config/dagster.yaml").read_text())["compute_logs"]

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from ao_workflows_tests.resources.postgres import Postgres
+from ao_workflows_tests.support.postgres import Postgres
 
 
 @pytest.fixture

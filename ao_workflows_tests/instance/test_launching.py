@@ -9,7 +9,7 @@ import yaml
 from dagster import DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 
-from ao_workflows.domain.errors import StackError
+from ao_workflows.errors import StackError
 from ao_workflows.instance.broker import LONGEST_RUN, with_password
 from ao_workflows.instance.run_containers import RunContainers
 from ao_workflows.instance.run_workers import RunWorkers

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from ao_workflows.domain.errors import StackError
+from ao_workflows.errors import StackError
 from ao_workflows.instance.pruning import ended_at
 from ao_workflows.instance.run_containers import container_name, filled_in
 

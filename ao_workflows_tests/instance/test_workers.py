@@ -17,10 +17,10 @@ import dagster as dg
 import pytest
 
 from ao_workflows_tests.conftest import skip_or_fail
-from ao_workflows_tests.instance.worker_site import WorkerSite, is_gone, kill, wait_until, worker_site
-from ao_workflows_tests.resources.postgres_server import Postgres
-from ao_workflows_tests.resources.redis_server import RedisServer
-from ao_workflows_tests.sites import PAGE
+from ao_workflows_tests.support.postgres_server import Postgres
+from ao_workflows_tests.support.redis_server import RedisServer
+from ao_workflows_tests.support.sites import PAGE
+from ao_workflows_tests.support.worker_site import WorkerSite, is_gone, kill, wait_until, worker_site
 
 RIDS = [f"W1NLM47{number:02}" for number in range(6)]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ao_workflows import lost_runs
 from ao_workflows.definitions import defs
+from ao_workflows.defs.sensors import lost_runs
 
 __all__ = ["defs"]
 

@@ -19,14 +19,14 @@ from typing import Any, Literal
 
 import yaml
 
+from ao_workflows.archive.shares import SHARES
+from ao_workflows.aws.connections import AwsConnection, make_client
 from ao_workflows.demo.aws import start_emulator
 from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.run import INTAKE, Folder
-from ao_workflows.domain.shares import SHARES
-from ao_workflows.resources import dagster_processes
-from ao_workflows.resources.aws import AwsConnection, make_client
-from ao_workflows.resources.processes import free_port
-from ao_workflows.site import IntakeSection, load
+from ao_workflows.instance import dagster_processes
+from ao_workflows.machine.processes import free_port
+from ao_workflows.site.sections import IntakeSection, load
 from ao_workflows_tests.soak.shares import Shares
 from ao_workflows_tests.soak.traffic import BUCKET, Delivery
 

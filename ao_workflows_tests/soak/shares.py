@@ -10,10 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
+from ao_workflows.archive.shares import SHARES
 from ao_workflows.demo.run import Folder
-from ao_workflows.domain.shares import SHARES
-from ao_workflows.resources.archive_shares import ArchiveShares
-from ao_workflows.site import demo_site, parse
+from ao_workflows.site.sections import demo_site, parse
 
 _UNSHARED = "AO_SOAK_UNSHARED"
 """Set in the process that has mounts of its own."""

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from ao_workflows.domain.events import parse_message
-from ao_workflows_tests.sites import bag_zip
+from ao_workflows.events.s3_events import parse_message
+from ao_workflows_tests.support.sites import bag_zip
 
 BUCKET = "glacier.staging.demo"
 

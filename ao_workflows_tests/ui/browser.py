@@ -17,9 +17,9 @@ from urllib.error import URLError
 import pytest
 from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect, sync_playwright
 
-from ao_workflows.resources.processes import free_port
-from ao_workflows_tests.demo_fixture import AO, FinishedDemo
-from ao_workflows_tests.parent import tidy_up_with_it
+from ao_workflows.machine.processes import free_port
+from ao_workflows_tests.support.demo_fixture import AO, FinishedDemo
+from ao_workflows_tests.support.parent import tidy_up_with_it
 
 SERVED_WITHIN_SECONDS = 120
 SHOWN_WITHIN_MILLISECONDS = 30_000

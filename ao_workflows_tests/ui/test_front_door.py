@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from ao_workflows_tests.demo_fixture import FinishedDemo
-from ao_workflows_tests.docker.proxy import Proxy, running_proxy
+from ao_workflows_tests.support.demo_fixture import FinishedDemo
+from ao_workflows_tests.support.proxy import Proxy, running_proxy
 from ao_workflows_tests.ui.browser import FLAGS, SHOWN_WITHIN_MILLISECONDS, WINDOW
 
 

@@ -12,7 +12,7 @@ import pytest
 from dagster import AssetsDefinition
 from playwright.sync_api import expect
 
-from ao_workflows import assets
+from ao_workflows.defs.restore import synced_archive as assets
 
 if TYPE_CHECKING:
     from ao_workflows_tests.ui.browser import WebPage

@@ -1,0 +1,88 @@
+"""Before a sync: what the archive has of the work already, and what the sync will do to that.
+
+What belongs here: the comparison before the script, and which of the archive's files will change or go. What does not:
+keeping those (``ao_workflows.archive.replaced``), and the proof afterwards (``ao_workflows.defs.restore.syncing``).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ao_workflows.errors import Problem, ReplacedUnreadable
+from ao_workflows.fixity.trees import FileFixity, compare_tree, files_beside
+
+
+@dataclass(frozen=True)
+class Before:
+    """What the archive has at a work's place: whether it is ``there``, and each file that it lacks or has otherwise.
+
+    ``marks`` are those of the files that were read and are right: see ``compare_tree``.
+    """
+
+    there: bool
+    problems: tuple[Problem, ...] = ()
+    marks: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def changing(self) -> tuple[Problem, ...]:
+        """Those that the archive has, and not as they were bagged: all but what would only be added."""
+        return tuple(problem for problem in self.problems if problem.kind != "missing")
+
+
+@dataclass(frozen=True)
+class Going:
+    """The archive's files that a sync will change, and those that it will remove; paths in the work."""
+
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+def look(place: Path, files: Iterable[FileFixity]) -> Before:
+    """Reads what the archive has of the work's files: all of it, whatever sizes and times say, and once."""
+    try:
+        place.lstat()
+    except FileNotFoundError:
+        return Before(there=False)
+    except OSError:
+        pass  # Each of the files will say so.
+    marks: dict[str, bytes] = {}
+    # What keeps its mark is not read again: so it is read from the disk here.
+    each = ((file.path, file) for file in files)
+    problems = compare_tree(place, each, "checksum", dropping_cache=True, marks=marks)
+    return Before(there=True, problems=tuple(problems), marks=marks)
+
+
+def going(place: Path, before: Before, bagged: Iterable[str], *, replace: bool) -> Going:
+    """What a sync takes from the archive; with ``replace`` also all that is not among the ``bagged`` files.
+
+    :raises ReplacedUnreadable: if a folder that would be removed cannot be read.
+    """
+    if not before.there:
+        return Going()
+    standing = [_standing(place, problem.path) for problem in before.changing]
+    changed = dict.fromkeys(name for name in standing if name)
+    beside = files_beside(place, set(bagged), strict=True) if replace else ()
+    try:
+        removed = tuple(name for name in beside if name not in changed)
+    except OSError as error:
+        raise ReplacedUnreadable(Path(error.filename or place), error.strerror or str(error)) from error
+    return Going(tuple(changed), removed)
+
+
+def _standing(place: Path, name: str) -> str:
+    """What stands where the file is to be: itself, or a file or link where one of its folders should be; else nothing.
+
+    From the top: what lies behind a link is not in the archive's place.
+    """
+    for end in (*(at for at, character in enumerate(name) if character == "/"), len(name)):
+        try:
+            status = os.lstat(f"{place}/{name[:end]}")
+        except OSError:
+            return ""
+        if not stat.S_ISDIR(status.st_mode):
+            return name[:end]
+    return ""

@@ -1,0 +1,293 @@
+"""The archive's shares, looked at: what is there now, what was noted of it, and the locks of the works' places.
+
+What belongs here: reading and writing markers, notes and locks. What does not: what follows from what is found
+(``ao_workflows.archive.shares``).
+
+Each look is the process's own: a process whose mounts are older than a share's finds another file system at the same
+path than a new one does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from ao_workflows.archive.shares import (
+    MARKER,
+    OWN_FOLDER,
+    SHARES,
+    Device,
+    Marker,
+    Noted,
+    device_of,
+    dump_notes,
+    fault_of,
+    parse_notes,
+    place_lock,
+    refusal_of,
+    share_number,
+    share_tree,
+)
+from ao_workflows.errors import AoError, ArchiveNotSetUp, ArchiveShareLost, StagingError
+from ao_workflows.machine import file_locks
+from ao_workflows.machine.disk import FULL
+from ao_workflows.machine.files import write_whole
+from ao_workflows.site.sections import Site
+from ao_workflows.works.rids import StagingLayout
+
+PATIENCE_SECONDS = 20
+"""As long a run waits for another one that writes the same work; then it is tried again later."""
+
+_LARGEST_MARKER = 1 << 16
+_MAKE_USABLE = f"Mount it; the folder {OWN_FOLDER} in it must belong to the user that runs this"
+
+
+@dataclass(frozen=True)
+class ArchiveShares:
+    """The shares of the archive at ``parent``, a path that takes a digit, and the file with what was noted of them."""
+
+    parent: Path
+    notes: Path
+
+    @classmethod
+    def of_site(cls, site: Site) -> ArchiveShares:
+        """The ones that site.toml names."""
+        return cls(site.archive.parent, StagingLayout(site.staging.root).archive_shares())
+
+    def tree(self, share: int) -> Path:
+        """The share's folder."""
+        return share_tree(self.parent, share)
+
+    def noted(self) -> Mapping[int, Noted]:
+        """What was noted of the shares, by their numbers.
+
+        :raises StagingError: if the notes cannot be read.
+        """
+        try:
+            return parse_notes(self.notes.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise StagingError(self.notes, f"cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            reason = f"is not what was noted of the archive's shares ({error}): remove it, and run ao archive init"
+            raise StagingError(self.notes, reason) from error
+
+    def look(self, share: int) -> Noted:
+        """What was noted of a share, which is there now as it was then.
+
+        :raises ArchiveNotSetUp: if nothing was noted of it.
+        :raises ArchiveShareLost: if another thing than what was noted is there, or nothing.
+        """
+        tree, noted = self.tree(share), self.noted().get(share)
+        if noted is None:
+            raise ArchiveNotSetUp(tree)
+        try:
+            marker, device = found_at(tree)
+        except OSError as error:
+            _lost(tree, error)
+        if fault := fault_of(share, noted, marker, device):
+            raise ArchiveShareLost(tree, fault)
+        return noted
+
+    def look_for(self, work: str) -> None:
+        """The same for the share that a work is in."""
+        self.look(share_number(work))
+
+    def look_for_all(self, works: Iterable[str]) -> None:
+        """The same for the shares that several works are in."""
+        for share in sorted({share_number(work) for work in works}):
+            self.look(share)
+
+    def are_there(self, works: Iterable[str]) -> bool:
+        """Whether all of the shares that the works are in are there as they were noted."""
+        try:
+            self.look_for_all(works)
+        except (ArchiveNotSetUp, ArchiveShareLost):
+            return False
+        return True
+
+    def trees_there(self) -> list[Path]:
+        """The folders of those shares that are there as they were noted."""
+        there = []
+        for share in SHARES:
+            with suppress(ArchiveNotSetUp, ArchiveShareLost):
+                self.look(share)
+                there.append(self.tree(share))
+        return there
+
+    @contextmanager
+    def blamed_first(self, work: str) -> Iterator[None]:
+        """Where something fails that needs the work's share, looks whether the share is lost, and tells that instead: a
+        script that fails and a file that is missing then mean nothing, and the work is to be tried again.
+
+        :raises ArchiveShareLost: instead of what failed.
+        """
+        try:
+            yield
+        except (AoError, OSError):
+            self.look_for(work)
+            raise
+
+    @contextmanager
+    def place_held(self, work: str, holder: str) -> Iterator[int]:
+        """Holds the lock of a work's place, for who writes there; its descriptor, for a script to inherit.
+
+        The file stays when the lock is given back. Where several hosts have the share, each may remember for a while
+        what another has removed, and two could then lock a file each.
+
+        :raises WorkBusy: if another process has it for longer than ``PATIENCE_SECONDS``.
+        :raises ArchiveShareLost: if the share is not there, or nothing can be locked on it.
+        """
+        self.look_for(work)
+        path = place_lock(self.parent, work)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = file_locks.take(path, work, PATIENCE_SECONDS)
+        except OSError as error:
+            _lost(self.tree(share_number(work)), error)
+        try:
+            with suppress(OSError):  # who has it is for a reader only; that a full archive is full, the script says
+                file_locks.say_holder(handle, holder)
+            yield handle
+        finally:
+            with suppress(OSError):
+                os.ftruncate(handle, 0)
+            # Not by closing alone: what the script has left running would keep it.
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_UN)
+            os.close(handle)
+
+    def set_up(
+        self, plain_folders: frozenset[int] = frozenset(), exchanged: frozenset[int] = frozenset()
+    ) -> tuple[dict[int, Noted], dict[int, str]]:
+        """Sets up each share that is not: gives it a marker, unless it has one, and notes what it is.
+
+        Returns what is noted of the shares now, and why others were refused. ``plain_folders`` are meant to be folders
+        of the disk above them, ``exchanged`` not to be what was noted of them.
+
+        :raises StagingError: if the notes cannot be read or written.
+        """
+        before = self.noted()
+        done: dict[int, Noted] = {}
+        refused: dict[int, str] = {}
+        for share in SHARES:
+            noted, tree = before.get(share), self.tree(share)
+            try:
+                marker, device = found_at(tree)
+                refused[share] = refusal_of(
+                    share, noted, marker, device, plain_folder=share in plain_folders, exchanged=share in exchanged
+                )
+                if refused[share]:
+                    continue
+                marker = marker or _mark(tree, share)
+            except OSError as error:
+                refused[share] = f"{_said(tree, error)}. {_way_out(error)}"
+                continue
+            same = noted is not None and (noted.id, noted.device) == (marker.id, device)
+            done[share] = noted if noted and same else Noted(marker.id, device, _now())
+        notes = {**before, **done}
+        if notes != before:
+            write_whole(self.notes, dump_notes(notes), flush=True)
+        return done, {share: reason for share, reason in refused.items() if reason}
+
+
+def make_archive(site: Site) -> None:
+    """Makes a site's shares as plain folders, and sets them up: for a demo, a trial, a test.
+
+    :raises ArchiveShareLost: if one cannot be set up.
+    """
+    shares = ArchiveShares.of_site(site)
+    for share in SHARES:
+        shares.tree(share).mkdir(parents=True, exist_ok=True)
+    _, refused = shares.set_up(plain_folders=frozenset(SHARES))
+    for share, reason in refused.items():
+        raise ArchiveShareLost(shares.tree(share), reason)
+
+
+def found_at(tree: Path) -> tuple[Marker | None, Device]:
+    """The marker in a share's folder, if there is one, and the device that it is on.
+
+    Both by one descriptor of the folder: what is mounted meanwhile is not mixed up with what was there.
+
+    :raises OSError: if it cannot be looked at.
+    """
+    folder = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        above = os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            mounts = _mount_id(folder), _mount_id(above)
+        finally:
+            os.close(above)
+        mountinfo = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+        return _marker_in(folder), device_of(*mounts, mountinfo)
+    finally:
+        os.close(folder)
+
+
+def _marker_in(folder: int) -> Marker | None:
+    try:
+        handle = os.open(MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    try:
+        return Marker.parse(os.read(handle, _LARGEST_MARKER))
+    finally:
+        os.close(handle)
+
+
+def _mark(tree: Path, share: int) -> Marker:
+    """Makes the share's marker; where another host did so in this moment, takes that one's."""
+    path = tree / MARKER
+    path.parent.mkdir(exist_ok=True)
+    marker = Marker(str(uuid.uuid4()), share, _now(), socket.gethostname())
+    try:
+        with path.open("x", encoding="utf-8") as out:
+            try:
+                out.write(marker.dump())
+                out.flush()
+                os.fsync(out.fileno())
+            except OSError:
+                # Half a marker would be in the next one's way.
+                path.unlink(missing_ok=True)
+                raise
+    except FileExistsError as error:
+        there = Marker.parse(path.read_bytes())
+        if there is None:
+            raise OSError(error.errno, "is there, and is no marker that can be read: remove it", str(path)) from error
+        return there
+    return marker
+
+
+def _mount_id(handle: int) -> int:
+    """https://man7.org/linux/man-pages/man5/proc_pid_fdinfo.5.html"""
+    text = Path(f"/proc/self/fdinfo/{handle}").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("mnt_id:"))
+
+
+def _lost(tree: Path, error: OSError) -> NoReturn:
+    raise ArchiveShareLost(
+        tree, f"cannot be used: {_said(tree, error)}", f"It is tried again. {_way_out(error)}"
+    ) from error
+
+
+def _said(tree: Path, error: OSError) -> str:
+    """What the system said, after the share's name: with the file that it is of, where that is another."""
+    other = error.filename and Path(error.filename) != tree
+    return f"{error.filename}: {error.strerror}" if other else str(error.strerror)
+
+
+def _way_out(error: OSError) -> str:
+    return "Free some room on it" if error.errno in FULL else _MAKE_USABLE
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,219 @@
+"""What syncs take from the archive: listed before, kept on the same share for a while, and freed when that is over.
+
+What belongs here: making and removing those copies, and the lists beside the script's log. What does not: which files
+will change or go (``ao_workflows.archive.before_sync``), and where they are kept (``ao_workflows.works.rids``).
+
+A file that will be removed is kept as a hard link: nobody writes into what he removes. One that will change is copied:
+a site's own script may write in place, and so through every link. Where the file system can share blocks between files,
+the copy costs nothing; elsewhere it costs about what the new file costs.
+"""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import os
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ao_workflows.archive.before_sync import Going
+from ao_workflows.archive.shares import REPLACED_AT
+from ao_workflows.errors import ReplacedNotKept
+from ao_workflows.fixity.trees import files_beside
+from ao_workflows.machine.disk import refusal, remove_tree
+from ao_workflows.upkeep.housekeeping import Removed
+
+SHOWN = 20
+_UNDER_WAY = ".part"
+_BLOCK = 1 << 24
+_NOT_IN_THE_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ETXTBSY}
+
+
+def write_changed(path: Path, names: Iterable[str]) -> Path:
+    """Writes the list that the script is given of the files that the archive lacks or has otherwise.
+
+    :raises StagingError: if it cannot be written.
+    """
+    return _written(path, b"".join(os.fsencode(name) + b"\0" for name in names))
+
+
+def list_going(path: Path, going: Going, off_the_web: Sequence[str], say: Callable[[str], None]) -> None:
+    """Says what the sync will take, the first names of each kind, and writes all of them to ``path``.
+
+    :raises StagingError: if the list cannot be written.
+    """
+    kinds = {"changed": going.changed, "removed": going.removed, "removed from the web": off_the_web}
+    lines = [f"{kind}\t{_on_one_line(name)}\n" for kind, names in kinds.items() for name in names]
+    if not lines:
+        return
+    _written(path, os.fsencode("".join(lines)))
+    for kind, names in kinds.items():
+        shown = ", ".join(_on_one_line(name) for name in names[:SHOWN])
+        more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+        if names:
+            # A name in the archive may be no UTF-8, which Dagster's page cannot show.
+            say(os.fsencode(f"will be {kind}: {len(names):,}: {shown}{more}; all in {path}").decode(errors="replace"))
+
+
+def keep(place: Path, going: Going, into: Path) -> None:
+    """Keeps what the sync will take from the work at ``place``, as the folder ``into``, which appears whole. Whoever
+    calls it holds the lock of the work's place.
+
+    What a sync that failed had kept, and then did not take, becomes ``into``: each try would else fill the share with
+    one copy more. What a keeping that was killed left is removed.
+
+    :raises ReplacedNotKept: if it cannot all be kept.
+    """
+    under_way = into.with_name(f"{into.name}{_UNDER_WAY}")
+    try:
+        earlier = _inside(into.parent, [])
+        for half in (path for path in earlier if path.name.endswith(_UNDER_WAY)):
+            remove_tree(half)
+        whole = [path for path in earlier if not path.name.endswith(_UNDER_WAY)]
+        if whole and _has_all(whole[-1], place, going):
+            whole[-1].rename(into)
+            return
+        for names, put in ((going.changed, _copied), (going.removed, _linked)):
+            folder = None
+            for name in names:
+                to = under_way / name
+                if to.parent != folder:
+                    folder = to.parent
+                    folder.mkdir(parents=True, exist_ok=True)
+                put(place / name, to)
+        under_way.rename(into)
+    except OSError as error:
+        with suppress(OSError):
+            remove_tree(under_way)
+        raise ReplacedNotKept(place, into, error.strerror or str(error)) from error
+
+
+def remove_outlived(folders: Iterable[Path], before: datetime) -> Removed:
+    """Removes what was kept before that moment in the ``folders``, one a share: each ``<RID>/<moment>``.
+
+    What the disk will not let go is told, and the rest goes on.
+    """
+    count = size = 0
+    oldest: datetime | None = None
+    stuck: list[str] = []
+    for folder in folders:
+        for work in _inside(folder, stuck):
+            for kept in _inside(work, stuck):
+                try:
+                    at = _kept_at(kept)
+                    if at >= before:
+                        oldest = min(oldest or at, at)
+                        continue
+                    size += remove_tree(kept)
+                    count += 1
+                except FileNotFoundError:  # Another host's housekeeping was there first.
+                    continue
+                except OSError as error:
+                    stuck.append(f"{error.filename or kept}: {error.strerror}")
+            try:
+                work.rmdir()
+            except OSError:  # It has others, which are younger.
+                continue
+    return Removed(count, size, oldest, tuple(stuck))
+
+
+def _has_all(kept: Path, place: Path, going: Going) -> bool:
+    """Whether what is kept is the files that are going, and no others, with the bytes that they have at ``place``.
+
+    One that will change must be a copy: a script that writes in place would change what is kept through a link.
+    """
+    if {*files_beside(kept, ())} != {*going.changed, *going.removed}:
+        return False
+    try:
+        return all(_is_same(kept / name, place / name) for name in (*going.changed, *going.removed)) and not any(
+            (kept / name).samefile(place / name) for name in going.changed
+        )
+    except OSError:
+        return False
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if one.is_symlink() or other.is_symlink():
+        return one.readlink() == other.readlink()
+    return filecmp.cmp(one, other, shallow=False)
+
+
+def _written(path: Path, data: bytes) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise refusal(path, "cannot be written", error, len(data)) from error
+    return path
+
+
+def _on_one_line(name: str) -> str:
+    for character in "%\n\r":
+        name = name.replace(character, f"%{ord(character):02X}")
+    return name
+
+
+def _linked(path: Path, to: Path) -> None:
+    try:
+        os.link(path, to, follow_symlinks=False)
+    except OSError:  # The file system has none, or forbids them for another user's files.
+        if path.is_symlink():
+            to.symlink_to(path.readlink())
+        else:
+            _copied(path, to)
+
+
+def _copied(path: Path, to: Path) -> None:
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        _linked(path, to)
+        return
+    if not stat.S_ISREG(status.st_mode):
+        os.link(path, to, follow_symlinks=False)
+        return
+    try:
+        with path.open("rb") as source, to.open("xb") as copy:
+            _copy(source.fileno(), copy.fileno(), status.st_size)
+        os.utime(to, ns=(status.st_atime_ns, status.st_mtime_ns))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        # What the disk cannot read any more is no reason not to mend it: kept is what there is.
+        to.unlink(missing_ok=True)
+        os.link(path, to)
+
+
+def _copy(source: int, copy: int, size: int) -> None:
+    """In the kernel where that can be: some file systems then share the blocks, and some servers copy by themselves."""
+    done = 0
+    try:
+        while done < size and (got := os.copy_file_range(source, copy, min(_BLOCK, size - done))):
+            done += got
+    except OSError as error:
+        if error.errno not in _NOT_IN_THE_KERNEL:
+            raise
+    while block := os.read(source, _BLOCK):
+        left = memoryview(block)
+        while left:
+            left = left[os.write(copy, left) :]
+
+
+def _inside(folder: Path, stuck: list[str]) -> list[Path]:
+    try:
+        return sorted(Path(entry) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        stuck.append(f"{folder}: {error.strerror}")
+        return []
+
+
+def _kept_at(kept: Path) -> datetime:
+    """Not by the files' times, which are those of the archive; by the folder's own where a keeping was cut short."""
+    try:
+        return datetime.strptime(kept.name, REPLACED_AT).replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.fromtimestamp(kept.stat().st_mtime, UTC)

@@ -1,0 +1,143 @@
+"""sync.yml: the options of a work, or of the site, as the file has them.
+
+What belongs here: finding the file, and reading YAML with its lines. What does not: which options there are
+(``ao_workflows.archive.sync_options``).
+
+A work's file comes from outside, in its bag. No tag is read, so that nothing is constructed; no alias, so that
+nothing grows; and the file has its bounds in bytes and in depth.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ao_workflows.archive.sync_options import WISHES, Limit, SyncOptions, Written, parse_options
+from ao_workflows.errors import SyncOptionsError
+
+if TYPE_CHECKING:
+    import yaml
+
+_LONGEST = 1 << 16
+_DEEPEST = 8
+
+_BOOL, _STR = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
+_TRUE = {"true", "yes", "on"}
+"""What YAML 1.1 has for true, in any case; its other truth values are false."""
+
+
+def read_options(
+    work: Path, sites: Path | None, may: Collection[str] = WISHES, redo: str = "", *, replacing: bool = False
+) -> SyncOptions:
+    """What the work's ``config/sync.yml`` asks for, else the site's file, else the default.
+
+    The work's file asks for no more than it ``may`` and the site's file has; ``replacing`` is a person's word for this
+    run, and replaces whatever the files say. ``redo`` is how ``ao reprocess`` names the work.
+
+    :raises SyncOptionsError: with the file, and each mistake's line and key.
+    """
+    options = SyncOptions()
+    if sites is not None:
+        text = _text(sites)
+        if text is None:
+            raise SyncOptionsError(sites, ["is not there; [sync] options in site.toml names it"])
+        options = parse_options(sites, _written(sites, text))
+    own = work / "config" / "sync.yml"
+    # Not to follow a link out of the work; the site's may be one, as what Kubernetes mounts is.
+    text = _text(own, os.O_NOFOLLOW)
+    if text is not None:
+        granted = replace(options, replace=options.replace or replacing)
+        options = parse_options(own, _written(own, text), Limit(may, granted, redo))
+    return replace(options, replace=options.replace or replacing)
+
+
+def _text(path: Path, flags: int = 0) -> str | None:
+    """The file's text, or None where there is none."""
+    try:
+        # Not to wait for a pipe's writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise SyncOptionsError(path, ["is no file"])
+            data = stream.read(_LONGEST + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise SyncOptionsError(path, [f"cannot be read: {error.strerror}"]) from error
+    if len(data) > _LONGEST:
+        raise SyncOptionsError(path, [f"has more than {_LONGEST} bytes"])
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SyncOptionsError(path, [f"line {line}: is no UTF-8"]) from error
+
+
+def _written(path: Path, text: str) -> Written | None:
+    import yaml
+
+    try:
+        _refuse_what_may_grow(path, yaml.parse(text, Loader=yaml.SafeLoader))
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        # A document with nothing in it is a scalar that is nothing.
+        return None if node is None or node.value == "" else _of_node(path, node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}: " if mark else ""
+        raise SyncOptionsError(path, [f"{place}is no YAML: {error.problem or error.context}"]) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SyncOptionsError(path, [f"line {line}: is no YAML: the character {error.character:#x}"]) from error
+    except (ValueError, OverflowError) as error:
+        # Of a number in an escape or a directive that is none of Unicode's or YAML's: the library does not say where.
+        raise SyncOptionsError(path, [f"is no YAML: {error}"]) from error
+
+
+def _refuse_what_may_grow(path: Path, events: Iterator[yaml.Event]) -> None:
+    import yaml
+
+    depth = documents = 0
+    for event in events:
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+            continue
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        reason = ""
+        if getattr(event, "anchor", None):
+            reason = f"{event.anchor!r}: anchors and aliases are not read; write the value out"
+        elif getattr(event, "tag", None):
+            reason = f"{event.tag!r}: tags are not read; leave it out"
+        elif depth > _DEEPEST:
+            reason = f"more than {_DEEPEST} levels"
+        elif documents > 1:
+            reason = "a second document; one is read"
+        if reason:
+            raise SyncOptionsError(path, [f"line {event.start_mark.line + 1}: {reason}"])
+
+
+def _of_node(path: Path, node: yaml.Node, line: int | None = None) -> Written:
+    import yaml
+
+    line = line or node.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode):
+        return Written(line, [_of_node(path, item) for item in node.value], "a list")
+    if isinstance(node, yaml.MappingNode):
+        found: dict[str, Written] = {}
+        for key, value in node.value:
+            at = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise SyncOptionsError(path, [f"line {at}: a key must be a word"])
+            if key.value in found:
+                said = f"line {at}: {key.value}: is there twice, first in line {found[key.value].line}"
+                raise SyncOptionsError(path, [said])
+            found[key.value] = _of_node(path, value, at)
+        return Written(line, found, "a mapping")
+    assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - YAML has no fourth kind
+    if node.tag == _BOOL:
+        return Written(line, node.value.lower() in _TRUE, node.value)
+    return Written(line, node.value if node.tag == _STR else None, node.value)

@@ -1,0 +1,101 @@
+"""The web: the copy of a work's images that the image server reads from S3, compared with what was bagged.
+
+What belongs here: that comparison. What does not: sending the images, which the sync script does, and S3 itself
+(``ao_workflows.aws.s3``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from ao_workflows.aws.connections import AwsConnection
+from ao_workflows.aws.s3 import S3
+from ao_workflows.errors import ObjectMissing, Problem
+from ao_workflows.fixity.digests import BLOCK, PieceDigests, digest_of_digests
+from ao_workflows.fixity.s3_checksums import ALGORITHMS, Claim
+from ao_workflows.fixity.trees import FileFixity
+from ao_workflows.machine.threads import each_in_order
+
+IMAGES = "images/"
+_AT_A_TIME = 16
+_WEB = "web"
+
+
+def compare_web(
+    connection: AwsConnection,
+    prefix: str,
+    files: Iterable[FileFixity],
+    local: Path,
+    how: Literal["checksum", "size"],
+) -> tuple[int, list[Problem]]:
+    """How many images the work has, and every one that is not below the prefix ``s3://bucket/…/images/`` as bagged.
+
+    Compares sizes and, by ``checksum``, the best checksum that S3 states, where it states one. ``local`` is a folder
+    of the work whose files have been proven: S3's checksums are not always those of the manifests.
+
+    :raises ServiceError: if S3 does not answer.
+    :raises ObjectError: if it refuses.
+    """
+    bucket, _, start = prefix.removeprefix("s3://").partition("/")
+    s3 = S3(connections={_WEB: connection})
+    there = dict(s3.sizes(_WEB, bucket, start))
+
+    def look(file: FileFixity) -> Problem | None:
+        key = start + file.path.removeprefix(IMAGES)
+        if key not in there:
+            return Problem("missing", file.path, f"is not on the web, as s3://{bucket}/{key}")
+        if there[key] != file.size:
+            reason = f"has {there[key]} bytes on the web, not {file.size}"
+            return Problem("size", file.path, reason, "", str(file.size), str(there[key]))
+        return look_at_checksum(file, key) if how == "checksum" else None
+
+    def look_at_checksum(file: FileFixity, key: str) -> Problem | None:
+        try:
+            proof = s3.proof(_WEB, s3.look(_WEB, bucket, key, None))
+        except ObjectMissing:
+            return Problem("missing", file.path, f"was taken off the web meanwhile, as s3://{bucket}/{key}")
+        if proof.claim is None:
+            return None
+        bagged = _digest(file, local / file.path, proof.claim, proof.pieces)
+        if bagged == proof.claim.expected:
+            return None
+        reason = f"has another {ALGORITHMS[proof.claim.algorithm]} on the web than what was bagged"
+        return Problem("checksum", file.path, reason, proof.claim.algorithm, bagged, proof.claim.expected)
+
+    images = 0
+
+    def counted() -> Iterator[FileFixity]:
+        nonlocal images
+        for file in files:
+            if file.path.startswith(IMAGES):
+                images += 1
+                yield file
+
+    problems = [problem for problem in each_in_order(_AT_A_TIME, look, counted()) if problem]
+    return images, problems
+
+
+def images_beside(connection: AwsConnection, prefix: str, files: Iterable[FileFixity]) -> list[str]:
+    """The keys of what lies below the prefix ``s3://bucket/…/images/`` and is none of the work's images.
+
+    :raises ServiceError: if S3 does not answer.
+    :raises ObjectError: if it refuses.
+    """
+    bucket, _, start = prefix.removeprefix("s3://").partition("/")
+    there = S3(connections={_WEB: connection}).sizes(_WEB, bucket, start)
+    bagged = {start + file.path.removeprefix(IMAGES) for file in files if file.path.startswith(IMAGES)}
+    return [key for key, _ in there if key not in bagged]
+
+
+def _digest(file: FileFixity, path: Path, claim: Claim, pieces: tuple[int, ...]) -> str:
+    """The digest that S3 should state, in hex."""
+    if claim.parts is None and claim.algorithm in file.digests:
+        return file.digests[claim.algorithm]
+    digests = PieceDigests(claim.algorithm, pieces)
+    with path.open("rb", buffering=0) as stream:
+        while block := stream.read(BLOCK):
+            digests.update(memoryview(block))
+    found = digests.hexdigests()
+    return found[0] if claim.parts is None else digest_of_digests(claim.algorithm, found)

@@ -1,0 +1,130 @@
+"""What S3 says of an object when it is asked for its head.
+
+What belongs here: the object as a value, read from the answer to HeadObject. What does not: asking
+(``ao_workflows.aws.s3``), and which checksum proves the object (``ao_workflows.fixity.s3_checksums``).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ao_workflows.errors import ObjectError, ObjectNotRestored
+from ao_workflows.fixity.s3_checksums import ALGORITHMS, Stated
+from ao_workflows.machine.times import moment_of_header
+
+_ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where S3 keeps an object's bytes, and whether Glacier is bringing, or has brought, a copy that can be read.
+
+    ``archive_status`` is the tier of an object in INTELLIGENT_TIERING that has been moved into an archive, else empty.
+    ``ongoing`` and ``restored`` are both false where nobody has asked, or the copy has gone again. ``expires`` is when
+    it goes.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+    """
+
+    storage_class: str
+    archive_status: str = ""
+    ongoing: bool = False
+    restored: bool = False
+    expires: datetime | None = None
+
+    @property
+    def archived(self) -> bool:
+        """Whether the object itself cannot be read, but only a restored copy of it."""
+        return bool(self.archive_status) or self.storage_class in _ARCHIVED
+
+    @property
+    def deep(self) -> bool:
+        """Whether it is in the slower of S3's two archives, which knows no Expedited retrieval."""
+        return "DEEP_ARCHIVE" in (self.archive_status or self.storage_class)
+
+    def __str__(self) -> str:
+        return f"{self.storage_class} ({self.archive_status})" if self.archive_status else self.storage_class
+
+
+def storage_of(head: Mapping[str, Any]) -> Storage:
+    """What the answer to HeadObject says of the place; S3 leaves the class out where it is STANDARD."""
+    restore = head.get("Restore", "")
+    expiry = re.search(r'expiry-date="([^"]+)"', restore)
+    return Storage(
+        storage_class=head.get("StorageClass", "STANDARD"),
+        archive_status=head.get("ArchiveStatus", ""),
+        ongoing='ongoing-request="true"' in restore,
+        restored='ongoing-request="false"' in restore,
+        expires=moment_of_header(expiry[1]) if expiry else None,
+    )
+
+
+@dataclass(frozen=True)
+class S3Object:
+    """What S3 holds; ``version_id`` is None in a bucket without versions. ``where`` names it, and the way to it.
+
+    ``modified`` is when it was written, RFC 3339; empty where S3 does not say.
+    """
+
+    bucket: str
+    key: str
+    version_id: str | None
+    stated: Stated
+    where: str
+    modified: str = ""
+
+    @property
+    def size(self) -> int:
+        return self.stated.size
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells this object from every other, and from what it was before."""
+        return {
+            "bucket": self.bucket,
+            "key": self.key,
+            "version": self.version_id,
+            "etag": self.stated.etag,
+            "size": self.size,
+        }
+
+
+def stated(head: Mapping[str, Any]) -> Stated:
+    """What the answer to HeadObject states."""
+    return Stated(
+        size=head["ContentLength"],
+        etag=head["ETag"].strip('"'),
+        checksums={name: head[f"Checksum{name.upper()}"] for name in ALGORITHMS if f"Checksum{name.upper()}" in head},
+        checksum_type=head.get("ChecksumType"),
+        encryption=head.get("ServerSideEncryption"),
+        customer_key="SSECustomerAlgorithm" in head,
+    )
+
+
+def written_at(head: Mapping[str, Any]) -> str:
+    """When the object was written, RFC 3339, by the answer to HeadObject; empty where it does not say."""
+    modified = head.get("LastModified")
+    return modified.isoformat() if isinstance(modified, datetime) else ""
+
+
+def check_restored(head: Mapping[str, Any], bucket: str, key: str, where: str) -> None:
+    """Whether an object that is in an archive has a restored copy, by the answer to HeadObject.
+
+    :raises ObjectNotRestored: while Glacier is at it.
+    :raises ObjectError: if nobody has asked for one, or it has expired.
+    """
+    storage = storage_of(head)
+    if storage.restored or not storage.archived:
+        return
+    if storage.ongoing:
+        raise ObjectNotRestored(where, "Glacier is still restoring it")
+    raise ObjectError(
+        where,
+        f"it is in {storage} and cannot be read: its restored copy has expired, or was never asked for. Ask "
+        f"Glacier for it: ao restore request {shlex.quote(f's3://{bucket}/{key}')}",
+    )

@@ -1,0 +1,186 @@
+"""Bags: a zip becomes the folders of its works, every byte proven in one pass, or is refused with all that is wrong.
+
+What belongs here: the two things that are done with a bag, ``debag`` and ``validate``, put together from the zip's
+reader (``zips``), what its names mean (``bag_layout``) and BagIt's rules (``bag_rules``). What does not: where in
+staging the folders go, and what a run says of it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+
+from ao_workflows.bags.admission import Terms, another_name, no_manifest, why_refused
+from ao_workflows.bags.proof import DebaggedWork, Progress, Proof, prove_folder, prove_zip
+from ao_workflows.bags.unpacking import Plan, check_rids, plan_unpacking
+from ao_workflows.bags.zip_directory import Limits, read_directory
+from ao_workflows.bags.zip_pass import TWIN, OpenZip, modification_time
+from ao_workflows.errors import BagInvalid, Problem, StagingError, ZipRefused
+from ao_workflows.fixity.trees import FileFixity
+from ao_workflows.machine.disk import refusal
+from ao_workflows.machine.new_trees import NewTree
+from ao_workflows.shown_names import shown
+
+
+@dataclass(frozen=True)
+class Debagged:
+    """What a zip became: its works, the fixity of their files, warnings, payload bytes and seconds taken."""
+
+    works: tuple[DebaggedWork, ...]
+    files: tuple[FileFixity, ...]
+    warnings: tuple[str, ...]
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What validating a bag, or a zip of bags, brought: everything that is wrong, and what is merely unusual."""
+
+    path: Path
+    bags: tuple[str, ...]
+    files: int
+    bytes: int
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+    seconds: float
+
+    @property
+    def valid(self) -> bool:
+        return not self.problems
+
+
+def debag(
+    zip_path: Path,
+    into: Path,
+    *,
+    terms: Terms | None = None,
+    limits: Limits | None = None,
+    threads: int | None = None,
+    time_zone: tzinfo | None = None,
+    under_way: Path | None = None,
+    progress: Progress | None = None,
+) -> Debagged:
+    """Unpacks a zip of bags, or of plain works, proves every file, and leaves each work in ``into/<RID>``.
+
+    A bag's payload becomes the work, and its manifests and tag files the work's ``<RID>.bag/``, or ``<RID>.bag.1/``
+    and so on where the payload has that. ``into`` appears in one rename of ``under_way`` (a hidden sibling, unless
+    given), in place of what was there, or not at all. ``terms`` are what the zip is taken on; without them it may hold
+    any work. ``time_zone`` is that of the zip's local times, the machine's unless given; ``progress`` is told bytes
+    done and bytes in all.
+
+    :raises ZipRefused: if the file is no zip, is not safe to unpack, or holds a work that is not to be taken.
+    :raises BagInvalid: with every problem, if a bag is not what its manifests say.
+    :raises StagingError: if the disk refuses.
+    """
+    started = time.perf_counter()
+    under_way = under_way or into.with_name(f".{into.name}.tmp")
+    with _opened(zip_path) as descriptor:
+        members = read_directory(zip_path, descriptor, limits or Limits())
+        plan = plan_unpacking(zip_path, members)
+        check_rids(zip_path, plan)
+        works = [*plan.rids.values()]
+        unproven = [rid for root, rid in plan.rids.items() if root not in plan.bags]
+        if terms and (reason := why_refused(terms, works, unproven)):
+            raise ZipRefused(zip_path, None, reason)
+        with NewTree(under_way) as tree:
+            _make_folders(tree, plan, zip_path)
+            source = OpenZip(zip_path, descriptor, tree, time_zone)
+            proof = prove_zip(source, plan, threads or _cores(), progress)
+            if proof.problems:
+                raise BagInvalid(zip_path.name, proof.problems)
+            for work in proof.works:
+                if not work.files:
+                    raise ZipRefused(
+                        zip_path, None, f"the work {work.rid} has no file in it: there is nothing to archive"
+                    )
+            tree.set_times(
+                (target, modification_time(member, time_zone))
+                for member, target in zip(plan.members, plan.targets, strict=True)
+                if member.is_folder
+            )
+            tree.publish(into)
+    said = [no_manifest(unproven)] if unproven else []
+    if not terms and (other := another_name(zip_path.name, works)):
+        said.append(other)
+    return Debagged(
+        tuple(proof.works),
+        tuple(proof.files),
+        tuple(map(shown, (*said, *proof.warnings))),
+        sum(work.bytes for work in proof.works),
+        time.perf_counter() - started,
+    )
+
+
+def validate(
+    path: Path,
+    *,
+    limits: Limits | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Validated:
+    """Says what is wrong with the bag in a folder, or with those in a zip, which is read and not unpacked.
+
+    :raises StagingError: if the disk refuses.
+    """
+    started = time.perf_counter()
+    if path.is_dir():
+        allowed = (limits or Limits()).control_characters
+        proof = prove_folder(path, threads or _cores(), progress, control_characters=allowed)
+    else:
+        try:
+            with _opened(path) as descriptor:
+                plan = plan_unpacking(path, read_directory(path, descriptor, limits or Limits()))
+                proof = prove_zip(OpenZip(path, descriptor), plan, threads or _cores(), progress)
+            if not plan.bags:
+                reason = "it holds works and no bag: no manifest says what their bytes should be"
+                proof.problems.append(Problem("structure", path.name, reason))
+            if other := another_name(path.name, [*plan.rids.values()]):
+                proof.warnings.append(other)
+        except ZipRefused as error:
+            proof = Proof(problems=[*error.problems])
+    return Validated(
+        path,
+        tuple(work.rid for work in proof.works if work.proven),
+        sum(work.files for work in proof.works),
+        sum(work.bytes for work in proof.works),
+        tuple(proof.problems),
+        tuple(map(shown, proof.warnings)),
+        time.perf_counter() - started,
+    )
+
+
+@contextmanager
+def _opened(zip_path: Path) -> Iterator[int]:
+    """The zip's descriptor; what the disk refuses on the way is said of it."""
+    try:
+        # Not to wait for a writer, should the path be a pipe's.
+        descriptor = os.open(zip_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise StagingError(zip_path, f"cannot be read: {error.strerror}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ZipRefused(zip_path, None, "it is no file")
+        yield descriptor
+    except OSError as error:
+        raise refusal(Path(error.filename or zip_path), "is refused", error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _make_folders(tree: NewTree, plan: Plan, zip_path: Path) -> None:
+    for folder in plan.folders():
+        try:
+            tree.make_folder(folder)
+        except FileExistsError as error:
+            raise ZipRefused(zip_path, folder, TWIN) from error

@@ -1,0 +1,282 @@
+"""What a bag declares: its tag files, read with ``bagit`` as the authority on them.
+
+What belongs here: the declaration, the manifests' entries, the Oxum and fetch.txt (RFC 8493, and its drafts from
+0.93 on). What does not: whether the bag is what it declares (``bag_rules``).
+
+``bagit`` gets the very bytes that were read and hashed, in memory: what it judges is what is proven, and no tag
+file is read a second time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from ao_workflows.bags.manifests import decoded, read_manifest
+from ao_workflows.bags.zip_pass import HASHES
+from ao_workflows.errors import Problem
+
+_VERSIONS = frozenset({(0, 93), (0, 94), (0, 95), (0, 96), (0, 97), (1, 0)})
+_STRICT = (1, 0)
+
+_MANIFEST = re.compile(r"(tag)?manifest-([A-Za-z0-9_-]+)\.txt")
+_OTHERS = frozenset({"bagit.txt", "bag-info.txt", "package-info.txt", "fetch.txt"})
+_STRICT_DECLARATION = re.compile(
+    rb"BagIt-Version: [0-9]+\.[0-9]+(?:\r\n|\r|\n)Tag-File-Character-Encoding: [!-~]+(?:\r\n|\r|\n)?"
+)
+_OXUM = re.compile(r"([0-9]+)\.([0-9]+)")
+_FETCH = re.compile(r"[ \t]*(\S+)[ \t]+(\S+)[ \t]+(.*\S.*)")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest's file name, and hashlib's name of its algorithm; None where hashlib has none."""
+
+    name: str
+    of_tags: bool
+    token: str
+    algorithm: str | None
+
+
+@dataclass
+class Declared:
+    """What a bag's tag files say, and what is wrong with them. Paths are relative to the bag's folder.
+
+    ``entries`` has each manifest entry's digests by hashlib's name of the algorithm, its path as it is written, and
+    ``decode_first`` whether by all that is known that is encoded; ``fetch`` has the paths that fetch.txt would bring,
+    ``oxum`` the payload's bytes and files; ``readable`` is false where so much is wrong that
+    nothing can be compared with the entries.
+    """
+
+    version: tuple[int, int] = (0, 0)
+    manifests: tuple[Manifest, ...] = ()
+    entries: dict[str, dict[str, str]] = field(default_factory=dict)
+    decode_first: bool = False
+    fetch: frozenset[str] = frozenset()
+    oxum: tuple[int, int] | None = None
+    readable: bool = False
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def strict(self) -> bool:
+        """Whether the rules that came with version 1.0 hold."""
+        return self.version >= _STRICT
+
+
+def is_declaration(path: str) -> bool:
+    """Whether this file says what the bag is."""
+    return path in _OTHERS or _MANIFEST.fullmatch(path) is not None
+
+
+def manifests_among(paths: Iterable[str]) -> tuple[Manifest, ...]:
+    """The manifests, payload's and tags', in the order of their names.
+
+    RFC 8493, 2.4, names algorithms without punctuation (``sha3256``), bagit as hashlib does (``sha3_256``).
+    """
+    found = []
+    for path in sorted(paths):
+        if match := _MANIFEST.fullmatch(path):
+            token = match[2]
+            plain = re.sub(r"[^a-z0-9]", "", token.lower())
+            found.append(Manifest(path, bool(match[1]), token, _BY_PLAIN_NAME.get(plain)))
+    return tuple(found)
+
+
+_BY_PLAIN_NAME = {name.replace("_", ""): name for name in HASHES}
+
+
+def algorithms(manifests: Iterable[Manifest], *, of_tags: bool) -> tuple[str, ...]:
+    """The algorithms by which payload must be hashed, or tag files: by all that the bag names, these."""
+    return tuple(sorted({it.algorithm for it in manifests if it.algorithm and (of_tags or not it.of_tags)}))
+
+
+def read_declaration(folder: str, files: Mapping[str, bytes]) -> Declared:
+    """Reads a bag's declarations, ``files``; problems name them below ``folder``, which ends in ``/`` or is empty."""
+    declared = Declared(manifests=manifests_among(files))
+    kept = _Kept()
+    read: list[str] = ["bagit.txt"]
+    module = _bagit_over(files, kept, read)
+    wrong = (module.BagError, ValueError, LookupError, AttributeError, TypeError)
+    try:
+        bag = _opened(module, files)
+    except wrong as error:
+        declared.problems.append(_structure(folder, read[-1], error))
+        return declared
+    declared.version = tuple(bag.version_info)
+    if declared.version not in _VERSIONS:
+        reason = "BagIt-Version {}.{} is none of those from 0.93 to 1.0".format(*declared.version)
+        declared.problems.append(_structure(folder, "bagit.txt", reason))
+    declared.readable = True
+    checks = {"bagit.txt": _check_declaration, "fetch.txt": _read_fetch, bag.tag_file_name: _read_oxum}
+    _read_manifests(declared, folder, files, bag)
+    for name, check in checks.items():
+        try:
+            check(declared, folder, files, bag)
+        except wrong as error:
+            declared.problems.append(_structure(folder, name, error))
+    declared.warnings += [f"{folder}{line}" for line in kept.lines]
+    return declared
+
+
+def _structure(folder: str, path: str, reason: object) -> Problem:
+    return Problem("structure", f"{folder}{path}", _without_place(str(reason)))
+
+
+def _without_place(message: str) -> str:
+    return message.replace(f"{_NOWHERE}: ", "").replace(f"{_NOWHERE}/", "")
+
+
+_NOWHERE = "/bag"
+
+
+def _bagit_over(files: Mapping[str, bytes], kept: logging.Handler, read: list[str]) -> ModuleType:
+    """bagit's own module once more, privately, with ``files`` in place of the disk.
+
+    What it logs goes to ``kept``, the names of what it reads to ``read``.
+    """
+    spec = importlib.util.find_spec("bagit")
+    if spec is None or spec.loader is None:
+        raise ImportError("bagit is not installed")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def name_of(path: str) -> str:
+        return posixpath.relpath(path, _NOWHERE)
+
+    def open_text_file(path: str, _mode: str = "r", encoding: str = "utf-8") -> io.TextIOWrapper:
+        read.append(name_of(path))
+        content = io.BytesIO(files[read[-1]])
+        content.name = path
+        return io.TextIOWrapper(content, encoding=encoding, errors="strict")
+
+    def is_there(path: str) -> bool:
+        return name_of(path) in files
+
+    logger = logging.Logger("bagit", logging.WARNING)
+    logger.addHandler(kept)
+    names: dict[str, Any] = vars(module)
+    names["open_text_file"] = open_text_file
+    names["os"] = SimpleNamespace(
+        sep="/", path=SimpleNamespace(**vars(posixpath) | {"isfile": is_there, "exists": is_there})
+    )
+    names["LOGGER"] = logger
+    return module
+
+
+def _opened(module: ModuleType, files: Mapping[str, bytes]) -> Any:
+    class Bag(module.Bag):  # type: ignore[name-defined, misc]
+        encoding: str
+
+        def _path_is_dangerous(self, path: str) -> bool:
+            # bagit asks the disk, five times an entry; here no path comes near one.
+            return path.startswith(("/", "~", "../")) or path == ".."
+
+        def _load_manifests(self) -> None:
+            # ``manifests`` reads them: bagit takes spaces off the end of names.
+            pass
+
+        def fetch_entries(self) -> Iterator[tuple[str, str, str]]:
+            if "fetch.txt" not in files:
+                return
+            for line in io.TextIOWrapper(io.BytesIO(files["fetch.txt"]), encoding=self.encoding):
+                entry = _FETCH.fullmatch(line.removesuffix("\n"))
+                if entry is None:
+                    raise ValueError("a line is not a URL, a length and a path")
+                if self._path_is_dangerous(entry[3]):
+                    raise module.BagError(f"the path {entry[3]!r} leads out of the bag")
+                yield entry[1], entry[2], entry[3]
+
+    return Bag(_NOWHERE)
+
+
+class _Kept(logging.Handler):
+    """Keeps bagit's warnings. Its errors are found again, with their place, by the checks below."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.WARNING:
+            self.lines.append(_without_place(record.getMessage()))
+
+
+def _check_declaration(declared: Declared, folder: str, files: Mapping[str, bytes], _bag: Any) -> None:
+    declaration = files["bagit.txt"]
+    if declaration.startswith(b"\xef\xbb\xbf"):
+        declared.problems.append(_structure(folder, "bagit.txt", "it begins with a byte-order mark"))
+    elif declared.strict and not _STRICT_DECLARATION.fullmatch(declaration):
+        declared.problems.append(
+            _structure(folder, "bagit.txt", "it is not the two lines, to the letter, that RFC 8493, 2.1.1, asks for")
+        )
+
+
+def _read_manifests(declared: Declared, folder: str, files: Mapping[str, bytes], bag: Any) -> None:
+    """Reads the manifests' entries; tag manifests count in every version: in none may tag files be wrong."""
+    bare_percent = False
+    for manifest in declared.manifests:
+        if manifest.algorithm is None:
+            declared.warnings.append(
+                f"{folder}{manifest.name}: hashlib has no {manifest.token}: its entries were not compared"
+            )
+            continue
+        try:
+            listed = read_manifest(files[manifest.name], bag.encoding, of_tags=manifest.of_tags, strict=declared.strict)
+        except ValueError as error:
+            declared.problems.append(_structure(folder, manifest.name, error))
+            declared.readable = False
+            continue
+        bare_percent = bare_percent or listed.bare_percent
+        declared.problems += [_structure(folder, manifest.name, reason) for reason in listed.wrong]
+        declared.warnings += [f"{folder}{manifest.name}: {reason}" for reason in listed.unusual]
+        for path, digest in listed.digests.items():
+            declared.entries.setdefault(path, {})[manifest.algorithm] = digest
+    declared.decode_first = declared.strict and not bare_percent
+    if not any(it.algorithm for it in declared.manifests if not it.of_tags):
+        declared.problems.append(
+            _structure(folder, "bagit.txt", "the bag has no payload manifest of an algorithm that hashlib has")
+        )
+    if declared.strict:
+        _check_tag_manifests(declared, folder)
+
+
+def _check_tag_manifests(declared: Declared, folder: str) -> None:
+    payload = [it.name for it in declared.manifests if not it.of_tags]
+    for manifest in declared.manifests:
+        if manifest.of_tags and manifest.algorithm:
+            for name in payload:
+                if manifest.algorithm not in declared.entries.get(name, {}):
+                    declared.problems.append(_structure(folder, manifest.name, f"it does not list {name}"))
+
+
+def _read_fetch(declared: Declared, folder: str, _files: Mapping[str, bytes], bag: Any) -> None:
+    bag.validate_fetch()
+    declared.fetch = frozenset(posixpath.normpath(path) for _, _, path in bag.fetch_entries())
+    listed = {decoded(path) for path in declared.entries}
+    for path in sorted(path for path in declared.fetch if decoded(path) not in listed):
+        declared.problems.append(_structure(folder, "fetch.txt", f"{path!r} is in no manifest"))
+
+
+def _read_oxum(declared: Declared, folder: str, _files: Mapping[str, bytes], bag: Any) -> None:
+    values = next((value for name, value in bag.info.items() if name.lower() == "payload-oxum"), None)
+    if values is None:
+        return
+    if isinstance(values, list):
+        declared.warnings.append(f"{folder}{bag.tag_file_name}: has several Payload-Oxum; the first counts")
+        values = values[0]
+    match = _OXUM.fullmatch(values)
+    if match is None:
+        reason = "it is not bytes, a point, and files"
+        declared.problems.append(
+            Problem("oxum", f"{folder}{bag.tag_file_name}", f"Payload-Oxum: {reason}", found=values)
+        )
+        return
+    declared.oxum = int(match[1]), int(match[2])

@@ -1,0 +1,224 @@
+"""The proof of a zip's bags and works, or of a bag's folder: everything read once, and judged by what was found.
+
+What belongs here: which bytes are hashed by what, and putting together what each bag turned out to be. What does
+not: the way of the bytes (``zips``, ``bag_folders``), and BagIt's rules (``declarations``, ``bag_rules``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ao_workflows.bags.declarations import (
+    Declared,
+    Manifest,
+    algorithms,
+    is_declaration,
+    manifests_among,
+    read_declaration,
+)
+from ao_workflows.bags.folders import read_folder
+from ao_workflows.bags.layout import BAG_SUFFIX, PAYLOAD
+from ao_workflows.bags.member_names import TWINS, twins
+from ao_workflows.bags.rules import Digests, Verdict, as_found, judge
+from ao_workflows.bags.unpacking import Plan
+from ao_workflows.bags.zip_directory import Member
+from ao_workflows.bags.zip_pass import Content, OpenZip, Task, ZipPass, read_whole
+from ao_workflows.errors import Problem, ZipRefused
+from ao_workflows.fixity.trees import FileFixity
+
+UNPROVEN_ALGORITHM = "sha256"
+"""What files are hashed by that no manifest vouches for."""
+
+_DECLARATION_BYTES = 1 << 29
+"""As many bytes of manifests and the like are held in memory: those of some three million files."""
+
+Progress = Callable[[int, int], None]
+"""Is told bytes done and bytes in all."""
+
+
+@dataclass(frozen=True)
+class DebaggedWork:
+    """One work: its RID, the files and bytes of payload that its manifests name, the algorithms of their digests.
+
+    ``tags`` is the folder in the work that has the bag's own files: what lies elsewhere is payload. It is empty, and
+    ``proven`` is false, where no manifest says what the bytes should be.
+    """
+
+    rid: str
+    files: int
+    bytes: int
+    algorithms: tuple[str, ...]
+    proven: bool
+    tags: str
+
+
+@dataclass
+class Proof:
+    """What came of all the bags or works that were read; ``files`` are those that were written."""
+
+    works: list[DebaggedWork] = field(default_factory=list)
+    files: list[FileFixity] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def prove_folder(folder: Path, threads: int, progress: Progress | None, *, control_characters: bool = False) -> Proof:
+    """Reads a bag's folder and judges it; ``control_characters`` is whether names may have some.
+
+    :raises StagingError: if a file cannot be read.
+    """
+    content = read_folder(folder, threads, progress, control_characters=control_characters)
+    declared = read_declaration("", content.declarations)
+    verdict = judge("", declared, content.sizes, content.digests.get, content.has_payload_folder)
+    work = DebaggedWork(
+        folder.name.removesuffix(BAG_SUFFIX),
+        verdict.payload_files,
+        verdict.payload_bytes,
+        algorithms(content.manifests, of_tags=False),
+        proven=True,
+        tags=folder.name,
+    )
+    warnings = [f"{one} and {other}: {TWINS}" for one, other in twins(content.sizes)]
+    return Proof([work], [], content.problems + verdict.problems, warnings + verdict.warnings)
+
+
+def prove_zip(source: OpenZip, plan: Plan, threads: int, progress: Progress | None) -> Proof:
+    """Reads every planned member once, writes it where the plan says, and judges each bag.
+
+    :raises ZipRefused: if a member is what no mere damage explains.
+    :raises StagingError: if the disk refuses.
+    """
+    roots = _roots(plan)
+    tasks = _tasks(plan, roots)
+    contents: list[Content | None] = [None] * len(tasks)
+    _read_declarations(source, tasks, contents, roots.values())
+    rest = [number for number, content in enumerate(contents) if content is None]
+    total = sum(member.size for member in plan.members)
+    before = total - sum(plan.members[number].size for number in rest)
+    tell = (lambda done: progress(before + done, total)) if progress else None
+    with ZipPass(source, [tasks[number] for number in rest], threads) as under_way:
+        # While the threads are at the payload.
+        for root in roots.values():
+            root.declared = read_declaration(root.folder, root.declarations)
+            root.declarations.clear()
+        for number, content in zip(rest, under_way.contents(tell), strict=True):
+            contents[number] = content
+    proof = Proof(warnings=[*plan.warnings])
+    for root in roots.values():
+        _judge_root(root, tasks, contents, proof)
+    return proof
+
+
+@dataclass
+class _Root:
+    """A bag or a plain work of the zip: ``numbers`` has its files' places in the plan, by path relative to it.
+
+    ``tags`` is the folder that a bag's tag files go to; None for a plain work.
+    """
+
+    folder: str
+    rid: str
+    tags: str | None
+    numbers: dict[str, int] = field(default_factory=dict)
+    has_payload_folder: bool = False
+    manifests: tuple[Manifest, ...] = ()
+    declarations: dict[str, bytes] = field(default_factory=dict)
+    declared: Declared = field(default_factory=Declared)
+
+    @property
+    def is_bag(self) -> bool:
+        return self.tags is not None
+
+
+def _roots(plan: Plan) -> dict[str, _Root]:
+    roots = {folder: _Root(folder, rid, plan.bags.get(folder)) for folder, rid in plan.rids.items()}
+    for number, (member, folder) in enumerate(zip(plan.members, plan.roots, strict=True)):
+        root, path = roots[folder], member.name[len(folder) :]
+        root.has_payload_folder = root.has_payload_folder or path.startswith(PAYLOAD)
+        if not member.is_folder:
+            root.numbers[path] = number
+    for root in roots.values():
+        root.manifests = manifests_among(root.numbers) if root.is_bag else ()
+    return roots
+
+
+def _tasks(plan: Plan, roots: dict[str, _Root]) -> list[Task]:
+    by = {
+        folder: (algorithms(root.manifests, of_tags=False), algorithms(root.manifests, of_tags=True))
+        if root.is_bag
+        else ((UNPROVEN_ALGORITHM,),) * 2
+        for folder, root in roots.items()
+    }
+    tasks = []
+    for member, folder, target in zip(plan.members, plan.roots, plan.targets, strict=True):
+        is_tag = not member.name.startswith(PAYLOAD, len(folder))
+        tasks.append(Task(member, () if member.is_folder else by[folder][is_tag], None if member.is_folder else target))
+    return tasks
+
+
+def _read_declarations(
+    source: OpenZip, tasks: Sequence[Task], contents: list[Content | None], roots: Iterable[_Root]
+) -> None:
+    """Does the tasks of the files that say what the bags are, and keeps their bytes."""
+    held = 0
+    for root in roots:
+        for path, number in root.numbers.items():
+            if not root.is_bag or not is_declaration(path):
+                continue
+            held += tasks[number].member.size
+            if held > _DECLARATION_BYTES:
+                reason = f"the bags' manifests and the like are more than {_DECLARATION_BYTES} bytes"
+                raise ZipRefused(source.path, tasks[number].member.name, reason)
+            contents[number], root.declarations[path] = read_whole(source, tasks[number])
+
+
+def _judge_root(root: _Root, tasks: Sequence[Task], contents: Sequence[Content | None], proof: Proof) -> None:
+    def found(path: str) -> Digests | None:
+        task, content = tasks[root.numbers[path]], contents[root.numbers[path]]
+        if content is None or content.damage:
+            return None
+        return {name: digest.hex() for name, digest in zip(task.algorithms, content.digests, strict=True)}
+
+    for number in root.numbers.values():
+        proof.problems += _damages(tasks[number].member, contents[number])
+    sizes = {path: tasks[number].member.size for path, number in root.numbers.items()}
+    verdict = (
+        judge(root.folder, root.declared, sizes, found, root.has_payload_folder)
+        if root.is_bag
+        else as_found(sizes, found)
+    )
+    proof.problems += verdict.problems
+    proof.warnings += verdict.warnings
+    by = algorithms(root.manifests, of_tags=False) if root.is_bag else (UNPROVEN_ALGORITHM,)
+    tags = root.tags or ""
+    proof.works.append(DebaggedWork(root.rid, verdict.payload_files, verdict.payload_bytes, by, root.is_bag, tags))
+    listed = dict(_listed(root, tasks, sizes, verdict))
+    proof.files += listed.values()
+    proof.problems += [
+        Problem("structure", f"{root.folder}{path}", "it is proven, and has no place in the work's folder")
+        for path in verdict.digests
+        if path not in listed
+    ]
+
+
+def _listed(
+    root: _Root, tasks: Sequence[Task], sizes: Mapping[str, int], verdict: Verdict
+) -> Iterator[tuple[str, FileFixity]]:
+    """Every file that is written, with the digests that the manifests give, or were found where they give none."""
+    for path, number in root.numbers.items():
+        target = tasks[number].target
+        digests = verdict.vouched.get(path) or verdict.digests.get(path)
+        if target is not None and digests is not None:
+            yield path, FileFixity(root.rid, target[len(root.rid) + 1 :], sizes[path], digests)
+
+
+def _damages(member: Member, content: Content | None) -> Iterator[Problem]:
+    if content is None:
+        return
+    if content.damage:
+        yield Problem("checksum", member.name, content.damage)
+    elif content.crc is not None:
+        reason = "its CRC is not the one in the zip"
+        yield Problem("checksum", member.name, reason, "crc32", f"{member.crc:08x}", f"{content.crc:08x}")

@@ -1,0 +1,112 @@
+"""Upkeep: what a site does for itself at night, besides its works.
+
+What belongs here: the jobs that back Dagster's storage up and that remove what is old, and what they tell of it. What
+does not: the dumps themselves (``resources.backup``), removing (``resources.old_logs``, ``resources.old_records``; of
+containers and images, which no run reaches, ``instance.pruning``), and when they run (``ao_workflows.defs.nightly.schedules``).
+"""
+
+# No `from __future__ import annotations`: Dagster looks at the context's annotation, and this one is in a function.
+
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ao_workflows.archive.shares import replaced_folder
+from ao_workflows.errors import AoError
+from ao_workflows.site.sections import Site
+from ao_workflows.staging.staging import Staging
+from ao_workflows.upkeep import backup, housekeeping
+
+SHOWN = 100
+"""So many names are shown; the disk has the others."""
+
+
+def backup_job(site: Site) -> dg.JobDefinition:
+    """The job that makes a backup, reads it again, and removes the oldest."""
+
+    @dg.op(name="back_up_storage", description="Dumps Dagster's storage, reads the dump again, removes old ones.")
+    def back_up_storage(context: dg.OpExecutionContext) -> None:
+        try:
+            place = backup.place_of(site.backup.to, site.aws_credentials)
+            with tempfile.TemporaryDirectory() as scratch:
+                dump = backup.make(place, backup.storage_url(context.instance), Path(scratch))
+            removed = backup.prune(place, site.backup.keep_days, datetime.now(UTC))
+        except AoError as error:
+            raise dg.Failure(f"No backup was made: {error}", allow_retries=False) from error
+        told: dict[str, Any] = {
+            "backup": dg.MetadataValue.path(f"{place}/{dump.name}"),
+            "bytes": dump.bytes,
+            "removed": ", ".join(old.name for old in removed) or "none",
+        }
+        context.log_event(dg.AssetObservation("dagster_backup", metadata=told))
+
+    @dg.job(name="back_up", description="Backs up Dagster's storage, which knows every run and materialization.")
+    def back_up() -> None:
+        back_up_storage()
+
+    return back_up
+
+
+def housekeeping_job(site: Site) -> dg.JobDefinition:
+    """The job that removes what is old and tells nothing of a work any more, and counts what works left behind."""
+    keep_days = site.housekeeping.keep_days
+
+    @dg.op(
+        name="remove_what_is_old",
+        description=f"Removes logs, debug rows and ticks of more than {keep_days} days, and left-overs.",
+    )
+    def remove_what_is_old(context: dg.OpExecutionContext) -> None:
+        # Every run loads this module, and this one needs them.
+        from ao_workflows.archive import replaced
+        from ao_workflows.archive.mounted_shares import ArchiveShares
+        from ao_workflows.upkeep import old_logs, old_records
+
+        now = datetime.now(UTC)
+        old = now - timedelta(days=keep_days)
+        under_way = old_records.beginnings_of_runs(context.instance, but=context.run_id)
+        logs_before = housekeeping.before(now, keep_days, under_way)
+        staging = Staging(root=str(site.staging.root))
+        layout = staging.layout
+        removed = {
+            "run logs": old_logs.remove(old_records.compute_log_folders(context.instance), logs_before),
+            "sync logs": old_logs.remove(layout.sync_logs(), logs_before),
+            "event log": old_records.remove_debug_rows(context.instance, old),
+            "ticks": old_records.remove_ticks(context.instance, old),
+            "kept of what was replaced": replaced.remove_outlived(
+                # What has another share's place tonight is not this site's to remove from.
+                [replaced_folder(tree) for tree in ArchiveShares.of_site(site).trees_there()],
+                now - timedelta(days=site.sync.keep_replaced_days),
+            ),
+            # Of whatever age: only what no run has is removed.
+            "left-overs of works": staging.sweep(),
+        }
+        told: dict[str, Any] = {"kept days": keep_days, "kept days of what was replaced": site.sync.keep_replaced_days}
+        for what, each in removed.items():
+            told |= {f"{what}: removed": each.count, f"{what}: bytes freed": each.bytes}
+            if each.oldest_kept:
+                told[f"{what}: oldest kept"] = dg.MetadataValue.timestamp(each.oldest_kept)
+        if logs_before < old:
+            told["logs kept for runs under way since"] = dg.MetadataValue.timestamp(logs_before)
+        # These are a person's to judge: a receipt says what need not be done again, and half a download what need not
+        # be fetched again.
+        for what, pattern in (("receipts", "receipts/*/*"), ("unfinished downloads", "incoming/*/*.part")):
+            names, size = old_logs.measure(layout.root, pattern, old)
+            told |= {f"old {what}": len(names), f"old {what}: bytes": size}
+            if what == "unfinished downloads" and names:
+                told[f"old {what}: files"] = dg.MetadataValue.md("\n".join(f"- `{name}`" for name in names[:SHOWN]))
+        context.log_event(dg.AssetObservation(housekeeping.JOB, metadata=told))
+        if stuck := [each for found in removed.values() for each in found.stuck]:
+            raise dg.Failure(
+                f"{len(stuck)} things could not be removed, the first: {stuck[0]}. What else is old has been removed",
+                metadata={"not removed": dg.MetadataValue.md("\n".join(f"- `{each}`" for each in stuck[:SHOWN]))},
+                allow_retries=False,
+            )
+
+    @dg.job(name=housekeeping.JOB, description="Removes old logs, debug rows and ticks. No run, and nothing of a work.")
+    def job() -> None:
+        remove_what_is_old()
+
+    return job

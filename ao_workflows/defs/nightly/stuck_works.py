@@ -1,0 +1,153 @@
+"""The night's look at all works: an asset of its own, which says which works are stuck and which restores end unused.
+
+What belongs here: gathering, and saying it to a person, as a table and as two checks. What does not: when a work is
+stuck (``ao_workflows.status.standing``), a restored copy's end (``ao_workflows.status.expiring``), and the hour
+(``ao_workflows.defs.nightly.schedules``).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from ao_workflows.aws.s3 import S3
+from ao_workflows.drs.client import Drs
+from ao_workflows.errors import ObjectError, ObjectNotRestored, ServiceError
+from ao_workflows.site.sections import WatchSection
+from ao_workflows.staging.staging import Staging
+from ao_workflows.status.expiring import Undownloaded, end_in_words, undownloaded
+from ao_workflows.status.gathering import Gathered, Sources, merged, of_unfinished
+from ao_workflows.status.standing import Standing, standing
+
+LOOKED_AT = 5000
+"""So many works of each source are looked at, the newest. With more than that the checks do not pass."""
+
+SHOWN = 100
+"""As many works are shown in a table; ``ao status`` has the others."""
+
+NAME = "stuck_works"
+
+
+def stuck_works(watch: WatchSection) -> dg.AssetsDefinition:
+    """The asset, by what the site calls stuck."""
+    nobody_is_stuck = dg.AssetCheckSpec(
+        "no_work_is_stuck", asset=NAME, description=f"No work is in one stage for longer than {watch.stuck_hours:g} h."
+    )
+    no_copy_ends = dg.AssetCheckSpec(
+        "no_restore_ends_unused",
+        asset=NAME,
+        description=f"No restored copy ends within {watch.expiring_days:g} days before it is downloaded.",
+    )
+
+    @dg.asset(name=NAME, group_name="watch", kinds={"table"}, check_specs=[nobody_is_stuck, no_copy_ends])
+    def asset(context: dg.AssetExecutionContext, staging: Staging, drs: Drs, s3: S3) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """The works that nothing has happened to for too long, and those whose restored copy in S3 is about to end.
+
+        What to do for each is in the last column; `ao status` says the same of any work.
+        """
+        now = datetime.now(UTC)
+        sources = Sources(staging, drs, context.instance)
+        limits = watch.limits
+        gathered = merged(
+            of_unfinished(sources, now, limits.least, most=LOOKED_AT), of_unfinished(sources, now, most=LOOKED_AT)
+        )
+        if gathered.drs_error:
+            raise dg.Failure(str(gathered.drs_error)) from gathered.drs_error
+        works = [(each, standing(each, now, limits)) for each in gathered.evidence]
+        stuck = [found for _, found in works if found.stuck]
+        ending = _ending(s3, undownloaded(works), now, timedelta(days=watch.expiring_days))
+        missed = _missed(gathered)
+        said_stuck = _counted(stuck, "work is stuck", "works are stuck") + missed
+        said_ending = _counted(ending, "restored copy ends unused", "restored copies end unused") + missed
+        context.log.info(f"{len(works)} unfinished works looked at: {said_stuck}; {said_ending}")
+        metadata: dict[str, Any] = {
+            "works looked at": len(works),
+            "stuck": len(stuck),
+            "ending": len(ending),
+            "stuck works": _stuck_table(stuck),
+            "restored copies that end": _ending_table(ending),
+        }
+        if gathered.odd:
+            metadata["names in DRS that can be no RID"] = ", ".join(map(repr, gathered.odd[:SHOWN]))
+        return dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=spec.name, asset_key=spec.asset_key, passed=not (found or missed), description=said
+                )
+                for spec, found, said in (
+                    (nobody_is_stuck, stuck, said_stuck),
+                    (no_copy_ends, ending, said_ending),
+                )
+            ],
+        )
+
+    return asset
+
+
+def _missed(gathered: Gathered) -> str:
+    """What was not looked at, in words: nobody may take the rest for all."""
+    said = f"; only the newest {LOOKED_AT:,} of a kind were looked at" if gathered.cut else ""
+    if unread := gathered.unread:
+        said += f"; {len(unread)} not looked at whole, such as: {unread[0]}"
+    return said
+
+
+def _ending(s3: S3, works: Sequence[Undownloaded], now: datetime, within: timedelta) -> list[tuple[Undownloaded, str]]:
+    """The works whose copy ends within that time, with its end in words. S3 is asked, whose answer may be later than
+    the event's: a copy's days can be prolonged.
+    """
+    found = []
+    for work in [work for work in works if work.ends_before(now + within)]:
+        event, until, doubt = work.event, work.until, ""
+        try:
+            intake = s3.intake_for(work.intake, event.bucket, event.region)
+            until = s3.restored_until(intake, event.bucket, event.key, event.version_id)
+        except ObjectNotRestored:
+            continue
+        except ObjectError as error:
+            found.append((work, error.reason))
+            continue
+        except ServiceError as error:
+            doubt = str(error)
+        if until is not None and until < now + within:
+            found.append((work, end_in_words(until, now) + (f", by its event; {doubt}" if doubt else "")))
+        elif doubt:
+            found.append((work, doubt))
+    return found
+
+
+def _counted(found: Sequence[object], one: str, several: str) -> str:
+    return f"1 {one}" if len(found) == 1 else f"{len(found) or 'no'} {several}"
+
+
+def _stuck_table(stuck: Sequence[Standing]) -> dg.TableMetadataValue:
+    columns = ("work", "where it stands", "since", "what to do")
+    return _table(
+        columns,
+        [
+            (
+                each.rid,
+                f"{each.stage} {each.state.value}: {(each.failure or each.held).partition(chr(10))[0]}".strip(": "),
+                f"{each.since:%Y-%m-%d %H:%M} UTC" if each.since else "",
+                each.advice,
+            )
+            for each in stuck[:SHOWN]
+        ],
+    )
+
+
+def _ending_table(ending: Sequence[tuple[Undownloaded, str]]) -> dg.TableMetadataValue:
+    columns = ("work", "object", "its restored copy")
+    return _table(
+        columns, [(work.rid, f"s3://{work.event.bucket}/{work.event.key}", said) for work, said in ending[:SHOWN]]
+    )
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [dg.TableRecord(dict(zip(columns, row, strict=True))) for row in rows],
+        # An empty table has no record to take its columns from.
+        schema=dg.TableSchema([dg.TableColumn(name) for name in columns]),
+    )

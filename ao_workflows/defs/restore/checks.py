@@ -1,0 +1,96 @@
+"""Checks: what proves a stage, shown beside its asset in the web page.
+
+What belongs here: each check's name and description, and its result from what the stage found. What does not: the
+proving itself, which is the stage's. A check blocks: what failed one goes no further.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from ao_workflows.defs.restore.partitions import WORKS
+from ao_workflows.errors import Problem
+from ao_workflows.shown_names import shown
+
+SHOWN = 100
+"""As many problems are shown in a table; the report has all of them."""
+
+
+NOT_RUN = " 'Execution failed' says that an earlier stage stopped the work before this check."
+
+# A check's partitions are new in Dagster; without them the page has a work's failed check as "not evaluated".
+warnings.filterwarnings("ignore", "Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
+
+
+def _check(name: str, asset: str, description: str) -> dg.AssetCheckSpec:
+    description += NOT_RUN
+    return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=True, partitions_def=WORKS)
+
+
+IS_WHAT_S3_HOLDS = _check(
+    "is_what_s3_holds",
+    "downloaded_bag",
+    "The zip on the scratch disk has the size and the checksum that S3 gives.",
+)
+IS_A_VALID_BAG = _check(
+    "is_a_valid_bag",
+    "debagged_work",
+    "Every file has the digest that the bag's manifests give; none is missing, none is extra.",
+)
+IS_IN_THE_ARCHIVE = _check(
+    "is_in_the_archive",
+    "synced_archive",
+    "Every file was read back from the archive and is what was bagged; so is every image that went to the web.",
+)
+
+
+def passed(check: dg.AssetCheckSpec, description: str, **metadata: dg.MetadataValue) -> dg.AssetCheckResult:
+    """The check's result where everything is as it should be."""
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        asset_key=check.asset_key,
+        passed=True,
+        description=description,
+        metadata=metadata,
+    )
+
+
+def unproven(check: dg.AssetCheckSpec, description: str) -> dg.AssetCheckResult:
+    """The check's result where there was nothing to prove by: a warning, which does not block."""
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        asset_key=check.asset_key,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=description,
+    )
+
+
+def failed(
+    check: dg.AssetCheckSpec, description: str, problems: Sequence[Problem] = (), **metadata: dg.MetadataValue
+) -> dg.AssetCheckResult:
+    """The check's result where something is wrong, with the first hundred problems as a table."""
+    told: dict[str, Any] = dict(metadata)
+    if problems:
+        told |= {"how many": f"{len(problems)} problems", "problems": problem_table(problems)}
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        asset_key=check.asset_key,
+        passed=False,
+        description=description,
+        metadata=told,
+    )
+
+
+def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
+    """The first hundred problems as a table for the web page, too narrow for digests: the report has those."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({"kind": problem.kind, "file": shown(problem.path), "what is wrong": shown(problem.reason)})
+            for problem in problems[:SHOWN]
+        ]
+    )

@@ -1,0 +1,122 @@
+"""Holding: deliveries that wait for a person's word, and what such a word covers.
+
+What belongs here: asking DRS whether a delivery may be done, keeping one that may not, and letting it go. What does
+not: the rule (``ao_workflows.status.deliveries``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from ao_workflows.defs.restore.stage import StoredEvent
+from ao_workflows.drs.client import Drs
+from ao_workflows.drs.rows import Stage
+from ao_workflows.events.dropped_files import DroppedFile, Event, stored_in
+from ao_workflows.events.s3_events import ObjectEvent
+from ao_workflows.machine.times import in_order
+from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.staging import Staging
+from ao_workflows.status import noted_events
+from ao_workflows.status.deliveries import Delivery, delivery_of, is_older, reason_to_hold, synced_deliveries
+from ao_workflows.status.evidence import HELD_RECEIPT
+
+REDONE_TAG = "ao/reprocess"
+"""On the runs by which a person has a work redone."""
+
+
+def over_what_is_there(context: dg.AssetExecutionContext, staging: Staging, drs: Drs, event: Event) -> tuple[str, ...]:
+    """The deliveries over which a person's word has an event done: those that DRS has as synced by now.
+
+    A run that was killed and is run again brings no new word: what was synced since was not known to whoever gave it.
+
+    :raises DatabaseUnavailable: if DRS cannot be asked.
+    """
+    rid, before = context.partition_key, staging.receipt(context.partition_key, Stage.RESTORED_MESSAGE)
+    family = {context.run.parent_run_id, context.run.root_run_id}
+    if before and before.run_id in family and before.took.get("event") == event.identity:
+        return StoredEvent("", event, before).over or ()
+    return tuple(each.delivery.identity for each in synced_deliveries(rid, drs.rows_of(rid)))
+
+
+def refuse_held(
+    context: dg.AssetExecutionContext,
+    staging: Staging,
+    drs: Drs,
+    intake: str,
+    event: Event,
+    *,
+    over: Sequence[str] | None,
+    modified: str = "",
+) -> None:
+    """Lets a delivery pass that may be done by what DRS has as synced, or by a person's word ``over`` some deliveries.
+
+    One that may not is kept in staging, without the stored event being touched, and noted in DRS with the delivery that
+    stands against it: a row of its own would tell the archive's other systems that the work is not synced.
+
+    :raises DeliveryHeld: if it may not.
+    :raises DatabaseUnavailable: if DRS cannot be asked.
+    """
+    rid, this = context.partition_key, delivery_of(event, modified=modified)
+    synced, stored = synced_deliveries(rid, drs.rows_of(rid)), _not_held(staging, rid)
+    found = reason_to_hold(rid, this, synced, stored)
+    if found and over is not None:
+        word = reason_to_hold(rid, this, [each for each in synced if each.delivery.identity not in over])
+        if word is None:
+            context.log.warning(f"{rid}: {found[0].why}. It is done all the same: a person has said so")
+        found = word
+    if found is None:
+        return
+    error, against = found
+    before = staging.receipt(rid, HELD_RECEIPT)
+    if before is None or not is_older(this, delivery_of(stored_in(before.left))):
+        kind = "file" if isinstance(event, DroppedFile) else "event"
+        left = {"intake": intake, kind: asdict(event), "error": type(error).__name__, "why": error.why}
+        staging.write_receipt(rid, HELD_RECEIPT, {"event": event.identity}, left, context.run_id, flush=True)
+    if isinstance(event, ObjectEvent):
+        # Not those before it: one of the work's own object has nothing to do with what came from another.
+        noted_events.forget_one(staging, rid, event)
+    noted = {"run_id": context.run_id, "held": error.why, "delivery": this.noted()}
+    drs.record(rid, None, datetime.now(UTC), noted, event=against.identity)
+    raise error
+
+
+def meant_by_word(context: dg.AssetExecutionContext, staging: Staging) -> tuple[str, Event] | None:
+    """The delivery that a person's word is for who gives it without an event, as in the web page: the one that is held,
+    and the intake that it came by; None where none is, so that the word is for the stored event.
+
+    A run that was killed and is run again brings no new word: what has been held since waits.
+    """
+    rid, run = context.partition_key, context.run
+    stored, held = staging.receipt(rid, Stage.RESTORED_MESSAGE), staging.receipt(rid, HELD_RECEIPT)
+    given = stored is not None and stored.left.get("force") is True
+    if held is None or (stored and given and stored.run_id in {run.run_id, run.parent_run_id, run.root_run_id}):
+        return None
+    return held.left["intake"], stored_in(held.left)
+
+
+def _not_held(staging: Staging, rid: str) -> Delivery | None:
+    """The delivery that is stored for the work, save where it was held after it had been stored."""
+    stored, held = staging.receipt(rid, Stage.RESTORED_MESSAGE), staging.receipt(rid, HELD_RECEIPT)
+    if stored is None or (held and held.took == stored.took and stored.left.get("force") is not True):
+        return None
+    return delivery_of(stored_in(stored.left))
+
+
+def forget_held(context: dg.AssetExecutionContext, staging: Staging, synced: Delivery) -> None:
+    """Removes the delivery that waited for a person's word, where it, or a newer one, is synced now; or where a person
+    has had another one redone, which is a word too.
+    """
+    rid = context.partition_key
+    held = staging.receipt(rid, HELD_RECEIPT)
+    if held and (_decided(context, held) or not is_older(synced, delivery_of(stored_in(held.left)))):
+        staging.throw_away(rid, HELD_RECEIPT)
+
+
+def _decided(context: dg.AssetExecutionContext, held: Receipt) -> bool:
+    """Whether a person asked for this run who could know of what was held by then."""
+    record = context.instance.get_run_record_by_id(context.run_id) if REDONE_TAG in context.run.tags else None
+    return record is not None and in_order(held.at) < in_order(record.create_timestamp.isoformat())

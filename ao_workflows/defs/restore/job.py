@@ -1,0 +1,23 @@
+"""Jobs: what a run may consist of: a work, from its restored message to the archive; and the night's look at all."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from ao_workflows.defs.restore.partitions import WORKS
+
+RESTORE_WORK = dg.define_asset_job(
+    "restore_work",
+    selection=dg.AssetSelection.groups("restore"),
+    partitions_def=WORKS,
+    # A run that died is run again from its first stage, which costs nothing where a receipt is there. From its first
+    # failed step, as Dagster would, does not do: one that died after its last step has none, and would stay failed.
+    tags={"dagster/retry_strategy": "ALL_STEPS"},
+    description="Brings one restored work from S3 into the archive, and proves it there.",
+)
+
+WATCH_WORKS = dg.define_asset_job(
+    "watch_works",
+    selection=dg.AssetSelection.groups("watch"),
+    description="Tells of works that are stuck, and of restored copies that end before they were downloaded.",
+)

@@ -1,0 +1,181 @@
+"""Sources: where a work's zip comes from, an S3 object or a file that was put into a folder.
+
+What belongs here: the two, alike to ``downloaded_bag``. What does not: how either is read
+(``ao_workflows.aws.s3``, ``ao_workflows.intake.folders``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ao_workflows.aws.s3 import S3
+from ao_workflows.bags.zip_sizes import UnpackedSize
+from ao_workflows.defs.restore.stage import StoredEvent, stored_event
+from ao_workflows.download.download import Places
+from ao_workflows.errors import FileGone, FolderError, ObjectError
+from ao_workflows.events.dropped_files import DroppedFile
+from ao_workflows.events.s3_events import ObjectEvent
+from ao_workflows.intake.file_ranges import ClaimedFile
+from ao_workflows.intake.folders import Folders
+from ao_workflows.machine.times import in_order
+from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.staging import Staging
+
+
+class Source(Protocol):
+    """A zip that can be brought into staging; ``size`` in bytes, ``where`` for people."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def modified(self) -> str:
+        """When the object was written, as S3 says; empty for a file."""
+
+    def is_in(self, downloaded: Receipt) -> bool:
+        """Whether it is what a receipt says was downloaded, though perhaps for another event."""
+
+    def unpacked_size(self) -> UnpackedSize | None:
+        """How large the zip's files are, where its directory says."""
+
+    def bring(self, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
+        """Brings it, proven, to ``places.final``; what a receipt keeps of it."""
+
+
+def source_of(stored: StoredEvent, rid: str, s3: S3, folders: Folders, say: Callable[[str], None]) -> Source:
+    """The zip that a stored event names, as it is now; ``say`` is told of a wait for Glacier."""
+    event, intake = stored.event, _intake_for(stored, s3, folders)
+    if isinstance(event, DroppedFile):
+        return _FromFolder(folders, intake, rid, folders.claimed(intake, event.file, rid), event.folder)
+    return _FromS3(s3, intake, event, say)
+
+
+def intake_of(stored: StoredEvent, s3: S3, folders: Folders) -> str | None:
+    """The intake of today that a stored event came by, perhaps under another name; None where the site has none."""
+    try:
+        return _intake_for(stored, s3, folders)
+    except (ObjectError, FolderError):
+        return None
+
+
+def _intake_for(stored: StoredEvent, s3: S3, folders: Folders) -> str:
+    event = stored.event
+    if isinstance(event, DroppedFile):
+        return folders.intake_for(stored.intake, event.folder)
+    return s3.intake_for(stored.intake, event.bucket, event.region)
+
+
+class _FromS3:
+    def __init__(self, s3: S3, intake: str, event: ObjectEvent, say: Callable[[str], None]) -> None:
+        self._s3 = s3
+        self._intake = intake
+        self._object = s3.look_when_restored(intake, event.bucket, event.key, event.version_id, say)
+
+    @property
+    def size(self) -> int:
+        return self._object.size
+
+    @property
+    def where(self) -> str:
+        return self._object.where
+
+    @property
+    def modified(self) -> str:
+        return self._object.modified
+
+    def is_in(self, downloaded: Receipt) -> bool:
+        now, left = self._object, downloaded.left
+        # Where nothing names a version, the same ETag may have been written again since.
+        same = now.version_id is not None or (bool(now.modified) and left.get("modified") == now.modified)
+        return same and left.get("object") == now.identity
+
+    def unpacked_size(self) -> UnpackedSize | None:
+        return self._s3.unpacked_size(self._intake, self._object)
+
+    def bring(self, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
+        return self._s3.download(self._intake, self._object, places, tell).left()
+
+
+@dataclass(frozen=True)
+class _FromFolder:
+    folders: Folders
+    intake: str
+    rid: str
+    file: ClaimedFile
+    folder: str
+
+    @property
+    def size(self) -> int:
+        return self.file.size
+
+    @property
+    def where(self) -> str:
+        return self.file.where
+
+    @property
+    def modified(self) -> str:
+        return ""
+
+    def is_in(self, downloaded: Receipt) -> bool:
+        # Each claim is a file of its own, also where name, size and time are the same.
+        return False
+
+    def unpacked_size(self) -> UnpackedSize | None:
+        return self.folders.unpacked_size(self.file)
+
+    def bring(self, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
+        original = {
+            "intake": self.intake,
+            "folder": self.folder,
+            "file": self.file.path.name,
+            "modified_ns": self.file.modified_ns,
+        }
+        return self.folders.bring(self.file, places, tell) | {"original": original}
+
+
+def unchanged_since(receipt: Receipt, folders: Folders) -> bool:
+    """Whether the dropped file, where it is still there, is the one that was copied.
+
+    A file that was claimed too early, and completed in ``save/`` afterwards, must be copied again.
+    """
+    original = receipt.left.get("original")
+    if not original:
+        return True
+    try:
+        intake = folders.intake_for(original["intake"], original.get("folder", ""))
+        file = folders.claimed(intake, original["file"], receipt.rid)
+    except FileGone:
+        return True
+    return (file.size, file.modified_ns) == (receipt.left["bytes"], original["modified_ns"])
+
+
+def remove_original(folders: Folders, downloaded: Receipt) -> bool:
+    """Removes the dropped file that the synced work came in, by the receipt of its zip, and says whether it did.
+
+    :raises FolderError: if it cannot be removed.
+    """
+    original = downloaded.left.get("original")
+    # What was written to it since it was copied is nowhere else.
+    if not original or not unchanged_since(downloaded, folders):
+        return False
+    intake = folders.intake_for(original["intake"], original.get("folder", ""))
+    return folders.remove(intake, original["file"], downloaded.rid)
+
+
+def newer_in_save(folders: Folders, staging: Staging, rid: str, instance: str) -> tuple[str, DroppedFile] | None:
+    """The intake and the event of the work's last file that the Dagster instance claimed, where no event that is as
+    new is stored.
+
+    So it is where its run failed before it could store anything.
+    """
+    found = folders.newest_claim(rid, instance)
+    if found is None:
+        return None
+    intake, claim = found
+    receipt = staging.receipt(rid, "restored_message")
+    if receipt is not None and in_order(stored_event(staging, rid).event.time) >= claim.at:
+        return None
+    return intake, folders.event(intake, claim)

@@ -1,0 +1,4 @@
+"""The sensors: what starts runs, and what finds runs that are lost.
+
+What belongs here: queues, folders, lost runs. What does not: the decisions (``intake``).
+"""

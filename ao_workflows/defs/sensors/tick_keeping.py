@@ -1,0 +1,126 @@
+"""What a queue's tick keeps on the scratch disk, and what becomes of a message where that, or SQS, fails.
+
+What belongs here: calling those, and saying in the tick what failed. What does not: which messages are kept, and why
+(``ao_workflows.intake.queue_rules``), and the files (``ao_workflows.resources``).
+
+Whatever fails here leaves its message in the queue: it is hidden for some minutes, and comes again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+import dagster as dg
+
+from ao_workflows.errors import AoError, StagingError
+from ao_workflows.events.message_parts import InParts, Wanted, hidden
+from ao_workflows.intake import messages_in_parts
+from ao_workflows.intake.queue_rules import Taken
+from ao_workflows.intake.sqs import HIDDEN_SECONDS, Sqs
+from ao_workflows.site.sections import IntakeSection
+from ao_workflows.staging import rejected_messages
+from ao_workflows.staging.staging import Staging
+from ao_workflows.status import noted_events
+
+
+def keep_rejected(
+    context: dg.SensorEvaluationContext, staging: Staging, name: str, queue: str, taken: Sequence[Taken]
+) -> list[Taken]:
+    """Keeps on disk each message that cannot be used, and returns those that may be deleted, now or later.
+
+    One that cannot be kept stays in the queue, and ends the tick only where there is nothing else to do in it.
+    """
+    safe: list[Taken] = []
+    failure: StagingError | None = None
+    for each in taken:
+        if each.rejected is not None:
+            try:
+                path = rejected_messages.keep(
+                    staging, name, queue, each.message.message_id, each.message.body, each.rejected
+                )
+            except StagingError as error:
+                failure = error
+                context.log.error(f"a message of {queue} cannot be used and cannot be kept; it stays there: {error}")  # noqa: TRY400
+                continue
+            context.log.error(f"a message of {queue} cannot be used: {each.rejected}. It is kept in {path}")
+        safe.append(each)
+    if failure and not safe:
+        raise failure
+    return safe
+
+
+def note(
+    context: dg.SensorEvaluationContext, staging: Staging, name: str, wanted: Collection[Wanted]
+) -> frozenset[str]:
+    """Notes each event before its run is requested, and returns the identities of those that could not be noted.
+
+    Those are not requested, and their messages come again. The tick fails where there is nothing else in it.
+    """
+    failures = noted_events.note(staging, name, wanted)
+    for error in set(map(str, failures.values())):
+        context.log.error(f"an event cannot be noted, and its message is left in the queue: {error}")
+    if failures and len(failures) == len(wanted):
+        raise next(iter(failures.values()))
+    return frozenset(failures)
+
+
+def kept_parts(
+    context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection
+) -> Mapping[str, Sequence[Wanted]]:
+    try:
+        return messages_in_parts.of_queue(staging, intake.queue, intake.region)
+    except StagingError as error:
+        context.log.error(f"{error}; the messages come again")  # noqa: TRY400
+        return {}
+
+
+def keep_parts(
+    context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection, taken: Iterable[Taken]
+) -> list[InParts]:
+    """Keeps the events of each message that is taken in parts. One that cannot be kept comes again."""
+    kept = []
+    for each in taken:
+        if each.rest:
+            try:
+                messages_in_parts.keep(staging, intake.queue, intake.region, each.message.message_id, each.rest)
+            except StagingError as error:
+                context.log.error(f"{error}; the message comes again")  # noqa: TRY400
+            else:
+                kept.append(each.part)
+    return kept
+
+
+def forget_parts(
+    context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection, ended: Iterable[InParts]
+) -> None:
+    for part in ended:
+        try:
+            messages_in_parts.remove(staging, intake.queue, intake.region, part.message_id)
+        except StagingError as error:
+            context.log.warning(str(error))
+
+
+def hide_parts(
+    context: dg.SensorEvaluationContext, sqs: Sqs, name: str, parts: Sequence[InParts], until: float
+) -> list[InParts]:
+    """Keeps the messages in parts hidden: each further delivery would bring them nearer to the dead letters."""
+    now = time.time()
+    due = [
+        part.receipt_handle for part in parts if part.receipt_handle and part.hidden_until - now < HIDDEN_SECONDS / 2
+    ]
+    refused: Collection[str] = ()
+    try:
+        refused = sqs.hide(name, due, until) if due else ()
+    except AoError as error:
+        context.log.warning(str(error))
+        return list(parts)
+    return [hidden(part, due, refused, now + HIDDEN_SECONDS) for part in parts]
+
+
+def told(context: dg.SensorEvaluationContext, call: Callable[[], list[str]]) -> None:
+    try:
+        if refused := call():
+            context.log.warning(f"SQS left {len(refused)} messages as they were; they come again")
+    except AoError as error:
+        context.log.warning(f"{error}; the messages come again")

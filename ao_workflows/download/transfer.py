@@ -1,0 +1,358 @@
+"""The transfer: an object's missing parts fetched in parallel into one file, and digested meanwhile.
+
+What belongs here: the threads, the retries of a part, the pace, and the digests of what goes by. What does not: how
+S3 is asked (``ao_workflows.aws.ranges``), and whether the digests are the right ones
+(``ao_workflows.download.download``).
+
+Each part's bytes are digested by the thread that fetches them, while they are in the processor's cache. Where the
+proof needs all bytes in order, one more thread follows the finished front of the file, out of the page cache.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ao_workflows.download.journal import FinishedPart, Journal, PartDigests
+from ao_workflows.download.pace import Limit, Pace
+from ao_workflows.download.plan import Plan
+from ao_workflows.errors import ServiceError, StagingError
+from ao_workflows.fixity.digests import PieceDigests
+from ao_workflows.machine.disk import refusal
+
+BLOCK = 512 << 10
+"""What is read at once: large enough to make Python's share small, small enough for the processor's cache."""
+
+WRITTEN = 32 << 10
+"""What is written at once. The kernel takes the memory for a write in one piece, and small pieces are at hand. On a
+virtual machine that hands free memory back to its host, large ones must be had from there again: with writes of 1 MiB
+a download took more than twice as long as with these.
+"""
+
+ROUNDS_AHEAD = 2
+"""How far the parts may be ahead of a digest that takes all bytes in order, in rounds of all threads: what it reads is
+in the page cache still, and where the network is faster than the digest, the digest gets a core of its own.
+"""
+
+LEAVE_SECONDS = 5.0
+"""How long a cancelled transfer waits for a thread that hangs in a call of the network's. It holds nothing of ours."""
+
+
+class Body(Protocol):
+    """The bytes of one answer. ``whole`` where the server sends all of the object, whatever range was asked for."""
+
+    whole: bool
+
+    def read(self, amount: int) -> bytes: ...
+    def close(self) -> None: ...
+    def abort(self) -> None:
+        """Ends a ``read`` that another thread is waiting in."""
+
+
+class Source(Protocol):
+    """Where the bytes come from; ``where`` names it in errors. What may mend itself is raised as ``ServiceError``."""
+
+    where: str
+
+    def open(self, start: int, end: int) -> Body: ...
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """What a transfer did: bytes ``fetched``, ``retries``, and the digests of the pieces of the proof in order."""
+
+    fetched: int
+    retries: int
+    digests: tuple[str, ...]
+
+
+class Transfer:
+    """One transfer into the file ``part``. ``finished`` are the parts that are there, and grows."""
+
+    def __init__(
+        self,
+        source: Source,
+        part: Path,
+        plan: Plan,
+        algorithm: str | None,
+        journal: Journal,
+        finished: dict[int, FinishedPart],
+        pace: Pace,
+    ) -> None:
+        self._source = source
+        self._part = part
+        self._plan = plan
+        self._algorithm = algorithm
+        self._journal = journal
+        self._finished = finished
+        self._pace = pace
+        self._limit = Limit(pace.megabytes_per_second)
+        self._missing = iter([number for number in range(plan.parts) if number not in finished])
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._bodies: set[Body] = set()
+        self._streaming = False
+        self._failure: BaseException | None = None
+        self._running = 0
+        self._fetched = 0
+        self._retries = 0
+        self._in_order: tuple[str, ...] = ()
+        # Three numbers of parts: those that are finished from the first on, that were so before, and that are digested.
+        self._front = self._whole_front(0)
+        self._there = self._front
+        self._digested = 0
+
+    def run(self, tell: Callable[[int], None]) -> Transferred:
+        """Fetches what is missing. ``tell`` is called in this thread, each second and each tenth, with the bytes there.
+
+        :raises ServiceError: if a part could not be fetched, however often it was tried.
+        :raises StagingError: if the file cannot be written.
+        """
+        there = sum(end - start for start, end in map(self._plan.span, self._finished))
+        workers = min(self._plan.parallel, self._plan.parts - len(self._finished))
+        threads = [threading.Thread(target=self._guarded, args=(self._fetch_parts,)) for _ in range(workers)]
+        if self._plan.way == "in order":
+            threads.append(threading.Thread(target=self._guarded, args=(self._digest_in_order,)))
+        self._running = len(threads)
+        try:
+            for thread in threads:
+                thread.daemon = True
+                thread.start()
+            while self._under_way():
+                tell(there + self._fetched)
+        finally:
+            self._end(threads)
+        if self._failure:
+            raise self._failure
+        return Transferred(self._fetched, self._retries, self._digests())
+
+    def _under_way(self) -> bool:
+        """Waits for news, and says whether there is more to wait for."""
+        with self._changed:
+            if self._running and not self._failure:
+                self._changed.wait(timeout=1.0)
+            return bool(self._running) and not self._failure
+
+    def _end(self, threads: list[threading.Thread]) -> None:
+        """Ends what is under way, and waits for it; after a transfer that went well there is nothing to end."""
+        self._stop.set()
+        with self._changed:
+            self._changed.notify_all()
+            under_way = list(self._bodies)
+        for body in under_way:
+            body.abort()
+        until = time.monotonic() + LEAVE_SECONDS
+        for thread in threads:
+            thread.join(timeout=max(0.0, until - time.monotonic()))
+
+    def _guarded(self, work: Callable[[int], None]) -> None:
+        """Runs a thread's work on its own handle to the file; the first failure ends all."""
+        try:
+            handle = os.open(self._part, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                work(handle)
+            finally:
+                os.close(handle)
+        except _Stopped:
+            pass
+        except OSError as error:
+            self._fail(refusal(self._part, "cannot be written", error, self._plan.size))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller's thread raises it
+            self._fail(error)
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._failure = self._failure or error
+        self._stop.set()
+
+    def _fetch_parts(self, handle: int) -> None:
+        while True:
+            with self._changed:
+                number = next(self._missing, None)
+            if number is None or self._stop.is_set():
+                return
+            self._await_digest(number)
+            try:
+                self._fetch(number, handle)
+            except _RangeIgnored:
+                with self._changed:
+                    mine, self._streaming = not self._streaming, True
+                if mine:
+                    self._stream(handle)
+                return
+
+    def _await_digest(self, number: int) -> None:
+        """Waits until a digest in order is near the part; not while it still reads what an earlier transfer fetched."""
+        if self._plan.way != "in order":
+            return
+        with self._changed:
+            while self._there <= self._digested < number - ROUNDS_AHEAD * self._plan.parallel:
+                self._check_stop()
+                self._changed.wait(timeout=1.0)
+
+    def _fetch(self, number: int, handle: int) -> None:
+        """Fetches one part; a try that was cut short is gone on with from where it ended."""
+        digests = PartDigests(self._algorithm, number, self._plan.pieces_of(number))
+        at, end = self._plan.span(number)
+        tries = 0
+        while at < end:
+            began = at
+            try:
+                with self._opened(at, end) as body:
+                    if body.whole:
+                        raise _RangeIgnored
+                    while at < end:
+                        block = self._next_block(body, end - at)
+                        digests.update(block)
+                        _write(handle, block, at)
+                        at += len(block)
+            except ServiceError as error:
+                tries = self._tried(error, 1 if at > began else tries + 1)
+        self._finish(digests.finished())
+
+    def _stream(self, handle: int) -> None:
+        """Takes the object from its first byte to its last, in one answer: the server knows no ranges."""
+        tries = 0
+        while len(self._finished) < self._plan.parts:
+            began = len(self._finished)
+            try:
+                with self._opened(0, self._plan.size) as body:
+                    for number in range(self._plan.parts):
+                        self._stream_part(body, number, handle)
+            except ServiceError as error:
+                tries = self._tried(error, 1 if len(self._finished) > began else tries + 1)
+
+    def _stream_part(self, body: Body, number: int, handle: int) -> None:
+        digests = PartDigests(self._algorithm, number, self._plan.pieces_of(number))
+        there = number in self._finished
+        at, end = self._plan.span(number)
+        while at < end:
+            block = self._next_block(body, end - at)
+            if not there:
+                digests.update(block)
+                _write(handle, block, at)
+            at += len(block)
+        if not there:
+            self._finish(digests.finished())
+
+    def _opened(self, start: int, end: int) -> _Opened:
+        self._check_stop()
+        return _Opened(self._source.open(start, end), self._bodies, self._changed)
+
+    def _next_block(self, body: Body, wanted: int) -> bytes:
+        """The next bytes, at most ``wanted``.
+
+        :raises ServiceError: if there are none.
+        """
+        self._check_stop()
+        block = body.read(min(BLOCK, wanted))
+        if not block:
+            raise ServiceError("downloading", self._source.where, "the answer ended too soon")
+        with self._changed:
+            before = self._fetched
+            self._fetched += len(block)
+            if before * 10 // self._plan.size != self._fetched * 10 // self._plan.size:
+                self._changed.notify_all()
+        self._limit.take(len(block), self._stop)
+        return block
+
+    def _tried(self, error: ServiceError, tries: int) -> int:
+        """Waits before the next try of a part.
+
+        :raises ServiceError: that of the last try, where there were enough.
+        """
+        self._check_stop()
+        if tries >= self._pace.tries:
+            raise error
+        with self._changed:
+            self._retries += 1
+        self._stop.wait(self._pace.pause(tries))
+        return tries
+
+    def _finish(self, entry: FinishedPart) -> None:
+        self._journal.add(entry)
+        with self._changed:
+            self._finished[entry.part] = entry
+            self._front = self._whole_front(self._front)
+            if self._plan.way == "in order":
+                self._changed.notify_all()
+
+    def _whole_front(self, part: int) -> int:
+        """The first part, from ``part`` on, that is not finished."""
+        while part in self._finished:
+            part += 1
+        return part
+
+    def _digest_in_order(self, handle: int) -> None:
+        assert self._algorithm  # noqa: S101 - a plan without a claim has nothing to digest
+        digests = PieceDigests(self._algorithm, self._plan.pieces)
+        buffer = memoryview(bytearray(BLOCK))
+        at = 0
+        while at < self._plan.size:
+            with self._changed:
+                while (front := min(self._plan.size, self._front * self._plan.part_size)) <= at:
+                    self._check_stop()
+                    self._changed.wait(timeout=1.0)
+            while at < front:
+                self._check_stop()
+                read = os.preadv(handle, [buffer[: front - at]], at)
+                if not read:
+                    raise StagingError(self._part, "is shorter than it was: something else wrote to it")
+                digests.update(buffer[:read])
+                at += read
+                if at // self._plan.part_size > self._digested:
+                    with self._changed:
+                        self._digested = at // self._plan.part_size
+                        self._changed.notify_all()
+        self._in_order = digests.hexdigests()
+
+    def _digests(self) -> tuple[str, ...]:
+        if self._plan.way == "in order":
+            return self._in_order
+        return tuple(digest for number in range(self._plan.parts) for digest in self._finished[number].digests)
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+
+
+class _Stopped(Exception):
+    """The transfer has ended, well or not."""
+
+
+class _RangeIgnored(Exception):
+    """The server sends the whole object when asked for a part."""
+
+
+class _Opened:
+    """An answer that is closed at the end, and known to the transfer until then."""
+
+    def __init__(self, body: Body, under_way: set[Body], lock: threading.Condition) -> None:
+        self._body = body
+        self._under_way = under_way
+        self._lock = lock
+
+    def __enter__(self) -> Body:
+        with self._lock:
+            self._under_way.add(self._body)
+        return self._body
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._under_way.discard(self._body)
+        self._body.close()
+
+
+def _write(handle: int, block: bytes, at: int) -> None:
+    view = memoryview(block)
+    while view:
+        written = os.pwrite(handle, view[:WRITTEN], at)
+        view, at = view[written:], at + written

@@ -1,0 +1,104 @@
+"""The table ``glacier_sync_progress``, which is DRS to us: its columns, its rows, their order.
+
+What belongs here: what SQL sees of it. What does not: connecting (``drs``), and what a row says of a restore
+(``ao_workflows.drs.rows``).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ao_workflows.drs.rows import Progress, Stage, entry_of, stored_list
+from ao_workflows.machine.times import moment
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row, Select, Table
+
+TABLE = "glacier_sync_progress"
+
+ROWS_A_QUERY = 500
+
+
+@functools.lru_cache(maxsize=2)
+def progress_table(dialect: str) -> Table:
+    """The table as ``init`` makes it. One that exists may differ: all that is asked of it is the names."""
+    from sqlalchemy import TIMESTAMP, Column, Integer, MetaData, String, Table, text
+    from sqlalchemy.types import UserDefinedType
+
+    class Json(UserDefinedType[str]):
+        """JSON as its text: what does not parse must not keep a work from being recorded."""
+
+        cache_ok = True
+
+        def get_col_spec(self, **_: object) -> str:
+            return "JSON"
+
+    class TextTime(UserDefinedType[datetime]):
+        """SQLite's time, a text. Of one that is no time nothing is told: SQLAlchemy's own would end the whole look."""
+
+        cache_ok = True
+
+        def get_col_spec(self, **_: object) -> str:
+            return "TIMESTAMP"
+
+        def bind_processor(self, dialect: object) -> Any:
+            return lambda at: None if at is None else at.isoformat(" ", "microseconds")
+
+        def result_processor(self, dialect: object, coltype: object) -> Any:
+            return lambda said: at.replace(tzinfo=None) if (at := moment(said)) else None
+
+    time = TextTime() if dialect == "sqlite" else TIMESTAMP()
+    on_update = "CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP" if dialect == "mysql" else "CURRENT_TIMESTAMP"
+    return Table(
+        TABLE,
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("object_name", String(255), index=True),
+        *(Column(stage.column, time, nullable=True) for stage in Stage),
+        Column("user_data", Json, comment="[{time_stamp: RFC 3339, user_data: {...}}, ...]"),
+        Column("create_time", time, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
+        Column("update_time", time, nullable=True, server_default=text(on_update)),
+    )
+
+
+def latest_first(table: Table, rids: Sequence[str] | None) -> Iterable[Select[tuple[object, ...]]]:
+    """All rows of the works, those updated last first, in queries of a bearable size."""
+    from sqlalchemy import func, select
+
+    c = table.columns
+    ordered = select(*c).order_by(func.coalesce(c.update_time, c.create_time).desc(), c.id.desc())
+    if rids is None:
+        yield ordered
+        return
+    for start in range(0, len(rids), ROWS_A_QUERY):
+        yield ordered.where(c.object_name.in_(rids[start : start + ROWS_A_QUERY]))
+
+
+def unfinished_first(table: Table, since: datetime, most: int, before: datetime | None) -> Select[tuple[str]]:
+    """The names of the rows without a sync that were updated ``since`` then and ``before``, the latest first, each
+    perhaps twice.
+    """
+    from sqlalchemy import func, select
+
+    c = table.columns
+    updated = func.coalesce(c.update_time, c.create_time)
+    unfinished = select(c.object_name).where(c[Stage.SYNCED_ARCHIVE.column].is_(None), c.object_name.is_not(None))
+    within = unfinished.where(updated >= since.astimezone(UTC).replace(tzinfo=None))
+    if before:
+        within = within.where(updated < before.astimezone(UTC).replace(tzinfo=None))
+    return within.order_by(updated.desc(), c.id.desc()).limit(most)
+
+
+def progress_of(row: Row[Any]) -> Progress:
+    """A row of the table, parsed."""
+    return Progress(
+        row=row.id,
+        rid=row.object_name,
+        times={stage: at for stage in Stage if (at := moment(getattr(row, stage.column)))},
+        entries=tuple(entry_of(item) for item in stored_list(row.user_data)),
+        created=moment(row.create_time),
+        updated=moment(row.update_time),
+    )

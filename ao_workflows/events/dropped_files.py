@@ -1,0 +1,143 @@
+"""Dropped files: a zip that a person put into a folder, from its claim to the event that a run is given.
+
+What belongs here: the name under which a claimed file is kept, and the event as a value. What does not: which file
+may be claimed (``ao_workflows.intake.folder_rules``), and touching any (``ao_workflows.intake.folders``).
+
+A file is claimed by one rename into ``save/``, under a name that no other claim has. That name is its identity from
+there on: whoever finds the file there, after whatever crash, knows whose it is and asks for the same run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from ao_workflows.errors import RidError
+from ao_workflows.events.s3_events import ObjectEvent
+from ao_workflows.machine.times import moment_of_seconds
+from ao_workflows.works.rids import parse_rid, rid_of_key
+
+SAVE = "save"
+"""The folder, in the intake's, that keeps the claimed files until their works are synced."""
+
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
+_CLAIM = re.compile(
+    r"(?P<rid>[^~/]+)~(?P<at>\d{8}T\d{6}\.\d{6}Z)-(?P<token>[0-9a-f]{8})-(?P<owner>[0-9a-f]{8})(?P<suffix>(?:\.bag)?\.zip)",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claimed file: the work that it names, when it was claimed, by which sensor, and a token of its own.
+
+    ``name`` is its name in ``save/``, such as ``W1NLM4712~20261121T063244.001002Z-0a1b2c3d-4e5f6071.bag.zip``; a
+    RID has no ``~``.
+    """
+
+    rid: str
+    at: datetime
+    token: str
+    owner: str
+    suffix: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.rid}~{self.at.astimezone(UTC).strftime(_STAMP)}-{self.token}-{self.owner}{self.suffix}"
+
+    @property
+    def original(self) -> str:
+        """The name that the file had in the folder."""
+        return self.rid + self.suffix
+
+    @classmethod
+    def of(cls, file: str, at: datetime, token: str, owner: str) -> Claim:
+        """The claim to a file by its name in the folder.
+
+        :raises RidError: where that is no work's.
+        """
+        rid = rid_of_key(file)
+        return cls(rid, at, token, owner, file.removeprefix(rid))
+
+    @classmethod
+    def parse(cls, name: str) -> Claim | None:
+        """The claim by its name in ``save/``, or None where it is the name of something else."""
+        found = _CLAIM.fullmatch(name)
+        if not found:
+            return None
+        try:
+            rid = parse_rid(found["rid"])
+            at = datetime.strptime(found["at"], _STAMP).replace(tzinfo=UTC)
+        except (RidError, ValueError):
+            return None
+        claim = cls(rid, at, found["token"], found["owner"], found["suffix"])
+        # A year below 1000 is written with fewer digits than it was read with: that would name another file.
+        return claim if claim.name == name else None
+
+
+def owner_of(instance: str, intake: str) -> str:
+    """Who claims: one intake of one Dagster instance, in eight hex digits. Two sites may share a folder."""
+    return hashlib.sha256(f"{instance}/{intake}".encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class DroppedFile:
+    """The event that a file was dropped and claimed: what a restore event is for a queue.
+
+    ``file`` is its name in ``save/``. ``folder`` tells a reader where that was; where the file is looked for, the
+    intake says. ``time`` is that of the claim and ``modified`` the file's own, RFC 3339 or in words; ``size`` is in
+    bytes.
+    """
+
+    file: str
+    folder: str
+    time: str
+    modified: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        return "FileDropped"
+
+    @property
+    def identity(self) -> str:
+        """The same whenever this claim is found, another for the next file, even of the same name and bytes."""
+        return f"{self.name}|{self.file}"
+
+    @property
+    def source(self) -> str:
+        """Where it was, for people."""
+        return f"{self.folder}/{SAVE}/{self.file}"
+
+
+def event_of(claim: Claim, folder: str, modified: float, size: int) -> DroppedFile:
+    """The event of a claim; ``modified`` is in seconds since the epoch."""
+    at = moment_of_seconds(modified)
+    return DroppedFile(
+        file=claim.name,
+        folder=folder,
+        time=claim.at.isoformat(),
+        modified=at.isoformat(timespec="seconds") if at else f"{modified:.0f} s after 1970, which is no date",
+        size=size,
+    )
+
+
+Event = ObjectEvent | DroppedFile
+"""What starts a run: a restored object, or a file that was put into a folder."""
+
+
+def stored_in(left: Mapping[str, Any]) -> Event:
+    """The event in what ``restored_message`` left."""
+    return DroppedFile(**left["file"]) if "file" in left else ObjectEvent(**left["event"])
+
+
+def given_in(config: Mapping[str, Any]) -> Event | None:
+    """The event in a run's config; None where it has none. What another version put into it besides is left out."""
+    kind = DroppedFile if config.get("file") else ObjectEvent if config.get("key") else None
+    if kind is None:
+        return None
+    return kind(**{each.name: config[each.name] for each in fields(kind) if each.name in config})

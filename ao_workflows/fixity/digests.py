@@ -1,0 +1,126 @@
+"""Digests, taken piece by piece while the bytes go by, and put together afterwards.
+
+What belongs here: one running digest for each algorithm that S3 states, and what makes one digest of several. What
+does not: which digest is wanted (``ao_workflows.fixity.s3_checksums``).
+
+CRC32C and CRC64NVME are computed by awscrt, AWS's own library, at tens of GB/s. CRC32 is zlib's, which is twice as
+fast as awscrt's and does not hold the other threads up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+BLOCK = 1 << 20
+_CRC_BYTES = {"crc32": 4, "crc32c": 4, "crc64nvme": 8}
+
+
+class Digest(Protocol):
+    """A running digest."""
+
+    def update(self, block: bytes | memoryview, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+class _Crc:
+    def __init__(self, algorithm: str) -> None:
+        self._function = _crc_function(algorithm)
+        self._width = 2 * _CRC_BYTES[algorithm]
+        self._value = 0
+
+    def update(self, block: bytes | memoryview, /) -> None:
+        self._value = self._function(block, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:0{self._width}x}"
+
+
+def new_digest(algorithm: str) -> Digest:
+    """A running digest; ``algorithm`` as in ``ALGORITHMS``."""
+    return _Crc(algorithm) if algorithm in _CRC_BYTES else hashlib.new(algorithm, usedforsecurity=False)
+
+
+def can_be_joined(algorithm: str) -> bool:
+    """Whether the digest of a whole follows from those of its pieces: so it is with CRCs, and not with hashes."""
+    return algorithm in _CRC_BYTES
+
+
+def joined(algorithm: str, digests: Sequence[str], sizes: Sequence[int]) -> str:
+    """The CRC of a whole, from the CRCs of the pieces that it is made of, in their order."""
+    from awscrt import checksums
+
+    combine: Callable[[int, int, int], int] = {
+        "crc32": checksums.combine_crc32,
+        "crc32c": checksums.combine_crc32c,
+        "crc64nvme": checksums.combine_crc64nvme,
+    }[algorithm]
+    value = 0
+    for digest, size in zip(digests, sizes, strict=True):
+        value = combine(value, int(digest, 16), size)
+    return f"{value:0{2 * _CRC_BYTES[algorithm]}x}"
+
+
+def digest_of_digests(algorithm: str, digests: Iterable[str]) -> str:
+    """What S3 makes of an upload's parts: the digest of their digests' bytes, one after the other."""
+    digest = new_digest(algorithm)
+    for part in digests:
+        digest.update(bytes.fromhex(part))
+    return digest.hexdigest()
+
+
+def file_crc64nvme(path: Path) -> str:
+    """The CRC64NVME of a file, in hex."""
+    digest = new_digest("crc64nvme")
+    with path.open("rb", buffering=0) as stream:
+        while block := stream.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class PieceDigests:
+    """The digests of the pieces that a run of bytes is made of, of which each ``update`` brings the next."""
+
+    def __init__(self, algorithm: str, sizes: Sequence[int]) -> None:
+        self._algorithm = algorithm
+        self._sizes = iter(sizes)
+        self._done: list[str] = []
+        self._begin()
+
+    def update(self, block: memoryview) -> None:
+        while len(block) >= self._missing and self._digest:
+            self._digest.update(block[: self._missing])
+            block = block[self._missing :]
+            self._done.append(self._digest.hexdigest())
+            self._begin()
+        if self._digest:
+            self._digest.update(block)
+            self._missing -= len(block)
+
+    def hexdigests(self) -> tuple[str, ...]:
+        """The digests of the pieces that are complete, in their order."""
+        return tuple(self._done)
+
+    def _begin(self) -> None:
+        """Begins the next piece; an empty one is complete at once."""
+        self._digest: Digest | None = None
+        self._missing = 0
+        for size in self._sizes:
+            self._digest = new_digest(self._algorithm)
+            self._missing = size
+            if size:
+                return
+            self._done.append(self._digest.hexdigest())
+        self._digest = None
+
+
+def _crc_function(algorithm: str) -> Callable[[bytes | memoryview, int], int]:
+    if algorithm == "crc32":
+        return zlib.crc32
+    from awscrt import checksums
+
+    function: Callable[[bytes | memoryview, int], int] = getattr(checksums, algorithm)
+    return function

@@ -1,0 +1,170 @@
+"""Which of the checksums that S3 states proves an object, and over which pieces of it that one is taken.
+
+What belongs here: reading what S3 states, choosing, and the form in which S3 writes a digest. What does not: the
+digests themselves (``ao_workflows.fixity.digests``), and asking S3.
+
+S3 states a checksum in one of three ways, best first:
+
+- *of the whole object*: one digest of all bytes;
+- *composite*: the digest of the digests of the parts that the object was uploaded in;
+- the *ETag*: the MD5 of all bytes, or for an object uploaded in parts the MD5 of the parts' MD5s. It is neither
+  where the object is encrypted with a key of KMS's or of the customer's.
+
+See AWS, "Checking object integrity in Amazon S3", and the API's "Object", field ETag.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+ALGORITHMS = {
+    "sha256": "SHA-256",
+    "sha512": "SHA-512",
+    "sha1": "SHA-1",
+    "crc64nvme": "CRC64NVME",
+    "crc32c": "CRC32C",
+    "crc32": "CRC32",
+    "md5": "MD5",
+}
+"""The algorithms that can be checked, strongest first, as they are called here and as people call them."""
+
+_DIGEST_BYTES = {"sha256": 32, "sha512": 64, "sha1": 20, "crc64nvme": 8, "crc32c": 4, "crc32": 4, "md5": 16}
+
+SIZE_ONLY = "size only"
+
+_ETAG_IS_MD5_UNDER = {None, "AES256"}
+_ETAG = re.compile(r"([0-9a-f]{32})(?:-([1-9][0-9]*))?")
+_COMPOSITE = re.compile(r"(.+)-([1-9][0-9]*)")
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What S3 states of an object: ``size`` in bytes, ``etag`` without quotation marks, ``checksums`` by algorithm
+    in S3's base64, ``checksum_type`` ``FULL_OBJECT``, ``COMPOSITE`` or None, and how the object is encrypted.
+    """
+
+    size: int
+    etag: str
+    checksums: Mapping[str, str]
+    checksum_type: str | None = None
+    encryption: str | None = None
+    customer_key: bool = False
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One checksum that S3 states: ``expected`` in hex. ``parts`` is None where it is of the whole object, else the
+    number of the upload's parts over whose digests it is taken.
+    """
+
+    algorithm: str
+    expected: str
+    parts: int | None
+    by_etag: bool
+
+    @property
+    def name(self) -> str:
+        """How the proof is called in the run's metadata."""
+        called = ALGORITHMS[self.algorithm]
+        if self.parts is None:
+            return f"{called} (ETag)" if self.by_etag else called
+        parts = "1 part" if self.parts == 1 else f"{self.parts} parts"
+        return f"{called} of the {called}s of {parts} (ETag)" if self.by_etag else f"composite {called} of {parts}"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What is going to prove an object: the claim, and the sizes of the pieces over which its digests are taken.
+
+    ``claim`` is None where nothing but the size can be compared, ``why_not`` saying why. ``pieces`` is the whole
+    object as one, unless the claim is over an upload's parts.
+    """
+
+    claim: Claim | None
+    pieces: tuple[int, ...]
+    why_not: str = ""
+
+    @property
+    def name(self) -> str:
+        if self.claim:
+            return self.claim.name
+        return f"{SIZE_ONLY}: {self.why_not}" if self.why_not else SIZE_ONLY
+
+
+def best_claim(stated: Stated) -> Claim | None:
+    """The checksum to prove the object by; None where there is none that can be checked."""
+    claims = [
+        claim
+        for algorithm in ALGORITHMS
+        if (text := stated.checksums.get(algorithm)) and (claim := _checksum_claim(algorithm, text, stated))
+    ]
+    whole = [claim for claim in claims if claim.parts is None]
+    return next(iter([*whole, *claims]), None) or _etag_claim(stated)
+
+
+def proof_by(stated: Stated, claim: Claim | None, part_sizes: Sequence[int] | None) -> Proof:
+    """The proof by ``claim``, the sizes of whose parts are ``part_sizes``, or None where S3 did not say them."""
+    if claim is None:
+        return Proof(None, (stated.size,), _why_no_claim(stated))
+    if claim.parts is None:
+        return Proof(claim, (stated.size,))
+    if part_sizes is None or len(part_sizes) != claim.parts or sum(part_sizes) != stated.size:
+        return Proof(None, (stated.size,), "S3 does not say how the object's parts are cut")
+    return Proof(claim, tuple(part_sizes))
+
+
+def even_parts(size: int, parts: int, first: int, last: int) -> tuple[int, ...] | None:
+    """The sizes of an upload's parts where all but the last are as large as the first; None where they are not."""
+    if parts == 1:
+        return (size,) if first == size else None
+    sizes = (*(first,) * (parts - 1), last)
+    return sizes if sum(sizes) == size and 0 < last <= first else None
+
+
+def in_base64(digest: str) -> str:
+    """A digest in hex as S3 writes it."""
+    return base64.b64encode(bytes.fromhex(digest)).decode()
+
+
+def _checksum_claim(algorithm: str, text: str, stated: Stated) -> Claim | None:
+    composite = _COMPOSITE.fullmatch(text)
+    digest = _hex(algorithm, composite[1] if composite else text)
+    if digest is None:
+        return None
+    if composite:
+        return Claim(algorithm, digest, int(composite[2]), by_etag=False)
+    if stated.checksum_type == "COMPOSITE":
+        parts = _parts_of_etag(stated.etag)
+        return Claim(algorithm, digest, parts, by_etag=False) if parts else None
+    return Claim(algorithm, digest, None, by_etag=False)
+
+
+def _etag_claim(stated: Stated) -> Claim | None:
+    found = _ETAG.fullmatch(stated.etag)
+    if not found or stated.customer_key or stated.encryption not in _ETAG_IS_MD5_UNDER:
+        return None
+    return Claim("md5", found[1], int(found[2]) if found[2] else None, by_etag=True)
+
+
+def _why_no_claim(stated: Stated) -> str:
+    if stated.customer_key:
+        return "S3 states no checksum, and the ETag of an object encrypted with a customer's key is no MD5"
+    if stated.encryption not in _ETAG_IS_MD5_UNDER:
+        return f"S3 states no checksum, and the ETag of an object encrypted with {stated.encryption} is no MD5"
+    return "S3 states no checksum that can be checked here"
+
+
+def _parts_of_etag(etag: str) -> int | None:
+    found = _ETAG.fullmatch(etag)
+    return int(found[2]) if found and found[2] else None
+
+
+def _hex(algorithm: str, text: str) -> str | None:
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return digest.hex() if len(digest) == _DIGEST_BYTES[algorithm] else None

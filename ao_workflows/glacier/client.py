@@ -1,0 +1,116 @@
+"""Glacier: where a work's object is, how S3 keeps it, and asking for it.
+
+What belongs here: HeadObject and RestoreObject as ``ao restore`` needs them. What does not: whether to ask
+(``ao_workflows.glacier.rules``), and waiting for what was asked for (``ao_workflows.aws.s3``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
+from ao_workflows.aws.objects import Storage, storage_of
+from ao_workflows.aws.s3_heads import head_object
+from ao_workflows.errors import ObjectError, ObjectMissing, RestoreRefused, ServiceError
+from ao_workflows.glacier.rules import Place, State, Tier, refusal
+
+READ_SECONDS = 20
+ATTEMPTS = 3
+"""An Expedited retrieval without capacity is answered like an overloaded S3: boto3 tries it as often."""
+
+
+class Glacier:
+    """S3's archives as each intake reaches them; ``connections`` is by the intake's name."""
+
+    def __init__(self, connections: Mapping[str, AwsConnection]) -> None:
+        self._connections = connections
+        self._clients: dict[str, Any] = {}
+
+    def find(self, places: Sequence[Place]) -> tuple[Place, Storage]:
+        """The one of the places that has the object, and how S3 keeps it.
+
+        :raises ObjectMissing: where none has it.
+        :raises ObjectError: where several have it, or one that may have it cannot be looked at.
+        :raises ServiceError: where one that may have it does not answer.
+        """
+        found: list[tuple[Place, Storage]] = []
+        failed: list[ObjectError | ServiceError] = []
+        missing: list[ObjectMissing] = []
+        for place in places:
+            try:
+                found.append((place, self.storage(place)))
+            except ObjectMissing as error:
+                missing.append(error)
+            except (ObjectError, ServiceError) as error:
+                failed.append(error)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            several = ", ".join(f"{place} (intake {place.intake})" for place, _ in found)
+            raise ObjectError(several, "the work is in each of them; --intake says which one is meant")
+        if failed:
+            raise failed[0]
+        if len(missing) == 1:
+            raise missing[0]
+        raise ObjectMissing(", ".join(map(str, places)), "there is no such object in any of them")
+
+    def storage(self, place: Place) -> Storage:
+        """How S3 keeps the object now.
+
+        :raises ObjectMissing: where there is none.
+        :raises ObjectError: where it may not be looked at.
+        :raises ServiceError: where S3 does not answer.
+        """
+        where = self._where(place)
+        with calls_explained("asking for the object", where):
+            return storage_of(head_object(self._client(place.intake), where, Bucket=place.bucket, Key=place.key))
+
+    def ask(self, place: Place, storage: Storage, tier: Tier, days: int) -> State:
+        """Asks for a copy for so many days, and says how far it has come: ``ASKED`` where this request was taken.
+
+        :raises RestoreRefused: where it cannot be had like this.
+        :raises ServiceError: where S3 does not answer.
+        """
+        where = self._where(place)
+        if reason := refusal(storage, tier):
+            raise RestoreRefused(where, reason)
+        wish: dict[str, Any] = {"GlacierJobParameters": {"Tier": tier.value}}
+        # An object of INTELLIGENT_TIERING is moved back for good, and S3 refuses a number of days for it
+        if not storage.archive_status:
+            wish["Days"] = days
+        with calls_explained("asking Glacier", where):
+            client = self._client(place.intake)
+            try:
+                answer = client.restore_object(Bucket=place.bucket, Key=place.key, RestoreRequest=wish)
+            except client.exceptions.ClientError as error:
+                return _state_by_refusal(error.response["Error"], error, where)
+        # Somebody else's copy was there already: S3 keeps it for the days that this request names
+        was_restored = answer["ResponseMetadata"]["HTTPStatusCode"] == 200  # noqa: PLR2004
+        return State.RESTORED if was_restored else State.ASKED
+
+    def _client(self, intake: str) -> Any:
+        if intake not in self._clients:
+            connection = self._connections[intake]
+            self._clients[intake] = make_client("s3", connection, read_seconds=READ_SECONDS, attempts=ATTEMPTS)
+        return self._clients[intake]
+
+    def _where(self, place: Place) -> str:
+        return f"{place} ({self._connections[place.intake]})"
+
+
+def _state_by_refusal(said: Mapping[str, str], error: Exception, where: str) -> State:
+    """What S3 means by refusing: https://docs.aws.amazon.com/AmazonS3/latest/API/API_RestoreObject.html"""
+    match said.get("Code"):
+        case "RestoreAlreadyInProgress":
+            return State.UNDER_WAY
+        case "InvalidObjectState" | "ObjectAlreadyInActiveTierError":
+            return State.NOT_IN_GLACIER
+        case "GlacierExpeditedRetrievalNotAvailable":
+            reason = "Glacier has no capacity for Expedited now: ask with --tier Standard, or again later"
+            raise RestoreRefused(where, reason) from error
+        case "AccessDenied":
+            raise RestoreRefused(where, "S3 refuses: the profile needs s3:RestoreObject on it") from error
+        case "NoSuchKey" | "NoSuchBucket":
+            raise ObjectMissing(where, "there is no such object") from error
+    raise error

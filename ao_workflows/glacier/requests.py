@@ -1,0 +1,137 @@
+"""Restores of works: S3 and DRS asked together, work by work.
+
+What belongs here: what ``ao restore`` does for one work, through the clients of both. What does not: the calls
+themselves (``glacier``, ``drs``), and whether to ask (``ao_workflows.glacier.rules``).
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from ao_workflows.aws.connections import connections
+from ao_workflows.drs.client import Drs
+from ao_workflows.drs.rows import Progress, Stage
+from ao_workflows.errors import AoError, DatabaseError, ObjectError, RidError, SiteError, WrongEnvironment
+from ao_workflows.glacier.client import Glacier
+from ao_workflows.glacier.rules import (
+    Place,
+    State,
+    Target,
+    Tier,
+    Told,
+    awaited,
+    object_key,
+    parse_target,
+    requested_on,
+    state_of,
+)
+from ao_workflows.site.environments import refuse_other_environment
+from ao_workflows.site.sections import Site
+
+
+class Restores:
+    """The works of a site, or of one ``intake`` of it, as far as Glacier has to do with them.
+
+    :raises SiteError: where the site has no intake.
+    :raises WrongEnvironment: where each of them belongs to another environment: what production's bucket restores,
+        production's queue hears of.
+    """
+
+    def __init__(self, site: Site, intake: str | None) -> None:
+        if not site.queues:
+            raise SiteError("site.toml", ["intake: there is none, so no bucket is known to look for works in"])
+        self._intakes = {}
+        for name, section in site.queues.items():
+            if intake in (None, name):
+                try:
+                    refuse_other_environment(name, section.environment, site.environment)
+                except WrongEnvironment as error:
+                    refused = error
+                else:
+                    self._intakes[name] = section
+        if not self._intakes:
+            raise refused
+        self._glacier = Glacier(connections(site))
+        self._drs = Drs(url=site.drs.url, config=site.drs.config)
+        self._rows: dict[str, Progress] = {}
+
+    def read_rows(self, names: Sequence[str]) -> None:
+        """Asks DRS for the works' rows, all at once.
+
+        :raises DatabaseError: if it refuses, ``DatabaseUnavailable`` if it does not answer.
+        """
+        rids = []
+        for name in names:
+            with suppress(RidError):
+                rids.append(parse_target(name).rid)
+        self._rows = {row.rid: row for row in self._drs.rows(rids)}
+
+    def look(self, name: str) -> Told:
+        """How far the restore of the work that ``name`` names has come, or what keeps that from being known."""
+        try:
+            target = parse_target(name)
+        except RidError as error:
+            return Told(name, error=error)
+        row = self._rows.get(target.rid)
+        times = row.times if row else {}
+        told = Told(name, target.rid, requested=requested_on(row), synced=times.get(Stage.SYNCED_ARCHIVE))
+        try:
+            place, storage = self._glacier.find(self._places(target))
+        except AoError as error:
+            return replace(told, error=error)
+        return replace(told, place=place, storage=storage, state=state_of(storage, row, datetime.now(UTC)))
+
+    def ask(self, told: Told, tier: Tier, days: int) -> Told:
+        """Asks Glacier for the work, and notes in DRS that it was asked."""
+        place, storage = told.place, told.storage
+        assert place is not None  # noqa: S101 - it was looked at
+        assert storage is not None  # noqa: S101
+        try:
+            state = self._glacier.ask(place, storage, tier, days)
+        except AoError as error:
+            return replace(told, state=None, error=error)
+        if state is State.ASKED:
+            now = datetime.now(UTC)
+            told = replace(told, state=state, asked_now=True, requested=now)
+            return self._noted(told, now, {"tier": tier, "days": None if storage.archive_status else days})
+        return self.note_a_request_that_drs_missed(replace(told, state=state))
+
+    def note_a_request_that_drs_missed(self, told: Told) -> Told:
+        """Notes in DRS what Glacier is at, where DRS knows of no request: its writer died, or was not this platform."""
+        if told.state is not State.UNDER_WAY or awaited(self._rows.get(told.rid)):
+            return told
+        return self._noted(told, datetime.now(UTC), {"found": "under way"})
+
+    def _noted(self, told: Told, at: datetime, data: dict[str, object]) -> Told:
+        place = told.place
+        known = {"object": str(place), "storage": str(told.storage), "by": _user()}
+        try:
+            self._drs.record(told.rid, Stage.RESTORE_REQUESTED, at, {**known, **data})
+        except DatabaseError as error:
+            return replace(told, error=error)
+        return told
+
+    def _places(self, target: Target) -> list[Place]:
+        """Where the object may be: a bucket of two intakes counts once."""
+        places: dict[str, Place] = {}
+        for name, section in self._intakes.items():
+            if target.bucket in (None, section.bucket):
+                key = target.key or object_key(section.layout, target.rid)
+                places.setdefault(section.bucket, Place(name, section.bucket, key))
+        if not places:
+            known = ", ".join(section.bucket for section in self._intakes.values())
+            raise ObjectError(f"s3://{target.bucket}", f"is the bucket of no intake; they have {known}")
+        return list(places.values())
+
+
+def _user() -> str:
+    """The user's name; a container's user may have none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -1,0 +1,136 @@
+"""Ranges of one claimed file, each read while the file is what it was when it was looked at.
+
+What belongs here: reading, and what a refusal means. What does not: what is done with the bytes
+(``ao_workflows.download.transfer``).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ao_workflows.errors import AoError, FileChanged, FileGone, FolderError, ServiceError
+from ao_workflows.intake.file_writers import open_to_read
+
+
+@dataclass(frozen=True)
+class ClaimedFile:
+    """A file in ``save/`` as it is now: ``size`` in bytes, ``modified_ns`` since the epoch."""
+
+    path: Path
+    size: int
+    modified_ns: int
+
+    @property
+    def where(self) -> str:
+        return str(self.path)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells it from every other, and from what it was before."""
+        return {"file": self.path.name, "size": self.size, "modified_ns": self.modified_ns}
+
+    @classmethod
+    def look(cls, path: Path) -> ClaimedFile:
+        """The file at ``path``.
+
+        :raises FileGone: if there is none.
+        :raises FolderError: if it is no plain file.
+        """
+        try:
+            found = path.lstat()
+        except OSError as error:
+            raise explained(path, error) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise FolderError(path, "it is no plain file; take it away")
+        return cls(path, found.st_size, found.st_mtime_ns)
+
+
+class FileRanges:
+    """A claimed file as the source of a transfer."""
+
+    def __init__(self, file: ClaimedFile) -> None:
+        self._file = file
+        self.where = file.where
+
+    def open(self, start: int, end: int) -> FileRange:
+        """The bytes from ``start`` to before ``end``.
+
+        :raises FileChanged: if the file is not what it was.
+        :raises FileGone: if it is not there.
+        :raises ServiceError: for what may mend itself, such as a mount that does not answer.
+        """
+        return FileRange(self._file, start, end)
+
+    def read(self, start: int, end: int) -> bytes:
+        """The same, whole; raises the same."""
+        body = self.open(start, end)
+        try:
+            found = []
+            while block := body.read(end - start):
+                found.append(block)
+            return b"".join(found)
+        finally:
+            body.close()
+
+
+class FileRange:
+    """The bytes of one range; its end is also where it is asked whether the file is still what it was."""
+
+    whole = False
+
+    def __init__(self, file: ClaimedFile, start: int, end: int) -> None:
+        self._file = file
+        self._at = start
+        self._end = end
+        try:
+            self._handle = open_to_read(file.path)
+        except OSError as error:
+            raise explained(file.path, error) from error
+        try:
+            self._check()
+        except BaseException:
+            os.close(self._handle)
+            raise
+
+    def read(self, amount: int) -> bytes:
+        try:
+            block = os.pread(self._handle, min(amount, self._end - self._at), self._at)
+        except OSError as error:
+            raise explained(self._file.path, error) from error
+        self._at += len(block)
+        return block
+
+    def close(self) -> None:
+        """Ends the reading.
+
+        :raises FileChanged: if the file was written to meanwhile.
+        """
+        try:
+            self._check()
+        finally:
+            os.close(self._handle)
+
+    def abort(self) -> None:
+        """A read of a file ends by itself."""
+
+    def _check(self) -> None:
+        try:
+            found = os.fstat(self._handle)
+        except OSError as error:
+            raise explained(self._file.path, error) from error
+        if (found.st_size, found.st_mtime_ns) != (self._file.size, self._file.modified_ns):
+            raise FileChanged(self._file.path)
+
+
+def explained(path: Path, error: OSError) -> AoError:
+    """What the kernel refused, in the platform's words."""
+    match error:
+        case FileNotFoundError():
+            return FileGone(path, path.parent.parent)
+        case PermissionError():
+            return FolderError(path, f"it may not be read by the user {os.geteuid()}: {error.strerror}")
+    return ServiceError("reading", str(path), error.strerror or str(error))

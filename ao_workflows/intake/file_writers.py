@@ -1,0 +1,75 @@
+"""Whether anybody has a file open for writing.
+
+What belongs here: asking the kernel. What does not: what is made of the answer
+(``ao_workflows.intake.folder_rules``).
+
+Linux gives a read lease on a file only if nobody has it open for writing. It knows of every process of this machine,
+in whatever container; it does not know of other machines, so a lease on NFS or SMB says nothing. A lease is given to
+the file's owner, and to a process with CAP_LEASE. See fcntl(2), "Leases".
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+from pathlib import Path
+
+from ao_workflows.intake.folder_rules import Writers
+
+_LOCAL = {
+    0xEF53,  # ext2, ext3, ext4
+    0x58465342,  # XFS
+    0x9123683E,  # Btrfs
+    0x2FC12FC1,  # ZFS
+    0xF2F52010,  # F2FS
+    0x01021994,  # tmpfs
+    0x794C7630,  # overlayfs
+}
+"""The file systems that no other machine writes to, by the number that statfs(2) gives."""
+
+_STATFS_BYTES = 512
+
+
+def open_to_read(path: Path) -> int:
+    """A handle to a file that is no symbolic link; what is put in its place may be a FIFO, which must not block.
+
+    :raises OSError: as open(2).
+    """
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def writers(path: Path) -> Writers:
+    """Whether anybody has the file open for writing.
+
+    :raises OSError: if it cannot be opened for reading.
+    """
+    handle = open_to_read(path)
+    try:
+        if _file_system(path) not in _LOCAL:
+            return "unknown"
+        # Who opens the file while the lease is held waits until it is given back, and the holder is sent a signal:
+        # by default one that would end it.
+        fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
+        try:
+            fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except BlockingIOError:
+            return "some"
+        except OSError:
+            return "unknown"
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return "none"
+    finally:
+        os.close(handle)
+
+
+def _file_system(path: Path) -> int:
+    """The kind of file system that a path is on; 0 where that cannot be known."""
+    import ctypes
+
+    answer = ctypes.create_string_buffer(_STATFS_BYTES)
+    if ctypes.CDLL(None).statfs(os.fsencode(path), answer):
+        return 0
+    # The first field of struct statfs is f_type, a long.
+    return int.from_bytes(answer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder)

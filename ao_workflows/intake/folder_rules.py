@@ -1,0 +1,167 @@
+"""A folder intake's decisions: which files may be taken, in which order, and when each is complete.
+
+What belongs here: those as pure functions of what was seen, and the cursor that carries it from one tick to the
+next. What does not: looking, claiming and launching (``ao_workflows.intake.folders``,
+``ao_workflows.defs.sensors.folders``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ao_workflows.errors import RidError
+from ao_workflows.events.dropped_files import SAVE, Claim
+from ao_workflows.works.rids import rid_of_key
+
+QUIET_SECONDS = 60.0
+"""So long a file must have been the same where nobody can say whether it is still open for writing. An NFS client may
+show a size and a time that are this old (its ``acregmax``)."""
+
+REMEMBERED = 1000
+"""So many files, the oldest, are watched for changes; the cursor is read and written with each tick."""
+
+SHOWN = 10
+
+Writers = Literal["none", "some", "unknown"]
+"""Whether anybody has a file open for writing; unknown on a mount that another machine may write to."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A file as it was seen; times in nanoseconds since the epoch.
+
+    ``trouble`` says why it cannot be taken, where that is plain already.
+    """
+
+    name: str
+    size: int = 0
+    modified_ns: int = 0
+    changed_ns: int = 0
+    trouble: str | None = None
+
+    @property
+    def stamp(self) -> tuple[int, int, int]:
+        """What is different after a write, a rename or a copy over it."""
+        return self.size, self.modified_ns, self.changed_ns
+
+
+@dataclass(frozen=True)
+class Left:
+    """A file that stays in the folder, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        # A name is anybody's bytes: control characters and half a letter must not get into the tick.
+        return f"{self.name!r} {self.reason}"
+
+
+def candidates(looks: Iterable[Look]) -> tuple[list[Look], list[Left]]:
+    """The files that are works' zips, the oldest first; and those that are left."""
+    wanted: list[Look] = []
+    left: list[Left] = []
+    for look in looks:
+        try:
+            rid_of_key(look.name)
+        except RidError as error:
+            reason = "is no .zip" if not look.name.endswith(".zip") else f"names no work: {error.reason}"
+            left.append(Left(look.name, reason))
+            continue
+        if look.trouble or not look.size:
+            left.append(Left(look.name, look.trouble or "is empty"))
+        else:
+            wanted.append(look)
+    wanted.sort(key=lambda look: (look.modified_ns, look.name))
+    left.sort(key=lambda one: one.name)
+    return wanted, left
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """How a file was, and since when (seconds since the epoch) it has been so."""
+
+    stamp: tuple[int, int, int]
+    since: float
+
+
+def why_not_yet(look: Look, writers: Writers, before: Sighting | None, now: float) -> str | None:
+    """Why a file is not complete, or None where it is.
+
+    Complete is closed and unchanged. A file that nobody has open is unchanged if an earlier tick saw it as it is
+    now. Or if its inode was changed after its last byte was written: so it is with a rename, which counts at once,
+    and with the times that ``cp -p`` and its like set when they are done. Where nobody can say whether it is open, it
+    must have been the same for ``QUIET_SECONDS``.
+    """
+    if writers == "some":
+        return "is still being written"
+    same_since = before.since if before and before.stamp == look.stamp else None
+    if writers == "none":
+        if same_since is not None or look.changed_ns != look.modified_ns:
+            return None
+        return "was closed just now: the next tick takes it if it is unchanged"
+    if same_since is not None and now - same_since >= QUIET_SECONDS:
+        return None
+    return f"may still be open elsewhere: it is taken when it has been unchanged for {QUIET_SECONDS:.0f} s"
+
+
+@dataclass(frozen=True)
+class FolderCursor:
+    """What one tick leaves to the next: the files that wait, and the claims whose runs are there."""
+
+    seen: Mapping[str, Sighting] = field(default_factory=dict)
+    started: frozenset[str] = frozenset()
+
+    def dump(self) -> str:
+        return json.dumps(
+            {
+                "seen": {name: [*sighting.stamp, sighting.since] for name, sighting in self.seen.items()},
+                "started": sorted(self.started),
+            },
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def parse(cls, text: str | None) -> FolderCursor:
+        if not text:
+            return cls()
+        read = json.loads(text)
+        seen = {
+            name: Sighting((size, mtime, ctime), since) for name, (size, mtime, ctime, since) in read["seen"].items()
+        }
+        return cls(seen, frozenset(read["started"]))
+
+
+def sightings(waiting: Sequence[Look], before: Mapping[str, Sighting], now: float) -> dict[str, Sighting]:
+    """What to remember of the files that wait, of which the oldest come first."""
+    remembered = {}
+    for look in waiting[:REMEMBERED]:
+        known = before.get(look.name)
+        remembered[look.name] = known if known and known.stamp == look.stamp else Sighting(look.stamp, now)
+    return remembered
+
+
+def of_this_intake(claims: Iterable[Claim], owners: Collection[str]) -> tuple[list[Claim], list[Claim]]:
+    """The claims of these owners, the oldest first, and those of others."""
+    mine: list[Claim] = []
+    others: list[Claim] = []
+    for claim in sorted(claims, key=lambda claim: (claim.at, claim.token)):
+        (mine if claim.owner in owners else others).append(claim)
+    return mine, others
+
+
+def told(left: Sequence[Left], others: int) -> str:
+    """What stays in the folder, in words for the tick; nothing where nothing does."""
+    said = ""
+    if left:
+        more = f"; and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
+        said += f". Left in the folder: {'; '.join(map(str, left[:SHOWN]))}{more}"
+    if others:
+        said += (
+            f". {SAVE}/ has {others} files that another site, or an intake of another name, has claimed: to have one "
+            f"taken here, move it back into the folder, or give the intake that name in site.toml, formerly = […]"
+        )
+    return said

@@ -1,0 +1,76 @@
+"""Messages that have more records than there was room for: their events, each message's in a file until all have runs.
+
+What belongs here: writing, listing and removing those files. What does not: which of the events a tick requests
+(``ao_workflows.events.message_parts``), and the message itself, which stays in its queue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ao_workflows.errors import StagingError
+from ao_workflows.events.message_parts import Wanted
+from ao_workflows.events.s3_events import ObjectEvent
+from ao_workflows.machine.files import write_whole
+from ao_workflows.staging.staging import Staging
+
+
+def keep(staging: Staging, queue: str, region: str, message_id: str, wanted: Sequence[Wanted]) -> Path:
+    """Keeps a message's events; they are on the disk when this returns.
+
+    :raises StagingError: if they cannot be kept.
+    """
+    path = _path(staging, queue, region, message_id)
+    events = [{"rid": each.rid, "event": asdict(each.event)} for each in wanted]
+    write_whole(path, json.dumps({"message_id": message_id, "queue": queue, "events": events}), flush=True)
+    return path
+
+
+def of_queue(staging: Staging, queue: str, region: str) -> dict[str, tuple[Wanted, ...]]:
+    """The events of each kept message of a queue, whatever its intake is called, by the message's id, the oldest first.
+
+    What cannot be read is left out: SQS delivers its message again.
+
+    :raises StagingError: if the folder cannot be read.
+    """
+    folder = staging.layout.messages_in_parts()
+    try:
+        paths = [(path.stat().st_mtime_ns, path) for path in folder.glob(f"{_of(queue, region)}*.json")]
+    except OSError as error:
+        raise StagingError(folder, f"cannot be read: {error.strerror}") from error
+    found: dict[str, tuple[Wanted, ...]] = {}
+    for _, path in sorted(paths):
+        try:
+            said = json.loads(path.read_bytes())
+            found[said["message_id"]] = tuple(
+                Wanted(each["rid"], ObjectEvent(**each["event"])) for each in said["events"]
+            )
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+    return found
+
+
+def remove(staging: Staging, queue: str, region: str, message_id: str) -> None:
+    """Removes what is kept of a message.
+
+    :raises StagingError: if it cannot be removed.
+    """
+    path = _path(staging, queue, region, message_id)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StagingError(path, f"cannot be removed: {error.strerror}") from error
+
+
+def _of(queue: str, region: str) -> str:
+    """How the names of a queue's files begin: what is not of the queue need not be read."""
+    return hashlib.sha256(f"{region}/{queue}".encode()).hexdigest()[:8] + "-"
+
+
+def _path(staging: Staging, queue: str, region: str, message_id: str) -> Path:
+    name = hashlib.sha256(message_id.encode()).hexdigest()[:32]
+    return staging.layout.messages_in_parts() / f"{_of(queue, region)}{name}.json"

@@ -1,0 +1,167 @@
+"""A child process: what it prints, as lines, and its end, with that of everything it started.
+
+What belongs here: reading a child's output in bounded memory, and ending its process group. What does not: which
+program is started, and what its output means (``ao_workflows.archive.sync_script``).
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import selectors
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+
+GRACE_SECONDS = 10
+PROGRESS_SECONDS = 10
+
+_READ = 1 << 16
+_LARGEST_PIPE = 1 << 20
+_LONGEST_LINE = 1 << 16
+
+_WATCH = 'read -r _; kill -s TERM -- "-$1"; sleep "$2"; kill -s KILL -- "-$1"'
+"""Reads until the worker is gone, however it ended, then ends the child's group."""
+
+
+class Lines:
+    """Text cut into lines as a terminal shows them: what a carriage return overwrites is not told.
+
+    A line that is still being overwritten, such as a progress bar, is told each ``PROGRESS_SECONDS``.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._begun = ""
+        self._told_at = monotonic()
+
+    def add(self, chunk: bytes) -> list[str]:
+        """The lines that ``chunk`` completes; no bytes are too odd for one."""
+        *rows, begun = (self._begun + self._decoder.decode(chunk)).split("\n")
+        lines = [_shown(row) for row in rows] if any("\r" in row for row in rows) else rows
+        if "\r" in begun:
+            # The last two suffice: one is shown until the other has begun.
+            begun = "\r".join(begun.rsplit("\r", 2)[-2:])
+            if monotonic() - self._told_at >= PROGRESS_SECONDS:
+                lines.append(_shown(begun.rpartition("\r")[0]))
+        if len(begun) > _LONGEST_LINE:
+            lines.append(_shown(begun))
+            begun = ""
+        if lines:
+            self._told_at = monotonic()
+        self._begun = begun
+        return lines
+
+    def rest(self) -> list[str]:
+        """What was begun and not ended."""
+        begun = self._begun + self._decoder.decode(b"", final=True)
+        return [_shown(begun)] if begun else []
+
+
+def _shown(row: str) -> str:
+    return row.rstrip("\r").rpartition("\r")[2]
+
+
+class Output:
+    """What a process prints, until it has ended. ``overdue`` says, afterwards, that it had not by the time limit."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.overdue = False
+
+    def lines(self, until: float) -> Iterator[list[str]]:
+        """The lines, some at a time, as they come."""
+        lines = Lines()
+        for chunk in self._chunks(until):
+            if some := lines.add(chunk):
+                yield some
+        if some := lines.rest():
+            yield some
+
+    def _chunks(self, until: float) -> Iterator[bytes]:
+        """What comes, until nobody can print any more; what a program leaves behind may do so for a grace only."""
+        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        printed = self._process.stdout.fileno()
+        ended = os.pidfd_open(self._process.pid)
+        has_ended = False
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(printed, selectors.EVENT_READ)
+                selector.register(ended, selectors.EVENT_READ)
+                while selector.get_map():
+                    left = until - monotonic()
+                    if left <= 0:
+                        self.overdue = not has_ended
+                        return
+                    for key, _ in selector.select(left):
+                        if key.fd == ended:
+                            has_ended = True
+                            until = min(until, monotonic() + GRACE_SECONDS)
+                            selector.unregister(ended)
+                        elif chunk := os.read(printed, _READ):
+                            yield chunk
+                        else:
+                            selector.unregister(printed)
+        finally:
+            os.close(ended)
+
+
+@contextmanager
+def ended_with_its_group(process: subprocess.Popen[bytes], late: Callable[[bytes], None]) -> Iterator[None]:
+    """Ends a process and its group on the way out, and also where this process is killed inside.
+
+    ``late`` is given what it still prints on that way. Nothing is kept waiting for a reader then.
+    """
+    watch = None
+    try:
+        watch = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCH, "sh", str(process.pid), str(GRACE_SECONDS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        yield
+    finally:
+        _end_group(process, late)
+        if watch:
+            watch.kill()
+            watch.communicate()
+
+
+def _end_group(process: subprocess.Popen[bytes], late: Callable[[bytes], None]) -> None:
+    """Asked first, and killed where that does not help."""
+    for ending, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, 0)):
+        until = monotonic() + seconds
+        try:
+            os.killpg(process.pid, ending)
+            while monotonic() < until:
+                process.poll()
+                os.killpg(process.pid, 0)
+                if not _read_late(process, late):
+                    sleep(0.02)
+        except (ProcessLookupError, PermissionError):
+            break
+    process.wait()
+    if process.stdout:
+        # Only what is there: what has left the group may print for ever.
+        for _ in range(_LARGEST_PIPE // _READ):
+            if not _read_late(process, late):
+                break
+        process.stdout.close()
+
+
+def _read_late(process: subprocess.Popen[bytes], late: Callable[[bytes], None]) -> bool:
+    """Gives ``late`` what is in the pipe now, and says whether there was anything."""
+    if not process.stdout:
+        return False
+    os.set_blocking(process.stdout.fileno(), False)
+    try:
+        chunk = os.read(process.stdout.fileno(), _READ)
+    except BlockingIOError:
+        return False
+    if chunk:
+        late(chunk)
+    return bool(chunk)

@@ -1,0 +1,218 @@
+"""The scratch disk's ways: what it refuses, as an error, and the removal of a tree, however deep it is.
+
+What belongs here: the one function that makes an error of what the system said, the names of what is half written or
+about to go, and the removal. What does not: making a tree (``new_trees``), and which trees may go
+(``ao_workflows.staging.freeing``).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from ao_workflows.errors import StagingError, StagingFull
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""What the system says where a disk, or a user's share of it, is full."""
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OURS = 0o700
+_HIDDEN = re.compile(r"\.(.+)\.[^.]+\.tmp")
+_GOING = re.compile(r"\..+\.going-[0-9a-f]{8}\.tmp", re.ASCII)
+_BATCH = 64
+"""Files a task: what a task costs is more than the removal of a small file."""
+
+
+def refusal(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingError:
+    """The error for what the disk refused at ``path``; a full one is told apart, ``wanted`` are the bytes for it."""
+    if error.errno in FULL:
+        return StagingFull(path, wanted, _free(path))
+    return StagingError(path, f"{what}: {error.strerror or error}")
+
+
+def _free(path: Path) -> int:
+    """The bytes that are free where ``path`` is, or would be; 0 where that cannot be known."""
+    for place in (path, *path.parents):
+        try:
+            disk = os.statvfs(place)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            return 0
+        return disk.f_bavail * disk.f_frsize
+    return 0
+
+
+def unfinished(path: Path) -> Path:
+    """A hidden name beside ``path`` for the file while it is written. Two machines, or two containers, may share the
+    disk and have the same process ids, so nothing but chance keeps two writers apart.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def going(path: Path) -> Path:
+    """A hidden name beside ``path`` for what stands there and is about to be removed.
+
+    It is another one each time: what could not be removed the last time stands in nobody's way. What has a hidden name
+    already, ``.<name>.<word>.tmp``, gets another word.
+    """
+    hidden = _HIDDEN.fullmatch(path.name)
+    return path.with_name(f".{hidden[1] if hidden else path.name}.going-{secrets.token_hex(4)}.tmp")
+
+
+def is_going(name: str) -> bool:
+    """Whether ``name`` is one that ``going`` gave."""
+    return _GOING.fullmatch(name) is not None
+
+
+def remove_tree(top: Path) -> int:
+    """Removes a file, or a folder with all that is in it, and returns the bytes of its files. That nothing is there is
+    no mistake.
+
+    What is in the way of one file does not keep the others: whatever can be removed is. A link is removed itself, and
+    what is mounted below is left as it is.
+
+    :raises OSError: the first refusal, with the path where the thing now is.
+    """
+    try:
+        status = top.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            top.unlink()
+            return status.st_size
+        if status.st_mode & _OURS != _OURS:
+            top.chmod(_OURS)
+        descriptor = os.open(top, _FOLDER)
+    except FileNotFoundError:
+        return 0
+    try:
+        removal = _Removal(top, descriptor)
+        removal.bring_up()
+        removed = removal.remove()
+    finally:
+        os.close(descriptor)
+    with removal.told(""):
+        top.rmdir()
+    if removal.refused:
+        raise removal.refused[0]
+    return removed
+
+
+class _Removal:
+    """One removal. Each folder is first renamed into the top one: so nothing recurses, no path grows longer than the
+    system can name, and few folders are open at a time.
+    """
+
+    def __init__(self, top: Path, descriptor: int) -> None:
+        self._top = top
+        self._descriptor = descriptor
+        self._token = secrets.token_hex(8)
+        self._folders = ["."]
+        self._files: list[str] = []
+        self.refused: list[OSError] = []
+
+    def bring_up(self) -> None:
+        """Renames every folder into the top one, and lists the files of each."""
+        disk = os.fstat(self._descriptor).st_dev
+        for folder in self._folders:  # grows meanwhile
+            with self.told(folder):
+                here = self._opened(folder)
+                try:
+                    status = os.fstat(here)
+                    if status.st_dev != disk:
+                        raise OSError(errno.EXDEV, "another file system is mounted there")
+                    if status.st_mode & _OURS != _OURS:
+                        os.fchmod(here, _OURS)
+                    self._look(folder, here)
+                finally:
+                    os.close(here)
+
+    def _look(self, folder: str, here: int) -> None:
+        with os.scandir(here) as entries:
+            found = list(entries)
+        below = "" if folder == "." else f"{folder}/"
+        for entry in found:
+            if not entry.is_dir(follow_symlinks=False):
+                self._files.append(f"{below}{entry.name}")
+            elif not below:
+                self._folders.append(entry.name)
+            else:
+                with self.told(f"{below}{entry.name}"):
+                    self._folders.append(self._brought_up(entry.name, here))
+
+    def _brought_up(self, name: str, here: int) -> str:
+        new = f".{self._token}-{len(self._folders)}"
+        try:
+            os.rename(name, new, src_dir_fd=here, dst_dir_fd=self._descriptor)
+        except PermissionError:
+            # To get another parent, a folder must be one that its owner may write to.
+            os.chmod(name, _OURS, dir_fd=here)
+            os.rename(name, new, src_dir_fd=here, dst_dir_fd=self._descriptor)
+        return new
+
+    def _opened(self, folder: str) -> int:
+        try:
+            return os.open(folder, _FOLDER, dir_fd=self._descriptor)
+        except PermissionError:
+            os.chmod(folder, _OURS, dir_fd=self._descriptor)
+            return os.open(folder, _FOLDER, dir_fd=self._descriptor)
+
+    def remove(self) -> int:
+        """Removes the files and the folders, and returns the files' bytes."""
+        batches = (self._files[start : start + _BATCH] for start in range(0, len(self._files), _BATCH))
+        # To take a file's memory back keeps the kernel busy for a second of each 4 GB: so on all cores.
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "remove") as pool:
+            removed = sum(pool.map(self._remove_some, batches))
+        for folder in self._folders[1:]:
+            with self.told(folder):
+                os.rmdir(folder, dir_fd=self._descriptor)
+        return removed
+
+    def _remove_some(self, files: Sequence[str]) -> int:
+        removed = 0
+        for name in files:
+            with self.told(name):
+                size = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_size
+                os.unlink(name, dir_fd=self._descriptor)
+                removed += size
+        return removed
+
+    def told(self, name: str) -> _Told:
+        """Keeps a refusal for the end, so that the rest goes on."""
+        return _Told(self.refused, self._top / name)
+
+
+class _Told:
+    """What the system refuses within is noted with its path; that somebody else was faster is no refusal."""
+
+    def __init__(self, refused: list[OSError], path: Path) -> None:
+        self._refused = refused
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            self._refused.append(OSError(error.errno, error.strerror, str(self._path)))
+        return isinstance(error, OSError)
+
+
+def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Every file below ``folder``, or link, or whatever is no folder, in no order; what cannot be looked at is left
+    out, and so is what goes meanwhile.
+    """
+    folders = [str(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    yield entry

@@ -1,0 +1,56 @@
+"""Whole files: written beside their place and renamed into it, so that a reader sees the old one or the new one.
+
+What belongs here: writing one, the folders above it, and the time that is written into it. What does not: which files
+there are (``ao_workflows.works.rids``), and what is in them.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ao_workflows.machine.disk import refusal, unfinished
+
+
+def now() -> str:
+    """The time, RFC 3339 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def made_parents(path: Path) -> Path:
+    """``path``, with the folders above it there.
+
+    :raises StagingError: if they cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refusal(path.parent, "cannot be made", error) from error
+    return path
+
+
+def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
+    """Writes a file that a reader sees whole or not at all; with ``flush``, on the disk and not only in memory.
+
+    :raises StagingError: if it cannot be written.
+    """
+    made_parents(path)
+    under_way = unfinished(path)
+    try:
+        # A lone surrogate in a message's JSON becomes the escape that JSON has for it.
+        with under_way.open("w", encoding="utf-8", errors="backslashreplace") as out:
+            out.write(text)
+            if flush:
+                out.flush()
+                os.fsync(out.fileno())
+        under_way.replace(path)
+        if flush:
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+    except OSError as error:
+        with suppress(OSError):
+            under_way.unlink()
+        raise refusal(path, "cannot be written", error, len(text)) from error

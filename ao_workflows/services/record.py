@@ -1,0 +1,98 @@
+"""The services of a site without containers: what is recorded of each, and what a person is told of them.
+
+What belongs here: the record as values and as JSON, the choice of ports, the table. What does not: starting, looking
+at and ending them (``ao_workflows.services.running``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Mapping
+from dataclasses import asdict, dataclass
+
+from ao_workflows.errors import ServicesError
+
+SERVICES = ("code", "webserver", "viewer", "daemon")
+"""Each needs the ones before it; the names are those of docker-compose.yml."""
+
+ENDED = (("daemon",), ("viewer", "webserver"), ("code",))
+"""The daemon first, so that nothing new starts. Runs, which the code server would wait for, end after it."""
+
+PORTS = {"webserver": 3000, "viewer": 3001}
+PORT_OPTIONS = {"webserver": "--port", "viewer": "--viewer-port"}
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """A process, told from any other that has its number later: ``started`` in clock ticks after the ``boot``."""
+
+    pid: int
+    started: int
+    boot: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that was started; ``began`` in seconds of the epoch, ``port`` None for the daemon."""
+
+    name: str
+    process: ProcessId
+    began: float
+    port: int | None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The services that were started, for the site.toml at ``site``."""
+
+    site: str
+    services: Mapping[str, Service]
+
+    def dump(self) -> str:
+        return json.dumps({"site": self.site, "services": [asdict(each) for each in self.services.values()]}, indent=1)
+
+
+def parse_recorded(text: str) -> Recorded | None:
+    """The record, or None where the text is none: what a crash of the machine left of one tells of nothing alive."""
+    try:
+        found = json.loads(text)
+        services = [Service(**{**each, "process": ProcessId(**each["process"])}) for each in found["services"]]
+        return Recorded(str(found["site"]), {each.name: each for each in services if each.name in SERVICES})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def ports(recorded: Recorded | None, alive: Container[str], given: Mapping[str, int | None]) -> dict[str, int]:
+    """The port of each page: as it is up, else as ``given``, else as it was, else Dagster's own and the next.
+
+    :raises ServicesError: where one is to be another than it is up at, or both are to have one.
+    """
+    chosen = {}
+    for name, default in PORTS.items():
+        was = recorded.services[name].port if recorded and name in recorded.services else None
+        wanted = given.get(name)
+        if name in alive and wanted not in {None, was}:
+            raise ServicesError(f"the {name} is up at port {was}: run ao down before it gets port {wanted}")
+        chosen[name] = wanted or was or default
+    if chosen["webserver"] == chosen["viewer"]:
+        raise ServicesError(f"the webserver and the viewer cannot both have port {chosen['viewer']}: give one another")
+    return chosen
+
+
+def address(service: Service) -> str:
+    """Where a service answers."""
+    if service.port is None:
+        return ""
+    scheme = "http://" if service.name in PORTS else ""
+    return f"{scheme}127.0.0.1:{service.port}"
+
+
+def table(services: Mapping[str, Service]) -> list[str]:
+    """A line for each, of at most 80 columns."""
+    rows = [("service", "pid", "address", "log")]
+    rows += [
+        (name, str(services[name].process.pid), address(services[name]), f"{name}.log")
+        for name in SERVICES
+        if name in services
+    ]
+    return [f"{name:<11}{pid:<10}{at:<25}{log}" for name, pid, at, log in rows]

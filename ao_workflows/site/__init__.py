@@ -1,0 +1,5 @@
+"""The site: one deployment, described by one ``site.toml``.
+
+What belongs here: the sections and their defaults, reading and checking the file, overrides, environments, the demo's
+site. What does not: clients made of it (``ao_workflows.clients``).
+"""

@@ -1,0 +1,30 @@
+"""Environments: what a site may touch of what belongs to another environment.
+
+What belongs here: the one rule, for the sensors, the commands and the checks alike. What does not: reading a queue's
+tags (``ao_workflows.intake.sqs``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ao_workflows.errors import WrongEnvironment
+
+
+def refuse_other_environment(intake: str, belongs_to: str | None, site: str) -> None:
+    """Keeps a site from eating another environment's messages: production's above all.
+
+    :raises WrongEnvironment: where the intake, or its queue's tag, names production and the site is not it, or the
+        other way round.
+    """
+    if belongs_to is not None and (belongs_to == "prod") != (site == "prod"):
+        raise WrongEnvironment(intake, belongs_to, site)
+
+
+def tagged_environment(tags: Mapping[str, str]) -> str | None:
+    """The environment that a queue's tags name; ``Environment = Production`` means production too."""
+    for name, value in tags.items():
+        if name.strip().lower() == "environment":
+            environment = value.strip().lower()
+            return "prod" if environment == "production" else environment
+    return None

@@ -1,0 +1,468 @@
+"""The site: one deployment, described by one ``site.toml``, read once and checked whole.
+
+What belongs here: the settings' names, types and rules, and where the file is found. What does not: what is
+done with them, and any secret; secrets are files that a setting names.
+
+Every key has an environment override: ``AO_`` and the key's path in capitals, parts joined by two underscores,
+such as ``AO_STAGING__ROOT`` or, for an intake, ``AO_INTAKE__FPL__QUEUE``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ao_workflows.archive.sync_options import WORKS_MAY, Wish
+from ao_workflows.bags.admission import Unproven
+from ao_workflows.errors import SiteError
+from ao_workflows.events.intake_names import clash
+from ao_workflows.events.s3_events import EVENT_NAMES
+from ao_workflows.glacier.rules import LAYOUT, check_layout
+from ao_workflows.site.overrides import misspelt, renamed
+from ao_workflows.status.standing import Limits
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""The folder that holds the package: in a checkout, the one with ``docker/`` and ``.demo/``."""
+
+Environment = Literal["demo", "dev", "prod"]
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+def _takes_a_digit(path: Path) -> Path:
+    if path.name in {"", ".."}:
+        raise ValueError("must end with a name that takes a digit: '/mnt/Archive' for '/mnt/Archive0'")
+    return path
+
+
+def _matches_an_event(pattern: str) -> str:
+    if not any(fnmatchcase(name, pattern) for name in EVENT_NAMES):
+        raise ValueError(f"must match an event: {', '.join(EVENT_NAMES)}; without 's3:'")
+    return pattern
+
+
+# What no pattern matches is deleted from the queue: the mistakes that would empty it are caught here.
+EventPattern = Annotated[str, AfterValidator(_matches_an_event)]
+KeyPattern = Annotated[str, Field(pattern=r"(\.zip|\*)$")]
+
+
+_HOST = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/\S*)?")
+
+
+def _names_a_host(url: str) -> str:
+    try:
+        named = _HOST.fullmatch(url) and urlsplit(url).port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError("must name a host, of letters, digits, '-' and '.': 'http://127.0.0.1:9000'")
+    return url
+
+
+_TEN_YEARS = 3650
+"""In days. Longer limits serve nobody, and Python's times end."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StagingSection(_Section):
+    """The scratch disk."""
+
+    root: AbsolutePath
+    keep: Annotated[str, Field(pattern=r"^(until-synced|[0-9]{1,4} days)$")] = "until-synced"
+    reserve_gib: Annotated[float, Field(ge=0)] = 10
+    room_wait_hours: Annotated[float, Field(ge=0)] = 24
+
+    @property
+    def keep_for(self) -> timedelta:
+        """How long a work stays on the scratch disk after it was synced."""
+        return timedelta() if self.keep == "until-synced" else timedelta(days=int(self.keep.split()[0]))
+
+
+IntakeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+class IntakeSection(_Section):
+    """One SQS queue, with the bucket, region and credentials that belong to it."""
+
+    kind: Literal["queue"] = "queue"
+    queue: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$")]
+    bucket: Annotated[str, Field(min_length=3)]
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    environment: Environment
+    aws_profile: str | None = None
+    endpoint_url: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_names_a_host)] | None = None
+    events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
+    keys: Annotated[tuple[KeyPattern, ...], Field(min_length=1)] = ("*.bag.zip",)
+    layout: Annotated[str, AfterValidator(check_layout)] = LAYOUT
+    batches: bool = False
+    formerly: tuple[IntakeName, ...] = ()
+
+
+class FolderIntakeSection(_Section):
+    """One folder that people put zips into."""
+
+    kind: Literal["folder"]
+    folder: AbsolutePath
+    environment: Environment
+    batches: bool = False
+    formerly: tuple[IntakeName, ...] = ()
+
+
+def _kind(intake: Any) -> Any:
+    return intake.get("kind", "queue") if isinstance(intake, dict) else getattr(intake, "kind", "queue")
+
+
+Intake = Annotated[
+    Annotated[IntakeSection, Tag("queue")] | Annotated[FolderIntakeSection, Tag("folder")], Discriminator(_kind)
+]
+
+
+class DownloadSection(_Section):
+    """How objects are brought from S3. What is not set follows from an object's size.
+
+    ``part_mib`` and ``parallel`` are one connection's share and the number of connections; their product is what a
+    crash costs at most. ``megabytes_per_second`` is the limit of one download. A connection that brings nothing for
+    ``stall_seconds`` is given up. ``restore_wait_hours`` is how long a run waits for Glacier.
+    """
+
+    part_mib: Annotated[int, Field(ge=1, le=1024)] | None = None
+    parallel: Annotated[int, Field(ge=1, le=64)] | None = None
+    megabytes_per_second: Annotated[float, Field(gt=0)] | None = None
+    stall_seconds: Annotated[float, Field(gt=0)] = 60
+    restore_wait_hours: Annotated[float, Field(ge=0)] = 12
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("must be a time zone, such as 'Asia/Seoul'") from None
+    return name
+
+
+class DebagSection(_Section):
+    """How much a zip may hold, which names, the zone of the local times in it, and works without a manifest."""
+
+    max_members: Annotated[int, Field(gt=0)] = 1_000_000
+    max_bytes: Annotated[int, Field(gt=0)] = 4 << 40
+    max_ratio: Annotated[int, Field(gt=0)] = 100
+    control_characters: bool = False
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+    unproven: Unproven = "warn"
+
+
+class ArchiveSection(_Section):
+    """Where the archive is mounted, and the prefix that the image server reads."""
+
+    parent: Annotated[AbsolutePath, AfterValidator(_takes_a_digit)]
+    web: Annotated[str, Field(pattern=r"^s3://[^/]+")] | None = None
+
+
+class SyncSection(_Section):
+    """The archive's own sync script, what a work's sync.yml may ask of it, and what is kept of what it replaces."""
+
+    script: str
+    timeout_minutes: Annotated[int, Field(gt=0)] = 720
+    verify: Literal["checksum", "size"] = "checksum"
+    env: dict[str, str] = {}
+    options: AbsolutePath | None = None
+    works_may: tuple[Wish, ...] = WORKS_MAY
+    keep_replaced_days: Annotated[int, Field(ge=0)] = 30
+
+
+class DrsSection(_Section):
+    """The archive's database, named in one of two ways."""
+
+    url: Annotated[str, Field(pattern=r"^(mysql\+pymysql|sqlite)://")] | None = None
+    config: Annotated[str, Field(pattern=r"^[^:]+:/.+")] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> DrsSection:
+        if (self.url is None) == (self.config is None):
+            raise ValueError("needs either url or config")
+        return self
+
+
+class WatchSection(_Section):
+    """When a work is called stuck, and whether somebody looks each night.
+
+    ``nightly`` is the time of that, in UTC; None where nobody does. ``expiring_days`` is how long before its end a
+    restored copy is told of that has not been downloaded.
+    """
+
+    nightly: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = None
+    stuck_hours: Annotated[float, Field(gt=0, le=_TEN_YEARS * 24)] = 24
+    restore_hours: Annotated[float, Field(gt=0, le=_TEN_YEARS * 24)] = 72
+    expiring_days: Annotated[float, Field(ge=0, le=_TEN_YEARS)] = 2
+
+    @property
+    def limits(self) -> Limits:
+        """The same as a work's standing takes it."""
+        return Limits(timedelta(hours=self.stuck_hours), timedelta(hours=self.restore_hours))
+
+
+class BackupSection(_Section):
+    """Where backups of Dagster's storage go, every night, and how long each is kept."""
+
+    to: Annotated[str, Field(pattern=r"^(/|s3://[^/]+).*")] | None = None
+    keep_days: Annotated[int, Field(ge=1)] = 30
+
+
+class HousekeepingSection(_Section):
+    """How long logs, debug rows and ticks are kept."""
+
+    keep_days: Annotated[int, Field(ge=1)] = 30
+
+
+class Site(BaseSettings):
+    """One deployment. The field names are the keys of site.toml."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AO_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    environment: Environment
+    aws_credentials: AbsolutePath | None = None
+    max_queued_runs: Annotated[int, Field(gt=0)] = 100
+    staging: StagingSection
+    download: DownloadSection = DownloadSection()
+    intake: dict[IntakeName, Intake] = {}
+    debag: DebagSection = DebagSection()
+    archive: ArchiveSection
+    sync: SyncSection
+    drs: DrsSection
+    watch: WatchSection = WatchSection()
+    backup: BackupSection = BackupSection()
+    housekeeping: HousekeepingSection = HousekeepingSection()
+
+    @property
+    def queues(self) -> dict[str, IntakeSection]:
+        """The intakes that are queues."""
+        return {name: intake for name, intake in self.intake.items() if isinstance(intake, IntakeSection)}
+
+    @property
+    def folders(self) -> dict[str, FolderIntakeSection]:
+        """The intakes that are folders."""
+        return {name: intake for name, intake in self.intake.items() if isinstance(intake, FolderIntakeSection)}
+
+    @property
+    def formerly(self) -> dict[str, str]:
+        """The intakes' names of today, by their former ones."""
+        return {former: name for name, intake in self.intake.items() for former in intake.formerly}
+
+    def intake_called(self, name: str) -> str:
+        """The intake's name of today; ``name`` itself where it is none, nor was."""
+        return name if name in self.intake else self.formerly.get(name, name)
+
+    @model_validator(mode="after")
+    def _a_former_name_means_one_intake(self) -> Site:
+        if found := clash({name: intake.formerly for name, intake in self.intake.items()}):
+            raise ValueError(str(found))
+        return self
+
+    @model_validator(mode="after")
+    def _one_intake_a_folder(self) -> Site:
+        places: dict[Path, str] = {}
+        for name, intake in self.folders.items():
+            if (other := places.setdefault(intake.folder, name)) != name:
+                raise ValueError(f"the intakes {other} and {name} have one folder, {intake.folder}")
+            if self.staging.root.is_relative_to(intake.folder) or intake.folder.is_relative_to(self.staging.root):
+                raise ValueError(f"the folder of the intake {name}, {intake.folder}, and staging.root must be apart")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment lies over the file, which comes in as initial values."""
+        return _Variables(settings_cls), init_settings
+
+
+_SETTINGS = [
+    f"{name}.{key}" if key else name
+    for name, field in Site.model_fields.items()
+    for key in ("", *getattr(field.annotation, "model_fields", ()))
+]
+
+
+class _Variables(EnvSettingsSource):
+    """The overrides. Their keys are in any case, save what ``[sync.env]`` gives the script: there case counts."""
+
+    def __call__(self) -> dict[str, Any]:
+        values = super().__call__()
+        prefix = "AO_SYNC__ENV__"
+        given = {name[len(prefix) :]: value for name, value in os.environ.items() if name.upper().startswith(prefix)}
+        if given:
+            lowered = {name.lower().partition("__")[0] for name in given}
+            env = values["sync"]["env"]
+            values["sync"]["env"] = {name: value for name, value in env.items() if name not in lowered} | given
+        return values
+
+
+def load(path: Path | None = None) -> Site:
+    """The site that ``path`` describes; without one, that of ``AO_SITE``, else the demo's.
+
+    :raises SiteError: with every mistake in one message.
+    """
+    if path is None and (named := os.environ.get("AO_SITE")):
+        path = Path(named)
+    if path is None:
+        path = CHECKOUT / ".demo" / "site.toml"
+        if not path.exists():
+            return parse(demo_site(path.parent, endpoint_url=None), "the demo's site")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SiteError(str(path), [f"cannot be read: {error}; AO_SITE says which file it is"]) from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Site:
+    """The site that the TOML ``text`` describes, checked whole; ``source`` names it in errors.
+
+    :raises SiteError: with every mistake in one message.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SiteError(source, [f"is no TOML: {error}"]) from error
+    mistakes = [*misspelt(os.environ, _SETTINGS), *_intakes_by_name(values)]
+    mistakes += renamed(os.environ, values.get("intake", {}))
+    try:
+        site = Site(**values)
+    except ValidationError as error:
+        mistakes += [_in_words(fault) for fault in error.errors(include_url=False)]
+    except Exception as error:  # noqa: BLE001 - pydantic-settings wraps a value that is no JSON in errors of its own
+        mistakes.append(str(error))
+    if mistakes:
+        raise SiteError(source, mistakes)
+    return site
+
+
+def _intakes_by_name(values: dict[str, Any]) -> list[str]:
+    """Turns the array ``[[intake]]`` into a table by name, in place; what cannot be is left out and told."""
+    entries = values.get("intake", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        values.pop("intake")
+        return ["intake: must be an array of tables, each headed [[intake]]"]
+    mistakes = []
+    by_name: dict[str, Any] = {}
+    for number, entry in enumerate(entries, 1):
+        name = entry.pop("name", None)
+        if not isinstance(name, str):
+            mistakes.append(f"intake number {number}: needs a name")
+        elif name in by_name:
+            mistakes.append(f"intake.{name}: is there twice")
+        else:
+            by_name[name] = entry
+    values["intake"] = by_name
+    return mistakes
+
+
+def _in_words(fault: Any) -> str:
+    """One of pydantic's faults as ``key: what is allowed (is: value)``."""
+    place = [str(part) for part in fault["loc"] if part != "[key]"]
+    if place[:1] == ["intake"] and place[2:3] in (["queue"], ["folder"]):
+        del place[2]  # the kind, by which the rules were chosen
+    key = ".".join(place)
+    match fault["type"]:
+        case "union_tag_invalid":
+            return f"{key}.kind: must be 'queue' or 'folder' (is: {fault['ctx']['tag']!r})"
+        case "missing":
+            return f"{key}: is missing"
+        case "extra_forbidden":
+            return f"{key}: is no setting"
+        case "string_pattern_mismatch":
+            said = _PATTERNS.get(fault["ctx"]["pattern"], f"must match {fault['ctx']['pattern']}")
+        case "value_error":
+            said = str(fault["ctx"]["error"])
+        case _:
+            said = re.sub(r"^Input should", "must", fault["msg"])
+    # A database's URL that is refused may still hold a password.
+    shown = "" if isinstance(fault["input"], dict) else f" (is: {re.sub('//.*@', '//…@', repr(fault['input']))})"
+    return f"{key}: {said}{shown}"
+
+
+_PATTERNS = {
+    r"^(until-synced|[0-9]{1,4} days)$": "must be 'until-synced' or '<n> days'",
+    r"(\.zip|\*)$": "must end with '.zip' or '*': no other object holds a work",
+    r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$": "must be an SQS queue's name, not its URL",
+    r"^[a-z0-9-]+$": "must be an AWS region, such as 'us-east-1'",
+    r"^https?://": "must begin with http:// or https://",
+    r"^s3://[^/]+": "must begin with s3://",
+    r"^(/|s3://[^/]+).*": "must be an absolute path, or begin with s3://",
+    r"^(mysql\+pymysql|sqlite)://": "must begin with mysql+pymysql:// or sqlite:///",
+    r"^[^:]+:/.+": "must be 'section:/path/to/db_apps.config'",
+    r"^([01][0-9]|2[0-3]):[0-5][0-9]$": "must be a time such as '03:30', in UTC",
+    r"^[a-z][a-z0-9_]{0,39}$": "the name must be at most 40 lower-case letters, digits and '_', a letter first",
+}
+
+
+def demo_site(folder: Path, endpoint_url: str | None) -> str:
+    """The demo's site.toml: everything in ``folder``, S3 and SQS at ``endpoint_url``; no intake where that is None."""
+    intake = f"""
+[[intake]]
+name = "demo"
+queue = "ReadyToIntake"
+bucket = "glacier.staging.demo"
+region = "us-east-1"
+aws_profile = "demo"
+environment = "demo"
+endpoint_url = "{endpoint_url}"
+"""
+    return f"""\
+environment = "demo"
+aws_credentials = "{folder}/aws-credentials"
+
+[staging]
+root = "{folder}/staging"
+keep = "1 days"  # so that a work can be redone when the demo's S3 is gone
+reserve_gib = 1
+
+[archive]
+parent = "{folder}/archive/Archive"
+
+[sync]
+script = "{CHECKOUT}/docker/sync/syncOneWork.sh"
+
+[drs]
+url = "sqlite:///{folder}/drs.sqlite"
+{intake if endpoint_url else ""}"""

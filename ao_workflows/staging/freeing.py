@@ -1,0 +1,111 @@
+"""Freeing: what of a work is removed from the scratch disk, and what will not go.
+
+What belongs here: removing a work's zip and folders, and what its runs left half made. What does not: when that may be
+done, and the lock that whoever does it holds (``ao_workflows.staging.staging``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ao_workflows.errors import StagingError
+from ao_workflows.machine.disk import going, is_going, remove_tree
+from ao_workflows.upkeep.housekeeping import Removed
+from ao_workflows.works.rids import StagingLayout, rid_of_left_over
+
+
+@dataclass(frozen=True)
+class Freed:
+    """The RIDs of the works that were freed, and why something still lies there of others."""
+
+    rids: tuple[str, ...] = ()
+    stuck: tuple[StagingError, ...] = ()
+
+    def shown(self) -> dict[str, str]:
+        """Both for the web page."""
+        shown = {"freed on the scratch disk": ", ".join(self.rids) or "nothing"}
+        return shown | ({"not freed": "\n".join(map(str, self.stuck))} if self.stuck else {})
+
+
+def free(layout: StagingLayout, rid: str) -> int:
+    """Removes a work's zip and folders, and returns the bytes freed.
+
+    :raises StagingError: if they cannot be removed; they are under a hidden name then, unless even that was refused,
+        and in nobody's way.
+    """
+    renamed, refused, freed = [], [], 0
+    for folder in (layout.incoming(rid), layout.work(rid)):
+        try:
+            # Under a name of its own first: half a work must not stand where a receipt says a whole one does.
+            renamed.append(folder.rename(going(folder)))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            refused.append(error)
+    for folder in renamed:
+        try:
+            freed += remove_tree(folder)
+        except OSError as error:
+            refused.append(error)
+    if refused:
+        raise _not_removed(Path(refused[0].filename), refused[0])
+    return freed
+
+
+def sweep(layout: StagingLayout, rid: str) -> Removed:
+    """Removes what runs of the work that were killed left half unpacked, half removed or half written."""
+    left_over = layout.left_over(rid)
+    count, size, stuck = 0, 0, []
+    for parent in layout.may_have_left_overs():
+        for path in _hidden(parent):
+            if left_over.fullmatch(path.name):
+                try:
+                    size += remove_tree(path)
+                    count += 1
+                except OSError as error:
+                    stuck.append(str(_not_removed(Path(error.filename or path), error)))
+                    # No run is to take it for a tree under way, whose room was promised.
+                    with suppress(OSError):
+                        _ = is_going(path.name) or path.rename(going(path))
+    for folder in (layout.receipt(rid, "any").parent, layout.incoming(rid)):
+        for path in _hidden(folder):
+            if path.name.endswith(".tmp"):
+                with suppress(OSError):
+                    path.unlink()
+    return Removed(count, size, stuck=tuple(stuck))
+
+
+def works_with_left_overs(layout: StagingLayout) -> list[str]:
+    """The RIDs of the works of which something half made lies there; those that runs are making are among them."""
+    names = (path.name for parent in layout.may_have_left_overs() for path in _hidden(parent))
+    return sorted({rid for rid in map(rid_of_left_over, names) if rid})
+
+
+def works_there(layout: StagingLayout) -> list[str]:
+    """The RIDs of the works whose zip or folders are there."""
+    names = (name for parent in layout.may_have_left_overs() for name in _names(parent))
+    return sorted({name for name in names if not name.startswith(".")})
+
+
+def _hidden(folder: Path) -> Iterator[Path]:
+    return (folder / name for name in _names(folder) if name.startswith("."))
+
+
+def _names(folder: Path) -> list[str]:
+    """What is there; nothing where the folder cannot be read."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _not_removed(path: Path, error: OSError) -> StagingError:
+    return StagingError(
+        path,
+        f"cannot be removed: {error.strerror}. Nothing needs it: the work's next run and the nightly housekeeping try "
+        "again, or remove it by hand",
+    )

@@ -1,0 +1,214 @@
+"""Room on the scratch disk: promised to a work before its first byte, counting what others were promised.
+
+What belongs here: the promises, and the wait for one. What does not: how much a work needs.
+
+A promise is a file, locked (flock) by the process that has it: that of a process that died is nobody's, and goes. It
+says how much the work needs in all; what is already on the disk of that is counted by looking, so that nothing need be
+kept up while a work is fetched and unpacked. Works get room in the order in which they asked: a large one is not passed
+by small ones for ever.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Event
+
+from ao_workflows.errors import NoRoom
+from ao_workflows.machine.disk import files_below, is_going, refusal
+from ao_workflows.works.rids import StagingLayout
+
+ASK_AGAIN_SECONDS = 10.0
+SAY_AGAIN_SECONDS = 600.0
+_ST_BLOCK = 512
+_WAIT = Event().wait
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a work was promised, or ``waiting`` waits for: ``bytes`` in all. ``asked`` orders those that wait."""
+
+    rid: str
+    bytes: int
+    waiting: bool
+    asked: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The room there is, in bytes: what the work still ``needs``, what is ``free``, what of that is ``promised``."""
+
+    needs: int
+    free: int
+    promised: int
+    disk: int
+
+
+class Room:
+    """The room of the staging disk, of which ``reserve`` bytes stay free. A run that gets none waits ``patience``
+    seconds.
+    """
+
+    def __init__(self, layout: StagingLayout, reserve: int, patience: float) -> None:
+        self._layout = layout
+        self._reserve = reserve
+        self._patience = patience
+        self._held: dict[str, int] = {}
+
+    def promise(
+        self,
+        rid: str,
+        needed: int,
+        say: Callable[[str], None],
+        wait: Callable[[float], object] = _WAIT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Promises ``needed`` bytes in all to the work, once there is room; ``say`` is told what it waits for.
+
+        The promise holds until ``release``, or the end of the process.
+
+        :raises NoRoom: if there was none for as long as the site allows, or there never can be.
+        """
+        until = clock() + self._patience
+        say_at = clock()
+        asked = time.time_ns()
+        while True:
+            with self._one_at_a_time():
+                figures, ahead = self._look(rid, needed, asked)
+                fits = figures.needs <= max(0, figures.free - figures.promised - self._reserve)
+                granted = figures.needs == 0 or (fits and not ahead)
+                self._write(Promise(rid, needed, not granted, asked))
+            if granted:
+                return
+            if figures.needs + self._reserve > figures.disk:
+                self.release(rid)
+                raise self._no_room(rid, figures, "the disk is too small for it even when it is empty")
+            if clock() >= until:
+                self.release(rid)
+                raise self._no_room(
+                    rid,
+                    figures,
+                    f"it waited {self._patience / 3600:g} hours, as long as [staging] room_wait_hours allows. Free "
+                    f"some of {self._layout.root}, then reprocess the work",
+                )
+            if clock() >= say_at:
+                say_at = clock() + SAY_AGAIN_SECONDS
+                turn = f"it is the turn of {ahead} first" if ahead else "waiting for other works to be done"
+                say(str(self._no_room(rid, figures, turn)))
+            wait(ASK_AGAIN_SECONDS)
+
+    def release(self, rid: str) -> None:
+        """Gives the work's room back; does nothing where it has none."""
+        handle = self._held.pop(rid, None)
+        if handle is not None:
+            # Where the file cannot be removed: a promise that nobody has locked is nobody's.
+            with suppress(OSError):
+                self._layout.reservation(rid).unlink(missing_ok=True)
+            os.close(handle)
+
+    def release_all(self) -> None:
+        """Gives back all that this process has."""
+        for rid in list(self._held):
+            self.release(rid)
+
+    def _look(self, rid: str, needed: int, asked: int) -> tuple[Figures, str | None]:
+        """The figures, and the RID of a work that waits and asked earlier."""
+        others = [promise for promise in self._promises() if promise.rid != rid]
+        promised = sum(self._outstanding(other.rid, other.bytes) for other in others if not other.waiting)
+        ahead = min((other for other in others if other.waiting), key=lambda other: other.asked, default=None)
+        disk = os.statvfs(self._layout.root)
+        figures = Figures(
+            needs=self._outstanding(rid, needed),
+            free=disk.f_bavail * disk.f_frsize,
+            promised=promised,
+            disk=disk.f_blocks * disk.f_frsize,
+        )
+        return figures, ahead.rid if ahead and ahead.asked < asked else None
+
+    def _outstanding(self, rid: str, needed: int) -> int:
+        """What of a work's room is not yet used."""
+        works, left_over = self._layout.work(rid).parent, self._layout.left_over(rid)
+        names = os.listdir(works) if works.exists() else []
+        # What could not be removed is no part of what the work still has to write.
+        under_way = [works / name for name in names if left_over.fullmatch(name) and not is_going(name)]
+        places = [self._layout.incoming(rid), self._layout.work(rid), *under_way]
+        return max(0, needed - sum(map(_allocated, places)))
+
+    def _promises(self) -> Iterator[Promise]:
+        """Every promise that somebody has; those of the dead are removed."""
+        for path in self._layout.reservations_lock().parent.glob("*.json"):
+            try:
+                handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                if path.stem not in self._held and _is_nobodys(handle):
+                    path.unlink(missing_ok=True)
+                    continue
+                text = os.pread(handle, 4096, 0)
+            finally:
+                os.close(handle)
+            try:
+                yield Promise(**json.loads(text))
+            except (ValueError, TypeError):
+                continue
+
+    def _write(self, promise: Promise) -> None:
+        handle = self._held.get(promise.rid)
+        if handle is None:
+            path = self._layout.reservation(promise.rid)
+            try:
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                raise refusal(path, "cannot be written", error) from error
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._held[promise.rid] = handle
+        text = json.dumps(asdict(promise)).encode()
+        try:
+            os.pwrite(handle, text, 0)
+            os.ftruncate(handle, len(text))
+        except OSError as error:
+            # Half a promise is none: held on, it would keep others waiting for nothing.
+            self.release(promise.rid)
+            raise refusal(self._layout.reservation(promise.rid), "cannot be written", error) from error
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """Looking and promising are one step, whoever else is at it."""
+        path = self._layout.reservations_lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise refusal(path, "cannot be written", error) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _no_room(self, rid: str, figures: Figures, reason: str) -> NoRoom:
+        return NoRoom(self._layout.root, rid, figures.needs, figures.free, self._reserve, figures.promised, reason)
+
+
+def _is_nobodys(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _allocated(folder: Path) -> int:
+    """The bytes that a folder's files take on the disk."""
+    total = 0
+    for entry in files_below(folder):
+        with suppress(OSError):
+            total += entry.stat(follow_symlinks=False).st_blocks * _ST_BLOCK
+    return total

@@ -1,0 +1,164 @@
+"""The evidence of where a work stands: what DRS, its receipts, its lock and Dagster say of it, as plain values.
+
+What belongs here: the values, and which restore event and which receipts are in force. What does not: gathering them
+(``ao_workflows.status.gathering``), and what they come to (``ao_workflows.status.standing``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from ao_workflows.drs.rows import Progress, Stage
+from ao_workflows.events.dropped_files import Event, stored_in
+from ao_workflows.events.s3_events import ObjectEvent
+from ao_workflows.machine.times import in_order
+from ao_workflows.staging.receipts import Receipt
+
+RUN_STAGES = tuple(stage for stage in Stage if stage is not Stage.RESTORE_REQUESTED)
+"""The stages that a run has, in their order."""
+
+RunState = Literal["queued", "under way", "succeeded", "failed", "canceled"]
+GOES_ON: frozenset[RunState] = frozenset({"queued", "under way"})
+HELD = ("OlderDelivery", "NewerStored", "OtherObject")
+"""The errors of a run whose delivery waits for a person's word: it did nothing."""
+
+HELD_RECEIPT = "held"
+"""The name, among the stages' receipts, of the one that keeps such a delivery."""
+
+LockState = Literal["free", "held", "abandoned"]
+"""``abandoned``: the lock's file is there and no process has it, so the one that had was killed."""
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """The work's newest run in Dagster.
+
+    ``at`` is when it came to its state or, under way, to its ``stage``: the step that it is in or failed in, empty
+    where there is none. ``said`` is what it failed with, or its stage is tried again after; ``error`` is the class of
+    what it failed with. ``selected`` has the stages it was asked for. ``event`` is the restore event in its config,
+    which came by ``intake``; None where it has none, or begins after the stage that stores one: it takes the event that
+    is stored. ``again`` says of a failed one that Dagster runs it again by itself.
+    """
+
+    run_id: str
+    state: RunState
+    at: datetime
+    stage: str = ""
+    said: str = ""
+    error: str = ""
+    selected: tuple[str, ...] = RUN_STAGES
+    event: Event | None = None
+    intake: str = ""
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A download under way. ``seconds_left`` is None while no rate is known."""
+
+    percent: float
+    megabytes_per_second: float
+    seconds_left: int | None
+    run_id: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Noted:
+    """An event that was taken from the queue of ``intake`` at that time, and that no run has stored since."""
+
+    intake: str
+    event: ObjectEvent
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one work. ``run`` is None where Dagster has none; ``asked_dagster``, ``asked_drs`` and
+    ``asked_staging`` are false where the one could not be asked. ``zip_there`` and ``tree_there`` say what the scratch
+    disk holds. ``noted`` is the last event that no run has stored, where that is later than the stored one. ``held``
+    keeps the newest delivery that waits for a person's word.
+    """
+
+    rid: str
+    row: Progress | None = None
+    receipts: Mapping[str, Receipt] = field(default_factory=dict)
+    run: RunSeen | None = None
+    transfer: Transfer | None = None
+    lock: LockState = "free"
+    report: str | None = None
+    zip_there: bool = False
+    tree_there: bool = False
+    noted: Noted | None = None
+    held: Receipt | None = None
+    asked_drs: bool = True
+    asked_dagster: bool = True
+    asked_staging: bool = True
+
+    @property
+    def not_asked(self) -> tuple[str, ...]:
+        """What could not be asked, in words."""
+        sources = {"DRS": self.asked_drs, "Dagster": self.asked_dagster, "the scratch disk": self.asked_staging}
+        return tuple(name for name, asked in sources.items() if not asked)
+
+
+def stored_event(receipts: Mapping[str, Receipt]) -> tuple[str, Event] | None:
+    """The restore event that is stored for the work, and the intake that it came by."""
+    receipt = receipts.get(Stage.RESTORED_MESSAGE)
+    return (receipt.left["intake"], stored_in(receipt.left)) if receipt else None
+
+
+def event_in_force(evidence: Evidence) -> tuple[str, Event] | None:
+    """The restore event that the work's stages are for, and its intake: the stored one, or that of a run which has not
+    come to storing it, or one that has no run. A run whose delivery is held never comes to storing it.
+    """
+    run, noted = evidence.run, evidence.noted
+    may_store = run is not None and (run.state in GOES_ON or (run.state == "failed" and run.error not in HELD))
+    if run and run.event and may_store and not lost_event(evidence):
+        return run.intake, run.event
+    return (noted.intake, noted.event) if noted else stored_event(evidence.receipts)
+
+
+def lost_event(evidence: Evidence) -> Noted | None:
+    """The event that came from a queue and that Dagster knows nothing of: its database was put back to an earlier state
+    than the one in which the event's message was deleted.
+    """
+    run, row, noted = evidence.run, evidence.row, evidence.noted
+    if noted is None or not evidence.asked_dagster or evidence.lock == "held":
+        return None
+    if row is not None and row.event == noted.event.identity:
+        return None
+    if run and (run.state in GOES_ON or (run.event and in_order(run.event.time) >= in_order(noted.event.time))):
+        return None
+    return noted
+
+
+def takes(stage: str, event: str, downloaded: Receipt | None = None) -> dict[str, Any]:
+    """What a stage's receipt is to name as taken: all of the chain before it, from the restore ``event`` on.
+
+    A stage after the download takes the zip too, by the receipt of the ``downloaded`` bag. So no receipt of one
+    delivery fits another's, though one zip may have the bytes of the next.
+    """
+    if stage in (Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG):
+        return {"event": event}
+    left = downloaded.left if downloaded else {}
+    return {"event": event, "crc64nvme": left.get("crc64nvme"), "bytes": left.get("bytes")}
+
+
+def receipts_in_force(receipts: Mapping[str, Receipt], event: str) -> dict[Stage, Receipt]:
+    """The receipts that speak of the restore ``event``, each for what the one before it left.
+
+    The one rule by which a stage finds its input and its own receipt, a redo is planned, and a standing is told. A
+    receipt of an earlier restore stays on the disk until its stage is done anew; one of a version that did not name the
+    whole chain is in force for none.
+    """
+    found: dict[Stage, Receipt] = {}
+    for stage in RUN_STAGES:
+        receipt = receipts.get(stage)
+        if receipt is None or dict(receipt.took) != takes(stage, event, found.get(Stage.DOWNLOADED_BAG)):
+            break
+        found[stage] = receipt
+    return found

@@ -1,0 +1,227 @@
+"""Dagster's instance, asked from outside of a run: the runs of a work, and whether a daemon would start another.
+
+What belongs here: the few bounded questions, and what to do where the instance cannot be asked. What does not: what
+the answers come to (``ao_workflows.status.standing``), and putting a run into the queue
+(``ao_workflows.instance.run_queue``).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunRecord
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, PARTITION_NAME_TAG, WILL_RETRY_TAG
+
+from ao_workflows.errors import InstanceUnusable
+from ao_workflows.events.dropped_files import given_in, stored_in
+from ao_workflows.instance.dagster_processes import HEARD_OF_SECONDS
+from ao_workflows.staging.receipts import Receipt
+from ao_workflows.status.deliveries import delivery_of, is_older
+from ao_workflows.status.evidence import HELD, RUN_STAGES, RunSeen, RunState
+
+_DRIVERS = {"alembic", "sqlalchemy", "sqlite3", "psycopg2", "psycopg"}
+
+_LOOKED_AT = 20
+"""As many runs of one work are looked at."""
+
+_QUEUE_DAEMON = "QUEUED_RUN_COORDINATOR"
+
+_STATES: dict[dg.DagsterRunStatus, RunState] = {
+    dg.DagsterRunStatus.QUEUED: "queued",
+    dg.DagsterRunStatus.NOT_STARTED: "queued",
+    dg.DagsterRunStatus.SUCCESS: "succeeded",
+    dg.DagsterRunStatus.FAILURE: "failed",
+    dg.DagsterRunStatus.CANCELED: "canceled",
+}
+"""Any other is under way."""
+
+
+@contextmanager
+def opened_instance(home: str | None = None) -> Iterator[dg.DagsterInstance]:
+    """The instance in ``home``, or in DAGSTER_HOME.
+
+    :raises InstanceUnusable: where there is none, its files cannot be used, or its storage fails, also while it is
+        being asked.
+    """
+    home = home or os.environ.get("DAGSTER_HOME")
+    if not home:
+        raise InstanceUnusable("DAGSTER_HOME is not set; it names the folder with the instance's dagster.yaml")
+    try:
+        with _from_config(home) as instance:
+            yield instance
+    except Exception as error:
+        # Each storage has errors of its own, and which one it is, is the instance's business.
+        if type(error).__module__.partition(".")[0] not in {"dagster", "dagster_shared", "dagster_postgres", *_DRIVERS}:
+            raise
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InstanceUnusable(f"the instance in {home} cannot be asked: {said}") from error
+
+
+def _from_config(home: str) -> dg.DagsterInstance:
+    path = Path(home) / "dagster.yaml"
+    try:
+        # Dagster would make an instance of its own there, with no limits and no runs.
+        if not path.is_file():
+            raise InstanceUnusable(f"there is no dagster.yaml in DAGSTER_HOME ({home})")
+        return dg.DagsterInstance.from_config(home)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InstanceUnusable(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise InstanceUnusable(f"the instance in {home} cannot be opened: {error}") from error
+
+
+def newest_run(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
+    """The work's newest run."""
+    records = instance.get_run_records(dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}), limit=1)
+    return run_seen(instance, records[0]) if records else None
+
+
+def run_in_flight(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
+    """A run of the work that has not ended; the one that was asked for last."""
+    unfinished = dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}, statuses=list(NOT_FINISHED_STATUSES))
+    records = instance.get_run_records(unfinished, limit=1)
+    return run_seen(instance, records[0]) if records else None
+
+
+def works_of_runs(
+    instance: dg.DagsterInstance,
+    statuses: Sequence[dg.DagsterRunStatus],
+    most: int,
+    since: datetime | None = None,
+    before: datetime | None = None,
+) -> list[str]:
+    """The work of each of the newest runs in those states, of ``most`` at most, that came to them ``since`` then and
+    ``before``. A work of several runs is there as often; a run of none is an empty name.
+    """
+    within = dg.RunsFilter(statuses=list(statuses), updated_after=since, updated_before=before)
+    return [run.tags.get(PARTITION_NAME_TAG, "") for run in instance.get_runs(within, limit=most)]
+
+
+def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Receipt | None) -> dict[str, Any] | None:
+    """The run config with the newest restore event that is later than the ``stored`` one, of the work's last few runs.
+
+    A run that was killed before its first stage, or whose scratch disk is gone, left its event there alone. One whose
+    event is held left it to a person.
+    """
+    newest, config = (delivery_of(stored_in(stored.left)) if stored else None), None
+    for run in instance.get_runs(dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}), limit=_LOOKED_AT):
+        if (given := _event_config(run)) and (event := given_in(given)):
+            this = delivery_of(event)
+            if (newest is None or is_older(newest, this)) and not _was_held(instance, run):
+                newest, config = this, given
+    return {"ops": {"restored_message": {"config": config}}} if config else None
+
+
+def _was_held(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run ended without doing its delivery, which waits for a person's word."""
+    if run.status is not dg.DagsterRunStatus.FAILURE:
+        return False
+    entry = _last_event(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)
+    return entry is not None and _failure(entry.get_dagster_event().step_failure_data)[1] in HELD
+
+
+def times_of_done_events(instance: dg.DagsterInstance, rid: str, since: datetime) -> list[str]:
+    """The times of the restore events that the work's last few runs were given which were made ``since`` then and
+    succeeded.
+    """
+    done = dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
+    return [event["time"] for run in instance.get_runs(done, limit=_LOOKED_AT) if (event := _event_config(run))]
+
+
+def daemon_silence(instance: dg.DagsterInstance) -> str | None:
+    """In words, that no daemon takes runs from the queue; None where one does."""
+    beat = instance.get_daemon_heartbeats().get(_QUEUE_DAEMON)
+    if beat is None:
+        return "no daemon has ever taken a run from this instance's queue"
+    silent = time.time() - beat.timestamp
+    if silent <= HEARD_OF_SECONDS:
+        return None
+    return f"its daemon has not been heard of since {datetime.fromtimestamp(beat.timestamp, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def run_seen(instance: dg.DagsterInstance, record: RunRecord) -> RunSeen:
+    """A run as its work's standing takes it; what it is doing, or why it failed, costs one more question."""
+    run = record.dagster_run
+    state = _STATES.get(run.status, "under way")
+    at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else _utc(record.update_timestamp)
+    stage = said = error = ""
+    if state == "queued":
+        at = _utc(record.create_timestamp)
+    elif state == "under way":
+        at = datetime.fromtimestamp(record.start_time, UTC) if record.start_time else at
+        if entry := _last_event(instance, run.run_id, dg.DagsterEventType.STEP_START):
+            stage, at = entry.step_key or "", datetime.fromtimestamp(entry.timestamp, UTC)
+        if (retry := _last_event(instance, run.run_id, dg.DagsterEventType.STEP_UP_FOR_RETRY)) and (
+            retry.step_key == stage
+        ):
+            said = _retried(retry.get_dagster_event().step_retry_data)
+    elif state == "failed" and (entry := _last_event(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)):
+        stage = entry.step_key or ""
+        said, error = _failure(entry.get_dagster_event().step_failure_data)
+    chosen = {key.to_user_string() for key in run.asset_selection} if run.asset_selection else set(RUN_STAGES)
+    keys = run.step_keys_to_execute or RUN_STAGES
+    config = _event_config(run) or {}
+    return RunSeen(
+        run_id=run.run_id,
+        state=state,
+        at=at,
+        stage=stage if stage in RUN_STAGES else "",
+        said=said,
+        error=error,
+        selected=tuple(each.value for each in RUN_STAGES if each in chosen and each.value in keys),
+        event=given_in(config),
+        intake=config.get("intake", ""),
+        again=state == "failed" and run.tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in run.tags,
+    )
+
+
+def failure_of(instance: dg.DagsterInstance, run_id: str) -> str:
+    """What the run's failed step says of itself; empty where none has failed."""
+    entry = _last_event(instance, run_id, dg.DagsterEventType.STEP_FAILURE)
+    return _failure(entry.get_dagster_event().step_failure_data)[0] if entry else ""
+
+
+def _last_event(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> dg.EventLogEntry | None:
+    records = instance.get_records_for_run(run_id, of_type=kind, limit=1, ascending=False).records
+    return records[0].event_log_entry if records else None
+
+
+def _failure(data: Any) -> tuple[str, str]:
+    """What a failed step said, and the class of the platform's error where it was one."""
+    failure = data.user_failure_data
+    if failure and failure.description:
+        name = failure.metadata.get("error")
+        return failure.description, str(name.value) if name else ""
+    if data.error and data.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+        return "Its run was interrupted", ""
+    return (data.error.message.strip() if data.error else ""), ""
+
+
+def _retried(data: Any) -> str:
+    """What a step said that is going to be tried again: its cause, without the name of its class."""
+    error = data.error and (data.error.cause or data.error)
+    return error.message.strip().partition(": ")[2] if error else ""
+
+
+def _event_config(run: dg.DagsterRun) -> dict[str, Any] | None:
+    """The restore event in a run's config; None where a person started the run without one."""
+    config: Any = run.run_config
+    # Run again from a later stage, it has its config still, and takes the event that is stored by then.
+    keys = run.step_keys_to_execute
+    if keys and RUN_STAGES[0].value not in keys:
+        return None
+    for key in ("ops", "restored_message", "config"):
+        config = config.get(key) if isinstance(config, dict) else None
+    return config if isinstance(config, dict) and given_in(config) else None
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,305 @@
+"""Backups of Dagster's storage: PostgreSQL's own dump, compressed, proven to be readable, in a folder or on S3.
+
+What belongs here: making, listing, removing and restoring dumps. What does not: when that is done (``schedules``), and
+what is printed (``cli.backup``).
+
+Which program writes a dump and which reads it, and what a custom-format dump holds: PostgreSQL's manual, pg_dump and
+pg_restore.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from ao_workflows.errors import BackupError
+from ao_workflows.machine.times import moment
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from ao_workflows.aws.connections import AwsConnection
+
+_NAME = re.compile(r"dagster-(\d{8}T\d{6}Z)\.dump")
+_TIME = "%Y%m%dT%H%M%SZ"
+_LAST_WORDS = 2000
+
+
+@dataclass(frozen=True)
+class Dump:
+    """One backup: its name, when it was begun, and its size in bytes."""
+
+    name: str
+    made: datetime
+    bytes: int
+
+
+class Place(Protocol):
+    """Where backups are kept."""
+
+    def entries(self) -> list[tuple[str, int]]:
+        """The names that are there, with their sizes in bytes."""
+
+    def put(self, path: Path) -> None:
+        """Keeps a finished dump, under its name."""
+
+    def get(self, name: str, into: Path) -> None:
+        """Brings one back, as the file ``into``."""
+
+    def remove(self, name: str) -> None:
+        """Removes one."""
+
+
+class Folder:
+    """Backups in a folder: a dump appears whole, and is on the disk before it is said to be there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def entries(self) -> list[tuple[str, int]]:
+        """The files of the folder."""
+        if not self.path.is_dir():
+            return []
+        return [(each.name, each.stat().st_size) for each in self.path.iterdir() if each.is_file()]
+
+    def put(self, path: Path) -> None:
+        """Copied under another name, flushed, renamed."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        under_way = self.path / f".{path.name}.part"
+        try:
+            with path.open("rb") as source, under_way.open("wb") as out:
+                shutil.copyfileobj(source, out, 1 << 20)
+                out.flush()
+                os.fsync(out.fileno())
+            under_way.replace(self.path / path.name)
+        finally:
+            under_way.unlink(missing_ok=True)
+
+    def get(self, name: str, into: Path) -> None:
+        """A copy."""
+        shutil.copyfile(self.path / name, into)
+
+    def remove(self, name: str) -> None:
+        """Removes the file."""
+        (self.path / name).unlink(missing_ok=True)
+
+
+class Bucket:
+    """Backups below an S3 prefix, sent with a checksum that S3 compares."""
+
+    def __init__(self, url: str, connection: AwsConnection) -> None:
+        from ao_workflows.aws.connections import make_client
+
+        self._url = url.rstrip("/")
+        self._bucket, _, prefix = self._url.removeprefix("s3://").partition("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._client: Any = make_client("s3", connection)
+
+    def __str__(self) -> str:
+        return self._url
+
+    def entries(self) -> list[tuple[str, int]]:
+        """The objects right below the prefix."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix, Delimiter="/"
+        )
+        return [(each["Key"][len(self._prefix) :], each["Size"]) for page in pages for each in page.get("Contents", [])]
+
+    def put(self, path: Path) -> None:
+        """Sent in parts, each with its checksum."""
+        self._client.upload_file(
+            str(path), self._bucket, self._prefix + path.name, ExtraArgs={"ChecksumAlgorithm": "CRC32"}
+        )
+
+    def get(self, name: str, into: Path) -> None:
+        """Fetched."""
+        self._client.download_file(self._bucket, self._prefix + name, str(into))
+
+    def remove(self, name: str) -> None:
+        """Deleted."""
+        self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
+
+
+def place_of(to: str | None, aws_credentials: Path | None) -> Place:
+    """The place that a setting names; an S3 prefix is reached with the site's default profile.
+
+    :raises BackupError: if none is named.
+    """
+    if not to:
+        raise BackupError("where to? Set [backup] to in site.toml, or give --to")
+    if not to.startswith("s3://"):
+        return Folder(Path(to))
+    from ao_workflows.aws.connections import AwsConnection
+
+    return Bucket(
+        to, AwsConnection(region="us-east-1", credentials_file=str(aws_credentials) if aws_credentials else None)
+    )
+
+
+def storage_url(instance: dg.DagsterInstance) -> str:
+    """The address of the database that the instance keeps its runs in; empty where that is no PostgreSQL."""
+    return str(getattr(instance.run_storage, "postgres_url", ""))
+
+
+def dumps_in(place: Place) -> list[Dump]:
+    """The backups there, the oldest first; what has another name is none."""
+    found = []
+    for name, size in place.entries():
+        if (match := _NAME.fullmatch(name)) and (made := moment(match[1])):
+            found.append(Dump(name, made, size))
+    return sorted(found, key=lambda dump: dump.made)
+
+
+def make(place: Place, storage_url: str, scratch: Path) -> Dump:
+    """Dumps the database, reads the dump from its first byte to its last, and puts it in its place.
+
+    :raises BackupError: with what the program said; nothing is left in ``scratch`` then, nor in the place.
+    """
+    begun = datetime.now(UTC).replace(microsecond=0)
+    path = scratch / f"dagster-{begun.strftime(_TIME)}.dump"
+    try:
+        _run("pg_dump", ["--format=custom", "--no-owner", "--no-privileges", f"--file={path}", libpq_url(storage_url)])
+        check(path)
+        try:
+            place.put(path)
+            sizes = dict(place.entries())
+        except Exception as error:
+            raise BackupError(f"{place}: the backup cannot be put there: {error}") from error
+        if sizes.get(path.name) != path.stat().st_size:
+            raise BackupError(f"{place}: {path.name} is not there as it was sent")
+        return Dump(path.name, begun, path.stat().st_size)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def check(path: Path) -> None:
+    """Reads a dump whole, as a restore would.
+
+    :raises BackupError: if it cannot be read, or holds none of Dagster's tables.
+    """
+    _run("pg_restore", ["--file=/dev/null", str(path)])
+    contents = _run("pg_restore", ["--list", str(path)])
+    if missing := [table for table in ("runs", "event_logs") if f" TABLE DATA public {table} " not in contents]:
+        raise BackupError(f"{path.name}: holds no table {missing[0]}: it is no backup of Dagster's storage")
+
+
+def prune(place: Place, keep_days: int, now: datetime) -> list[Dump]:
+    """Removes the backups that are older; the last one is always kept. Says which are gone."""
+    there = dumps_in(place)
+    old = [dump for dump in there[:-1] if dump.made < now - timedelta(days=keep_days)]
+    for dump in old:
+        place.remove(dump.name)
+    return old
+
+
+def restore(place: Place, name: str, storage_url: str, scratch: Path) -> Dump:
+    """Puts a backup into an empty database, whole or not at all.
+
+    :raises BackupError: if there is no such backup, it cannot be read, or the database is not empty.
+    """
+    there = {dump.name: dump for dump in dumps_in(place)}
+    dump = list(there.values())[-1] if name == "latest" and there else there.get(name)
+    if dump is None:
+        raise BackupError(f"{place}: has no backup {name}; `ao backup list` says which there are")
+    url = libpq_url(storage_url)
+    count = _sql(url, "select count(*) from information_schema.tables where table_schema = 'public'")
+    if count != "0":
+        raise BackupError(
+            f"the database has {count} tables, and a backup goes into an empty one only: make one with createdb, and "
+            f"name it with --into; or --replace the one that is there"
+        )
+    path = scratch / dump.name
+    try:
+        place.get(dump.name, path)
+        check(path)
+        _run("pg_restore", ["--single-transaction", "--exit-on-error", "--no-owner", f"--dbname={url}", str(path)])
+    finally:
+        path.unlink(missing_ok=True)
+    return dump
+
+
+def put_back(place: Place, name: str, storage_url: str, scratch: Path, now: datetime) -> tuple[Dump, str]:
+    """Puts a backup in the place of the database, which is kept under another name. Returns that name too.
+
+    The backup goes into a new database, and when it is there whole the two change names, both or neither. Whoever is
+    connected to the old one loses the connection. Killed anywhere, it can be called again.
+
+    :raises BackupError: if there is no such backup, it cannot be read, or PostgreSQL will not do it.
+    """
+    url = libpq_url(storage_url)
+    database = unquote(urlsplit(url).path[1:])
+    fresh, kept = f"{database}_restored", f"{database}_before_{now:%Y%m%d_%H%M%S}"
+    server = _with_database(url, "postgres")
+    _sql(server, f"drop database if exists {_name(fresh)}")
+    _sql(server, f"create database {_name(fresh)}")
+    dump = restore(place, name, _with_database(url, fresh), scratch)
+    _sql(server, f"alter database {_name(database)} with allow_connections false")
+    try:
+        connected = f"from pg_stat_activity where datname = {_text(database)}"
+        _sql(server, f"select count(pg_terminate_backend(pid)) {connected}")
+        _sql(
+            server,
+            f"alter database {_name(database)} rename to {_name(kept)}",
+            f"alter database {_name(kept)} with allow_connections true",
+            f"alter database {_name(fresh)} rename to {_name(database)}",
+        )
+    except BackupError:
+        _sql(server, f"alter database {_name(database)} with allow_connections true")
+        raise
+    return dump, kept
+
+
+def libpq_url(storage_url: str) -> str:
+    """The database's address as PostgreSQL's own programs read it: without the name of Python's driver.
+
+    :raises BackupError: if it is another database's.
+    """
+    scheme, separator, rest = storage_url.partition("://")
+    if not separator or scheme.partition("+")[0] not in {"postgresql", "postgres"}:
+        raise BackupError(
+            "Dagster's storage is no PostgreSQL database. Where it is SQLite, copy the folder DAGSTER_HOME while "
+            "nothing runs"
+        )
+    return f"postgresql://{rest}"
+
+
+def _with_database(url: str, database: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{quote(database)}"))
+
+
+def _name(database: str) -> str:
+    return '"' + database.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _sql(url: str, *statements: str) -> str:
+    """Runs the statements, all or none of them, and returns what the last one says."""
+    whole = ["--single-transaction"] if len(statements) > 1 else []  # no database can be made within one
+    words = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", *whole]
+    return _run("psql", [*words, *(f"--command={each}" for each in statements), url]).strip()
+
+
+def _run(program: str, words: Sequence[str]) -> str:
+    # A password comes from the file that the address names, or from none: nobody is there to be asked.
+    never_ask = [] if program == "pg_restore" and not any(word.startswith("--dbname") for word in words) else ["-w"]
+    try:
+        done = subprocess.run([program, *never_ask, *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise BackupError(f"{program} is not installed: Debian has it in postgresql-client") from error
+    if done.returncode:
+        raise BackupError(f"{program} failed: {done.stderr.strip()[-_LAST_WORDS:]}")
+    return done.stdout

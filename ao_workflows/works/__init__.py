@@ -1,0 +1,5 @@
+"""Works: what a RID may be, the stages that a work goes through, and the keys of its objects.
+
+What belongs here: names, as plain values. What does not: places in the archive (``archive``) or on the scratch disk
+(``staging``).
+"""

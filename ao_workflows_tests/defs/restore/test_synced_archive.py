@@ -1,0 +1,259 @@
+"""The four stages of a work, run here with the real script, a real archive folder and S3 over HTTP."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ao_workflows.drs.rows import Stage
+from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
+
+RID = "W1NLM4712"
+FILES = {"images/W1NLM4712-I1/0001.jpg": PAGE, "archive/དཔེ་ཆ།.tif": PAGE * 3, "empty.txt": b""}
+
+
+@pytest.fixture
+def site(tmp_path: Path, aws: Aws) -> Iterator[TrialSite]:
+    with trial_site(tmp_path, aws) as trial:
+        yield trial
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """The payload below a folder: what the bag declared, which may lie beside it, is left out."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_relative_to(folder / f"{folder.name}.bag")
+    }
+
+
+def _failure(result: dg.ExecuteInProcessResult, step: str) -> dg.StepFailureData | Any:
+    return result.failure_data_for_node(step)
+
+
+def test_a_restored_work_stands_verified_in_the_archive(site: TrialSite) -> None:
+    """The platform's whole reason."""
+    result = site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+    assert result.success
+    assert _files(site.place(RID)) == FILES
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+    assert len(result.get_asset_check_evaluations()) == 3
+    (row,) = site.drs.rows([RID])
+    assert set(row.times) == {
+        Stage.RESTORED_MESSAGE,
+        Stage.DOWNLOADED_BAG,
+        Stage.DEBAGGED_WORK,
+        Stage.SYNCED_ARCHIVE,
+    }
+
+
+def test_scratch_is_freed_once_the_archive_has_the_work(site: TrialSite) -> None:
+    """A work of 300 GB that stays on the scratch disk stops the next one."""
+    site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+    assert not site.layout.zip(RID).exists()
+    assert not site.layout.work(RID).exists()
+
+
+def test_metadata_says_what_a_person_wants_to_see(site: TrialSite) -> None:
+    """An archivist reads the page, not the log."""
+    result = site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+    said = {
+        event.asset_key.to_user_string(): event.step_materialization_data.materialization.metadata
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+    assert said["restored_message"]["object"].value == f"s3://{site.intake.bucket}/Archive0/12/{RID}/{RID}.bag.zip"
+    assert said["downloaded_bag"]["bytes"].value > len(PAGE) * 4
+    assert said["downloaded_bag"]["proven by"].value
+    assert said["debagged_work"]["files"].value == 3
+    assert said["debagged_work"]["bytes"].value == len(PAGE) * 4
+    assert said["debagged_work"]["algorithms"].value == "sha512"
+    assert said["synced_archive"]["archive"].value == str(site.place(RID))
+    assert Path(str(said["synced_archive"]["log"].value)).read_text()
+    assert all("RID" in metadata for metadata in said.values())
+
+
+@pytest.mark.parametrize(
+    ("files", "manifest", "kind", "path"),
+    [
+        (FILES | {"empty.txt": b"x"}, FILES, "checksum", "data/empty.txt"),
+        ({"empty.txt": b""}, FILES, "missing", "data/archive/དཔེ་ཆ།.tif"),
+        (FILES | {"more.txt": b"x"}, FILES, "unexpected", "data/more.txt"),
+    ],
+)
+def test_a_bad_bag_fails_at_once_with_a_report_and_nothing_in_the_archive(
+    site: TrialSite, files: dict[str, bytes], manifest: dict[str, bytes], kind: str, path: str
+) -> None:
+    """A bag with one wrong byte must be seen by a person, and by nobody else."""
+    result = site.run(RID, site.restore(RID, bag_zip(RID, files, manifest=manifest)))
+    assert not result.success
+    failure = _failure(result, "debagged_work")
+    assert failure.user_failure_data.description.startswith(f"{RID}.bag")
+    assert not any(event.event_type_value == "STEP_UP_FOR_RETRY" for event in result.all_events)
+    report = json.loads(site.layout.report(RID).read_text())
+    assert any(problem["kind"] == kind and problem["path"].endswith(path) for problem in report["problems"]), report
+    assert not site.place(RID).exists()
+    assert list(site.layout.work(RID).parent.iterdir()) == []
+    (check,) = [found for found in result.get_asset_check_evaluations() if not found.passed]
+    assert check.check_name == "is_a_valid_bag"
+    assert check.partition == RID
+    (row,) = site.drs.rows([RID])
+    assert Stage.DEBAGGED_WORK not in row.times
+    assert any("refused" in entry.data for entry in row.entries)
+
+
+def test_a_zip_that_is_none_is_refused_by_name(site: TrialSite) -> None:
+    """An upload that was cut short is no bag."""
+    result = site.run(RID, site.restore(RID, bag_zip(RID, FILES)[:-30]))
+    assert f"{RID}.bag.zip" in _failure(result, "debagged_work").user_failure_data.description
+    assert not site.place(RID).exists()
+
+
+def test_a_good_bag_after_a_bad_one_takes_the_report_away(site: TrialSite) -> None:
+    """A report of what was mended long ago sends people to look for nothing."""
+    site.run(RID, site.restore(RID, bag_zip(RID, {}, manifest=FILES)))
+    assert site.layout.report(RID).exists()
+    assert site.run(RID, site.restore(RID, bag_zip(RID, FILES)).replace("06:32:44", "07:00:00")).success
+    assert not site.layout.report(RID).exists()
+
+
+def test_a_stage_with_its_receipt_does_not_do_the_work_again(tmp_path: Path, aws: Aws) -> None:
+    """A run that died late must not download 300 GB again."""
+    with trial_site(tmp_path, aws, keep="3 days") as site:
+        site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+        aws.s3.delete_object(Bucket=site.intake.bucket, Key=f"Archive0/12/{RID}/{RID}.bag.zip")
+        before = site.layout.zip(RID).stat().st_mtime_ns
+        shutil.rmtree(site.place(RID))
+        assert site.run(RID, select="downloaded_bag+").success
+        assert site.layout.zip(RID).stat().st_mtime_ns == before
+        assert _files(site.place(RID)) == FILES
+
+
+def test_what_was_written_in_an_earlier_boot_is_read_again_before_it_is_trusted(
+    tmp_path: Path, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is flushed on the way: after a power cut a file may have its size and not its bytes."""
+    with trial_site(tmp_path, aws, keep="3 days") as site:
+        site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+        page = site.layout.work(RID) / RID / "archive/དཔེ་ཆ།.tif"
+        page.write_bytes(bytes(page.stat().st_size))
+        monkeypatch.setattr("ao_workflows.defs.restore.stage.boot_id", lambda: "another boot")
+        assert site.run(RID, select="downloaded_bag+").success
+        assert page.read_bytes() == FILES["archive/དཔེ་ཆ།.tif"]
+
+
+def test_a_wrong_byte_in_the_archive_fails_the_sync_and_keeps_scratch(site: TrialSite) -> None:
+    """A disk of the archive's that lies is found while the staged work is still there."""
+    lying = site.folder / "lying.sh"
+    lying.write_text(
+        "#!/bin/bash\nset -e\n" + f'"{site.site.sync.script}" "$@"\n' + f'printf X >>"{site.place(RID)}/empty.txt"\n'
+    )
+    lying.chmod(0o755)
+    sync = site.site.sync.model_copy(update={"script": str(lying)})
+    site = dataclasses.replace(site, site=site.site.model_copy(update={"sync": sync}))
+    result = site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+    assert not result.success
+    said = _failure(result, "synced_archive").user_failure_data.description
+    assert "empty.txt: has 1 bytes, not 0" in said
+    assert site.layout.work(RID).exists()
+    (check,) = [found for found in result.get_asset_check_evaluations() if not found.passed]
+    assert check.check_name == "is_in_the_archive"
+    (row,) = site.drs.rows([RID])
+    assert any("failed" in entry.data for entry in row.entries)
+
+
+def test_a_stage_whose_input_was_cleaned_away_says_where_to_start(site: TrialSite) -> None:
+    """A person who redoes one stage alone must be told the way."""
+    site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+    said = _failure(site.run(RID, select="debagged_work"), "debagged_work").user_failure_data.description
+    assert f"--select 'downloaded_bag+' --partition {RID}" in said
+
+
+def test_a_work_that_was_synced_and_freed_is_compared_again(site: TrialSite) -> None:
+    """A run that died after scratch was freed is run again: it must neither fail nor say what it has not seen."""
+    site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+    assert site.run(RID, select="synced_archive").success
+    (site.place(RID) / "empty.txt").write_text("no more")
+    said = _failure(site.run(RID, select="synced_archive"), "synced_archive").user_failure_data.description
+    assert "empty.txt: has 7 bytes, not 0" in said
+    assert "downloaded_bag" in said
+
+
+def test_a_list_of_fixity_that_was_cut_proves_nothing(tmp_path: Path, aws: Aws) -> None:
+    """Each line that a power cut left is right, and none of the lost files would be missed."""
+    with trial_site(tmp_path, aws, keep="3 days") as site:
+        site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+        fixity = site.layout.fixity(RID)
+        fixity.write_text(fixity.read_text().splitlines(keepends=True)[0])
+        assert not site.run(RID, select="synced_archive").success
+        assert site.run(RID, select="downloaded_bag+").success
+
+
+def test_what_a_killed_run_left_half_unpacked_is_removed_by_the_next(site: TrialSite) -> None:
+    """A work of 300 GB, half unpacked twice, fills the scratch disk."""
+    left = site.layout.work_under_way(RID, "0b9d1f2a-dead")
+    other = site.layout.work_under_way(f"{RID}.1", "0b9d1f2a-dead")
+    half = site.layout.receipt(RID, "debagged_work").with_name(".debagged_work.json.4711.tmp")
+    for folder in (left, other, half.parent):
+        folder.mkdir(parents=True)
+    half.write_text("{")
+    assert site.run(RID, site.restore(RID, bag_zip(RID, FILES))).success
+    assert not left.exists()
+    assert not half.exists()
+    assert other.exists()
+
+
+def test_a_work_that_nobody_announced_says_so(site: TrialSite) -> None:
+    """A partition added by hand has no event to download by."""
+    said = _failure(site.run(RID, select="downloaded_bag"), "downloaded_bag").user_failure_data.description
+    assert "no restore event is stored" in said
+
+
+def test_a_second_run_of_a_work_says_who_has_it_and_is_tried_again(
+    site: TrialSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs in one folder would each wreck the other's work."""
+    body = site.restore(RID, bag_zip(RID, FILES))
+    other = Staging(root=str(site.site.staging.root))
+    other.hold(RID, "run 1234")
+
+    def wait(_policy: dg.RetryPolicy, _attempt: int) -> float:
+        other.release()
+        return 0.0
+
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", wait)
+    result = site.run(RID, body)
+    retries = [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
+    assert result.success
+    assert len(retries) == 1
+    assert "run 1234" in str(retries[0].step_retry_data.error)
+
+
+def test_a_run_leaves_no_lock(site: TrialSite) -> None:
+    """A lock that outlives its run would stop the next one."""
+    site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+    assert list(site.layout.lock(RID).parent.iterdir()) == []
+
+
+def test_a_zip_of_two_bags_gives_two_works(site: TrialSite) -> None:
+    """Several works may come in one zip, under one partition."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as both:
+        for rid in (RID, "W1NLM4788"):
+            with zipfile.ZipFile(io.BytesIO(bag_zip(rid, FILES))) as one:
+                for member in one.infolist():
+                    both.writestr(member, one.read(member))
+    assert site.run(RID, site.restore(RID, data.getvalue())).success
+    assert _files(site.place(RID)) == FILES
+    assert _files(site.place("W1NLM4788")) == FILES

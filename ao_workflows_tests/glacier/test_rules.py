@@ -1,0 +1,190 @@
+"""Whether to ask Glacier: what S3 and DRS say together, where a work's object is, what a list names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ao_workflows.aws.objects import Storage, storage_of
+from ao_workflows.drs.rows import Progress, Stage
+from ao_workflows.errors import RidError
+from ao_workflows.glacier.rules import (
+    LAYOUT,
+    State,
+    Target,
+    Tier,
+    Told,
+    awaited,
+    check_layout,
+    is_to_be_asked,
+    listed,
+    object_key,
+    parse_target,
+    refusal,
+    state_of,
+)
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+GLACIER = {"StorageClass": "GLACIER"}
+
+
+def row(**times: timedelta) -> Progress:
+    """A row whose stages were done so long ago."""
+    done = {Stage[name.upper()]: NOW - ago for name, ago in times.items()}
+    return Progress(row=1, rid="W1", times=done, entries=(), created=NOW, updated=NOW)
+
+
+DAY = timedelta(days=1)
+ASKED = row(restore_requested=DAY)
+ASKED_LONG_AGO = row(restore_requested=5 * DAY)
+CAME = row(restore_requested=2 * DAY, restored_message=DAY)
+SYNCED = row(restore_requested=40 * DAY, restored_message=39 * DAY, synced_archive=38 * DAY)
+ONGOING = {"Restore": 'ongoing-request="true"'}
+THERE = {"Restore": 'ongoing-request="false", expiry-date="Fri, 04 Dec 2026 00:00:00 GMT"'}
+GONE = {"Restore": 'ongoing-request="false", expiry-date="Fri, 20 Nov 2026 00:00:00 GMT"'}
+TIERED = {"StorageClass": "INTELLIGENT_TIERING"}
+
+
+@pytest.mark.parametrize(
+    ("head", "progress", "state"),
+    [
+        (GLACIER, None, State.NOT_ASKED),
+        (GLACIER, row(), State.NOT_ASKED),
+        (GLACIER, ASKED, State.ASKED),
+        (GLACIER, ASKED_LONG_AGO, State.EXPIRED),
+        (GLACIER, CAME, State.EXPIRED),
+        (GLACIER, SYNCED, State.SYNCED),
+        (GLACIER | ONGOING, None, State.UNDER_WAY),
+        (GLACIER | ONGOING, SYNCED, State.UNDER_WAY),
+        (GLACIER | THERE, SYNCED, State.RESTORED),
+        (GLACIER | THERE, None, State.RESTORED),
+        (GLACIER | GONE, None, State.EXPIRED),
+        (GLACIER | GONE, SYNCED, State.SYNCED),
+        (GLACIER | {"Restore": 'ongoing-request="false"'}, None, State.RESTORED),
+        ({"StorageClass": "DEEP_ARCHIVE"}, None, State.NOT_ASKED),
+        ({"StorageClass": "GLACIER_IR"}, None, State.NOT_IN_GLACIER),
+        ({}, ASKED, State.NOT_IN_GLACIER),
+        (TIERED, None, State.NOT_IN_GLACIER),
+        (TIERED | {"ArchiveStatus": "ARCHIVE_ACCESS"}, None, State.NOT_ASKED),
+        (TIERED | {"ArchiveStatus": "DEEP_ARCHIVE_ACCESS"} | ONGOING, None, State.UNDER_WAY),
+    ],
+)
+def test_s3_says_how_far_a_restore_is_and_drs_where_s3_is_silent(
+    head: dict[str, str], progress: Progress | None, state: State
+) -> None:
+    """S3 forgets a copy that has expired, and DRS may have missed a request."""
+    assert state_of(storage_of(head), progress, NOW) is state
+
+
+def test_a_restored_copys_end_is_read_as_a_time() -> None:
+    """An archivist plans by it; a date that is none must not hide that the copy is there."""
+    assert storage_of(GLACIER | THERE).expires == datetime(2026, 12, 4, tzinfo=UTC)
+    odd = storage_of(GLACIER | {"Restore": 'ongoing-request="false", expiry-date="soon"'})
+    assert (odd.restored, odd.expires) == (True, None)
+
+
+def test_glacier_is_asked_only_where_no_copy_is_there_or_coming() -> None:
+    """Each request costs money, and a work that is in the archive needs none unless a person says so."""
+    asked = {state for state in State if is_to_be_asked(state, again=False)}
+    assert asked == {State.NOT_ASKED, State.ASKED, State.EXPIRED}
+    assert {state for state in State if is_to_be_asked(state, again=True)} == asked | {State.SYNCED}
+
+
+def test_a_request_is_awaited_until_its_object_has_come() -> None:
+    """Else a request that DRS missed would be taken for one that it knows."""
+    assert [awaited(each) for each in (None, row(), ASKED, CAME, SYNCED)] == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("storage", "refused"),
+    [
+        (Storage("GLACIER"), False),
+        (Storage("DEEP_ARCHIVE"), True),
+        (Storage("INTELLIGENT_TIERING", "ARCHIVE_ACCESS"), False),
+        (Storage("INTELLIGENT_TIERING", "DEEP_ARCHIVE_ACCESS"), True),
+    ],
+)
+def test_expedited_is_refused_where_s3_knows_none(storage: Storage, refused: bool) -> None:
+    """S3's own words for it are `InvalidArgument`."""
+    reason = refusal(storage, Tier.EXPEDITED)
+    assert (reason is not None) == refused
+    assert reason is None or ("--tier Standard" in reason and str(storage) in reason)
+    assert refusal(storage, Tier.BULK) is refusal(storage, Tier.STANDARD) is None
+
+
+@pytest.mark.parametrize(
+    ("rid", "key"),
+    [
+        ("W1NLM4700", "Archive0/00/W1NLM4700/W1NLM4700.bag.zip"),
+        ("W1NLM4749", "Archive0/49/W1NLM4749/W1NLM4749.bag.zip"),
+        ("W1NLM4750", "Archive1/50/W1NLM4750/W1NLM4750.bag.zip"),
+        ("W1NLM4799", "Archive1/99/W1NLM4799/W1NLM4799.bag.zip"),
+        ("W2CZ", "Archive0/00/W2CZ/W2CZ.bag.zip"),
+    ],
+)
+def test_a_works_key_is_the_archives(rid: str, key: str) -> None:
+    """A staging bucket has two shares, where the mounted archive has four."""
+    assert object_key(LAYOUT, rid) == key
+
+
+@pytest.mark.parametrize("layout", ["{nn}/all.zip", "{rid}/{name}", "{rid", "{rid}{}", "plain.zip", "{rid.nn}"])
+def test_a_layout_without_a_key_for_every_work_is_refused(layout: str) -> None:
+    """All works in one key would be one work restored for ever."""
+    with pytest.raises(ValueError, match=r"must be a key with \{rid\} in it"):
+        check_layout(layout)
+    assert check_layout("x/{rid}.zip") == "x/{rid}.zip"
+
+
+@pytest.mark.parametrize(
+    "layout",
+    ["{rid[1]}", "{rid}/{rid[8]}", "{rid:.8}", "{rid!r}", "{rid}/{nn.real}", "{rid}/{nn[0]}", "{rid}/{share:{nn}}"],
+)
+def test_a_layout_with_a_part_of_a_field_is_refused(layout: str) -> None:
+    """By a part of a RID two works have one key, and a RID too short for it ends in a stack trace."""
+    with pytest.raises(ValueError, match=r"must be a key with \{rid\} in it"):
+        check_layout(layout)
+    assert check_layout("{share:02d}/{nn:>4}/{{x}}/{rid}.zip")
+    assert check_layout(LAYOUT)
+
+
+def test_a_list_is_read_without_its_comments_blank_lines_and_repetitions() -> None:
+    """Lists come out of spreadsheets and editors, with a byte order mark and carriage returns."""
+    text = "\ufeff# works of May\r\nW1  \r\n\r\n  W2 # for Karma\nW1\n#W3\n"
+    assert listed(text.splitlines(keepends=True)) == ["W1", "W2"]
+
+
+def test_a_comment_in_a_list_begins_the_line_or_follows_a_space() -> None:
+    """A mistyped RID was cut to another work's, and Glacier was asked, and paid, for that one."""
+    assert listed(["W1NLM47#99\n", "#W1\n", "s3://b/scan #2/W2.bag.zip", "W3\t# for Karma # and Dawa"]) == [
+        "W1NLM47#99",
+        "s3://b/scan",
+        "W3",
+    ]
+    with pytest.raises(RidError):
+        parse_target("W1NLM47#99")
+
+
+def test_a_work_is_named_by_its_rid_or_by_its_objects_address() -> None:
+    """Not every object is where the layout has it."""
+    assert parse_target("W1") == Target("W1")
+    key = "ao1060/two words, x/W1FPL2251.bag.zip"
+    assert parse_target(f"s3://a.bucket/{key}") == Target("W1FPL2251", "a.bucket", key)
+    for wrong in ("s3://a.bucket", "s3:///W1.zip", "s3://a.bucket/W1.tar", "a/b", "../W1", "s3://b/..zip", "W1 W2"):
+        with pytest.raises(RidError):
+            parse_target(wrong)
+
+
+def test_each_state_has_a_sentence_of_its_own() -> None:
+    """Already asked, restored and not in Glacier are no errors, and are not the same."""
+    until = storage_of(GLACIER | THERE)
+    told = {
+        state: Told("W1", state=state, storage=until, requested=NOW - DAY, synced=NOW).sentence() for state in State
+    }
+    assert len(set(told.values())) == len(State)
+    assert told[State.UNDER_WAY] == "already asked on 2026-11-20 12:00 UTC; Glacier is at it"
+    assert told[State.RESTORED] == "restored until 2026-12-04 00:00 UTC"
+    assert "in GLACIER: it can be read as it is" in told[State.NOT_IN_GLACIER]
+    assert told[State.SYNCED].startswith("in the archive since 2026-11-21 12:00 UTC")
+    assert Told("W1", state=State.RESTORED, storage=Storage("GLACIER", restored=True)).sentence() == "restored"
+    assert Told("W1", state=State.UNDER_WAY).sentence() == "already asked; Glacier is at it"

@@ -1,0 +1,330 @@
+"""The staging disk: one holder a work, files whole or not at all, and nothing freed that the archive may not have."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ao_workflows.errors import Problem, StagingError, WorkBusy
+from ao_workflows.events.s3_events import ObjectEvent
+from ao_workflows.machine.files import write_whole
+from ao_workflows.staging.freeing import Freed
+from ao_workflows.staging.staging import Staging
+
+_HOLD = """
+import sys
+from ao_workflows.staging.freeing import Freed
+from ao_workflows.staging.staging import Staging
+staging = Staging(root=sys.argv[1])
+staging.hold("W1", "run of another process")
+print("held", flush=True)
+sys.stdin.read()
+staging.release()
+"""
+
+_CONTEND = """
+import os, sys
+from ao_workflows.errors import WorkBusy
+from ao_workflows.staging.freeing import Freed
+from ao_workflows.staging.staging import Staging
+root = sys.argv[1]
+alone = os.path.join(root, "alone")
+
+def contend():
+    staging, had = Staging(root=root), 0
+    while had < 40:
+        try:
+            staging.hold("W1", "contender")
+        except WorkBusy:
+            os.sched_yield()
+            continue
+        os.close(os.open(alone, os.O_CREAT | os.O_EXCL))
+        os.unlink(alone)
+        staging.release()
+        had += 1
+
+contenders = []
+for _ in range(6):
+    if not (pid := os.fork()):
+        try:
+            contend()
+        except FileExistsError:
+            os._exit(1)
+        os._exit(0)
+    contenders.append(pid)
+print(sum(os.waitpid(pid, 0)[1] != 0 for pid in contenders))
+"""
+"""Whoever has the lock makes a file that must not be there; prints how many of six processes found it there."""
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Staging:
+    return Staging(root=str(tmp_path))
+
+
+@contextmanager
+def held_elsewhere(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the lock of W1 until its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_work_that_another_process_has_is_busy_and_it_is_told_who(staging: Staging, tmp_path: Path) -> None:
+    """Two runs that unpack into the same folder make a work of neither bag."""
+    with held_elsewhere(tmp_path) as other:
+        with pytest.raises(WorkBusy) as raised:
+            staging.hold("W1", "run 2")
+        assert raised.value.transient
+        assert "run of another process" in raised.value.holder
+        assert f"process {other.pid} on " in str(raised.value)
+        staging.hold("W2", "run 2")
+        other.communicate()
+        staging.hold("W1", "run 2")
+
+
+def test_a_holder_that_is_killed_lets_go(staging: Staging, tmp_path: Path) -> None:
+    """A lock that outlives its run is a work that nobody may touch until a person comes."""
+    with held_elsewhere(tmp_path) as other:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        staging.hold("W1", "run 2")
+    assert staging.layout.lock("W1").read_text().startswith("run 2, process ")
+
+
+def test_a_run_takes_its_own_works_lock_as_often_as_it_likes(staging: Staging) -> None:
+    """Each of its four stages asks for it."""
+    staging.hold("W1", "run")
+    staging.hold("W1", "run")
+    with pytest.raises(WorkBusy):
+        Staging(root=staging.root).hold("W1", "another run in the same process")
+    staging.release()
+    assert not staging.layout.lock("W1").exists()
+    Staging(root=staging.root).hold("W1", "another run in the same process")
+
+
+def test_never_two_of_many_processes_have_the_work(tmp_path: Path) -> None:
+    """The holder removes the file that others have already opened: what they lock then is no lock."""
+    done = subprocess.run([sys.executable, "-c", _CONTEND, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+    assert os.listdir(tmp_path / "locks") == []
+
+
+def test_a_lock_that_a_person_removed_is_not_taken_from_who_has_it_now(staging: Staging) -> None:
+    """An operator who clears the locks by hand must not leave the next two runs without one."""
+    staging.hold("W1", "run 1")
+    staging.layout.lock("W1").unlink()
+    now = Staging(root=staging.root)
+    now.hold("W1", "run 2")
+    staging.release()
+    with pytest.raises(WorkBusy, match="run 2"):
+        Staging(root=staging.root).hold("W1", "run 3")
+
+
+def test_a_lock_that_cannot_be_made_is_the_disks_failure(tmp_path: Path) -> None:
+    """The operator must learn which disk, and the run must not go on without a lock."""
+    (tmp_path / "locks").write_text("no folder")
+    with pytest.raises(StagingError, match=str(tmp_path / "locks")):
+        Staging(root=str(tmp_path)).hold("W1", "run")
+    (tmp_path / "locks").unlink()
+    (tmp_path / "locks" / "W1.lock").mkdir(parents=True)
+    with pytest.raises(StagingError, match="cannot be opened: Is a directory"):
+        Staging(root=str(tmp_path)).hold("W1", "run")
+
+
+def test_a_lock_on_a_full_disk_is_let_go_of(staging: Staging, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Held on, the run's own next try would find the work busy, with itself."""
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(StagingError, match="the disk is full"):
+            staging.hold("W1", "run")
+    staging.hold("W1", "run")
+
+
+def test_a_receipt_is_read_as_it_was_written(staging: Staging) -> None:
+    """And only for its own work and stage."""
+    written = staging.write_receipt("W1", "debagged_work", {"md5": "m"}, {"folder": "བསྟན"}, "run")
+    assert staging.receipt("W1", "debagged_work") == written
+    assert staging.receipt("W1", "downloaded_bag") is staging.receipt("W2", "debagged_work") is None
+
+
+def test_half_a_receipt_is_none(staging: Staging) -> None:
+    """Also one that a power cut ended inside a character: an exception would stop the work for good."""
+    staging.write_receipt("W1", "debagged_work", {"md5": "m"}, {"folder": "བ"}, "run")
+    path = staging.layout.receipt("W1", "debagged_work")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index("བ".encode()) + 1])
+    assert staging.receipt("W1", "debagged_work") is None
+
+
+def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that finds half a report believes that half."""
+    path = tmp_path / "new" / "file"
+    write_whole(path, "first", flush=True)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StagingError, match=f"{path}: the disk is full"):
+        write_whole(path, "second", flush=True)
+    assert path.read_text() == "first"
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """Staging on a path that is a file, or on a disk that is not mounted."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StagingError, match="cannot be made"):
+        write_whole(tmp_path / "file" / "below", "text")
+
+
+def test_a_report_has_every_problem_and_goes_when_the_bag_is_good(staging: Staging) -> None:
+    """A table shows a hundred; the archive's correspondence with the scanning house needs them all."""
+    problems = [Problem("missing", f"data/{number} བ", "is not there") for number in range(250)]
+    path = staging.write_report("W1", "W1.bag.zip", problems, "run", "s3://b/k")
+    report = json.loads(path.read_text())
+    assert (report["rid"], report["source"], report["problem_count"]) == ("W1", "s3://b/k", 250)
+    assert report["problems"][249]["path"] == "data/249 བ"
+    staging.remove_report("W1")
+    staging.remove_report("W1")
+    assert not path.parent.exists()
+
+
+def bring(staging: Staging, rid: str, md5: str = "m") -> None:
+    """A work as its first three stages leave it for the event ``e``."""
+    staging.layout.zip(rid).parent.mkdir(parents=True, exist_ok=True)
+    staging.layout.zip(rid).write_bytes(b"zip")
+    (staging.layout.work(rid) / rid / "images").mkdir(parents=True, exist_ok=True)
+    (staging.layout.work(rid) / rid / "images" / "1.jpg").write_bytes(b"page")
+    staging.write_receipt(rid, "downloaded_bag", {"event": "e"}, {"md5": md5, "bytes": 3, "seconds": 1}, "run")
+    staging.write_receipt(rid, "debagged_work", {"event": "e", "md5": md5, "bytes": 3}, {"works": []}, "run")
+
+
+def sync(staging: Staging, rid: str, days_ago: float, md5: str = "m", *, kept: bool = True) -> None:
+    """A work's last stage, some days ago."""
+    staging.write_receipt(rid, "synced_archive", {"event": "e", "md5": md5, "bytes": 3}, {"kept": kept}, "run")
+    path = staging.layout.receipt(rid, "synced_archive")
+    receipt = json.loads(path.read_text())
+    receipt["at"] = (datetime.now(UTC) - timedelta(days=days_ago)).isoformat(timespec="seconds")
+    path.write_text(json.dumps(receipt))
+
+
+def test_a_work_is_freed_with_all_that_it_has_and_nothing_else(staging: Staging) -> None:
+    """Its receipts stay: they say where it is in the archive."""
+    bring(staging, "W1")
+    bring(staging, "W12")
+    assert staging.free("W1") == len(b"zip") + len(b"page")
+    assert not staging.layout.incoming("W1").exists()
+    assert not staging.layout.work("W1").exists()
+    assert staging.receipt("W1", "debagged_work")
+    assert staging.layout.zip("W12").exists()
+    assert staging.free("W1") == 0
+
+
+def test_works_go_when_they_have_been_kept_long_enough(tmp_path: Path) -> None:
+    """Not sooner, which the site promised; and never one that is not in the archive."""
+    staging = Staging(root=str(tmp_path), keep_days=3)
+    for rid in ("old", "young", "unsynced", "not-kept"):
+        bring(staging, rid)
+    sync(staging, "old", 3.1)
+    sync(staging, "young", 2.9)
+    sync(staging, "not-kept", 9, kept=False)
+    (tmp_path / "works" / ".old.run.tmp").mkdir()
+    assert staging.free_outlived(lambda _works: True).rids == ("old",)
+    assert sorted(os.listdir(tmp_path / "incoming")) == ["not-kept", "unsynced", "young"]
+    assert staging.free_outlived(lambda _works: True) == Freed()
+
+
+def test_a_kept_work_stays_while_the_archive_that_has_it_is_not_there(tmp_path: Path) -> None:
+    """The staged copy may then be the only one that anybody can read."""
+    staging = Staging(root=str(tmp_path), keep_days=3)
+    bring(staging, "W1")
+    sync(staging, "W1", 9)
+    asked: list[list[str]] = []
+
+    def not_there(works: Iterable[str]) -> bool:
+        asked.append(list(works))
+        return False
+
+    assert staging.free_outlived(not_there) == Freed()
+    assert ["W1"] in asked
+    assert staging.layout.zip("W1").exists()
+
+
+def test_a_kept_work_that_a_run_has_is_not_freed(tmp_path: Path) -> None:
+    """The sync script would copy a tree that is being removed, and with ``-A`` put it in the old one's place."""
+    staging = Staging(root=str(tmp_path), keep_days=3)
+    bring(staging, "W1")
+    sync(staging, "W1", 9)
+    with held_elsewhere(tmp_path) as other:
+        assert staging.free_outlived(lambda _works: True) == Freed()
+        assert staging.layout.zip("W1").exists()
+        other.communicate()
+    assert staging.free_outlived(lambda _works: True).rids == ("W1",)
+    assert not staging.layout.lock("W1").exists()
+
+
+@pytest.mark.parametrize("brought", ["same bytes", "other bytes", "being downloaded", "unpacked"])
+def test_a_kept_work_that_was_brought_anew_is_not_freed(tmp_path: Path, brought: str) -> None:
+    """What was synced is the bag before: the new one is on scratch only, waiting for a person perhaps."""
+    staging = Staging(root=str(tmp_path), keep_days=3)
+    bring(staging, "W1")
+    sync(staging, "W1", 9)
+    if brought == "being downloaded":
+        event = ObjectEvent("ObjectRestore:Completed", "2024-04-06T00:11:23Z", "r", "b", "W1.bag.zip")
+        left = {"intake": "fpl", "event": vars(event)}
+        staging.write_receipt("W1", "restored_message", {"event": event.identity}, left, "run 2")
+        staging.withdraw("W1", "downloaded_bag")
+    elif brought == "unpacked":
+        took = {"event": "f", "md5": "m", "bytes": 3}
+        staging.write_receipt("W1", "debagged_work", took, {"works": []}, "run 2")
+    else:
+        md5 = "m" if brought == "same bytes" else "new"
+        staging.write_receipt("W1", "downloaded_bag", {"event": "f"}, {"md5": md5, "bytes": 3}, "run 2")
+    assert staging.free_outlived(lambda _works: True) == Freed()
+    assert staging.layout.zip("W1").exists()
+
+
+def test_a_kept_work_of_the_version_before_is_freed_in_its_time(tmp_path: Path) -> None:
+    """Its receipts name no event: after an update such works would have stayed on the disk for ever."""
+    staging = Staging(root=str(tmp_path), keep_days=3)
+    bring(staging, "W1")
+    sync(staging, "W1", 9)
+    for stage in ("debagged_work", "synced_archive"):
+        path = staging.layout.receipt("W1", stage)
+        receipt = json.loads(path.read_text())
+        del receipt["took"]["event"]
+        path.write_text(json.dumps(receipt))
+    assert staging.free_outlived(lambda _works: True).rids == ("W1",)
+
+
+def test_a_work_that_this_run_has_stays_its_own_when_it_is_freed(tmp_path: Path) -> None:
+    """The run goes on after the freeing, and still needs its lock."""
+    staging = Staging(root=str(tmp_path), keep_days=3)
+    bring(staging, "W1")
+    sync(staging, "W1", 9)
+    staging.hold("W1", "run")
+    assert staging.free_outlived(lambda _works: True).rids == ("W1",)
+    with pytest.raises(WorkBusy):
+        Staging(root=str(tmp_path)).hold("W1", "another")
