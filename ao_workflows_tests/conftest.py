@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from ao_workflows.site.sections import Site, demo_site
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.sections import Site
 
 pytest_plugins = [
     "ao_workflows_tests.support.mariadb",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ao_workflows.site.sections import demo_site
+from ao_workflows.site.demo import demo_site
 
 _LOAD = """
 import gc, json, sys

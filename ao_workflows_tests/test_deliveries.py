@@ -18,14 +18,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.defs.sensors.queues import run_config
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Stage
 from ao_workflows.events.s3_events import parse_message
 from ao_workflows.site.sections import CHECKOUT
 from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.staging import Staging
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
 
@@ -195,7 +196,7 @@ def test_of_two_hosts_the_one_with_the_older_delivery_stops_before_the_script(si
     """Each has a scratch disk and a lock of its own; DRS and the archive are all that they share."""
     staging = site.site.staging.model_copy(update={"root": site.folder / "other-host"})
     other = dataclasses.replace(site, site=site.site.model_copy(update={"staging": staging}))
-    make_archive(other.site)
+    make_archive(clients.archive_shares(other.site))
     first = delivered(site, OLD, 6)
     assert other.run(RID, first, select=["restored_message", "downloaded_bag", "debagged_work"]).success
     assert site.run(RID, delivered(site, NEW, 7)).success
@@ -397,7 +398,7 @@ def test_a_zip_that_is_not_whole_any_more_is_downloaded_again(site: TrialSite, m
     assert site.run(RID, first, select=DOWNLOAD).success
     zip_path = site.layout.zip(RID)
     zip_path.write_bytes(bytes(zip_path.stat().st_size))
-    monkeypatch.setattr("ao_workflows.defs.restore.stage.boot_id", lambda: "another boot")
+    monkeypatch.setattr("ao_workflows.staging.validity.boot_id", lambda: "another boot")
     of = of_key(first)
     assert site.run(RID, told(site, of.pop("key"), 7, **of)).success
     assert in_archive(site) == NEW

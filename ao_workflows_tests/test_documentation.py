@@ -13,8 +13,10 @@ import pytest
 
 from ao_workflows.definitions import build
 from ao_workflows.errors import AoError
-from ao_workflows.site.sections import FolderIntakeSection, IntakeSection, Site, demo_site, parse
-from ao_workflows.works.rids import StagingLayout
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import parse
+from ao_workflows.site.sections import FolderIntakeSection, IntakeSection, Site
+from ao_workflows.staging.layout import StagingLayout
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DESIGN = (CHECKOUT / "docs/design.md").read_text()

@@ -11,11 +11,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ao_workflows.drs.rows import Stage
 from ao_workflows.machine.disk import going
 from ao_workflows.staging import rejected_messages
 from ao_workflows.staging.room import Room
 from ao_workflows.staging.staging import Staging
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.machine.test_disk import make_deep
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site

@@ -14,14 +14,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Stage
 from ao_workflows.events.message_parts import Wanted
 from ao_workflows.events.s3_events import ObjectEvent, parse_message
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.mariadb import MariaDb
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
@@ -61,7 +62,7 @@ def other_host(site: TrialSite) -> TrialSite:
     """Another host of the site: with a scratch disk of its own, and the same archive and DRS."""
     staging = site.site.staging.model_copy(update={"root": site.folder / "other-host"})
     other = dataclasses.replace(site, site=site.site.model_copy(update={"staging": staging}))
-    make_archive(other.site)
+    make_archive(clients.archive_shares(other.site))
     return other
 
 

@@ -22,7 +22,7 @@ from dagster._core.workspace.load_target import ModuleTarget
 from dagster._daemon.run_coordinator import QueuedRunCoordinatorDaemon
 from dagster._daemon.sensor import execute_sensor_iteration
 
-from ao_workflows.site.sections import demo_site
+from ao_workflows.site.demo import demo_site
 from ao_workflows_tests.cli.test_intake import restored
 from ao_workflows_tests.conftest import CHECKOUT
 from ao_workflows_tests.support.moto_server import Aws

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ao_workflows.site.sections import load
+from ao_workflows.site.loading import load
 from ao_workflows_tests.conftest import CHECKOUT
 
 

@@ -19,13 +19,15 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from ao_workflows.archive.places import archive_place, web_prefix
 from ao_workflows.archive.sync_options import SyncOptions
 from ao_workflows.archive.sync_script import SyncScript
-from ao_workflows.drs.rows import Stage
 from ao_workflows.errors import RidError
 from ao_workflows.events.dropped_files import Claim
 from ao_workflows.machine.disk import going, is_going, unfinished
-from ao_workflows.works.rids import StagingLayout, archive_place, parse_rid, rid_of_left_over, web_prefix
+from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.works.rids import parse_rid, rid_of_left_over
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.conftest import CHECKOUT
 
 SCRATCH = Path("/scratch")

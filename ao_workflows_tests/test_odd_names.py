@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from ao_workflows.bags.member_names import PART_LENGTH, PATH_LENGTH
-from ao_workflows.definitions import resources
+from ao_workflows.clients import resources
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import TrialSite, trial_site
 from ao_workflows_tests.support.zip_bytes import bag_files, entries_of, zip_bytes

@@ -16,17 +16,16 @@ from typing import Any
 
 import pytest
 
+from ao_workflows import clients
 from ao_workflows.archive import mounted_shares as archive_shares
-from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.archive.shares import place_lock
-from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.defs.restore.syncing import Syncing, sync_each
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Stage
 from ao_workflows.errors import ArchiveShareLost, WorkBusy
 from ao_workflows.fixity.trees import FileFixity, write_fixity
 from ao_workflows.machine import file_locks
 from ao_workflows.staging.staging import Staging
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.defs.restore.test_syncing import FILES, OTHER, RID, Desk, two_works
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import trial_site
@@ -61,7 +60,7 @@ def staged(desk: Desk, rid: str, *works: str) -> Syncing:
     fixity = staging.layout.fixity(rid)
     fixity.parent.mkdir(parents=True)
     write_fixity(fixity, files)
-    script = SyncScript.of_site(desk.site.site)
+    script = clients.sync_script(desk.site.site)
     # By a person's word each work is written, also where the archive has it already.
     said = {"until_recorded": ExitStack(), "still_wanted": lambda: None, "record_guest": lambda *_of: None}
     return Syncing(staging, script, rid, {"zip": rid}, f"run-{rid}", True, lambda _line: None, others=works, **said)
@@ -114,7 +113,7 @@ def test_who_waits_too_long_is_told_who_has_the_work_and_tries_again(
     """A large work takes hours: no run waits so long with its place in the queue."""
     monkeypatch.setattr(archive_shares, "PATIENCE_SECONDS", 0.3)
     desk.wrap('sync "$@"')
-    shares = ArchiveShares.of_site(desk.site.site)
+    shares = clients.archive_shares(desk.site.site)
     syncing = staged(desk, RID, RID, OTHER)
     with shares.place_held(OTHER, "run of another zip"), syncing.until_recorded:
         started = time.monotonic()
@@ -148,7 +147,7 @@ def test_the_events_own_work_is_held_until_the_database_has_it_and_those_beside_
     drs = Asking(url=desk.site.site.drs.url, parent=str(desk.site.site.archive.parent))
     result = desk.site.run(RID, desk.site.restore(RID, two_works(FILES, FILES)), drs=drs)
     assert result.success, desk.failure(result)
-    shares = ArchiveShares.of_site(desk.site.site)
+    shares = clients.archive_shares(desk.site.site)
     for work in (RID, OTHER):
         with shares.place_held(work, "afterwards"):
             pass
@@ -158,7 +157,7 @@ def test_what_the_script_has_left_running_does_not_keep_the_lock(desk: Desk) -> 
     """The script inherits it: a daemon of the script's would hold the work for ever."""
     desk.wrap('sync "$@"; setsid sleep 30 >/dev/null 2>&1 </dev/null &')
     assert desk.run().success
-    with ArchiveShares.of_site(desk.site.site).place_held(RID, "afterwards"):
+    with clients.archive_shares(desk.site.site).place_held(RID, "afterwards"):
         pass
 
 
@@ -191,14 +190,14 @@ def test_a_script_that_outlives_its_worker_keeps_others_out_until_it_has_ended(d
     killed = time.monotonic()
     with pytest.raises(WorkBusy):
         file_locks.take(place_lock(site.archive.parent, RID), RID)
-    with ArchiveShares.of_site(site).place_held(RID, "the next run"):
+    with clients.archive_shares(site).place_held(RID, "the next run"):
         assert time.monotonic() - killed > 1
 
 
 def test_the_lock_says_who_has_it_and_nobody_once_it_is_given_back(desk: Desk) -> None:
     """A person who looks into the folder must not be told of a run of last year."""
     lock = place_lock(desk.site.site.archive.parent, RID)
-    with ArchiveShares.of_site(desk.site.site).place_held(RID, "run 7"):
+    with clients.archive_shares(desk.site.site).place_held(RID, "run 7"):
         assert lock.read_text().startswith("run 7, process ")
     assert lock.read_text() == ""
 
@@ -210,7 +209,7 @@ def test_a_full_share_is_not_told_to_be_mounted(desk: Desk, monkeypatch: pytest.
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(file_locks, "take", take)
-    shares = ArchiveShares.of_site(desk.site.site)
+    shares = clients.archive_shares(desk.site.site)
     with pytest.raises(ArchiveShareLost, match="No space left on device") as full, shares.place_held(RID, "run"):
         pass
     assert "Free some room on it" in str(full.value)
@@ -221,7 +220,7 @@ def test_where_nothing_can_be_locked_it_is_told_and_tried_again(desk: Desk) -> N
     """The platform's own folder belongs to somebody else, or is a file."""
     locks = place_lock(desk.site.site.archive.parent, RID).parent
     locks.write_text("")
-    shares = ArchiveShares.of_site(desk.site.site)
+    shares = clients.archive_shares(desk.site.site)
     with pytest.raises(ArchiveShareLost, match=r"cannot be used: .*locks: ") as lost, shares.place_held(RID, "run"):
         pass
     assert lost.value.transient

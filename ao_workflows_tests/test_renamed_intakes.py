@@ -11,9 +11,10 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
-from ao_workflows.definitions import resources
+from ao_workflows.clients import resources
 from ao_workflows.defs.sensors.folders import folder_sensor
-from ao_workflows.site.sections import Site, parse
+from ao_workflows.site.loading import parse
+from ao_workflows.site.sections import Site
 from ao_workflows_tests.support.folder_sites import FolderSite, folder_site, folder_site_toml
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site

@@ -21,7 +21,8 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG, RUN_KEY_TAG
 from dagster._core.test_utils import create_run_for_test
 
 from ao_workflows.cli import main
-from ao_workflows.definitions import build, resources
+from ao_workflows.clients import resources
+from ao_workflows.definitions import build
 from ao_workflows.defs.nightly.stuck_works import stuck_works
 from ao_workflows.defs.sensors.queues import intake_sensor
 from ao_workflows.staging.staging import Staging

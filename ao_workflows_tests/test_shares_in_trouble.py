@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ao_workflows.archive.mounted_shares import ArchiveShares
+from ao_workflows import clients
 from ao_workflows_tests.defs.restore.test_syncing import RID, Desk
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.mounts import LoopDisk, loop_disk
@@ -37,7 +37,7 @@ def disk(desk: Desk, tmp_path: Path) -> Iterator[LoopDisk]:
     share = desk.site.folder / "archive/Archive0"
     shutil.rmtree(share)
     with loop_disk(tmp_path, share) as disk:
-        _, refused = ArchiveShares.of_site(desk.site.site).set_up(exchanged=frozenset({0}))
+        _, refused = clients.archive_shares(desk.site.site).set_up(exchanged=frozenset({0}))
         assert not refused
         yield disk
 

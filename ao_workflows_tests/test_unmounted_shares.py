@@ -14,11 +14,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.definitions import build
 from ao_workflows.defs.restore import syncing
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Stage
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.defs.restore.test_syncing import FILES, RID, Desk
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.mounts import UNSHARE, LoopDisk, loop_disk, skip_unless_mounts
@@ -43,7 +44,7 @@ def disk(desk: Desk, tmp_path: Path) -> Iterator[LoopDisk]:
 
 
 def shares(site: TrialSite) -> ArchiveShares:
-    return ArchiveShares.of_site(site.site)
+    return clients.archive_shares(site.site)
 
 
 @pytest.fixture

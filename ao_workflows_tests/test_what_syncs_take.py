@@ -15,8 +15,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ao_workflows.drs.rows import Stage
-from ao_workflows.works.rids import web_prefix
+from ao_workflows.archive.places import web_prefix
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.defs.restore.test_syncing import FILES, OTHER, RID, SEND, Desk, two_works
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, bag_zip, trial_site

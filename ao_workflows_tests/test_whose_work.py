@@ -15,11 +15,11 @@ import pytest
 
 from ao_workflows.bags.admission import Terms
 from ao_workflows.cli import status
-from ao_workflows.definitions import resources
-from ao_workflows.drs.rows import Stage
+from ao_workflows.clients import resources
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.gathering import Sources, of_works
 from ao_workflows.status.standing import State, standing
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.folder_sites import folder_site
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site

@@ -22,12 +22,15 @@ import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
 from ao_workflows.aws.connections import make_client
-from ao_workflows.definitions import build, resources
+from ao_workflows.clients import resources
+from ao_workflows.definitions import build
 from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.defs.sensors.queues import BATCH
 from ao_workflows.demo.aws import write_credentials
 from ao_workflows.intake.queue_rules import Cursor
-from ao_workflows.site.sections import Site, demo_site, parse
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import parse
+from ao_workflows.site.sections import Site
 from benchmarks.measure import Result, at_most, within
 
 MESSAGES = 1000

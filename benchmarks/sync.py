@@ -18,13 +18,13 @@ from functools import partial
 from pathlib import Path
 
 from ao_workflows.archive.mounted_shares import ArchiveShares
+from ao_workflows.archive.places import archive_place
 from ao_workflows.archive.shares import SHARES
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.defs.restore.syncing import Syncing, sync_each
 from ao_workflows.fixity.trees import FileFixity, compare_tree, read_fixity, write_fixity
 from ao_workflows.site.sections import sections as site
 from ao_workflows.staging.staging import Staging
-from ao_workflows.works.rids import archive_place
 from benchmarks.bag_zips import images
 from benchmarks.measure import Result, at_most, seconds_in_turn
 

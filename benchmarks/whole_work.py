@@ -30,6 +30,7 @@ from botocore.config import Config
 
 from ao_workflows import definitions
 from ao_workflows.archive.mounted_shares import make_archive
+from ao_workflows.archive.places import archive_place
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.defs.restore import syncing
 from ao_workflows.defs.restore.partitions import WORKS
@@ -40,7 +41,6 @@ from ao_workflows.fixity.trees import compare_tree
 from ao_workflows.machine.files import now
 from ao_workflows.machine.new_trees import NewTree
 from ao_workflows.site.sections import sections as site
-from ao_workflows.works.rids import archive_place
 from benchmarks.bag_zips import images, write_bag
 from benchmarks.measure import Result, at_least, seconds_in_turn
 from benchmarks.s3_server import BUCKET, served

@@ -21,11 +21,11 @@ from unittest.mock import patch
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
+from ao_workflows.archive.places import archive_place
 from ao_workflows.defs.sensors.queues import TICK_SECONDS
 from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.run import Folder
 from ao_workflows.site.sections import CHECKOUT
-from ao_workflows.works.rids import archive_place
 from ao_workflows_tests.support.postgres_server import Postgres
 from ao_workflows_tests.support.redis_server import RedisServer
 from benchmarks.measure import Result

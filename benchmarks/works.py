@@ -23,6 +23,7 @@ from statistics import median
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.scheduler.instigation import SensorInstigatorData
 
+from ao_workflows.archive.places import archive_place
 from ao_workflows.defs.sensors.queues import TICK_SECONDS
 from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.processes import Processes
@@ -30,7 +31,6 @@ from ao_workflows.demo.run import Folder, make_databases, processes_in, start_aw
 from ao_workflows.instance import dagster_processes
 from ao_workflows.machine.processes import signals_interrupt
 from ao_workflows.site.sections import CHECKOUT
-from ao_workflows.works.rids import archive_place
 from benchmarks.bag_zips import images, write_bag
 from benchmarks.measure import Result, at_most
 

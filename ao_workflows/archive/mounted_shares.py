@@ -40,8 +40,6 @@ from ao_workflows.errors import AoError, ArchiveNotSetUp, ArchiveShareLost, Stag
 from ao_workflows.machine import file_locks
 from ao_workflows.machine.disk import FULL
 from ao_workflows.machine.files import write_whole
-from ao_workflows.site.sections import Site
-from ao_workflows.works.rids import StagingLayout
 
 PATIENCE_SECONDS = 20
 """As long a run waits for another one that writes the same work; then it is tried again later."""
@@ -56,11 +54,6 @@ class ArchiveShares:
 
     parent: Path
     notes: Path
-
-    @classmethod
-    def of_site(cls, site: Site) -> ArchiveShares:
-        """The ones that site.toml names."""
-        return cls(site.archive.parent, StagingLayout(site.staging.root).archive_shares())
 
     def tree(self, share: int) -> Path:
         """The share's folder."""
@@ -200,12 +193,11 @@ class ArchiveShares:
         return done, {share: reason for share, reason in refused.items() if reason}
 
 
-def make_archive(site: Site) -> None:
-    """Makes a site's shares as plain folders, and sets them up: for a demo, a trial, a test.
+def make_archive(shares: ArchiveShares) -> None:
+    """Makes the shares as plain folders, and sets them up: for a demo, a trial, a test.
 
     :raises ArchiveShareLost: if one cannot be set up.
     """
-    shares = ArchiveShares.of_site(site)
     for share in SHARES:
         shares.tree(share).mkdir(parents=True, exist_ok=True)
     _, refused = shares.set_up(plain_folders=frozenset(SHARES))

@@ -23,8 +23,7 @@ from ao_workflows.archive.before_sync import Going
 from ao_workflows.archive.shares import REPLACED_AT
 from ao_workflows.errors import ReplacedNotKept
 from ao_workflows.fixity.trees import files_beside
-from ao_workflows.machine.disk import refusal, remove_tree
-from ao_workflows.upkeep.housekeeping import Removed
+from ao_workflows.machine.disk import Removed, refusal, remove_tree
 
 SHOWN = 20
 _UNDER_WAY = ".part"

@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ao_workflows.works.rids import BUCKETS_PER_SHARE, bucket_number
+from ao_workflows.archive.places import BUCKETS_PER_SHARE
+from ao_workflows.works.rids import bucket_number
 
 SHARES = range(4)
 

@@ -25,6 +25,7 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
+from ao_workflows.archive.places import web_prefix
 from ao_workflows.archive.sync_options import WORKS_MAY, SyncOptions
 from ao_workflows.archive.sync_yml import read_options
 from ao_workflows.aws.connections import AwsConnection
@@ -32,8 +33,6 @@ from ao_workflows.errors import ArchiveNotFlushed, StagingError, StagingFull, Sy
 from ao_workflows.machine.child_process import Lines, Output, ended_with_its_group
 from ao_workflows.machine.disk import refusal, unfinished
 from ao_workflows.shown_names import shown
-from ao_workflows.site.sections import Site
-from ao_workflows.works.rids import web_prefix
 
 _PASSED_ON = (
     "PATH",
@@ -84,24 +83,6 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
     options: str | None = None
     works_may: list[str] = Field(default=[*WORKS_MAY])
     keep_replaced_days: int = 30
-
-    @classmethod
-    def of_site(cls, site: Site) -> SyncScript:
-        """The one that site.toml names."""
-        return cls(
-            script=site.sync.script,
-            archive_parent=str(site.archive.parent),
-            web_parent=site.archive.web,
-            logs=str(site.staging.root / "logs"),
-            timeout_minutes=site.sync.timeout_minutes,
-            verify=site.sync.verify,
-            env=site.sync.env,
-            db_config=site.drs.config or "",
-            credentials_file=str(site.aws_credentials) if site.aws_credentials else None,
-            options=str(site.sync.options) if site.sync.options else None,
-            works_may=[*site.sync.works_may],
-            keep_replaced_days=site.sync.keep_replaced_days,
-        )
 
     def options_of(self, work: Path, redo: str = "", *, replacing: bool = False) -> SyncOptions:
         """What the work's ``config/sync.yml`` asks for, else the site's ``options``, else the default.

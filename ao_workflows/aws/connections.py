@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from ao_workflows.errors import AoError, ServiceError
-from ao_workflows.site.sections import Site
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
@@ -42,19 +41,6 @@ class AwsConnection(dg.Config):
 _DESCRIPTIONS: dict[Any, Any] = {}
 """What botocore has read of the services' descriptions. Read anew for each client, they are a sixth of what a small
 work costs in a worker, whose process executes many runs."""
-
-
-def connections(site: Site) -> dict[str, AwsConnection]:
-    """The way to each intake's AWS, by the intake's name."""
-    return {
-        name: AwsConnection(
-            region=intake.region,
-            profile=intake.aws_profile,
-            endpoint_url=intake.endpoint_url,
-            credentials_file=str(site.aws_credentials) if site.aws_credentials else None,
-        )
-        for name, intake in site.queues.items()
-    }
 
 
 def make_client(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ao_workflows.errors import ObjectError, ObjectNotRestored
+from ao_workflows.errors import ObjectError, ObjectMissing, ObjectNotRestored
 from ao_workflows.fixity.s3_checksums import ALGORITHMS, Stated
 from ao_workflows.machine.times import moment_of_header
 
@@ -128,3 +128,22 @@ def check_restored(head: Mapping[str, Any], bucket: str, key: str, where: str) -
         f"it is in {storage} and cannot be read: its restored copy has expired, or was never asked for. Ask "
         f"Glacier for it: ao restore request {shlex.quote(f's3://{bucket}/{key}')}",
     )
+
+
+def head_object(client: Any, where: str, **wanted: str) -> dict[str, Any]:
+    """S3's answer to HeadObject. An answer to HEAD has no body, so S3 gives no reason besides its number.
+
+    :raises ObjectMissing: where there is no such object.
+    :raises ObjectError: where it may not be looked at.
+    """
+    try:
+        head: dict[str, Any] = client.head_object(**wanted)
+    except client.exceptions.ClientError as error:
+        match error.response["Error"]["Code"]:
+            case "403":
+                reason = "S3 refuses access: the profile needs s3:GetObject on it, and it must be there"
+                raise ObjectError(where, reason) from error
+            case "404" | "NoSuchKey" | "NoSuchVersion":
+                raise ObjectMissing(where, "there is no such object") from error
+        raise
+    return head

@@ -20,8 +20,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from ao_workflows.aws.connections import READ_SECONDS, AwsConnection, calls_explained, make_client
-from ao_workflows.aws.objects import S3Object, check_restored, stated, storage_of, written_at
-from ao_workflows.aws.s3_heads import head_object
+from ao_workflows.aws.objects import S3Object, check_restored, head_object, stated, storage_of, written_at
 from ao_workflows.bags.zip_sizes import UnpackedSize, unpacked_size
 from ao_workflows.download.download import Brought, Places, bring
 from ao_workflows.download.pace import Pace

@@ -20,8 +20,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from ao_workflows.bags.manifests import decoded, read_manifest
-from ao_workflows.bags.zip_pass import HASHES
 from ao_workflows.errors import Problem
+from ao_workflows.fixity.algorithms import HASHES
 
 _VERSIONS = frozenset({(0, 93), (0, 94), (0, 95), (0, 96), (0, 97), (1, 0)})
 _STRICT = (1, 0)

@@ -7,14 +7,12 @@ their digests should be (``bag_rules``).
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +21,12 @@ from isal import isal_zlib as codec
 from ao_workflows.bags.zip_directory import LOCAL, STORED, HeaderMismatch, Member, content_start
 from ao_workflows.bags.zip_times import local_time
 from ao_workflows.errors import StagingError, ZipRefused
+from ao_workflows.fixity.algorithms import HASHES
 from ao_workflows.machine.disk import refusal
 from ao_workflows.machine.new_trees import NewTree, Writer
 
 if TYPE_CHECKING:
-    from hashlib import _Hash
+    pass
 
 _CHUNK = 1 << 20
 _WRITE = 1 << 15
@@ -325,10 +324,3 @@ def modification_time(member: Member, time_zone: tzinfo | None) -> int:
 
 
 TWIN = "the staging file system takes its name for that of another member (case or Unicode normalisation)"
-
-HASHES: dict[str, Callable[[], _Hash]] = {
-    name: partial(getattr(hashlib, name), usedforsecurity=False)
-    for name in sorted(hashlib.algorithms_guaranteed)
-    if not name.startswith("shake_")
-}
-"""Every algorithm with a digest of one length that each Python has."""

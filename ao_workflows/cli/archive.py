@@ -13,6 +13,7 @@ from dataclasses import asdict
 
 import click
 
+from ao_workflows import clients
 from ao_workflows.archive.shares import SHARES, Noted
 from ao_workflows.errors import AoError
 
@@ -49,14 +50,13 @@ def init_command(plain_folders: tuple[str, ...], exchanged: tuple[str, ...], as_
 
     Exits with 0 if every share is set up, 1 if one is not, 2 if the command was not understood.
     """
-    from ao_workflows.archive.mounted_shares import ArchiveShares
-    from ao_workflows.site.sections import load
+    from ao_workflows.site.loading import load
 
     done: Mapping[int, Noted] = {}
     errors: list[str] = []
     try:
         site = load()
-        shares = ArchiveShares.of_site(site)
+        shares = clients.archive_shares(site)
         # The demo's archive is in one folder, on whatever disk.
         every = "all" in plain_folders or site.environment == "demo"
         plain = frozenset(SHARES if every else map(int, plain_folders))

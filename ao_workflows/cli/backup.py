@@ -115,7 +115,7 @@ def _storage() -> str:
 
 def _place(to: str | None) -> tuple[Place, int | None]:
     """Where backups are kept, and for how many days; None where a person named the place."""
-    from ao_workflows.site.sections import load
+    from ao_workflows.site.loading import load
     from ao_workflows.upkeep.backup import place_of
 
     if to is not None and not to.startswith("s3://"):

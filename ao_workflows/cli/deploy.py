@@ -92,6 +92,7 @@ def deploy(
     if something stands in the way (nothing is changed then) or an edited file was kept where another one is wanted.
     """
     from ao_workflows.deployment import folder as folders
+    from ao_workflows.deployment.order import UIDS, Order
     from ao_workflows.errors import AoError
 
     if init_archive is None and (dest is None or environment is None):
@@ -101,7 +102,7 @@ def deploy(
         raise click.UsageError(f"--set {bad[0]}: a line of .env is NAME=VALUE")
     try:
         if dest is not None and environment is not None:
-            order = folders.Order(
+            order = Order(
                 destination=dest,
                 environment=environment,
                 source=source or dest / "config",
@@ -122,7 +123,7 @@ def deploy(
         else:
             kept = False
         if init_archive is not None and not dry_run:
-            made = folders.init_archive(init_archive, folders.UIDS[environment or "dev"] if uid is None else uid)
+            made = folders.init_archive(init_archive, UIDS[environment or "dev"] if uid is None else uid)
             click.echo(f"{init_archive}: {made} folders made, Archive0/00 to Archive3/99")
     except AoError as error:
         click.echo(f"ao: {error}", err=True)

@@ -28,7 +28,7 @@ def init_command(as_json: bool) -> None:
     Exits with 0 if the table can be used, 1 if not, 2 if the command was not understood.
     """
     from ao_workflows.drs.client import Drs
-    from ao_workflows.site.sections import load
+    from ao_workflows.site.loading import load
 
     made = None
     found = error = ""

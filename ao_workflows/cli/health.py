@@ -47,7 +47,7 @@ def _look() -> list[Finding]:
     from ao_workflows.archive.shares import SHARES
     from ao_workflows.health import connections as service_checks
     from ao_workflows.health import disks as disk_checks
-    from ao_workflows.site.sections import load
+    from ao_workflows.site.loading import load
 
     try:
         site = load()

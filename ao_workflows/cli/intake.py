@@ -213,8 +213,8 @@ def _send_back(site: Site, sqs: Sqs, staging: Staging, message_id: str) -> dict[
 
 def _open_site() -> tuple[Site, Sqs, Staging]:
     try:
-        from ao_workflows.definitions import resources
-        from ao_workflows.site.sections import load
+        from ao_workflows.clients import resources
+        from ao_workflows.site.loading import load
 
         site = load()
     except AoError as error:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ao_workflows.drs.rows import Stage
 from ao_workflows.errors import AoError, RidError, RunInFlight, WorkUnknown
 from ao_workflows.events.dropped_files import given_in, stored_in
-from ao_workflows.staging.receipts import boot_id
+from ao_workflows.machine.boot import boot_id
 from ao_workflows.status.deliveries import delivery_of
-from ao_workflows.status.evidence import HELD_RECEIPT, RUN_STAGES, stored_event
+from ao_workflows.status.evidence import HELD_RECEIPT, stored_event
 from ao_workflows.status.redoing import OnDisk, Redo, plan_redo
 from ao_workflows.works.rids import parse_rid
+from ao_workflows.works.stages import RUN_STAGES, Stage
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -81,10 +81,10 @@ def reprocess(
         raise click.UsageError(str(error)) from error
     # Dagster is two seconds of what this command takes; asking for help costs none of it.
     from ao_workflows.drs.client import Drs
+    from ao_workflows.instance.opening import opened_instance
     from ao_workflows.instance.run_queue import check_queue
-    from ao_workflows.site.sections import load
+    from ao_workflows.site.loading import load
     from ao_workflows.staging.staging import Staging
-    from ao_workflows.status.runs import opened_instance
 
     refused = False
     try:
@@ -175,7 +175,7 @@ def _plan(
 
     :raises AoError: if there is nothing to do it with.
     """
-    from ao_workflows.defs.restore.stage import tree_is_there, zip_is_there
+    from ao_workflows.staging.validity import tree_is_there, zip_is_there
     from ao_workflows.status.gathering import receipts_of
     from ao_workflows.status.noted_events import last_noted, later_config
     from ao_workflows.status.runs import stored_event_config

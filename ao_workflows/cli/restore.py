@@ -114,15 +114,15 @@ def status_command(rids: tuple[str, ...], rid_list: TextIO | None, intake: str |
 
 def _restores(intake: str | None) -> Restores:
     """The site's, imported when a command runs: ``--help`` answers without Dagster."""
-    from ao_workflows.glacier.requests import Restores
-    from ao_workflows.site.sections import load
+    from ao_workflows.clients import restores
+    from ao_workflows.site.loading import load
 
     try:
         site = load()
         intake = intake and site.intake_called(intake)
         if intake is not None and intake not in site.queues:
             raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.queues) or 'it has none'}")
-        return Restores(site, intake)
+        return restores(site, intake)
     except AoError as error:
         click.echo(f"ao: {error}", err=True)
         sys.exit(_NOT_WELL)

@@ -53,7 +53,7 @@ def down(site: Path | None, wait: bool) -> None:
 def _up(site: Path | None, ports: dict[str, int | None]) -> None:
     from ao_workflows.services.folder import Place
     from ao_workflows.services.running import bring_up
-    from ao_workflows.site.sections import load
+    from ao_workflows.site.loading import load
 
     place = Place.find(site)
     loaded = load(place.site)
@@ -101,7 +101,8 @@ def _under_way(place: Place) -> Sequence[str]:
         return []
     from dagster import DagsterRunStatus
 
-    from ao_workflows.status.runs import opened_instance, works_of_runs
+    from ao_workflows.instance.opening import opened_instance
+    from ao_workflows.status.runs import works_of_runs
 
     try:
         with opened_instance(str(place.home)) as instance:

@@ -58,7 +58,7 @@ def check_command(as_json: bool) -> None:
 def _site_and_checks() -> list[Finding]:
     from ao_workflows.health import connections as service_checks
     from ao_workflows.health import disks as disk_checks
-    from ao_workflows.site.sections import load
+    from ao_workflows.site.loading import load
 
     checks: list[Check] = [("Dagster", service_checks.check_dagster)]
     try:

@@ -76,7 +76,7 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
         names = [parse_rid(name) for name in dict.fromkeys(rids)]
     except RidError as error:
         raise click.UsageError(str(error)) from error
-    from ao_workflows.site.sections import load
+    from ao_workflows.site.loading import load
 
     try:
         site = load()
@@ -101,9 +101,9 @@ def _look(site: Site, rids: Sequence[str], *, stuck: bool) -> tuple[list[Standin
     """The standings, what could not be asked, and what DRS holds in all where no work was named."""
     # Dagster is a second of what this command takes; asking for help costs none of it.
     from ao_workflows.drs.client import Drs
+    from ao_workflows.instance.opening import daemon_silence, opened_instance
     from ao_workflows.staging.staging import Staging
     from ao_workflows.status.gathering import LOOKED_AT, Sources, merged, of_unfinished, of_works
-    from ao_workflows.status.runs import daemon_silence, opened_instance
 
     warnings: list[str] = []
     now = datetime.now(UTC)

@@ -16,13 +16,16 @@ from typing import TextIO
 
 from rich.console import Console
 
+from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.demo.aws import EmulatedAws, start_emulator, write_credentials
 from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.samples import Sample, make_samples
 from ao_workflows.instance import dagster_processes
 from ao_workflows.machine.processes import free_port, no_interrupts, signals_interrupt
-from ao_workflows.site.sections import CHECKOUT, Site, demo_site, load, parse
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import load, parse
+from ao_workflows.site.sections import CHECKOUT, Site
 
 INTAKE = "demo"
 GIVE_UP_SECONDS = 900.0
@@ -68,7 +71,7 @@ class Folder:
                 shutil.rmtree(entry)
             elif entry.name != "lock":
                 entry.unlink()
-        make_archive(parse(demo_site(self.root, endpoint_url=None), "the demo's site"))
+        make_archive(clients.archive_shares(parse(demo_site(self.root, endpoint_url=None), "the demo's site")))
         self.dagster_home.mkdir()
         shutil.copy(CHECKOUT / "dagster.yaml", self.dagster_home)
         write_credentials(self.credentials, INTAKE)

@@ -23,7 +23,7 @@ from ao_workflows.demo.samples import make_samples
 from ao_workflows.demo.verdict import judge, result
 from ao_workflows.demo.watch import Standing, read_standings, watch
 from ao_workflows.drs.client import Drs
-from ao_workflows.site.sections import load
+from ao_workflows.site.loading import load
 
 GIVE_UP_SECONDS = 1800.0
 

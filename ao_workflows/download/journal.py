@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from ao_workflows.fixity.digests import PieceDigests, new_digest
+from ao_workflows.machine.boot import boot_id
 from ao_workflows.machine.disk import refusal
 from ao_workflows.machine.files import write_whole
-from ao_workflows.staging.receipts import boot_id
 
 
 @dataclass(frozen=True)

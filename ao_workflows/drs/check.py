@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from ao_workflows.drs.config import Database
 from ao_workflows.drs.failures import no_table
-from ao_workflows.drs.rows import Stage
 from ao_workflows.drs.table import TABLE, progress_table
 from ao_workflows.errors import DatabaseError
 from ao_workflows.works.rids import RID_LENGTH
+from ao_workflows.works.stages import Stage
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Inspector

@@ -24,9 +24,10 @@ import dagster as dg
 from ao_workflows.drs.check import check_table
 from ao_workflows.drs.config import Database, named_database
 from ao_workflows.drs.failures import told
-from ao_workflows.drs.rows import Progress, Stage, entry_of, row_to_write, stored_entry, stored_list
+from ao_workflows.drs.rows import Progress, entry_of, row_to_write, stored_entry, stored_list
 from ao_workflows.drs.table import TABLE, latest_first, progress_of, progress_table, unfinished_first
 from ao_workflows.errors import AoError, DatabaseError, DatabaseUnavailable
+from ao_workflows.works.stages import Stage
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table

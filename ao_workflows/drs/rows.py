@@ -13,33 +13,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from ao_workflows.machine.times import moment
-
-
-class Stage(StrEnum):
-    """A step of a restore that has a column; all but the first are named as their assets are."""
-
-    RESTORE_REQUESTED = "restore_requested"
-    RESTORED_MESSAGE = "restored_message"
-    DOWNLOADED_BAG = "downloaded_bag"
-    DEBAGGED_WORK = "debagged_work"
-    SYNCED_ARCHIVE = "synced_archive"
-
-    @property
-    def column(self) -> str:
-        """The column that says when it was done."""
-        return _COLUMNS[self]
-
-
-_COLUMNS = {
-    Stage.RESTORE_REQUESTED: "restore_requested_on",
-    Stage.RESTORED_MESSAGE: "restore_complete_on",
-    Stage.DOWNLOADED_BAG: "download_complete_on",
-    Stage.DEBAGGED_WORK: "debag_complete_on",
-    Stage.SYNCED_ARCHIVE: "sync_complete_on",
-}
+from ao_workflows.works.stages import Stage
 
 
 @dataclass(frozen=True)

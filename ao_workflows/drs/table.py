@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ao_workflows.drs.rows import Progress, Stage, entry_of, stored_list
+from ao_workflows.drs.rows import Progress, entry_of, stored_list
 from ao_workflows.machine.times import moment
+from ao_workflows.works.stages import Stage
 
 if TYPE_CHECKING:
     from sqlalchemy import Row, Select, Table

@@ -1,7 +1,8 @@
 """A message of many records, taken in parts: no tick asks for more runs than there is room for.
 
 What belongs here: which of a message's events ask for a run of their own, and which of them a tick requests. What does
-not: what a message means (``ao_workflows.intake.queue_rules``), and the file (``ao_workflows.intake.messages_in_parts``).
+not: what a message means (``ao_workflows.intake.queue_rules``), and the file
+(``ao_workflows.intake.messages_in_parts``).
 
 A message that is taken in parts has its events in a file of staging, which is what the ticks go on with. It stays in
 its queue, hidden, until all of its events have runs: whatever becomes of the scratch disk or of Dagster's database, SQS

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
-from ao_workflows.aws.objects import Storage, storage_of
-from ao_workflows.aws.s3_heads import head_object
+from ao_workflows.aws.objects import Storage, head_object, storage_of
 from ao_workflows.errors import ObjectError, ObjectMissing, RestoreRefused, ServiceError
 from ao_workflows.glacier.rules import Place, State, Tier, refusal
 

@@ -13,25 +13,15 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from ao_workflows.aws.connections import connections
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Progress, Stage
+from ao_workflows.drs.rows import Progress
 from ao_workflows.errors import AoError, DatabaseError, ObjectError, RidError, SiteError, WrongEnvironment
 from ao_workflows.glacier.client import Glacier
-from ao_workflows.glacier.rules import (
-    Place,
-    State,
-    Target,
-    Tier,
-    Told,
-    awaited,
-    object_key,
-    parse_target,
-    requested_on,
-    state_of,
-)
+from ao_workflows.glacier.rules import Place, State, Target, Tier, Told, awaited, parse_target, requested_on, state_of
 from ao_workflows.site.environments import refuse_other_environment
 from ao_workflows.site.sections import Site
+from ao_workflows.works.object_keys import object_key
+from ao_workflows.works.stages import Stage
 
 
 class Restores:
@@ -42,7 +32,7 @@ class Restores:
         production's queue hears of.
     """
 
-    def __init__(self, site: Site, intake: str | None) -> None:
+    def __init__(self, site: Site, intake: str | None, glacier: Glacier, drs: Drs) -> None:
         if not site.queues:
             raise SiteError("site.toml", ["intake: there is none, so no bucket is known to look for works in"])
         self._intakes = {}
@@ -56,8 +46,8 @@ class Restores:
                     self._intakes[name] = section
         if not self._intakes:
             raise refused
-        self._glacier = Glacier(connections(site))
-        self._drs = Drs(url=site.drs.url, config=site.drs.config)
+        self._glacier = glacier
+        self._drs = drs
         self._rows: dict[str, Progress] = {}
 
     def read_rows(self, names: Sequence[str]) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ao_workflows.archive.sync_script import SyncScript
-from ao_workflows.aws.connections import AwsConnection, calls_explained, connections, make_client
+from ao_workflows import clients
+from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
+from ao_workflows.clients import connections
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import AoError
 from ao_workflows.health.findings import Finding, fail, judge_tag, ok, warn, without_secrets
@@ -52,7 +53,7 @@ def check_bucket(site: Site, intake: str) -> Iterator[Finding]:
 def check_web(site: Site) -> Iterator[Finding]:
     """The prefix that the image server reads, reached as the sync script's tools reach it."""
     url = urlsplit(str(site.archive.web))
-    connection = SyncScript.of_site(site).web_connection()
+    connection = clients.sync_script(site).web_connection()
     do = "see [archive] web and aws_credentials in site.toml; the script uses the default profile of the latter"
     yield _listed("web", connection, url.netloc, f"{url.path.strip('/')}/".lstrip("/"), do)
 

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import ArchiveShares
-from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.errors import (
     ArchiveNotSetUp,
     ArchiveShareLost,
@@ -63,7 +63,7 @@ def check_staging(site: Site) -> Iterator[Finding]:
 
 def check_share(site: Site, share: int) -> Iterator[Finding]:
     """One of the archive's trees: there, mounted, the share that was noted, and its buckets writable."""
-    shares = ArchiveShares.of_site(site)
+    shares = clients.archive_shares(site)
     tree = shares.tree(share)
     what = f"archive {tree}"
     try:
@@ -127,7 +127,7 @@ def check_folder(site: Site, intake: str) -> Iterator[Finding]:
 def check_script(site: Site) -> Iterator[Finding]:
     """The sync script, and the programs that it needs as far as that is known."""
     what = "sync script"
-    script = SyncScript.of_site(site)
+    script = clients.sync_script(site)
     try:
         found = script.found()
     except SyncScriptMissing as error:

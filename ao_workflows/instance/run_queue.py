@@ -26,7 +26,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from ao_workflows.errors import InstanceUnusable
 from ao_workflows.instance.dagster_processes import LOCATION, MODULE
-from ao_workflows.status.runs import daemon_silence
+from ao_workflows.instance.opening import daemon_silence
 
 _LOOKED_AT = 20
 

@@ -15,6 +15,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ao_workflows.errors import StagingError, StagingFull
@@ -216,3 +218,13 @@ def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
                     folders.append(entry.path)
                 else:
                     yield entry
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What went of one kind: how many, how many bytes, what is the oldest that was kept, and what would not go."""
+
+    count: int = 0
+    bytes: int = 0
+    oldest_kept: datetime | None = None
+    stuck: tuple[str, ...] = ()

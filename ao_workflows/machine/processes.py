@@ -14,12 +14,12 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from ao_workflows.services.record import ProcessId
-from ao_workflows.staging.receipts import boot_id
+from ao_workflows.machine.boot import boot_id
 
 _LOOK_EVERY_SECONDS = 0.05
 _KILLED_WITHIN_SECONDS = 10.0
@@ -180,3 +180,12 @@ def _signal(process: ProcessId, ending: signal.Signals) -> None:
         return
     finally:
         os.close(handle)
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """A process, told from any other that has its number later: ``started`` in clock ticks after the ``boot``."""
+
+    pid: int
+    started: int
+    boot: str

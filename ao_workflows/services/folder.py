@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ao_workflows.errors import ServicesError
-from ao_workflows.machine.processes import executes_a_run, is_alive, marked
-from ao_workflows.services.record import ProcessId, Recorded, Service, parse_recorded
+from ao_workflows.machine.processes import ProcessId, executes_a_run, is_alive, marked
+from ao_workflows.services.record import Recorded, Service, parse_recorded
 
 MARK = "AO_UP"
 """The variable that everything below the services is given: their instance's folder. So a run is found whose code

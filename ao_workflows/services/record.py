@@ -11,6 +11,7 @@ from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass
 
 from ao_workflows.errors import ServicesError
+from ao_workflows.machine.processes import ProcessId
 
 SERVICES = ("code", "webserver", "viewer", "daemon")
 """Each needs the ones before it; the names are those of docker-compose.yml."""
@@ -20,15 +21,6 @@ ENDED = (("daemon",), ("viewer", "webserver"), ("code",))
 
 PORTS = {"webserver": 3000, "viewer": 3001}
 PORT_OPTIONS = {"webserver": "--port", "viewer": "--viewer-port"}
-
-
-@dataclass(frozen=True)
-class ProcessId:
-    """A process, told from any other that has its number later: ``started`` in clock ticks after the ``boot``."""
-
-    pid: int
-    started: int
-    boot: str
 
 
 @dataclass(frozen=True)

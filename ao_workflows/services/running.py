@@ -120,7 +120,7 @@ class _Start:
 
     def all(self, down: Sequence[str]) -> None:
         """Starts what is ``down``, and returns when all do their work."""
-        from ao_workflows.status.runs import opened_instance
+        from ao_workflows.instance.opening import opened_instance
 
         until = time.monotonic() + UP_WITHIN_SECONDS
         with opened_instance(str(self._place.home)) as instance:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ao_workflows.errors import StagingError
-from ao_workflows.machine.disk import going, is_going, remove_tree
-from ao_workflows.upkeep.housekeeping import Removed
-from ao_workflows.works.rids import StagingLayout, rid_of_left_over
+from ao_workflows.machine.disk import Removed, going, is_going, remove_tree
+from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.works.rids import rid_of_left_over
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from ao_workflows.drs.rows import Stage
 from ao_workflows.events.dropped_files import stored_in
 from ao_workflows.machine.times import moment_with_zone
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> str:
-    """This boot of this machine. What was written in an earlier one may not have reached the disk."""
-    return _BOOT_ID.read_text().strip()
+from ao_workflows.works.stages import Stage
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from threading import Event
 
 from ao_workflows.errors import NoRoom
 from ao_workflows.machine.disk import files_below, is_going, refusal
-from ao_workflows.works.rids import StagingLayout
+from ao_workflows.staging.layout import StagingLayout
 
 ASK_AGAIN_SECONDS = 10.0
 SAY_AGAIN_SECONDS = 600.0

@@ -1,7 +1,8 @@
 """Run locks: how anybody on the machine can tell whether a run's process lives.
 
 What belongs here: holding, reading and removing the files in ``<staging>/runs``. What does not: what is done about
-a run whose process is gone (``ao_workflows.defs.sensors.lost_runs``), and the locks of works (``ao_workflows.staging.staging``).
+a run whose process is gone (``ao_workflows.defs.sensors.lost_runs``), and the locks of works
+(``ao_workflows.staging.staging``).
 
 A run's process holds its file (flock, shared: a run may have several processes) from its first resource to its last;
 the kernel lets go when the process ends, however it ends, and across containers that share the disk. So a file that

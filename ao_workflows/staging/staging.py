@@ -19,20 +19,20 @@ from typing import Any
 import dagster as dg
 from pydantic import PrivateAttr
 
-from ao_workflows.drs.rows import Stage
 from ao_workflows.errors import Problem, StagingError, StagingFull, WorkBusy
 from ao_workflows.machine import file_locks
-from ao_workflows.machine.disk import refusal, remove_tree
+from ao_workflows.machine.boot import boot_id
+from ao_workflows.machine.disk import Removed, refusal, remove_tree
 from ao_workflows.machine.files import made_parents, now, write_whole
 from ao_workflows.machine.times import in_order
 from ao_workflows.shown_names import shown_json
 from ao_workflows.staging import freeing
 from ao_workflows.staging.freeing import Freed
-from ao_workflows.staging.receipts import Receipt, boot_id
+from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.room import ASK_AGAIN_SECONDS, Room
 from ao_workflows.staging.run_locks import RunLocks
-from ao_workflows.upkeep.housekeeping import Removed
-from ao_workflows.works.rids import StagingLayout
+from ao_workflows.works.stages import Stage
 
 
 class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -17,11 +17,12 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ao_workflows.drs.rows import Entry, Progress, Stage
+from ao_workflows.drs.rows import Entry, Progress
 from ao_workflows.errors import DeliveryHeld, NewerStored, OlderDelivery, OtherObject, RidError
 from ao_workflows.events.dropped_files import Claim, DroppedFile, Event
 from ao_workflows.machine.times import moment
 from ao_workflows.works.rids import rid_of_key
+from ao_workflows.works.stages import Stage
 
 _HEX = re.compile(r"[0-9a-f]+")
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-from ao_workflows.drs.rows import Progress, Stage
+from ao_workflows.drs.rows import Progress
 from ao_workflows.events.dropped_files import Event, stored_in
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.receipts import Receipt
-
-RUN_STAGES = tuple(stage for stage in Stage if stage is not Stage.RESTORE_REQUESTED)
-"""The stages that a run has, in their order."""
+from ao_workflows.works.stages import RUN_STAGES, Stage
 
 RunState = Literal["queued", "under way", "succeeded", "failed", "canceled"]
 GOES_ON: frozenset[RunState] = frozenset({"queued", "under way"})
@@ -134,31 +132,3 @@ def lost_event(evidence: Evidence) -> Noted | None:
     if run and (run.state in GOES_ON or (run.event and in_order(run.event.time) >= in_order(noted.event.time))):
         return None
     return noted
-
-
-def takes(stage: str, event: str, downloaded: Receipt | None = None) -> dict[str, Any]:
-    """What a stage's receipt is to name as taken: all of the chain before it, from the restore ``event`` on.
-
-    A stage after the download takes the zip too, by the receipt of the ``downloaded`` bag. So no receipt of one
-    delivery fits another's, though one zip may have the bytes of the next.
-    """
-    if stage in (Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG):
-        return {"event": event}
-    left = downloaded.left if downloaded else {}
-    return {"event": event, "crc64nvme": left.get("crc64nvme"), "bytes": left.get("bytes")}
-
-
-def receipts_in_force(receipts: Mapping[str, Receipt], event: str) -> dict[Stage, Receipt]:
-    """The receipts that speak of the restore ``event``, each for what the one before it left.
-
-    The one rule by which a stage finds its input and its own receipt, a redo is planned, and a standing is told. A
-    receipt of an earlier restore stays on the disk until its stage is done anew; one of a version that did not name the
-    whole chain is in force for none.
-    """
-    found: dict[Stage, Receipt] = {}
-    for stage in RUN_STAGES:
-        receipt = receipts.get(stage)
-        if receipt is None or dict(receipt.took) != takes(stage, event, found.get(Stage.DOWNLOADED_BAG)):
-            break
-        found[stage] = receipt
-    return found

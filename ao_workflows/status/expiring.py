@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ao_workflows.drs.rows import Stage
 from ao_workflows.events.dropped_files import DroppedFile
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import moment
 from ao_workflows.status.evidence import Evidence, event_in_force
 from ao_workflows.status.standing import Standing, State
+from ao_workflows.works.stages import Stage
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,15 @@ from ao_workflows.drs.client import Drs
 from ao_workflows.drs.rows import Progress
 from ao_workflows.errors import DatabaseError, RidError, StagingError
 from ao_workflows.machine.times import in_order
+from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
-from ao_workflows.status.evidence import HELD_RECEIPT, RUN_STAGES, Evidence, LockState, Transfer, stored_event
+from ao_workflows.status.evidence import HELD_RECEIPT, Evidence, LockState, Transfer, stored_event
 from ao_workflows.status.noted_events import last_noted
 from ao_workflows.status.runs import newest_run, works_of_runs
-from ao_workflows.works.rids import StagingLayout, parse_rid
+from ao_workflows.works.rids import parse_rid
+from ao_workflows.works.stages import RUN_STAGES
 
 FORGOTTEN = timedelta(days=30)
 """A work that nothing has happened to for so long is told of where it is named or is stuck, and not in other lists."""

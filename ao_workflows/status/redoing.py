@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ao_workflows.drs.rows import Stage
 from ao_workflows.errors import NothingStored
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.receipts import Receipt
-from ao_workflows.status.evidence import RUN_STAGES, receipts_in_force, stored_event
+from ao_workflows.staging.validity import receipts_in_force
+from ao_workflows.status.evidence import stored_event
 from ao_workflows.status.standing import start_from
+from ao_workflows.works.stages import RUN_STAGES, Stage
 
 
 @dataclass(frozen=True)

@@ -7,32 +7,23 @@ the answers come to (``ao_workflows.status.standing``), and putting a run into t
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import yaml
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunRecord
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, PARTITION_NAME_TAG, WILL_RETRY_TAG
 
-from ao_workflows.errors import InstanceUnusable
 from ao_workflows.events.dropped_files import given_in, stored_in
-from ao_workflows.instance.dagster_processes import HEARD_OF_SECONDS
 from ao_workflows.staging.receipts import Receipt
 from ao_workflows.status.deliveries import delivery_of, is_older
-from ao_workflows.status.evidence import HELD, RUN_STAGES, RunSeen, RunState
-
-_DRIVERS = {"alembic", "sqlalchemy", "sqlite3", "psycopg2", "psycopg"}
+from ao_workflows.status.evidence import HELD, RunSeen, RunState
+from ao_workflows.works.stages import RUN_STAGES
 
 _LOOKED_AT = 20
 """As many runs of one work are looked at."""
 
-_QUEUE_DAEMON = "QUEUED_RUN_COORDINATOR"
 
 _STATES: dict[dg.DagsterRunStatus, RunState] = {
     dg.DagsterRunStatus.QUEUED: "queued",
@@ -42,40 +33,6 @@ _STATES: dict[dg.DagsterRunStatus, RunState] = {
     dg.DagsterRunStatus.CANCELED: "canceled",
 }
 """Any other is under way."""
-
-
-@contextmanager
-def opened_instance(home: str | None = None) -> Iterator[dg.DagsterInstance]:
-    """The instance in ``home``, or in DAGSTER_HOME.
-
-    :raises InstanceUnusable: where there is none, its files cannot be used, or its storage fails, also while it is
-        being asked.
-    """
-    home = home or os.environ.get("DAGSTER_HOME")
-    if not home:
-        raise InstanceUnusable("DAGSTER_HOME is not set; it names the folder with the instance's dagster.yaml")
-    try:
-        with _from_config(home) as instance:
-            yield instance
-    except Exception as error:
-        # Each storage has errors of its own, and which one it is, is the instance's business.
-        if type(error).__module__.partition(".")[0] not in {"dagster", "dagster_shared", "dagster_postgres", *_DRIVERS}:
-            raise
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InstanceUnusable(f"the instance in {home} cannot be asked: {said}") from error
-
-
-def _from_config(home: str) -> dg.DagsterInstance:
-    path = Path(home) / "dagster.yaml"
-    try:
-        # Dagster would make an instance of its own there, with no limits and no runs.
-        if not path.is_file():
-            raise InstanceUnusable(f"there is no dagster.yaml in DAGSTER_HOME ({home})")
-        return dg.DagsterInstance.from_config(home)
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InstanceUnusable(f"{path} is no YAML: {' '.join(str(error).split())}") from error
-    except OSError as error:
-        raise InstanceUnusable(f"the instance in {home} cannot be opened: {error}") from error
 
 
 def newest_run(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
@@ -134,17 +91,6 @@ def times_of_done_events(instance: dg.DagsterInstance, rid: str, since: datetime
     """
     done = dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
     return [event["time"] for run in instance.get_runs(done, limit=_LOOKED_AT) if (event := _event_config(run))]
-
-
-def daemon_silence(instance: dg.DagsterInstance) -> str | None:
-    """In words, that no daemon takes runs from the queue; None where one does."""
-    beat = instance.get_daemon_heartbeats().get(_QUEUE_DAEMON)
-    if beat is None:
-        return "no daemon has ever taken a run from this instance's queue"
-    silent = time.time() - beat.timestamp
-    if silent <= HEARD_OF_SECONDS:
-        return None
-    return f"its daemon has not been heard of since {datetime.fromtimestamp(beat.timestamp, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def run_seen(instance: dg.DagsterInstance, record: RunRecord) -> RunSeen:

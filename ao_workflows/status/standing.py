@@ -14,23 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from ao_workflows.drs.rows import Entry, Progress, Stage
+from ao_workflows.drs.rows import Entry, Progress
 from ao_workflows.errors import NewerStored, OtherObject
 from ao_workflows.events.dropped_files import DroppedFile
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.receipts import Receipt
-from ao_workflows.status.evidence import (
-    GOES_ON,
-    HELD,
-    RUN_STAGES,
-    Evidence,
-    Noted,
-    RunSeen,
-    Transfer,
-    event_in_force,
-    lost_event,
-    receipts_in_force,
-)
+from ao_workflows.staging.validity import receipts_in_force
+from ao_workflows.status.evidence import GOES_ON, HELD, Evidence, Noted, RunSeen, Transfer, event_in_force, lost_event
+from ao_workflows.works.stages import RUN_STAGES, Stage
 
 REFUSALS = ("BagInvalid", "ZipRefused")
 """The errors that no second run mends: the bag has to be made again."""

@@ -8,7 +8,6 @@ does not: removing files (``resources.old_logs``), rows (``resources.old_records
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 JOB = "housekeeping"
@@ -16,16 +15,6 @@ JOB = "housekeeping"
 
 _DAY = timedelta(days=1)
 _OVERLAP = timedelta(seconds=1)
-
-
-@dataclass(frozen=True)
-class Removed:
-    """What went of one kind: how many, how many bytes, what is the oldest that was kept, and what would not go."""
-
-    count: int = 0
-    bytes: int = 0
-    oldest_kept: datetime | None = None
-    stuck: tuple[str, ...] = ()
 
 
 def before(now: datetime, keep_days: int, under_way: Sequence[datetime]) -> datetime:

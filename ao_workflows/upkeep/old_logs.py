@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from ao_workflows.machine.disk import Removed
 from ao_workflows.machine.times import moment_of_seconds
-from ao_workflows.upkeep.housekeeping import Removed
 
 
 def remove(folders: Iterable[Path], before: datetime) -> Removed:

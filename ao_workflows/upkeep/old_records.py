@@ -23,7 +23,8 @@ from dagster._core.scheduler.instigation import TickStatus
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
-from ao_workflows.upkeep.housekeeping import Removed, slices
+from ao_workflows.machine.disk import Removed
+from ao_workflows.upkeep.housekeeping import slices
 
 _DONE_UNTIL = "ao/housekeeping"
 """By this name the instance keeps up to which end of runs the event log has been gone through."""

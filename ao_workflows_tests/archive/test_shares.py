@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ao_workflows.archive.places import archive_place
 from ao_workflows.archive.shares import (
     OWN_FOLDER,
     Device,
@@ -22,7 +23,7 @@ from ao_workflows.archive.shares import (
     share_number,
 )
 from ao_workflows.errors import RidError
-from ao_workflows.works.rids import archive_place, parse_rid
+from ao_workflows.works.rids import parse_rid
 
 NFS = Device("nfs4", "nas.example:/archive0", mounted_there=True)
 DISK = Device("ext4", "/dev/sdb1", mounted_there=True)

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from ao_workflows import clients
 from ao_workflows.archive import mounted_shares as archive_shares
-from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.cli import main
 from ao_workflows.errors import ArchiveShareLost
-from ao_workflows.site.sections import demo_site, parse
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import parse
 from ao_workflows_tests.support.mounts import LoopDisk, loop_disk
 
 
@@ -33,7 +34,7 @@ class Site:
         text = text.replace(f"{self.folder}/staging", f"{self.folder}/{staging}")
         (self.folder / "site.toml").write_text(text)
         monkeypatch.setenv("AO_SITE", f"{self.folder}/site.toml")
-        self.shares = ArchiveShares.of_site(parse(text, "the test's site"))
+        self.shares = clients.archive_shares(parse(text, "the test's site"))
 
     def tree(self, share: int) -> Path:
         return self.parent.with_name(f"Archive{share}")

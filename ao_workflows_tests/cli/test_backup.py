@@ -16,7 +16,8 @@ from sqlalchemy import create_engine, text
 
 from ao_workflows.cli import main
 from ao_workflows.definitions import build
-from ao_workflows.site.sections import demo_site, parse
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import parse
 from ao_workflows.upkeep import backup
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
-from ao_workflows.site.sections import demo_site
+from ao_workflows.site.demo import demo_site
 
 if TYPE_CHECKING:
     from ao_workflows_tests.support.mariadb import MariaDb

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
-from ao_workflows.site.sections import demo_site
+from ao_workflows.site.demo import demo_site
 from ao_workflows.staging.rejected_messages import keep, kept_messages
 from ao_workflows.staging.staging import Staging
 from ao_workflows_tests.support.moto_server import Aws

@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Stage
-from ao_workflows.site.sections import demo_site
+from ao_workflows.site.demo import demo_site
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import PROFILE, Aws, write_credentials
 from ao_workflows_tests.support.s3_server import Held, S3Server
 

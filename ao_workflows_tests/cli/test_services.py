@@ -21,11 +21,12 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 
+from ao_workflows.machine.boot import boot_id
 from ao_workflows.machine.processes import free_port, identify, is_free, marked
 from ao_workflows.services.folder import MARK
 from ao_workflows.services.record import SERVICES
-from ao_workflows.site.sections import CHECKOUT, demo_site
-from ao_workflows.staging.receipts import boot_id
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.sections import CHECKOUT
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
 

@@ -17,13 +17,15 @@ import pytest
 from click.testing import CliRunner, Result
 from dagster._daemon.types import DaemonHeartbeat
 
+from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.cli import main
 from ao_workflows.cli import site as command
 from ao_workflows.drs.client import Drs
 from ao_workflows.health.connections import check_drs
 from ao_workflows.health.findings import Finding, ok
-from ao_workflows.site.sections import demo_site, parse
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import parse
 from ao_workflows_tests.support.moto_server import PROFILE, Aws
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class Trial:
         self.text = text.replace(
             "[sync]", f'web = "s3://{self.bucket}/Works"\n\n[sync]\nenv = {{PATH = "{folder}/bin:/usr/bin"}}'
         )
-        make_archive(parse(self.text, "the test's site"))
+        make_archive(clients.archive_shares(parse(self.text, "the test's site")))
         monkeypatch.setenv("AO_SITE", f"{folder}/site.toml")
         monkeypatch.delenv("DAGSTER_HOME", raising=False)
         monkeypatch.setattr(command, "LIMIT_SECONDS", 120.0)  # the machine that runs the tests may be busy

@@ -25,10 +25,11 @@ from click.testing import CliRunner, Result
 from ao_workflows.cli import main
 from ao_workflows.cli.status import _lines
 from ao_workflows.download.progress import ProgressTeller
-from ao_workflows.drs.rows import Progress, Stage
+from ao_workflows.drs.rows import Progress
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.evidence import Evidence
 from ao_workflows.status.standing import Limits, standing
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import TrialSite
 from ao_workflows_tests.support.works_in_trouble import GOOD, QUEUED, REFUSED, beat, works_in_trouble

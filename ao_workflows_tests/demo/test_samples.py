@@ -12,8 +12,9 @@ import bagit
 import pytest
 from PIL import Image
 
+from ao_workflows.archive.places import archive_place
 from ao_workflows.demo.samples import Sample, make_samples
-from ao_workflows.works.rids import archive_place, rid_of_key
+from ao_workflows.works.rids import rid_of_key
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ao_workflows.site.sections import parse
+from ao_workflows.site.loading import parse
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMPOSE, DAGSTER = (

@@ -31,7 +31,7 @@ from dagster_k8s import K8sRunLauncher
 from dagster_k8s.client import DagsterK8sUnrecoverableAPIError
 
 from ao_workflows.definitions import build
-from ao_workflows.site.sections import parse
+from ao_workflows.site.loading import parse
 from ao_workflows_tests.conftest import skip_or_fail
 from ao_workflows_tests.support.kubernetes_api import KubernetesApi, serving
 from ao_workflows_tests.support.postgres import Postgres

@@ -24,8 +24,9 @@ from sqlalchemy.pool import NullPool
 from ao_workflows.drs.client import Drs
 from ao_workflows.drs.config import named_database
 from ao_workflows.drs.failures import told
-from ao_workflows.drs.rows import Progress, Stage, row_to_write
+from ao_workflows.drs.rows import Progress, row_to_write
 from ao_workflows.errors import DatabaseError, DatabaseUnavailable
+from ao_workflows.works.stages import Stage
 
 if TYPE_CHECKING:
     from ao_workflows_tests.support.mariadb import MariaDb

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ao_workflows.drs.rows import Entry, Progress, Stage, entry_of, row_to_write, stored_entry, stored_list
+from ao_workflows.drs.rows import Entry, Progress, entry_of, row_to_write, stored_entry, stored_list
+from ao_workflows.works.stages import Stage
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

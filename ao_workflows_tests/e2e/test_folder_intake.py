@@ -14,9 +14,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.drs.client import Drs
-from ao_workflows.site.sections import parse
+from ao_workflows.site.loading import parse
 from ao_workflows_tests.support.folder_sites import folder_site_toml
 from ao_workflows_tests.support.sites import PAGE, bag_zip
 
@@ -37,7 +38,7 @@ def site_in(root: Path, name: str = "site") -> Iterator[Path]:
     (own / "site.toml").write_text(text)
     shutil.copy(CHECKOUT / "dagster.yaml", own / "dagster")
     site = parse(text, "the test's site")
-    make_archive(site)
+    make_archive(clients.archive_shares(site))
     Drs(url=site.drs.url).init()
     # Dagster's tables, before two processes look at them: each would make what it misses.
     with dg.DagsterInstance.from_config(str(own / "dagster")) as instance:

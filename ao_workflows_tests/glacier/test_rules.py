@@ -7,23 +7,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ao_workflows.aws.objects import Storage, storage_of
-from ao_workflows.drs.rows import Progress, Stage
+from ao_workflows.drs.rows import Progress
 from ao_workflows.errors import RidError
 from ao_workflows.glacier.rules import (
-    LAYOUT,
     State,
     Target,
     Tier,
     Told,
     awaited,
-    check_layout,
     is_to_be_asked,
     listed,
-    object_key,
     parse_target,
     refusal,
     state_of,
 )
+from ao_workflows.works.object_keys import LAYOUT, check_layout, object_key
+from ao_workflows.works.stages import Stage
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 GLACIER = {"StorageClass": "GLACIER"}

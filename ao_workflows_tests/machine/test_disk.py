@@ -85,7 +85,8 @@ def test_folders_that_may_not_be_written_to_go_for_who_is_not_root(tmp_path: Pat
         subprocess.run(["chown", "-R", "65534:65534", str(tmp_path)], check=True)
     # What the interpreter loads may lie where only root may look.
     program = (
-        "from pathlib import Path; import concurrent.futures.thread; from ao_workflows.machine.disk import remove_tree; "
+        "from pathlib import Path; import concurrent.futures.thread; "
+        "from ao_workflows.machine.disk import remove_tree; "
         f"{somebody} remove_tree(Path('W1'))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)

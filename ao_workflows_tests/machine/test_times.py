@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ao_workflows.aws.objects import storage_of
-from ao_workflows.drs.rows import Stage, entry_of
+from ao_workflows.drs.rows import entry_of
 from ao_workflows.events.dropped_files import Claim, event_of
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import (
@@ -25,6 +25,7 @@ from ao_workflows.staging.receipts import Receipt
 from ao_workflows.status.evidence import Evidence
 from ao_workflows.status.expiring import end_in_words, undownloaded
 from ao_workflows.status.standing import standing
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.status.test_standing import EVENT, LIMITS, NOON, receipts_until, run
 
 EXTREMES = (

@@ -14,7 +14,9 @@ import pytest
 from pydantic import BaseModel
 
 from ao_workflows.errors import SiteError
-from ao_workflows.site.sections import sections as site
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import load, parse
+from ao_workflows.site.sections import CHECKOUT
 
 WHOLE = """
 environment = "dev"
@@ -121,7 +123,7 @@ def no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def mistakes(text: str) -> tuple[str, ...]:
     with pytest.raises(SiteError) as raised:
-        site.parse(text, "site.toml")
+        parse(text, "site.toml")
     return raised.value.mistakes
 
 
@@ -178,7 +180,7 @@ def variable(key: str) -> str:
 
 def test_a_whole_file_is_read_into_its_types() -> None:
     """What a section says must not be lost between the file and the code."""
-    read = site.parse(WHOLE, "site.toml")
+    read = parse(WHOLE, "site.toml")
     assert read.environment == "dev"
     assert read.staging.keep_for == timedelta(days=3)
     assert read.intake["fpl"].queue == "FplReadyToIntake"
@@ -191,7 +193,7 @@ def test_a_whole_file_is_read_into_its_types() -> None:
 def test_what_may_be_left_out_has_the_safe_value() -> None:
     """Left out, the proof must not become the weaker one, nor the work stay on scratch."""
     text = changed(staging={"keep": None}, sync={"verify": None, "timeout_minutes": None, "env": None})
-    read = site.parse(text, "site.toml")
+    read = parse(text, "site.toml")
     assert read.staging.keep_for == timedelta()
     assert (read.sync.verify, read.sync.timeout_minutes, read.sync.env) == ("checksum", 720, {})
 
@@ -272,14 +274,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
     for path in (tmp_path / "none", tmp_path, tmp_path / "latin"):
         monkeypatch.setenv("AO_SITE", str(path))
         with pytest.raises(SiteError, match=f"{path}: 1 mistake:\n.*cannot be read.*AO_SITE"):
-            site.load()
+            load()
 
 
 def test_ao_site_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every process of a deployment finds the same site by it."""
     (tmp_path / "site.toml").write_text(WHOLE)
     monkeypatch.setenv("AO_SITE", str(tmp_path / "site.toml"))
-    assert site.load() == site.load(tmp_path / "site.toml") == site.parse(WHOLE, "site.toml")
+    assert load() == load(tmp_path / "site.toml") == parse(WHOLE, "site.toml")
 
 
 def test_every_key_has_an_override_that_is_tried_here() -> None:
@@ -291,10 +293,10 @@ def test_every_key_has_an_override_that_is_tried_here() -> None:
 @pytest.mark.parametrize("key", OVERRIDES)
 def test_the_environment_lies_over_the_file(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One key changes, and its neighbours stay."""
-    plain = site.parse(WHOLE + FOLDER, "site.toml")
+    plain = parse(WHOLE + FOLDER, "site.toml")
     text, value = OVERRIDES[key]
     monkeypatch.setenv(variable(key), text)
-    read = site.parse(WHOLE + FOLDER, "site.toml")
+    read = parse(WHOLE + FOLDER, "site.toml")
     assert at(read, key) == value != at(plain, key)
     assert [other for other in OVERRIDES if other != key and at(read, other) != at(plain, other)] == []
 
@@ -302,7 +304,7 @@ def test_the_environment_lies_over_the_file(key: str, monkeypatch: pytest.Monkey
 def test_the_databases_url_has_an_override_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the other of two ways, so the file has none of its own here."""
     monkeypatch.setenv("AO_DRS__URL", "sqlite:////other")
-    assert site.parse(changed(drs={"config": None}), "site.toml").drs.url == "sqlite:////other"
+    assert parse(changed(drs={"config": None}), "site.toml").drs.url == "sqlite:////other"
 
 
 def test_a_variable_for_the_script_keeps_its_case(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,13 +312,13 @@ def test_a_variable_for_the_script_keeps_its_case(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AO_SYNC__ENV__AUDIT_HOME", "/opt/other")
     monkeypatch.setenv("AO_SYNC__ENV__MixedCase", '{"no": "JSON is read"}')
     monkeypatch.setenv("AO_SYNC__ENV__IN__THREE__PARTS", "whole")
-    assert site.parse(WHOLE, "site.toml").sync.env == {
+    assert parse(WHOLE, "site.toml").sync.env == {
         "AUDIT_HOME": "/opt/other",
         "MixedCase": '{"no": "JSON is read"}',
         "IN__THREE__PARTS": "whole",
     }
     monkeypatch.setenv("AO_SYNC__ENV", '{"MORE": "yes"}')
-    assert site.parse(WHOLE, "site.toml").sync.env["MORE"] == "yes"
+    assert parse(WHOLE, "site.toml").sync.env["MORE"] == "yes"
 
 
 @pytest.mark.parametrize(
@@ -343,7 +345,7 @@ def test_an_endpoint_without_a_host_is_refused(url: str) -> None:
 )
 def test_an_endpoint_with_a_host_is_taken(url: str) -> None:
     """A rule that is too strict would keep out a store that works."""
-    assert site.parse(changed(intake={"endpoint_url": url}), "site.toml").queues["fpl"].endpoint_url == url
+    assert parse(changed(intake={"endpoint_url": url}), "site.toml").queues["fpl"].endpoint_url == url
 
 
 @pytest.mark.parametrize("parent", ["/", "//", "/mnt/.."])
@@ -355,7 +357,7 @@ def test_an_archive_whose_name_takes_no_digit_is_refused(parent: str) -> None:
 
 def test_an_intakes_kind_chooses_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """A queue unless it says otherwise; and a mistake must name the key, not the rules that were tried."""
-    read = site.parse(WHOLE + FOLDER, "site.toml")
+    read = parse(WHOLE + FOLDER, "site.toml")
     assert (list(read.queues), list(read.folders)) == (["fpl"], ["drop"])
     assert read.queues["fpl"].kind == "queue"
     assert mistakes(WHOLE + FOLDER.replace('"folder"', '"drawer"')) == (
@@ -404,7 +406,7 @@ def test_a_former_name_that_could_mean_two_intakes_is_refused(fpl: list[str], dr
 
 def test_an_intake_is_known_by_its_former_names() -> None:
     """Runs that were queued before it was renamed have the old one in their config."""
-    read = site.parse(WHOLE.replace('name = "fpl"', 'name = "fpl"\nformerly = ["a", "b"]') + FOLDER, "site.toml")
+    read = parse(WHOLE.replace('name = "fpl"', 'name = "fpl"\nformerly = ["a", "b"]') + FOLDER, "site.toml")
     assert read.formerly == {"a": "fpl", "b": "fpl"}
     assert [read.intake_called(name) for name in ("a", "fpl", "drop", "x")] == ["fpl", "fpl", "drop", "x"]
 
@@ -452,7 +454,7 @@ def test_no_variable_that_the_project_reads_is_taken_for_a_misspelt_override(mon
     """Compose, the tests and a person's shell have variables of their own that begin like an override."""
     found: set[str] = set()
     for place in ("ao_workflows", "ao_workflows_tests", "docker", "docs", "docker-compose.yml", "Makefile"):
-        top = site.CHECKOUT / place
+        top = CHECKOUT / place
         for path in top.rglob("*") if top.is_dir() else [top]:
             if path.is_file() and path.suffix not in {".png", ".pyc"} and path != Path(__file__):
                 found |= set(re.findall(r"\bAO_[A-Z]+(?:_[A-Z]+)*\b", path.read_text()))
@@ -460,12 +462,12 @@ def test_no_variable_that_the_project_reads_is_taken_for_a_misspelt_override(mon
     assert {"AO_SITE", "AO_PORT", "AO_PICTURES", "AO_SERVICE", "AO_UP"} <= own
     for name in own:
         monkeypatch.setenv(name, "/data")
-    assert site.parse(WHOLE, "site.toml")
+    assert parse(WHOLE, "site.toml")
 
 
 def test_the_demos_site_is_whole(tmp_path: Path) -> None:
     """A checkout without a site.toml must load."""
-    read = site.parse(site.demo_site(tmp_path, "http://127.0.0.1:9"), "the demo's site")
+    read = parse(demo_site(tmp_path, "http://127.0.0.1:9"), "the demo's site")
     assert read.environment == "demo"
     assert Path(read.sync.script).is_file()
     assert [intake.environment for intake in read.intake.values()] == ["demo"]

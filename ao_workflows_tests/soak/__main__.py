@@ -26,7 +26,7 @@ from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.run import Folder
 from ao_workflows.drs.client import Drs
 from ao_workflows.machine.processes import no_interrupts, signals_interrupt
-from ao_workflows.site.sections import load
+from ao_workflows.site.loading import load
 from ao_workflows_tests.soak.machine import TARGETS, Machine, Queue, Target
 from ao_workflows_tests.soak.shares import Shares, with_mounts_of_our_own
 from ao_workflows_tests.soak.traffic import Traffic, make_deliveries, make_traffic

@@ -26,7 +26,8 @@ from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.run import INTAKE, Folder
 from ao_workflows.instance import dagster_processes
 from ao_workflows.machine.processes import free_port
-from ao_workflows.site.sections import IntakeSection, load
+from ao_workflows.site.loading import load
+from ao_workflows.site.sections import IntakeSection
 from ao_workflows_tests.soak.shares import Shares
 from ao_workflows_tests.soak.traffic import BUCKET, Delivery
 

@@ -10,10 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ao_workflows.archive.mounted_shares import ArchiveShares
+from ao_workflows import clients
 from ao_workflows.archive.shares import SHARES
 from ao_workflows.demo.run import Folder
-from ao_workflows.site.sections import demo_site, parse
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import parse
 
 _UNSHARED = "AO_SOAK_UNSHARED"
 """Set in the process that has mounts of its own."""
@@ -43,7 +44,7 @@ class Shares:
             (self._archive / self._name(share)).mkdir()
             self.mount(share)
         site = parse(demo_site(folder.root, endpoint_url=None), "the soak's site")
-        _, refused = ArchiveShares.of_site(site).set_up(exchanged=frozenset(SHARES))
+        _, refused = clients.archive_shares(site).set_up(exchanged=frozenset(SHARES))
         if refused:
             raise RuntimeError(f"the shares cannot be set up: {refused}")
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG
 
+from ao_workflows.archive.places import archive_place
 from ao_workflows.demo.run import Folder
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Stage
-from ao_workflows.site.sections import load
+from ao_workflows.site.loading import load
 from ao_workflows.status.runs import run_seen
-from ao_workflows.works.rids import archive_place
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.soak.machine import Queue
 from ao_workflows_tests.soak.traffic import Traffic
 

@@ -25,7 +25,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from ao_workflows.deployment.folder import proxy_users
+from ao_workflows.deployment.secret_files import proxy_users
 from ao_workflows.machine.processes import free_port
 from ao_workflows_tests.conftest import skip_or_fail
 

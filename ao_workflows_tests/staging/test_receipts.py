@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from ao_workflows.staging.receipts import Receipt, boot_id
+from ao_workflows.machine.boot import boot_id
+from ao_workflows.staging.receipts import Receipt
 
 WHOLE = Receipt(
     stage="debagged_work",

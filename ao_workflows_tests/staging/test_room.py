@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.errors import NoRoom
+from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.room import Room
-from ao_workflows.works.rids import StagingLayout
 
 MIB = 1 << 20
 

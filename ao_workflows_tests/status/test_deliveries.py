@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from ao_workflows.drs.rows import Progress, Stage, entry_of, stored_entry
+from ao_workflows.drs.rows import Progress, entry_of, stored_entry
 from ao_workflows.errors import OlderDelivery, OtherObject
 from ao_workflows.events.dropped_files import Claim, event_of
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.status.deliveries import Delivery, delivery_of, is_older, reason_to_hold, synced_deliveries
+from ao_workflows.works.stages import Stage
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 FIRST = ObjectEvent("ObjectRestore:Completed", "2026-11-21T06:00:00.000Z", "r", "b", "Archive0/W1.bag.zip", etag="e1")

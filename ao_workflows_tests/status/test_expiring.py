@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ao_workflows.drs.rows import Stage
 from ao_workflows.status.evidence import Evidence
 from ao_workflows.status.expiring import end_in_words, undownloaded
 from ao_workflows.status.standing import standing
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.status.test_standing import EVENT, HOUR, LIMITS, NOON, receipts_until, run
 
 ENDS = replace(EVENT, restore_expires="2026-11-22T12:00:00.000Z")

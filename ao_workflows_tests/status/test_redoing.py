@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ao_workflows.drs.rows import Stage
 from ao_workflows.errors import NothingStored
 from ao_workflows.status.redoing import OnDisk, Redo, plan_redo
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.status.test_standing import receipts_until
 
 ALL_THERE = OnDisk(zip_whole=True, tree_whole=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.errors import InstanceUnusable
-from ao_workflows.status.runs import opened_instance
+from ao_workflows.instance.opening import opened_instance
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from ao_workflows.drs.rows import Entry, Progress, Stage
+from ao_workflows.drs.rows import Entry, Progress
 from ao_workflows.events.dropped_files import Claim, event_of
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.staging.receipts import Receipt
-from ao_workflows.status.evidence import RUN_STAGES, Evidence, RunSeen, RunState, Transfer, receipts_in_force
+from ao_workflows.staging.validity import receipts_in_force
+from ao_workflows.status.evidence import Evidence, RunSeen, RunState, Transfer
 from ao_workflows.status.standing import Limits, Standing, State, standing
+from ao_workflows.works.stages import RUN_STAGES, Stage
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -17,13 +17,17 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
+from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
-from ao_workflows.definitions import build, resources
+from ao_workflows.clients import resources
+from ao_workflows.definitions import build
 from ao_workflows.defs.sensors.folders import folder_sensor
 from ao_workflows.drs.client import Drs
 from ao_workflows.intake.folders import Folders
-from ao_workflows.site.sections import Site, demo_site, parse
-from ao_workflows.works.rids import StagingLayout
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import parse
+from ao_workflows.site.sections import Site
+from ao_workflows.staging.layout import StagingLayout
 
 SENSOR = "drop_intake"
 
@@ -111,7 +115,7 @@ def folder_site(root: Path, drop: Path | None = None, environment: str = "demo")
     drop = drop or root / "drop"
     drop.mkdir(parents=True, exist_ok=True)
     site = parse(folder_site_toml(root, drop, environment), "the test's site")
-    make_archive(site)
+    make_archive(clients.archive_shares(site))
     Drs(url=site.drs.url).init()
     with dg.DagsterInstance.ephemeral() as instance:
         yield FolderSite(root, drop, site, instance)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ao_workflows.deployment.folder import proxy_users, self_signed
+from ao_workflows.deployment.secret_files import proxy_users, self_signed
 from ao_workflows.machine.processes import free_port
 from ao_workflows_tests.conftest import CHECKOUT, skip_or_fail
 

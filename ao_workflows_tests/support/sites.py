@@ -14,13 +14,17 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
-from ao_workflows.definitions import build, resources
+from ao_workflows.clients import resources
+from ao_workflows.definitions import build
 from ao_workflows.defs.sensors.queues import run_config
 from ao_workflows.drs.client import Drs
 from ao_workflows.events.s3_events import parse_message
-from ao_workflows.site.sections import Site, demo_site, parse
-from ao_workflows.works.rids import StagingLayout
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import parse
+from ao_workflows.site.sections import Site
+from ao_workflows.staging.layout import StagingLayout
 from ao_workflows_tests.support.moto_server import Aws
 
 PAGE = bytes(range(256)) * 40
@@ -131,7 +135,7 @@ def trial_site(folder: Path, aws: Aws, *, environment: str = "demo", **staging: 
     text = text.replace(f"{folder}/aws-credentials", str(aws.connection.credentials_file))
     (folder / "site.toml").write_text(text)
     site = parse(text, "the test's site")
-    make_archive(site)
+    make_archive(clients.archive_shares(site))
     Drs(url=site.drs.url).init()
     with dg.DagsterInstance.ephemeral() as instance:
         yield TrialSite(folder, site, aws, instance)

@@ -21,11 +21,13 @@ import dagster as dg
 import yaml
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.defs.sensors.lost_runs import lost_runs
 from ao_workflows.demo.processes import Processes
 from ao_workflows.drs.client import Drs
-from ao_workflows.site.sections import CHECKOUT, parse
+from ao_workflows.site.loading import parse
+from ao_workflows.site.sections import CHECKOUT
 from ao_workflows.staging.staging import Staging
 from ao_workflows_tests.support.folder_sites import folder_site_toml
 from ao_workflows_tests.support.redis_server import RedisServer
@@ -133,7 +135,7 @@ def worker_site(root: Path, storage: str, redis: RedisServer) -> Iterator[Worker
     text = folder_site_toml(root, root / "drop").replace(str(script), str(root / "sync.sh"))
     (root / "site.toml").write_text(text)
     site = parse(text, "the test's site")
-    make_archive(site)
+    make_archive(clients.archive_shares(site))
     Drs(url=site.drs.url).init()
     environment = {
         "AO_NETWORK": "none",

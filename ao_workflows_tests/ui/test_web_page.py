@@ -12,12 +12,15 @@ import pytest
 from dagster import AssetsDefinition
 from playwright.sync_api import expect
 
-from ao_workflows.defs.restore import synced_archive as assets
+from ao_workflows.defs.restore.debagged_work import debagged_work
+from ao_workflows.defs.restore.downloaded_bag import downloaded_bag
+from ao_workflows.defs.restore.restored_message import restored_message
+from ao_workflows.defs.restore.synced_archive import synced_archive
 
 if TYPE_CHECKING:
     from ao_workflows_tests.ui.browser import WebPage
 
-STAGES = (assets.restored_message, assets.downloaded_bag, assets.debagged_work, assets.synced_archive)
+STAGES = (restored_message, downloaded_bag, debagged_work, synced_archive)
 GROUP = "/locations/ao_workflows.definitions/asset-groups/restore/lineage"
 
 GOOD = "W1NLM4700"

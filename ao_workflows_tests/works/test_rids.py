@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ao_workflows.archive.places import archive_place, web_prefix
 from ao_workflows.errors import RidError
-from ao_workflows.works.rids import StagingLayout, archive_place, parse_rid, rid_of_key, web_prefix
+from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.works.rids import parse_rid, rid_of_key
 
 
 @pytest.mark.parametrize("name", ["W1NLM4700", "W1FPL2251", "W22084", "w", "0", "W1-2_3.4", "W" * 64])

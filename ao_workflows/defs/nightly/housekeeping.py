@@ -1,53 +1,25 @@
-"""Upkeep: what a site does for itself at night, besides its works.
+"""Nightly housekeeping: the job that removes what is old, and its schedule.
 
-What belongs here: the jobs that back Dagster's storage up and that remove what is old, and what they tell of it. What
-does not: the dumps themselves (``resources.backup``), removing (``resources.old_logs``, ``resources.old_records``; of
-containers and images, which no run reaches, ``instance.pruning``), and when they run (``ao_workflows.defs.nightly.schedules``).
+What belongs here: the order of what is removed, and what the run says of it. What does not: the removing itself
+(``ao_workflows.upkeep``, ``ao_workflows.archive.replaced``; of containers and images, which no run reaches,
+``ao_workflows.instance.pruning``).
 """
 
 # No `from __future__ import annotations`: Dagster looks at the context's annotation, and this one is in a function.
 
-import tempfile
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from ao_workflows import clients
 from ao_workflows.archive.shares import replaced_folder
-from ao_workflows.errors import AoError
 from ao_workflows.site.sections import Site
 from ao_workflows.staging.staging import Staging
-from ao_workflows.upkeep import backup, housekeeping
+from ao_workflows.upkeep import housekeeping
 
 SHOWN = 100
 """So many names are shown; the disk has the others."""
-
-
-def backup_job(site: Site) -> dg.JobDefinition:
-    """The job that makes a backup, reads it again, and removes the oldest."""
-
-    @dg.op(name="back_up_storage", description="Dumps Dagster's storage, reads the dump again, removes old ones.")
-    def back_up_storage(context: dg.OpExecutionContext) -> None:
-        try:
-            place = backup.place_of(site.backup.to, site.aws_credentials)
-            with tempfile.TemporaryDirectory() as scratch:
-                dump = backup.make(place, backup.storage_url(context.instance), Path(scratch))
-            removed = backup.prune(place, site.backup.keep_days, datetime.now(UTC))
-        except AoError as error:
-            raise dg.Failure(f"No backup was made: {error}", allow_retries=False) from error
-        told: dict[str, Any] = {
-            "backup": dg.MetadataValue.path(f"{place}/{dump.name}"),
-            "bytes": dump.bytes,
-            "removed": ", ".join(old.name for old in removed) or "none",
-        }
-        context.log_event(dg.AssetObservation("dagster_backup", metadata=told))
-
-    @dg.job(name="back_up", description="Backs up Dagster's storage, which knows every run and materialization.")
-    def back_up() -> None:
-        back_up_storage()
-
-    return back_up
 
 
 def housekeeping_job(site: Site) -> dg.JobDefinition:
@@ -61,7 +33,6 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
     def remove_what_is_old(context: dg.OpExecutionContext) -> None:
         # Every run loads this module, and this one needs them.
         from ao_workflows.archive import replaced
-        from ao_workflows.archive.mounted_shares import ArchiveShares
         from ao_workflows.upkeep import old_logs, old_records
 
         now = datetime.now(UTC)
@@ -77,7 +48,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
             "ticks": old_records.remove_ticks(context.instance, old),
             "kept of what was replaced": replaced.remove_outlived(
                 # What has another share's place tonight is not this site's to remove from.
-                [replaced_folder(tree) for tree in ArchiveShares.of_site(site).trees_there()],
+                [replaced_folder(tree) for tree in clients.archive_shares(site).trees_there()],
                 now - timedelta(days=site.sync.keep_replaced_days),
             ),
             # Of whatever age: only what no run has is removed.
@@ -110,3 +81,15 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
         remove_what_is_old()
 
     return job
+
+
+def nightly_housekeeping(job: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """The night's removal of what is old. It is on everywhere: a full disk stops any site."""
+    return dg.ScheduleDefinition(
+        name="nightly_housekeeping",
+        job=job,
+        cron_schedule="15 4 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Removes old logs, debug rows, ticks and containers. No run, and nothing of a work.",
+    )

@@ -1,8 +1,8 @@
-"""The night's look at all works: an asset of its own, which says which works are stuck and which restores end unused.
+"""Stuck works: the night's look at all works, and at restored copies that end unused; its asset, job and schedule.
 
 What belongs here: gathering, and saying it to a person, as a table and as two checks. What does not: when a work is
-stuck (``ao_workflows.status.standing``), a restored copy's end (``ao_workflows.status.expiring``), and the hour
-(``ao_workflows.defs.nightly.schedules``).
+stuck (``ao_workflows.status.standing``), and a restored copy's end
+(``ao_workflows.status.expiring``).
 """
 
 from collections.abc import Sequence
@@ -150,4 +150,28 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dg.TableMet
         [dg.TableRecord(dict(zip(columns, row, strict=True))) for row in rows],
         # An empty table has no record to take its columns from.
         schema=dg.TableSchema([dg.TableColumn(name) for name in columns]),
+    )
+
+
+WATCH_WORKS = dg.define_asset_job(
+    "watch_works",
+    selection=dg.AssetSelection.groups("watch"),
+    description="Tells of works that are stuck, and of restored copies that end before they were downloaded.",
+)
+
+
+_HOUR = "03:00"
+"""Shown in the web page for a schedule that is off, and taken where a person switches it on there."""
+
+
+def nightly(watch: WatchSection) -> dg.ScheduleDefinition:
+    """The night's look at all works."""
+    hour, minute = (watch.nightly or _HOUR).split(":")
+    return dg.ScheduleDefinition(
+        name="nightly_watch",
+        job=WATCH_WORKS,
+        cron_schedule=f"{int(minute)} {int(hour)} * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING if watch.nightly else dg.DefaultScheduleStatus.STOPPED,
+        description="Tells of works that are stuck, and of restored copies that end before they were downloaded.",
     )

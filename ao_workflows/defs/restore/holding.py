@@ -14,7 +14,6 @@ import dagster as dg
 
 from ao_workflows.defs.restore.stage import StoredEvent
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Stage
 from ao_workflows.events.dropped_files import DroppedFile, Event, stored_in
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import in_order
@@ -23,6 +22,7 @@ from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
 from ao_workflows.status.deliveries import Delivery, delivery_of, is_older, reason_to_hold, synced_deliveries
 from ao_workflows.status.evidence import HELD_RECEIPT
+from ao_workflows.works.stages import Stage
 
 REDONE_TAG = "ao/reprocess"
 """On the runs by which a person has a work redone."""

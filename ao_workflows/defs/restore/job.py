@@ -1,4 +1,4 @@
-"""Jobs: what a run may consist of: a work, from its restored message to the archive; and the night's look at all."""
+"""The job that restores one work, from its restored message to the archive."""
 
 from __future__ import annotations
 
@@ -14,10 +14,4 @@ RESTORE_WORK = dg.define_asset_job(
     # failed step, as Dagster would, does not do: one that died after its last step has none, and would stay failed.
     tags={"dagster/retry_strategy": "ALL_STEPS"},
     description="Brings one restored work from S3 into the archive, and proves it there.",
-)
-
-WATCH_WORKS = dg.define_asset_job(
-    "watch_works",
-    selection=dg.AssetSelection.groups("watch"),
-    description="Tells of works that are stuck, and of restored copies that end before they were downloaded.",
 )

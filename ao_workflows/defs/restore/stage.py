@@ -1,7 +1,7 @@
 """Stages: what each asset does around its own work.
 
 What belongs here: the stored event, the receipt that spares the work, the record in DRS, errors put into words
-for Dagster, progress and rates. What does not: the work of any one stage (``ao_workflows.defs.restore.synced_archive``).
+for Dagster, progress and rates. What does not: the work of any one stage, which is in the module of its name.
 """
 
 from __future__ import annotations
@@ -10,24 +10,29 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from ao_workflows.bags.admission import no_manifest, without_its_own
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Stage
-from ao_workflows.errors import AoError, DeliveryHeld, NothingStored
+from ao_workflows.errors import (
+    AoError,
+    DeliveryHeld,
+    NothingStored,
+)
 from ao_workflows.events.dropped_files import Event, stored_in
-from ao_workflows.fixity.digests import file_crc64nvme
-from ao_workflows.fixity.trees import Depth, compare_tree, payload_counts, read_fixity
+from ao_workflows.fixity.trees import Depth
 from ao_workflows.machine.times import in_order
-from ao_workflows.staging.receipts import Receipt, boot_id
+from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.staging import Staging
+from ao_workflows.staging.validity import (
+    depth_for,
+    receipts_in_force,
+)
 from ao_workflows.status.deliveries import Delivery
-from ao_workflows.status.evidence import RUN_STAGES, receipts_in_force
 from ao_workflows.status.standing import NOTHING_IS_LOST
+from ao_workflows.works.stages import RUN_STAGES, Stage
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,6 @@ def in_force(staging: Staging, stored: StoredEvent) -> dict[Stage, Receipt]:
     return receipts_in_force({stage: receipt for stage, receipt in found if receipt}, stored.event.identity)
 
 
-def instance_id(instance: dg.DagsterInstance) -> str:
-    """What tells one Dagster instance from every other: its database has it."""
-    storage: Any = instance.run_storage
-    return str(storage.get_run_storage_id())
-
-
 def still_there(receipt: Receipt | None, there: Callable[[Receipt, Depth], bool]) -> Receipt | None:
     """The receipt, where what it names is still there.
 
@@ -77,48 +76,6 @@ def still_there(receipt: Receipt | None, there: Callable[[Receipt, Depth], bool]
     was written since, by size.
     """
     return receipt if receipt and there(receipt, depth_for(receipt)) else None
-
-
-def depth_for(receipt: Receipt) -> Depth:
-    """How what a receipt names is to be compared: see ``still_there``."""
-    return "size" if receipt.boot == boot_id() else "checksum"
-
-
-def zip_is_there(path: Path) -> Callable[[Receipt, Depth], bool]:
-    """Whether a downloaded zip is still what its receipt says."""
-
-    def there(receipt: Receipt, depth: Depth) -> bool:
-        if not path.exists() or path.stat().st_size != receipt.left["bytes"]:
-            return False
-        return depth == "size" or file_crc64nvme(path) == receipt.left["crc64nvme"]
-
-    return there
-
-
-def tree_is_there(folder: Path, fixity: Path) -> Callable[[Receipt, Depth], bool]:
-    """Whether unpacked works are still what their list of fixity says."""
-
-    def there(receipt: Receipt, depth: Depth) -> bool:
-        if not list_is_whole(fixity, receipt) or not folder.is_dir():
-            return False
-        return not compare_tree(folder, ((f"{file.work}/{file.path}", file) for file in read_fixity(fixity)), depth)
-
-    return there
-
-
-def list_is_whole(fixity: Path, debagged: Receipt) -> bool:
-    """Whether the list of fixity is the one that ``debagged_work`` wrote.
-
-    A power cut may leave the receipt and cut the list: each of the lines that are left would still be right. So it must
-    have, of each work, the files and bytes of payload that the bag's manifests name.
-    """
-    try:
-        works = debagged.left["works"]
-        lines, payload = payload_counts(read_fixity(fixity), {work["rid"]: work["tags"] for work in works})
-        named = {work["rid"]: (work["files"], work["bytes"]) for work in works}
-        return bool(lines == debagged.left["listed"] and payload == named)
-    except (OSError, ValueError, TypeError, KeyError):
-        return False
 
 
 def works_in(debagged: Receipt) -> tuple[list[str], list[str]]:
@@ -229,3 +186,6 @@ def paths_shown(name: str, by_work: Mapping[str, str]) -> dict[str, Any]:
         name if len(by_work) == 1 else f"{name} of {work}": dg.MetadataValue.path(path)
         for work, path in by_work.items()
     }
+
+
+OWNERS = ["team:digital-preservation"]

@@ -1,36 +1,28 @@
-"""Assets: the four stages that a restored work goes through, in their order.
+"""synced_archive: the work is in the archive and on the web, proven there, and freed from the scratch disk.
 
-What belongs here: reading a stage's input, calling what does the work, writing the receipt, and saying it all to
-the archivist. What does not: how a bag is proven or an object downloaded (``ao_workflows.domain``,
-``ao_workflows.resources``).
-
-Each stage ends with its receipt and its column in DRS. A stage that finds its own receipt for the same input, with
-what it names still there, does not do the work again; so a run may die anywhere and be run again.
+What belongs here: the stage's order of steps, its receipt, and what it says to the archivist. What does not: one work's
+sync (``ao_workflows.defs.restore.syncing``), and the script (``ao_workflows.archive.sync_script``).
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from ao_workflows.archive.sync_script import SyncScript
-from ao_workflows.aws.s3 import S3
-from ao_workflows.bags.admission import why_refused
-from ao_workflows.bags.debagger import Debagger
 from ao_workflows.defs.restore import checks
-from ao_workflows.defs.restore.holding import forget_held, meant_by_word, over_what_is_there, refuse_held
+from ao_workflows.defs.restore.debagged_work import debagged_work
+from ao_workflows.defs.restore.downloaded_bag import downloaded_bag
+from ao_workflows.defs.restore.holding import forget_held, refuse_held
 from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.defs.restore.retries import TRY_AGAIN
-from ao_workflows.defs.restore.sources import intake_of, newer_in_save, remove_original, source_of, unchanged_since
+from ao_workflows.defs.restore.sources import remove_original
 from ao_workflows.defs.restore.stage import (
-    depth_for,
+    OWNERS,
     in_force,
-    instance_id,
-    list_is_whole,
     megabytes_a_second,
     record_failure,
     record_guest,
@@ -38,303 +30,23 @@ from ao_workflows.defs.restore.stage import (
     record_work,
     remarks_on,
     size_shown,
-    still_there,
     stored_event,
-    tell_tenths_of,
-    tree_is_there,
     work_held,
-    works_in,
-    zip_is_there,
 )
 from ao_workflows.defs.restore.synced_works import failure_of, left_alone_shown, proofs_shown, said_of
 from ao_workflows.defs.restore.syncing import Syncing, sync_each
-from ao_workflows.download.download import Places
-from ao_workflows.download.progress import ProgressTeller
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Stage
 from ao_workflows.errors import (
-    BagInvalid,
-    DownloadMismatch,
-    FileGone,
     FolderError,
     NothingStored,
-    ObjectMissing,
-    ZipRefused,
 )
-from ao_workflows.events.dropped_files import DroppedFile, Event, given_in
-from ao_workflows.fixity.trees import write_fixity
 from ao_workflows.intake.folders import Folders
-from ao_workflows.machine.files import made_parents
-from ao_workflows.machine.times import moment
 from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.staging import Staging
-from ao_workflows.status import noted_events
+from ao_workflows.staging.validity import depth_for, list_is_whole, tree_is_there
 from ao_workflows.status.deliveries import delivery_of
-from ao_workflows.status.evidence import takes
-
-OWNERS = ["team:digital-preservation"]
-
-
-UNPACKED_TO_ZIP = 1.5
-"""How much larger than its zip a work is taken to be, where the zip's directory cannot be read: scans hardly shrink."""
-
-
-class RestoredMessageConfig(dg.Config):
-    """A restore event as run config, or a dropped ``file`` by its name in ``save/``, with ``folder`` and ``modified``.
-
-    All empty: the event that is stored for the work is taken again. ``force``: it is done though the archive has a
-    newer delivery of the work, or one of another object; without an event, the delivery that is held.
-    """
-
-    intake: str = ""
-    name: str = ""
-    time: str = ""
-    region: str = ""
-    bucket: str = ""
-    key: str = ""
-    size: int | None = None
-    etag: str | None = None
-    version_id: str | None = None
-    sequencer: str | None = None
-    restore_expires: str | None = None
-    file: str = ""
-    folder: str = ""
-    modified: str = ""
-    force: bool = False
-
-    def event(self) -> Event | None:
-        """What was given; None where nothing was."""
-        return given_in(self.model_dump())
-
-
-@dg.asset(partitions_def=WORKS, kinds={"sqs"}, owners=OWNERS, group_name="restore", retry_policy=TRY_AGAIN)
-def restored_message(
-    context: dg.AssetExecutionContext, config: RestoredMessageConfig, staging: Staging, folders: Folders, drs: Drs
-) -> Iterator[Any]:
-    """Glacier has restored the work, or a person has put its zip into a folder. The message that said so is stored, so
-    that the work can be redone from it.
-
-    To redo a work, materialize the asset to start from and those after it; nothing need be configured.
-    """
-    rid = context.partition_key
-    with work_held(context, staging):
-        intake, given = config.intake, config.event()
-        if given is None and config.force and (found := meant_by_word(context, staging)):
-            intake, given = found
-            context.log.info(f"{rid}: no event was given, and {given.source} is held, so that is done")
-        if given is None and (found := newer_in_save(folders, staging, rid, instance_id(context.instance))):
-            intake, given = found
-            context.log.info(f"{rid}: no event was given, and {given.source} waits, so that is taken")
-        over = None
-        if given is None:
-            stored = stored_event(staging, rid)
-            intake, event, over = stored.intake, stored.event, stored.over
-            context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
-        else:
-            event = given
-        # Before it is stored: the stages after this one work for whichever event is.
-        if config.force:
-            over = over_what_is_there(context, staging, drs, event)
-        refuse_held(context, staging, drs, intake, event, over=over)
-        if given or config.force:
-            kind = "file" if isinstance(event, DroppedFile) else "event"
-            left = {"intake": intake, kind: asdict(event), "force": over is not None, "over": over or ()}
-            # On the disk, not only in memory: nobody sends it again.
-            took = takes(Stage.RESTORED_MESSAGE, event.identity)
-            staging.write_receipt(rid, "restored_message", took, left, context.run_id, flush=True)
-        stored = stored_event(staging, rid)
-        noted_events.forget(staging, rid, event)
-        context.log.info(f"{rid}: {event.name} at {event.time}: {event.source}")
-        if isinstance(event, DroppedFile):
-            came, more = {"file": event.source}, {"file": event.source, "modified": event.modified}
-        else:
-            came, more = {"bucket": event.bucket, "key": event.key}, {"object": event.source}
-            if event.restore_expires:
-                more["restored until"] = event.restore_expires
-        if stored.over is not None:
-            more["by a person's word"] = "over what the archive had when it was given"
-        record_stage(drs, Stage.RESTORED_MESSAGE, event, stored.receipt, came)
-        yield dg.MaterializeResult(
-            metadata={
-                "RID": rid,
-                "event": event.name,
-                "event time": dg.MetadataValue.timestamp(at) if (at := moment(event.time)) else event.time,
-                "intake": stored.intake,
-                "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, "restored_message"))),
-            }
-            | size_shown(event.size)
-            | more
-        )
-
-
-@dg.asset(
-    partitions_def=WORKS,
-    deps=[restored_message],
-    kinds={"s3"},
-    owners=OWNERS,
-    group_name="restore",
-    retry_policy=TRY_AGAIN,
-    check_specs=[checks.IS_WHAT_S3_HOLDS],
-)
-def downloaded_bag(
-    context: dg.AssetExecutionContext, staging: Staging, s3: S3, folders: Folders, drs: Drs
-) -> Iterator[Any]:
-    """The work's zipped bag is on the scratch disk, and is byte for byte what S3 holds, or what was put into the
-    folder.
-    """
-    rid = context.partition_key
-    with work_held(context, staging):
-        stored = stored_event(staging, rid)
-        event, layout = stored.event, staging.layout
-        places = Places(layout.zip(rid), layout.part(rid), layout.journal(rid))
-        took, there = takes(Stage.DOWNLOADED_BAG, event.identity), zip_is_there(places.final)
-        receipt = still_there(in_force(staging, stored).get(Stage.DOWNLOADED_BAG), there)
-        if receipt and unchanged_since(receipt, folders):
-            context.log.info(f"{rid}: the zip is here since {receipt.at}, from run {receipt.run_id}")
-            staging.room.promise(rid, receipt.left["room"], context.log.info)
-        else:
-            try:
-                wanted = source_of(stored, rid, s3, folders, context.log.info)
-                # Only S3 says when this version of the object was written.
-                refuse_held(context, staging, drs, stored.intake, event, over=stored.over, modified=wanted.modified)
-                before = staging.receipt(rid, "downloaded_bag")
-                if before and wanted.is_in(before) and still_there(before, there):
-                    context.log.info(f"{rid}: {wanted.where} is here since {before.at}, for another event")
-                    staging.room.promise(rid, before.left["room"], context.log.info)
-                    left = dict(before.left)
-                else:
-                    unpacked = wanted.unpacked_size()
-                    room = wanted.size + (unpacked.on_disk if unpacked else round(wanted.size * UNPACKED_TO_ZIP))
-                    staging.room.promise(rid, room, context.log.info)
-                    context.log.info(f"{rid}: downloading {wanted.size:,} bytes from {wanted.where}")
-                    staging.withdraw(rid, "downloaded_bag")
-                    teller = ProgressTeller(rid, wanted.size, context.run_id, layout.progress(rid), context.log.info)
-                    with teller:
-                        left = wanted.bring(places, teller) | {"room": room}
-            except DownloadMismatch as error:
-                yield checks.failed(checks.IS_WHAT_S3_HOLDS, str(error))
-                raise
-            except (ObjectMissing, FileGone):
-                # A whole zip that an earlier event brought may be all that there is left of it.
-                if staging.receipt(rid, "downloaded_bag") is None:
-                    places.remove()
-                raise
-            receipt = staging.write_receipt(rid, "downloaded_bag", took, left, context.run_id)
-        # Until the receipt was there, the journal was what spared the download.
-        places.journal.unlink(missing_ok=True)
-        left = dict(receipt.left)
-        proven = {"bytes": left["bytes"], "proof": left["proof"]}
-        record_stage(drs, Stage.DOWNLOADED_BAG, event, receipt, proven)
-        yield dg.MaterializeResult(
-            metadata={
-                "RID": rid,
-                "file" if isinstance(event, DroppedFile) else "object": event.source,
-                "seconds": round(left["seconds"], 2),
-                "MB/s": megabytes_a_second(left["fetched"], left["seconds"]),
-                "parts": left["parts"],
-                "retries": left["retries"],
-                "resumed bytes": left["resumed"],
-                "proven by": left["proof"],
-                "crc64nvme": left["crc64nvme"],
-                "zip": dg.MetadataValue.path(str(places.final)),
-            }
-            | size_shown(left["bytes"])
-            | ({"version": left["version"]} if left.get("version") else {}),
-            check_results=[checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {left['proof']}")],
-        )
-
-
-@dg.asset(
-    partitions_def=WORKS,
-    deps=[downloaded_bag],
-    kinds={"bagit"},
-    owners=OWNERS,
-    group_name="restore",
-    retry_policy=TRY_AGAIN,
-    check_specs=[checks.IS_A_VALID_BAG],
-)
-def debagged_work(
-    context: dg.AssetExecutionContext, staging: Staging, s3: S3, folders: Folders, debagger: Debagger, drs: Drs
-) -> Iterator[Any]:
-    """The work is unpacked on the scratch disk, and every file is what was bagged.
-
-    A bag that is not what its manifests say is refused, and so is another work's: nothing of it goes further, and its
-    report says what is wrong with which file.
-    """
-    rid = context.partition_key
-    with work_held(context, staging):
-        stored = stored_event(staging, rid)
-        event, chain = stored.event, in_force(staging, stored)
-        downloaded = chain.get(Stage.DOWNLOADED_BAG)
-        zip_path, into = staging.layout.zip(rid), staging.layout.work(rid)
-        if downloaded is None or not zip_path.exists():
-            raise NothingStored(rid, f"the zip {zip_path} is not there for {event.source}", "downloaded_bag")
-        terms = debagger.terms(rid, intake_of(stored, s3, folders))
-        took = takes(Stage.DEBAGGED_WORK, event.identity, downloaded)
-        fixity = staging.layout.fixity(rid)
-        receipt = still_there(chain.get(Stage.DEBAGGED_WORK), tree_is_there(into, fixity))
-        if receipt and why_refused(terms, *works_in(receipt)):
-            # Taken once, on other terms than the site has now: refused below, and never synced for its receipt.
-            staging.throw_away(rid, "debagged_work")
-            receipt = None
-        if receipt:
-            context.log.info(f"{rid}: unpacked since {receipt.at}, by run {receipt.run_id}")
-        else:
-            context.log.info(f"{rid}: unpacking and proving {zip_path.name}")
-            under_way = staging.layout.work_under_way(rid, context.run_id)
-            staging.withdraw(rid, "debagged_work")
-            try:
-                tell = tell_tenths_of(context.log.info, f"{rid}: unpacked")
-                done = debagger.debag(zip_path, made_parents(into), terms, under_way, tell)
-            except (BagInvalid, ZipRefused) as error:
-                report = staging.write_report(rid, zip_path.name, error.problems, context.run_id, event.source)
-                record_failure(drs, context, event, {"refused": str(error), "report": str(report)})
-                yield checks.failed(
-                    checks.IS_A_VALID_BAG,
-                    str(error),
-                    error.problems,
-                    report=dg.MetadataValue.path(str(report)),
-                )
-                raise
-            write_fixity(fixity, done.files)
-            left = {
-                "works": [asdict(work) for work in done.works],
-                "bytes": done.bytes,
-                "seconds": done.seconds,
-                "listed": len(done.files),
-                "warnings": list(done.warnings),
-            }
-            receipt = staging.write_receipt(rid, "debagged_work", took, left, context.run_id)
-            staging.remove_report(rid)
-        works = receipt.left["works"]
-        files = sum(work["files"] for work in works)
-        algorithms = ", ".join(sorted({name for work in works for name in work["algorithms"]}))
-        remarks = remarks_on(receipt)
-        warnings = [said for said in receipt.left["warnings"] if said not in remarks.values()]
-        unpacked = {"files": files, "bytes": receipt.left["bytes"]}
-        record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, unpacked | remarks)
-        yield dg.MaterializeResult(
-            metadata={
-                "RID": rid,
-                "works": ", ".join(work["rid"] for work in works),
-                "files": files,
-            }
-            | remarks
-            | {
-                "seconds": round(receipt.left["seconds"], 2),
-                "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
-                "algorithms": algorithms,
-                "folder": dg.MetadataValue.path(str(into)),
-            }
-            | size_shown(receipt.left["bytes"])
-            | ({"warnings": "\n".join(warnings[: checks.SHOWN])} if warnings else {}),
-            check_results=[
-                checks.unproven(checks.IS_A_VALID_BAG, remarks["unproven"])
-                if "unproven" in remarks
-                else checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {algorithms}")
-            ],
-        )
+from ao_workflows.works.stages import Stage
 
 
 class SyncedArchiveConfig(dg.Config):

@@ -2,7 +2,8 @@
 script, the proof, a receipt of its own.
 
 What belongs here: the order of these, and what spares a work that is done. What does not: the script itself
-(``ao_workflows.archive.sync_script``), and what became of the zip's works together (``ao_workflows.defs.restore.synced_works``).
+(``ao_workflows.archive.sync_script``), and what became of the zip's works together
+(``ao_workflows.defs.restore.synced_works``).
 
 A zip's works beside the event's own are guests: they add, and change nothing that is there, unless a person names them.
 """
@@ -19,12 +20,12 @@ from typing import Any
 
 from ao_workflows.archive.before_sync import Before, going, look
 from ao_workflows.archive.mounted_shares import ArchiveShares
+from ao_workflows.archive.places import archive_place
 from ao_workflows.archive.replaced import keep, list_going, write_changed
 from ao_workflows.archive.shares import replaced_place
 from ao_workflows.archive.sync_options import SyncOptions
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.archive.web_copy import compare_web, images_beside
-from ao_workflows.defs.restore.stage import depth_for
 from ao_workflows.defs.restore.synced_works import SyncedWork
 from ao_workflows.errors import (
     AoError,
@@ -40,7 +41,7 @@ from ao_workflows.fixity.trees import Depth, FileFixity, compare_tree, files_bes
 from ao_workflows.shown_names import shown
 from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.staging import Staging
-from ao_workflows.works.rids import archive_place
+from ao_workflows.staging.validity import depth_for
 
 EXTRA_SHOWN = 100
 

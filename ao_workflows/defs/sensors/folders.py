@@ -17,10 +17,10 @@ from dagster._core.storage.tags import RUN_KEY_TAG
 
 from ao_workflows.defs.restore.job import RESTORE_WORK
 from ao_workflows.defs.restore.partitions import WORKS
-from ao_workflows.defs.restore.stage import instance_id
 from ao_workflows.defs.sensors.queues import BATCH, TICK_SECONDS, room_in_queue, run_config
 from ao_workflows.errors import FileGone, FolderError, ServiceError
 from ao_workflows.events.dropped_files import Claim, DroppedFile, owner_of
+from ao_workflows.instance.opening import instance_id
 from ao_workflows.intake.folder_rules import (
     FolderCursor,
     Left,

@@ -20,10 +20,11 @@ from dagster._core.test_utils import create_run_for_test
 
 from ao_workflows.definitions import build
 from ao_workflows.machine.disk import going
-from ao_workflows.site.sections import demo_site, parse
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import parse
+from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.staging import Staging
 from ao_workflows.upkeep import housekeeping
-from ao_workflows.works.rids import StagingLayout
 from ao_workflows_tests.support.small_disks import mounted
 from ao_workflows_tests.upkeep.test_old_logs import written
 

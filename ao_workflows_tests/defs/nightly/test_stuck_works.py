@@ -12,11 +12,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ao_workflows.definitions import build, resources
+from ao_workflows.clients import resources
+from ao_workflows.definitions import build
 from ao_workflows.defs.nightly import stuck_works as watch
 from ao_workflows.defs.nightly.stuck_works import stuck_works
-from ao_workflows.drs.rows import Stage
 from ao_workflows.site.sections import WatchSection
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import TrialSite, bag_zip
 from ao_workflows_tests.support.works_in_trouble import queue, queueing_site

@@ -11,13 +11,14 @@ import dagster as dg
 import pytest
 
 from ao_workflows.defs.restore.partitions import WORKS
-from ao_workflows.defs.restore.stage import in_force, still_there, stored_event, tree_is_there, work_held, zip_is_there
+from ao_workflows.defs.restore.stage import in_force, still_there, stored_event, work_held
 from ao_workflows.errors import NothingStored, ServiceError
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.fixity.digests import file_crc64nvme
 from ao_workflows.fixity.trees import FileFixity, write_fixity
 from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.staging import Staging
+from ao_workflows.staging.validity import tree_is_there, zip_is_there
 
 TOOK = {"md5": "m", "bytes": 5}
 FILES = {"W1/images/1.jpg": b"page1", "W1/བསྟན": b"", "W1/W1.bag/bagit.txt": b"tags", "W2/a\nb": b"second"}

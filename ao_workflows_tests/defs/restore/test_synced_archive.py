@@ -14,8 +14,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ao_workflows.drs.rows import Stage
 from ao_workflows.staging.staging import Staging
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
 
@@ -148,7 +148,7 @@ def test_what_was_written_in_an_earlier_boot_is_read_again_before_it_is_trusted(
         site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
         page = site.layout.work(RID) / RID / "archive/དཔེ་ཆ།.tif"
         page.write_bytes(bytes(page.stat().st_size))
-        monkeypatch.setattr("ao_workflows.defs.restore.stage.boot_id", lambda: "another boot")
+        monkeypatch.setattr("ao_workflows.staging.validity.boot_id", lambda: "another boot")
         assert site.run(RID, select="downloaded_bag+").success
         assert page.read_bytes() == FILES["archive/དཔེ་ཆ།.tif"]
 

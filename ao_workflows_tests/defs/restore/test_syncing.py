@@ -18,10 +18,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ao_workflows.defs.restore import synced_archive as assets
+from ao_workflows.archive.places import web_prefix
+from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Progress, Stage
-from ao_workflows.works.rids import web_prefix
+from ao_workflows.drs.rows import Progress
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.mariadb import MariaDb
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
@@ -343,7 +344,7 @@ def test_a_web_that_is_to_be_left_alone_is_not_looked_at(desk: Desk, options: by
 
 def test_what_is_tried_again_outlasts_an_hour() -> None:
     """A database that is upgraded, a network that is mended: the works of that hour wait, and none is lost."""
-    policy = assets.TRY_AGAIN
+    policy = TRY_AGAIN
     delays = [policy.calculate_delay(number) for number in range(1, policy.max_retries + 1)]
     assert 1.5 * 3600 < sum(delays) < 3 * 3600
 

@@ -15,7 +15,6 @@ from dagster._core.test_utils import create_run_for_test
 
 from ao_workflows.defs.sensors import folders as folder_sensors
 from ao_workflows.defs.sensors.folders import folder_sensor
-from ao_workflows.drs.rows import Stage
 from ao_workflows.errors import FolderError, WrongEnvironment
 from ao_workflows.events.dropped_files import given_in
 from ao_workflows.intake import file_writers
@@ -26,6 +25,7 @@ from ao_workflows.status.expiring import undownloaded
 from ao_workflows.status.gathering import Sources, of_works
 from ao_workflows.status.runs import stored_event_config
 from ao_workflows.status.standing import Limits, State, standing
+from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.folder_sites import FolderSite, folder_site, killed_before_step
 from ao_workflows_tests.support.sites import PAGE, bag_zip
 

@@ -18,7 +18,8 @@ from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 from dagster._core.test_utils import create_run_for_test
 from dagster._grpc.utils import default_sensor_grpc_timeout
 
-from ao_workflows.definitions import build, resources
+from ao_workflows.clients import resources
+from ao_workflows.definitions import build
 from ao_workflows.defs.sensors import queues as sensors
 from ao_workflows.defs.sensors.queues import intake_sensor
 from ao_workflows.errors import ServiceError, WrongEnvironment

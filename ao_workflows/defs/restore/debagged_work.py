@@ -1,0 +1,134 @@
+"""debagged_work: the zip's works are unpacked in staging, every byte proven by the bag's manifests."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import dagster as dg
+
+from ao_workflows.aws.s3 import S3
+from ao_workflows.bags.admission import why_refused
+from ao_workflows.bags.debagger import Debagger
+from ao_workflows.defs.restore import checks
+from ao_workflows.defs.restore.downloaded_bag import downloaded_bag
+from ao_workflows.defs.restore.partitions import WORKS
+from ao_workflows.defs.restore.retries import TRY_AGAIN
+from ao_workflows.defs.restore.sources import intake_of
+from ao_workflows.defs.restore.stage import (
+    OWNERS,
+    in_force,
+    megabytes_a_second,
+    record_failure,
+    record_stage,
+    remarks_on,
+    size_shown,
+    still_there,
+    stored_event,
+    tell_tenths_of,
+    work_held,
+    works_in,
+)
+from ao_workflows.drs.client import Drs
+from ao_workflows.errors import (
+    BagInvalid,
+    NothingStored,
+    ZipRefused,
+)
+from ao_workflows.fixity.trees import write_fixity
+from ao_workflows.intake.folders import Folders
+from ao_workflows.machine.files import made_parents
+from ao_workflows.staging.staging import Staging
+from ao_workflows.staging.validity import takes, tree_is_there
+from ao_workflows.works.stages import Stage
+
+
+@dg.asset(
+    partitions_def=WORKS,
+    deps=[downloaded_bag],
+    kinds={"bagit"},
+    owners=OWNERS,
+    group_name="restore",
+    retry_policy=TRY_AGAIN,
+    check_specs=[checks.IS_A_VALID_BAG],
+)
+def debagged_work(
+    context: dg.AssetExecutionContext, staging: Staging, s3: S3, folders: Folders, debagger: Debagger, drs: Drs
+) -> Iterator[Any]:
+    """The work is unpacked on the scratch disk, and every file is what was bagged.
+
+    A bag that is not what its manifests say is refused, and so is another work's: nothing of it goes further, and its
+    report says what is wrong with which file.
+    """
+    rid = context.partition_key
+    with work_held(context, staging):
+        stored = stored_event(staging, rid)
+        event, chain = stored.event, in_force(staging, stored)
+        downloaded = chain.get(Stage.DOWNLOADED_BAG)
+        zip_path, into = staging.layout.zip(rid), staging.layout.work(rid)
+        if downloaded is None or not zip_path.exists():
+            raise NothingStored(rid, f"the zip {zip_path} is not there for {event.source}", "downloaded_bag")
+        terms = debagger.terms(rid, intake_of(stored, s3, folders))
+        took = takes(Stage.DEBAGGED_WORK, event.identity, downloaded)
+        fixity = staging.layout.fixity(rid)
+        receipt = still_there(chain.get(Stage.DEBAGGED_WORK), tree_is_there(into, fixity))
+        if receipt and why_refused(terms, *works_in(receipt)):
+            # Taken once, on other terms than the site has now: refused below, and never synced for its receipt.
+            staging.throw_away(rid, "debagged_work")
+            receipt = None
+        if receipt:
+            context.log.info(f"{rid}: unpacked since {receipt.at}, by run {receipt.run_id}")
+        else:
+            context.log.info(f"{rid}: unpacking and proving {zip_path.name}")
+            under_way = staging.layout.work_under_way(rid, context.run_id)
+            staging.withdraw(rid, "debagged_work")
+            try:
+                tell = tell_tenths_of(context.log.info, f"{rid}: unpacked")
+                done = debagger.debag(zip_path, made_parents(into), terms, under_way, tell)
+            except (BagInvalid, ZipRefused) as error:
+                report = staging.write_report(rid, zip_path.name, error.problems, context.run_id, event.source)
+                record_failure(drs, context, event, {"refused": str(error), "report": str(report)})
+                yield checks.failed(
+                    checks.IS_A_VALID_BAG,
+                    str(error),
+                    error.problems,
+                    report=dg.MetadataValue.path(str(report)),
+                )
+                raise
+            write_fixity(fixity, done.files)
+            left = {
+                "works": [asdict(work) for work in done.works],
+                "bytes": done.bytes,
+                "seconds": done.seconds,
+                "listed": len(done.files),
+                "warnings": list(done.warnings),
+            }
+            receipt = staging.write_receipt(rid, "debagged_work", took, left, context.run_id)
+            staging.remove_report(rid)
+        works = receipt.left["works"]
+        files = sum(work["files"] for work in works)
+        algorithms = ", ".join(sorted({name for work in works for name in work["algorithms"]}))
+        remarks = remarks_on(receipt)
+        warnings = [said for said in receipt.left["warnings"] if said not in remarks.values()]
+        unpacked = {"files": files, "bytes": receipt.left["bytes"]}
+        record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, unpacked | remarks)
+        yield dg.MaterializeResult(
+            metadata={
+                "RID": rid,
+                "works": ", ".join(work["rid"] for work in works),
+                "files": files,
+            }
+            | remarks
+            | {
+                "seconds": round(receipt.left["seconds"], 2),
+                "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
+                "algorithms": algorithms,
+                "folder": dg.MetadataValue.path(str(into)),
+            }
+            | size_shown(receipt.left["bytes"])
+            | ({"warnings": "\n".join(warnings[: checks.SHOWN])} if warnings else {}),
+            check_results=[
+                checks.unproven(checks.IS_A_VALID_BAG, remarks["unproven"])
+                if "unproven" in remarks
+                else checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {algorithms}")
+            ],
+        )

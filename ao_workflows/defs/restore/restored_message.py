@@ -1,0 +1,116 @@
+"""restored_message: the restore event is stored in staging and in DRS, before anything else is done."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import dagster as dg
+
+from ao_workflows.defs.restore.holding import meant_by_word, over_what_is_there, refuse_held
+from ao_workflows.defs.restore.partitions import WORKS
+from ao_workflows.defs.restore.retries import TRY_AGAIN
+from ao_workflows.defs.restore.sources import newer_in_save
+from ao_workflows.defs.restore.stage import (
+    OWNERS,
+    record_stage,
+    size_shown,
+    stored_event,
+    work_held,
+)
+from ao_workflows.drs.client import Drs
+from ao_workflows.events.dropped_files import DroppedFile, Event, given_in
+from ao_workflows.instance.opening import instance_id
+from ao_workflows.intake.folders import Folders
+from ao_workflows.machine.times import moment
+from ao_workflows.staging.staging import Staging
+from ao_workflows.staging.validity import takes
+from ao_workflows.status import noted_events
+from ao_workflows.works.stages import Stage
+
+
+class RestoredMessageConfig(dg.Config):
+    """A restore event as run config, or a dropped ``file`` by its name in ``save/``, with ``folder`` and ``modified``.
+
+    All empty: the event that is stored for the work is taken again. ``force``: it is done though the archive has a
+    newer delivery of the work, or one of another object; without an event, the delivery that is held.
+    """
+
+    intake: str = ""
+    name: str = ""
+    time: str = ""
+    region: str = ""
+    bucket: str = ""
+    key: str = ""
+    size: int | None = None
+    etag: str | None = None
+    version_id: str | None = None
+    sequencer: str | None = None
+    restore_expires: str | None = None
+    file: str = ""
+    folder: str = ""
+    modified: str = ""
+    force: bool = False
+
+    def event(self) -> Event | None:
+        """What was given; None where nothing was."""
+        return given_in(self.model_dump())
+
+
+@dg.asset(partitions_def=WORKS, kinds={"sqs"}, owners=OWNERS, group_name="restore", retry_policy=TRY_AGAIN)
+def restored_message(
+    context: dg.AssetExecutionContext, config: RestoredMessageConfig, staging: Staging, folders: Folders, drs: Drs
+) -> Iterator[Any]:
+    """Glacier has restored the work, or a person has put its zip into a folder. The message that said so is stored, so
+    that the work can be redone from it.
+
+    To redo a work, materialize the asset to start from and those after it; nothing need be configured.
+    """
+    rid = context.partition_key
+    with work_held(context, staging):
+        intake, given = config.intake, config.event()
+        if given is None and config.force and (found := meant_by_word(context, staging)):
+            intake, given = found
+            context.log.info(f"{rid}: no event was given, and {given.source} is held, so that is done")
+        if given is None and (found := newer_in_save(folders, staging, rid, instance_id(context.instance))):
+            intake, given = found
+            context.log.info(f"{rid}: no event was given, and {given.source} waits, so that is taken")
+        over = None
+        if given is None:
+            stored = stored_event(staging, rid)
+            intake, event, over = stored.intake, stored.event, stored.over
+            context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
+        else:
+            event = given
+        # Before it is stored: the stages after this one work for whichever event is.
+        if config.force:
+            over = over_what_is_there(context, staging, drs, event)
+        refuse_held(context, staging, drs, intake, event, over=over)
+        if given or config.force:
+            kind = "file" if isinstance(event, DroppedFile) else "event"
+            left = {"intake": intake, kind: asdict(event), "force": over is not None, "over": over or ()}
+            # On the disk, not only in memory: nobody sends it again.
+            took = takes(Stage.RESTORED_MESSAGE, event.identity)
+            staging.write_receipt(rid, "restored_message", took, left, context.run_id, flush=True)
+        stored = stored_event(staging, rid)
+        noted_events.forget(staging, rid, event)
+        context.log.info(f"{rid}: {event.name} at {event.time}: {event.source}")
+        if isinstance(event, DroppedFile):
+            came, more = {"file": event.source}, {"file": event.source, "modified": event.modified}
+        else:
+            came, more = {"bucket": event.bucket, "key": event.key}, {"object": event.source}
+            if event.restore_expires:
+                more["restored until"] = event.restore_expires
+        if stored.over is not None:
+            more["by a person's word"] = "over what the archive had when it was given"
+        record_stage(drs, Stage.RESTORED_MESSAGE, event, stored.receipt, came)
+        yield dg.MaterializeResult(
+            metadata={
+                "RID": rid,
+                "event": event.name,
+                "event time": dg.MetadataValue.timestamp(at) if (at := moment(event.time)) else event.time,
+                "intake": stored.intake,
+                "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, "restored_message"))),
+            }
+            | size_shown(event.size)
+            | more
+        )

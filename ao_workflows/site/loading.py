@@ -1,0 +1,127 @@
+"""Loading: site.toml found, read, and checked whole, with every mistake in one message.
+
+What belongs here: the file, its overrides by environment variables, and mistakes in words. What does not: the settings
+(``ao_workflows.site.sections``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import (
+    ValidationError,
+)
+
+from ao_workflows.errors import SiteError
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.overrides import misspelt, renamed
+from ao_workflows.site.sections import CHECKOUT, Site
+
+_SETTINGS = [
+    f"{name}.{key}" if key else name
+    for name, field in Site.model_fields.items()
+    for key in ("", *getattr(field.annotation, "model_fields", ()))
+]
+
+
+def load(path: Path | None = None) -> Site:
+    """The site that ``path`` describes; without one, that of ``AO_SITE``, else the demo's.
+
+    :raises SiteError: with every mistake in one message.
+    """
+    if path is None and (named := os.environ.get("AO_SITE")):
+        path = Path(named)
+    if path is None:
+        path = CHECKOUT / ".demo" / "site.toml"
+        if not path.exists():
+            return parse(demo_site(path.parent, endpoint_url=None), "the demo's site")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SiteError(str(path), [f"cannot be read: {error}; AO_SITE says which file it is"]) from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Site:
+    """The site that the TOML ``text`` describes, checked whole; ``source`` names it in errors.
+
+    :raises SiteError: with every mistake in one message.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SiteError(source, [f"is no TOML: {error}"]) from error
+    mistakes = [*misspelt(os.environ, _SETTINGS), *_intakes_by_name(values)]
+    mistakes += renamed(os.environ, values.get("intake", {}))
+    try:
+        site = Site(**values)
+    except ValidationError as error:
+        mistakes += [_in_words(fault) for fault in error.errors(include_url=False)]
+    except Exception as error:  # noqa: BLE001 - pydantic-settings wraps a value that is no JSON in errors of its own
+        mistakes.append(str(error))
+    if mistakes:
+        raise SiteError(source, mistakes)
+    return site
+
+
+def _intakes_by_name(values: dict[str, Any]) -> list[str]:
+    """Turns the array ``[[intake]]`` into a table by name, in place; what cannot be is left out and told."""
+    entries = values.get("intake", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        values.pop("intake")
+        return ["intake: must be an array of tables, each headed [[intake]]"]
+    mistakes = []
+    by_name: dict[str, Any] = {}
+    for number, entry in enumerate(entries, 1):
+        name = entry.pop("name", None)
+        if not isinstance(name, str):
+            mistakes.append(f"intake number {number}: needs a name")
+        elif name in by_name:
+            mistakes.append(f"intake.{name}: is there twice")
+        else:
+            by_name[name] = entry
+    values["intake"] = by_name
+    return mistakes
+
+
+def _in_words(fault: Any) -> str:
+    """One of pydantic's faults as ``key: what is allowed (is: value)``."""
+    place = [str(part) for part in fault["loc"] if part != "[key]"]
+    if place[:1] == ["intake"] and place[2:3] in (["queue"], ["folder"]):
+        del place[2]  # the kind, by which the rules were chosen
+    key = ".".join(place)
+    match fault["type"]:
+        case "union_tag_invalid":
+            return f"{key}.kind: must be 'queue' or 'folder' (is: {fault['ctx']['tag']!r})"
+        case "missing":
+            return f"{key}: is missing"
+        case "extra_forbidden":
+            return f"{key}: is no setting"
+        case "string_pattern_mismatch":
+            said = _PATTERNS.get(fault["ctx"]["pattern"], f"must match {fault['ctx']['pattern']}")
+        case "value_error":
+            said = str(fault["ctx"]["error"])
+        case _:
+            said = re.sub(r"^Input should", "must", fault["msg"])
+    # A database's URL that is refused may still hold a password.
+    shown = "" if isinstance(fault["input"], dict) else f" (is: {re.sub('//.*@', '//…@', repr(fault['input']))})"
+    return f"{key}: {said}{shown}"
+
+
+_PATTERNS = {
+    r"^(until-synced|[0-9]{1,4} days)$": "must be 'until-synced' or '<n> days'",
+    r"(\.zip|\*)$": "must end with '.zip' or '*': no other object holds a work",
+    r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$": "must be an SQS queue's name, not its URL",
+    r"^[a-z0-9-]+$": "must be an AWS region, such as 'us-east-1'",
+    r"^https?://": "must begin with http:// or https://",
+    r"^s3://[^/]+": "must begin with s3://",
+    r"^(/|s3://[^/]+).*": "must be an absolute path, or begin with s3://",
+    r"^(mysql\+pymysql|sqlite)://": "must begin with mysql+pymysql:// or sqlite:///",
+    r"^[^:]+:/.+": "must be 'section:/path/to/db_apps.config'",
+    r"^([01][0-9]|2[0-3]):[0-5][0-9]$": "must be a time such as '03:30', in UTC",
+    r"^[a-z][a-z0-9_]{0,39}$": "the name must be at most 40 lower-case letters, digits and '_', a letter first",
+}

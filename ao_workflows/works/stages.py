@@ -1,0 +1,33 @@
+"""Stages: the four steps of a restore, and the request before them, with the column of DRS that each has."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """A step of a restore that has a column; all but the first are named as their assets are."""
+
+    RESTORE_REQUESTED = "restore_requested"
+    RESTORED_MESSAGE = "restored_message"
+    DOWNLOADED_BAG = "downloaded_bag"
+    DEBAGGED_WORK = "debagged_work"
+    SYNCED_ARCHIVE = "synced_archive"
+
+    @property
+    def column(self) -> str:
+        """The column that says when it was done."""
+        return _COLUMNS[self]
+
+
+_COLUMNS = {
+    Stage.RESTORE_REQUESTED: "restore_requested_on",
+    Stage.RESTORED_MESSAGE: "restore_complete_on",
+    Stage.DOWNLOADED_BAG: "download_complete_on",
+    Stage.DEBAGGED_WORK: "debag_complete_on",
+    Stage.SYNCED_ARCHIVE: "sync_complete_on",
+}
+
+
+RUN_STAGES = tuple(stage for stage in Stage if stage is not Stage.RESTORE_REQUESTED)
+"""The stages that a run has, in their order."""
