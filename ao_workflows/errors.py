@@ -24,7 +24,8 @@ for one fact that all share: ``transient``, whether trying again may help.
     │   └── ServiceNotUp          one of them did not come up
     ├── StagingError          the scratch disk does not do what was asked of it
     │   ├── StagingFull           it has no room left, whoever took it                  transient
-    │   └── NoRoom                a work waited for room as long as the site allows
+    │   ├── NoRoom                a work waited for room as long as the site allows
+    │   └── ReceiptRefused        a stage's receipt that this release cannot use
     ├── FolderError           an intake's folder does not do what was asked of it
     │   ├── FileGone              a claimed file is not in save/ any more
     │   └── FileChanged           it was written to while it was being copied           transient
@@ -278,6 +279,18 @@ class StagingFull(StagingError):
         super().__init__(
             path,
             f"the disk is full: {figures}; free some, or give [staging] reserve_gib in site.toml a larger share",
+        )
+
+
+class ReceiptRefused(StagingError):
+    """A receipt is broken, or another release's or program's; ``fault`` is what is wrong with it."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        self.fault = fault
+        super().__init__(
+            path,
+            f"is no receipt that can be used: {fault}. It is passed over, and what it would have spared is done again, "
+            f"which writes another: ao reprocess {path.parent.name}",
         )
 
 

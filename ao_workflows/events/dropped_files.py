@@ -130,11 +130,6 @@ Event = ObjectEvent | DroppedFile
 """What starts a run: a restored object, or a file that was put into a folder."""
 
 
-def stored_in(left: Mapping[str, Any]) -> Event:
-    """The event in what ``restored_message`` left."""
-    return DroppedFile(**left["file"]) if "file" in left else ObjectEvent(**left["event"])
-
-
 def given_in(config: Mapping[str, Any]) -> Event | None:
     """The event in a run's config; None where it has none. What another version put into it besides is left out."""
     kind = DroppedFile if config.get("file") else ObjectEvent if config.get("key") else None

@@ -9,27 +9,25 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from pydantic import PrivateAttr
 
 from ao_workflows.errors import Problem, StagingError, StagingFull, WorkBusy
 from ao_workflows.machine import file_locks
-from ao_workflows.machine.boot import boot_id
 from ao_workflows.machine.disk import Removed, refusal, remove_tree
 from ao_workflows.machine.files import made_parents, now, write_whole
-from ao_workflows.machine.times import in_order
 from ao_workflows.shown_names import shown_json
 from ao_workflows.staging import freeing
 from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.layout import StagingLayout
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.receipt_files import read_placed, read_receipts, write_receipt
+from ao_workflows.staging.receipts import Placed, Receipt, Receipts
 from ao_workflows.staging.room import ASK_AGAIN_SECONDS, Room
 from ao_workflows.staging.run_locks import RunLocks
 from ao_workflows.works.stages import Stage
@@ -137,35 +135,27 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
                 path.unlink(missing_ok=True)
         os.close(handle)
 
-    def receipt(self, rid: str, stage: str) -> Receipt | None:
-        """The stage's receipt, or None where there is none, or what is there is none.
+    def receipts(self, rid: str) -> Receipts:
+        """The work's receipts. One that cannot be used is passed over, and stands among the refused.
 
-        On a disk that takes ``w1`` and ``W1`` for one name, the other work's receipt is none of this one's.
+        :raises StagingError: if a file cannot be read.
+        """
+        return read_receipts(self.layout, rid)
 
+    def placed(self, rid: str, work: str) -> Placed | None:
+        """The receipt of one ``work`` of the zip that came under the partition ``rid``; None where there is none.
+
+        :raises ReceiptRefused: if it cannot be used.
         :raises StagingError: if the file cannot be read.
         """
-        path = self.layout.receipt(rid, stage)
-        try:
-            found = Receipt.parse(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StagingError(path, f"cannot be read: {error.strerror}") from error
-        return found if found and found.rid == rid else None
+        return read_placed(self.layout, rid, work)
 
-    def write_receipt(
-        self,
-        rid: str,
-        stage: str,
-        took: Mapping[str, Any],
-        left: Mapping[str, Any],
-        run_id: str,
-        *,
-        flush: bool = False,
-    ) -> Receipt:
-        receipt = Receipt(stage, rid, took, left, run_id, boot_id(), now())
-        write_whole(self.layout.receipt(rid, stage), receipt.dump(), flush=flush)
-        return receipt
+    def write_receipt(self, receipt: Receipt, *, flush: bool = False) -> None:
+        """Writes a receipt in the place of the one before; with ``flush``, on the disk and not only in memory.
+
+        :raises StagingError: if it cannot be written.
+        """
+        write_receipt(self.layout, receipt, flush=flush)
 
     def withdraw(self, rid: str, stage: str) -> None:
         """Removes a stage's receipt before what it names is replaced: sizes and counts may be those of the new one.
@@ -244,7 +234,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         freed, stuck = [], []
         for rid in freeing.works_there(self.layout):
             try:
-                if self._synced_before(rid, oldest) and self._freed_now(rid, oldest, archived):
+                if self.receipts(rid).kept_since_before(oldest) and self._freed_now(rid, oldest, archived):
                     freed.append(rid)
             except StagingError as error:
                 stuck.append(error)
@@ -258,7 +248,8 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             return False
         try:
             # Asked again: until the lock was had, another run may have brought the work anew.
-            if not (self._synced_before(rid, oldest) and archived(self._places_of(rid))):
+            receipts = self.receipts(rid)
+            if not (receipts.synced and receipts.kept_since_before(oldest) and archived(receipts.synced.places)):
                 return False
             self.free(rid)
         finally:
@@ -284,27 +275,3 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             count, size = count + removed.count, size + removed.bytes
             stuck += removed.stuck
         return Removed(count, size, stuck=tuple(stuck))
-
-    def _places_of(self, rid: str) -> list[str]:
-        """The works of the zip that were put into the archive."""
-        synced = self.receipt(rid, "synced_archive")
-        return list(synced.left.get("places", [rid])) if synced else []
-
-    def _synced_before(self, rid: str, oldest: datetime) -> bool:
-        """Whether what is here of the work is what was synced, and that before ``oldest``, and kept since."""
-        synced = self.receipt(rid, "synced_archive")
-        if synced is None or not synced.left.get("kept") or in_order(synced.at) >= oldest:
-            return False
-        downloaded, debagged = self.receipt(rid, "downloaded_bag"), self.receipt(rid, "debagged_work")
-        if debagged is not None and debagged.took != synced.took:
-            return False
-        # A version that did not name the whole chain left no event in it.
-        event = {name: value for name, value in synced.took.items() if name == "event"}
-        if downloaded is None:
-            # Withdrawn: something is being downloaded, for the event that is stored now.
-            stored = self.receipt(rid, "restored_message")
-            return stored is None or not event or dict(stored.took) == event
-        same_event = not event or dict(downloaded.took) == event
-        return same_event and all(
-            downloaded.left.get(name) == value for name, value in synced.took.items() if name != "event"
-        )

@@ -18,7 +18,9 @@ from ao_workflows.errors import Problem, StagingError, WorkBusy
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.files import write_whole
 from ao_workflows.staging.freeing import Freed
+from ao_workflows.staging.receipts import Origin, Receipts
 from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support.receipts import a_zip, debagged, downloaded, restored, synced, unversioned
 
 _HOLD = """
 import sys
@@ -64,6 +66,8 @@ for _ in range(6):
 print(sum(os.waitpid(pid, 0)[1] != 0 for pid in contenders))
 """
 """Whoever has the lock makes a file that must not be there; prints how many of six processes found it there."""
+
+ORIGIN = Origin("e", "m", 3)
 
 
 @pytest.fixture
@@ -163,18 +167,21 @@ def test_a_lock_on_a_full_disk_is_let_go_of(staging: Staging, monkeypatch: pytes
 
 def test_a_receipt_is_read_as_it_was_written(staging: Staging) -> None:
     """And only for its own work and stage."""
-    written = staging.write_receipt("W1", "debagged_work", {"md5": "m"}, {"folder": "བསྟན"}, "run")
-    assert staging.receipt("W1", "debagged_work") == written
-    assert staging.receipt("W1", "downloaded_bag") is staging.receipt("W2", "debagged_work") is None
+    written = debagged(ORIGIN, warnings=("བསྟན",))
+    staging.write_receipt(written)
+    assert staging.receipts("W1") == Receipts(debagged=written)
+    assert staging.receipts("W2") == Receipts()
 
 
 def test_half_a_receipt_is_none(staging: Staging) -> None:
     """Also one that a power cut ended inside a character: an exception would stop the work for good."""
-    staging.write_receipt("W1", "debagged_work", {"md5": "m"}, {"folder": "བ"}, "run")
+    staging.write_receipt(debagged(ORIGIN, warnings=("བ",)))
     path = staging.layout.receipt("W1", "debagged_work")
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index("བ".encode()) + 1])
-    assert staging.receipt("W1", "debagged_work") is None
+    receipts = staging.receipts("W1")
+    assert receipts.debagged is None
+    assert [error.path for error in receipts.refused] == [path]
 
 
 def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,23 +218,21 @@ def test_a_report_has_every_problem_and_goes_when_the_bag_is_good(staging: Stagi
     assert not path.parent.exists()
 
 
-def bring(staging: Staging, rid: str, md5: str = "m") -> None:
+def bring(staging: Staging, rid: str, crc64nvme: str = "m") -> None:
     """A work as its first three stages leave it for the event ``e``."""
     staging.layout.zip(rid).parent.mkdir(parents=True, exist_ok=True)
     staging.layout.zip(rid).write_bytes(b"zip")
     (staging.layout.work(rid) / rid / "images").mkdir(parents=True, exist_ok=True)
     (staging.layout.work(rid) / rid / "images" / "1.jpg").write_bytes(b"page")
-    staging.write_receipt(rid, "downloaded_bag", {"event": "e"}, {"md5": md5, "bytes": 3, "seconds": 1}, "run")
-    staging.write_receipt(rid, "debagged_work", {"event": "e", "md5": md5, "bytes": 3}, {"works": []}, "run")
+    bag = downloaded("e", rid, zip=a_zip(3, crc64nvme))
+    staging.write_receipt(bag)
+    staging.write_receipt(debagged(bag.origin, rid))
 
 
-def sync(staging: Staging, rid: str, days_ago: float, md5: str = "m", *, kept: bool = True) -> None:
+def sync(staging: Staging, rid: str, days_ago: float, crc64nvme: str = "m", *, kept: bool = True) -> None:
     """A work's last stage, some days ago."""
-    staging.write_receipt(rid, "synced_archive", {"event": "e", "md5": md5, "bytes": 3}, {"kept": kept}, "run")
-    path = staging.layout.receipt(rid, "synced_archive")
-    receipt = json.loads(path.read_text())
-    receipt["at"] = (datetime.now(UTC) - timedelta(days=days_ago)).isoformat(timespec="seconds")
-    path.write_text(json.dumps(receipt))
+    at = datetime.now(UTC) - timedelta(days=days_ago)
+    staging.write_receipt(synced(Origin("e", crc64nvme, 3), rid, kept=kept, at=at))
 
 
 def test_a_work_is_freed_with_all_that_it_has_and_nothing_else(staging: Staging) -> None:
@@ -237,7 +242,7 @@ def test_a_work_is_freed_with_all_that_it_has_and_nothing_else(staging: Staging)
     assert staging.free("W1") == len(b"zip") + len(b"page")
     assert not staging.layout.incoming("W1").exists()
     assert not staging.layout.work("W1").exists()
-    assert staging.receipt("W1", "debagged_work")
+    assert staging.receipts("W1").debagged
     assert staging.layout.zip("W12").exists()
     assert staging.free("W1") == 0
 
@@ -293,15 +298,13 @@ def test_a_kept_work_that_was_brought_anew_is_not_freed(tmp_path: Path, brought:
     sync(staging, "W1", 9)
     if brought == "being downloaded":
         event = ObjectEvent("ObjectRestore:Completed", "2024-04-06T00:11:23Z", "r", "b", "W1.bag.zip")
-        left = {"intake": "fpl", "event": vars(event)}
-        staging.write_receipt("W1", "restored_message", {"event": event.identity}, left, "run 2")
+        staging.write_receipt(restored(event))
         staging.withdraw("W1", "downloaded_bag")
     elif brought == "unpacked":
-        took = {"event": "f", "md5": "m", "bytes": 3}
-        staging.write_receipt("W1", "debagged_work", took, {"works": []}, "run 2")
+        staging.write_receipt(debagged(Origin("f", "m", 3)))
     else:
-        md5 = "m" if brought == "same bytes" else "new"
-        staging.write_receipt("W1", "downloaded_bag", {"event": "f"}, {"md5": md5, "bytes": 3}, "run 2")
+        crc64nvme = "m" if brought == "same bytes" else "new"
+        staging.write_receipt(downloaded("f", zip=a_zip(3, crc64nvme)))
     assert staging.free_outlived(lambda _works: True) == Freed()
     assert staging.layout.zip("W1").exists()
 
@@ -311,11 +314,12 @@ def test_a_kept_work_of_the_version_before_is_freed_in_its_time(tmp_path: Path) 
     staging = Staging(root=str(tmp_path), keep_days=3)
     bring(staging, "W1")
     sync(staging, "W1", 9)
-    for stage in ("debagged_work", "synced_archive"):
-        path = staging.layout.receipt("W1", stage)
-        receipt = json.loads(path.read_text())
-        del receipt["took"]["event"]
-        path.write_text(json.dumps(receipt))
+    receipts = staging.receipts("W1")
+    for receipt in (receipts.debagged, receipts.synced):
+        assert receipt
+        old = unversioned(receipt)
+        del old["took"]["event"]
+        staging.layout.receipt("W1", receipt.name).write_text(json.dumps(old))
     assert staging.free_outlived(lambda _works: True).rids == ("W1",)
 
 

@@ -23,6 +23,7 @@ from ao_workflows.site.environments import refuse_other_environment, tagged_envi
 from ao_workflows.site.sections import IntakeSection, Site
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
+from ao_workflows.works.stages import Stage
 
 TICK_SECONDS = 10
 
@@ -163,4 +164,4 @@ def _run_finder(instance: dg.DagsterInstance, in_time: Callable[[], bool]) -> Ca
 
 def run_config(intake: str, event: object) -> dict[str, object]:
     """The run config that gives ``restored_message`` its event."""
-    return {"ops": {"restored_message": {"config": {"intake": intake, **vars(event)}}}}
+    return {"ops": {Stage.RESTORED_MESSAGE.value: {"config": {"intake": intake, **vars(event)}}}}
