@@ -519,23 +519,28 @@ class CopyMismatch(SyncError):
 
 
 class ArchiveMismatch(CopyMismatch):
-    """The archive does not hold what was bagged; ``replacing`` are the words for ``ao reprocess`` that replace it."""
+    """The archive does not hold what was bagged; ``replacing`` are the words for ``ao reprocess`` that replace it.
 
-    def __init__(self, rid: str, place: Path, problems: Sequence[Problem], *, staged: bool, replacing: str) -> None:
+    ``start_from`` is the asset whose materialization brings the work back, where it is not ``staged`` any more.
+    """
+
+    def __init__(
+        self, rid: str, place: Path, problems: Sequence[Problem], *, staged: bool, replacing: str, start_from: str
+    ) -> None:
         way_out = (
             "The staged work was kept. Find out why: the disk, or a script that takes files of the same size and time "
             f"to be the same. To have the archive's copy replaced, for one run: ao reprocess {replacing}"
             if staged
-            else "The work was synced before; bring it back from S3 by materializing downloaded_bag and what follows"
+            else f"The work was synced before; bring it back from S3 by materializing {start_from} and what follows"
         )
         super().__init__(rid, place, problems, way_out)
 
 
 class WebMismatch(CopyMismatch):
-    """The web does not hold the images that were bagged."""
+    """The web does not hold the images that were bagged; ``start_from`` is the asset that sends them."""
 
-    def __init__(self, rid: str, prefix: str, problems: Sequence[Problem]) -> None:
-        super().__init__(rid, prefix, problems, "Nothing was freed. Find out why, and materialize synced_archive again")
+    def __init__(self, rid: str, prefix: str, problems: Sequence[Problem], *, start_from: str) -> None:
+        super().__init__(rid, prefix, problems, f"Nothing was freed. Find out why, and materialize {start_from} again")
 
 
 class WorkHeld(CopyMismatch):

@@ -27,6 +27,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from ao_workflows.errors import InstanceUnusable
 from ao_workflows.instance.dagster_processes import LOCATION, MODULE
 from ao_workflows.instance.opening import daemon_silence
+from ao_workflows.works.stages import Stage
 
 _LOOKED_AT = 20
 
@@ -42,7 +43,7 @@ def check_queue(instance: dg.DagsterInstance) -> None:
     if silence := daemon_silence(instance):
         raise InstanceUnusable(
             f"{silence}, so that nothing would run. Start it (dagster-daemon run), or do the work on the spot: "
-            f"dagster asset materialize -m {MODULE} --select 'downloaded_bag+' --partition RID"
+            f"dagster asset materialize -m {MODULE} --select '{Stage.DOWNLOADED_BAG}+' --partition RID"
         )
 
 

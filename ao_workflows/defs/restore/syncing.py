@@ -42,6 +42,7 @@ from ao_workflows.shown_names import shown
 from ao_workflows.staging.receipts import Origin, Placed
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import depth_for
+from ao_workflows.works.stages import Stage
 
 EXTRA_SHOWN = 100
 
@@ -285,8 +286,8 @@ class Syncing:
         # Before anything is said of the work: below a mount point nothing is as it was bagged, or everything.
         self.shares.look_for(work)
         if problems:
-            replacing = f"{self._redo(work)} --replace"
-            raise ArchiveMismatch(work, place, problems, staged=self.staged, replacing=replacing)
+            replacing, first = f"{self._redo(work)} --replace", Stage.DOWNLOADED_BAG
+            raise ArchiveMismatch(work, place, problems, staged=self.staged, replacing=replacing, start_from=first)
         if web and not self.staged:
             images = self._prove_web(work, web, place, depth)
         extra, count = [], 0
@@ -306,7 +307,7 @@ class Syncing:
         local = self.staging.layout.work(self.rid) / work if self.staged else place
         images, problems = compare_web(self.script.web_connection(), web, self._bagged(work), local, depth)
         if problems:
-            raise WebMismatch(work, web, problems)
+            raise WebMismatch(work, web, problems, start_from=Stage.SYNCED_ARCHIVE)
         return images
 
     def _bagged(self, work: str) -> Iterator[FileFixity]:
