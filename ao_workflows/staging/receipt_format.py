@@ -41,14 +41,14 @@ def parse(kind: type[Kind], text: bytes, path: Path) -> Kind:
     :raises ReceiptRefused: if it is none of that kind that this release can read.
     """
     found = _table(text, path)
-    version = found.get("version", 0)
-    if not isinstance(version, int) or isinstance(version, bool) or version < 0:
-        raise ReceiptRefused(path, f"its version is {version!r}, which is no number of one")
+    version = found.get("version", VERSION)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ReceiptRefused(path, f"its version is {version!r}, which no release has written")
     if version > VERSION:
         raise ReceiptRefused(path, f"it is of version {version}, of a newer release; this one reads up to {VERSION}")
     if found.get("stage") != path.stem:
         raise ReceiptRefused(path, f"it says that it is of the stage {found.get('stage')!r}")
-    if version == 0:
+    if "version" not in found:
         found = _from_unversioned(kind, found, path)
     # A field with a default has one for who writes, not for what is read.
     if missing := [each.name for each in fields(kind) if each.name not in found]:
