@@ -13,7 +13,7 @@ import pytest
 
 from ao_workflows.machine.disk import going
 from ao_workflows.staging import rejected_messages
-from ao_workflows.staging.receipts import Receipts
+from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.room import Room
 from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import Stage

@@ -12,18 +12,9 @@ from typing import TypeVar
 from ao_workflows.errors import ReceiptRefused, StagingError
 from ao_workflows.machine.files import write_whole
 from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipt_format import dump, parse
-from ao_workflows.staging.receipts import (
-    Debagged,
-    Downloaded,
-    Held,
-    Placed,
-    Receipt,
-    Receipts,
-    Restored,
-    Synced,
-    placed_name,
-)
+from ao_workflows.staging.receipts import Debagged, Downloaded, Held, Placed, Receipt, Restored, Synced, placed_name
 
 Kind = TypeVar("Kind", bound=Receipt)
 

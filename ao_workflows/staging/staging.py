@@ -26,8 +26,9 @@ from ao_workflows.shown_names import shown_json
 from ao_workflows.staging import freeing
 from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipt_files import read_placed, read_receipts, write_receipt
-from ao_workflows.staging.receipts import Placed, Receipt, Receipts
+from ao_workflows.staging.receipts import Placed, Receipt
 from ao_workflows.staging.room import ASK_AGAIN_SECONDS, Room
 from ao_workflows.staging.run_locks import RunLocks
 from ao_workflows.works.stages import Stage

@@ -1,7 +1,7 @@
 """Validity: whether what a receipt names is still there.
 
 What belongs here: the comparison of a zip or a tree with its receipt. What does not: which receipts speak of the
-restore at hand (``ao_workflows.staging.receipts``).
+restore at hand (``ao_workflows.staging.receipt_chain``).
 """
 
 from __future__ import annotations

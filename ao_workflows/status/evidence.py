@@ -14,7 +14,7 @@ from ao_workflows.drs.rows import Progress
 from ao_workflows.events.dropped_files import Event
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import in_order
-from ao_workflows.staging.receipts import Receipts
+from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.works.stages import RUN_STAGES
 
 RunState = Literal["queued", "under way", "succeeded", "failed", "canceled"]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ao_workflows.errors import NothingStored
-from ao_workflows.staging.receipts import Receipts, StageReceipt
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import StageReceipt
 from ao_workflows.status.standing import start_from
 from ao_workflows.works.stages import RUN_STAGES, Stage
 

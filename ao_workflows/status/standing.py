@@ -17,7 +17,8 @@ from enum import StrEnum
 from ao_workflows.drs.rows import Entry, Progress
 from ao_workflows.errors import NewerStored, OtherObject, ReceiptRefused
 from ao_workflows.events.dropped_files import DroppedFile
-from ao_workflows.staging.receipts import Receipts, StageReceipt
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import StageReceipt
 from ao_workflows.status.evidence import GOES_ON, HELD, Evidence, Noted, RunSeen, Transfer, event_in_force, lost_event
 from ao_workflows.works.stages import RUN_STAGES, Stage
 

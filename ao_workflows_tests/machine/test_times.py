@@ -24,8 +24,9 @@ from ao_workflows.machine.times import (
     moment_of_seconds,
     moment_with_zone,
 )
+from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipt_format import dump, parse
-from ao_workflows.staging.receipts import Receipts, Restored
+from ao_workflows.staging.receipts import Restored
 from ao_workflows.status.evidence import Evidence
 from ao_workflows.status.expiring import end_in_words, undownloaded
 from ao_workflows.status.standing import standing

@@ -9,8 +9,9 @@ import pytest
 
 from ao_workflows.errors import ReceiptRefused, StagingError
 from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipt_files import read_placed, read_receipts, write_receipt
-from ao_workflows.staging.receipts import Held, Origin, Placed, Receipts
+from ao_workflows.staging.receipts import Held, Origin, Placed
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.receipts import EVENT, receipts_until
 

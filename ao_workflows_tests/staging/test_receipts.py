@@ -1,104 +1,31 @@
-"""Which of a work's receipts speak of the restore at hand, and when what they name has been kept for long enough."""
+"""Receipts as values: what is reckoned from what they have."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from ao_workflows.staging.receipts import Origin, Receipts, UnpackedWork
-from ao_workflows.works.stages import RUN_STAGES, Stage
-from ao_workflows_tests.support.receipts import (
-    EVENT,
-    NOON,
-    a_zip,
-    debagged,
-    downloaded,
-    receipts_until,
-    restored,
-    synced,
-)
-
-LATER = replace(EVENT, time="2026-11-21T11:00:00Z")
-NAMELESS = Origin("", "abc=", 7)
-HOUR = timedelta(hours=1)
-
-
-def test_receipts_are_in_force_only_in_a_chain_from_the_event() -> None:
-    """A zip of last year's restore, and a tree of another zip, are no part of this one."""
-    receipts = receipts_until(Stage.SYNCED_ARCHIVE)
-    assert set(receipts.in_force(EVENT.identity).by_stage()) == set(RUN_STAGES)
-    assert receipts.in_force(LATER.identity) == Receipts()
-    mixed = replace(receipts, downloaded=downloaded(zip=a_zip(crc64nvme="other=")))
-    assert list(mixed.in_force(EVENT.identity).by_stage()) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
-
-
-@pytest.mark.parametrize("gone", ["restored", "downloaded", "debagged", "synced"])
-def test_no_receipt_is_in_force_behind_one_that_is_not_there(gone: str) -> None:
-    """A sync whose zip is being downloaded again is of nobody knows which bytes."""
-    receipts = replace(receipts_until(Stage.SYNCED_ARCHIVE), **{gone: None})
-    before = ["restored", "downloaded", "debagged", "synced"].index(gone)
-    assert list(receipts.in_force(EVENT.identity).by_stage()) == list(RUN_STAGES[:before])
-
-
-def test_a_receipt_of_another_delivery_is_not_in_force_though_its_zip_has_the_same_bytes() -> None:
-    """And one of a version that named no event in it is in force for nothing: its stage is done again."""
-    receipts, later = receipts_until(Stage.SYNCED_ARCHIVE), receipts_until(Stage.DOWNLOADED_BAG, LATER)
-    renewed = replace(receipts, restored=later.restored, downloaded=later.downloaded)
-    assert list(renewed.in_force(LATER.identity).by_stage()) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
-    old = replace(receipts, debagged=debagged(NAMELESS))
-    assert list(old.in_force(EVENT.identity).by_stage()) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
-
-
-KEPT = Receipts(
-    restored(at=NOON),
-    downloaded(at=NOON),
-    debagged(downloaded().origin, at=NOON),
-    synced(downloaded().origin, kept=True, at=NOON),
-)
-
-
-def test_a_work_is_kept_since_its_sync_and_no_longer() -> None:
-    """Freed a second early, it breaks what the site was promised; never, it fills the disk."""
-    assert KEPT.kept_since_before(NOON + HOUR)
-    assert not KEPT.kept_since_before(NOON)
-    assert not KEPT.kept_since_before(NOON - HOUR)
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"synced": None},
-        {"synced": synced(downloaded().origin, kept=False, at=NOON)},
-        {"downloaded": downloaded(LATER.identity)},
-        {"downloaded": downloaded(zip=a_zip(crc64nvme="other="))},
-        {"debagged": debagged(downloaded(LATER.identity).origin)},
-        {"downloaded": None, "restored": restored(LATER)},
-    ],
-    ids=["not synced", "not kept", "another event's zip", "another zip", "another tree", "being downloaded"],
-)
-def test_what_is_not_what_was_synced_is_not_kept_since_then(changed: dict[str, object]) -> None:
-    """It is on the scratch disk only, and would be freed for the sync of the delivery before."""
-    assert not replace(KEPT, **changed).kept_since_before(NOON + HOUR)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("gone", ["debagged", "restored", "downloaded"])
-def test_what_was_synced_is_kept_though_a_receipt_before_it_is_gone(gone: str) -> None:
-    """A night's housekeeping takes old receipts, and the zip they were of would stay for ever."""
-    assert replace(KEPT, **{gone: None}).kept_since_before(NOON + HOUR)
-
-
-def test_a_kept_work_whose_receipts_name_no_event_is_known_by_its_zip() -> None:
-    """After an update such works would have stayed on the disk for ever."""
-    old = replace(KEPT, debagged=debagged(NAMELESS), synced=synced(NAMELESS, kept=True, at=NOON))
-    assert old.kept_since_before(NOON + HOUR)
-    assert replace(old, downloaded=None).kept_since_before(NOON + HOUR)
-    assert not replace(old, downloaded=downloaded(zip=a_zip(8))).kept_since_before(NOON + HOUR)
+from ao_workflows.machine.boot import boot_id
+from ao_workflows.staging.receipts import Origin, UnpackedWork
+from ao_workflows_tests.support.receipts import EVENT, a_zip, debagged, downloaded, restored
 
 
 def test_a_zip_s_works_are_counted_together() -> None:
     """The web page shows what came of the zip, not of its first work."""
     one = UnpackedWork("W1", 2, 5, ("md5",), proven=True, tags="W1.bag")
-    receipt = debagged(NAMELESS, works=[one, UnpackedWork("W2", 1, 6, ("sha256",), proven=False, tags="")])
+    receipt = debagged(
+        Origin("e", "abc=", 7), works=[one, UnpackedWork("W2", 1, 6, ("sha256",), proven=False, tags="")]
+    )
     assert (receipt.rids, receipt.unproven, receipt.files, receipt.bytes) == (["W1", "W2"], ["W2"], 3, 11)
+
+
+def test_a_receipt_that_is_made_now_is_of_this_boot_and_this_second() -> None:
+    """Of another boot, each stage would read all its bytes again; of another time, DRS would say so for good."""
+    receipt = restored()
+    assert receipt.boot == boot_id()
+    assert receipt.at.microsecond == 0
+    assert timedelta() <= datetime.now(UTC) - receipt.at < timedelta(minutes=1)
+
+
+def test_the_stages_after_the_download_name_its_event_and_its_zip() -> None:
+    """By the zip alone, one delivery's receipts would fit the next one's of the same bytes."""
+    assert downloaded(zip=a_zip(9, "new=")).origin == Origin(EVENT.identity, "new=", 9)

@@ -18,7 +18,8 @@ from ao_workflows.errors import Problem, StagingError, WorkBusy
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.files import write_whole
 from ao_workflows.staging.freeing import Freed
-from ao_workflows.staging.receipts import Origin, Receipts
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import Origin
 from ao_workflows.staging.staging import Staging
 from ao_workflows_tests.support.receipts import a_zip, debagged, downloaded, restored, synced, unversioned
 

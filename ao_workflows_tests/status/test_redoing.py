@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ao_workflows.errors import NothingStored
-from ao_workflows.staging.receipts import Receipts
+from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.status.redoing import OnDisk, Redo, plan_redo
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.status.test_standing import receipts_until

@@ -13,7 +13,8 @@ from ao_workflows.drs.rows import Entry, Progress
 from ao_workflows.errors import ReceiptRefused
 from ao_workflows.events.dropped_files import Claim, event_of
 from ao_workflows.events.s3_events import ObjectEvent
-from ao_workflows.staging.receipts import Held, Origin, Receipts
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import Held, Origin
 from ao_workflows.status.evidence import Evidence, RunSeen, RunState, Transfer
 from ao_workflows.status.standing import Limits, Standing, State, standing
 from ao_workflows.works.stages import Stage

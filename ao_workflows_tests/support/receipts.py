@@ -10,6 +10,7 @@ from typing import Any
 
 from ao_workflows.events.dropped_files import DroppedFile, Event
 from ao_workflows.events.s3_events import ObjectEvent
+from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipts import (
     Debagged,
     Downloaded,
@@ -18,7 +19,6 @@ from ao_workflows.staging.receipts import (
     Origin,
     Placed,
     Receipt,
-    Receipts,
     Restored,
     SourceObject,
     Synced,

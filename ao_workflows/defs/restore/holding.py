@@ -15,7 +15,8 @@ from ao_workflows.drs.client import Drs
 from ao_workflows.events.dropped_files import Event
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import in_order
-from ao_workflows.staging.receipts import Held, Receipts
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import Held
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
 from ao_workflows.status.deliveries import Delivery, delivery_of, is_older, reason_to_hold, synced_deliveries

@@ -22,7 +22,8 @@ from ao_workflows.errors import (
 )
 from ao_workflows.events.dropped_files import Event
 from ao_workflows.fixity.trees import Depth
-from ao_workflows.staging.receipts import Debagged, Placed, Receipt, Receipts, Restored, StageReceipt
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import Debagged, Placed, Receipt, Restored, StageReceipt
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import depth_for
 from ao_workflows.status.deliveries import Delivery

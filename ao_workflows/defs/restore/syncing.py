@@ -126,12 +126,11 @@ class Syncing:
             return self._prove(work, log, web, self.script.verify, earlier)
         folder = self.staging.layout.work(self.rid) / work
         options = self._options(work, folder)
-        called = options.words(self.script.archive_parent, self.script.web_parent)
+        words = tuple(options.words(self.script.archive_parent, self.script.web_parent))
         environment = options.environment()
         # A person's word given anew is done anew, also where an earlier run did the same.
-        replaced = earlier is not None and (earlier.run_id == self.run_id or not self._replaces(work))
-        same = earlier is not None and (earlier.options, earlier.environment) == (tuple(called), environment)
-        if earlier and replaced and same:
+        anew = self._replaces(work) and not (earlier and earlier.run_id == self.run_id)
+        if earlier and not anew and (earlier.options, earlier.environment) == (words, environment):
             # Where it was this run that proved it, and another thing that failed, each byte need not be read again.
             by_this = earlier.run_id == self.run_id and depth_for(earlier) == "size"
             depth: Depth = "size" if by_this else self.script.verify
@@ -140,9 +139,8 @@ class Syncing:
             except CopyMismatch as error:
                 self.say(f"{error}. It is synced again")
             else:
-                self.say(
-                    f"{work}: synced at {earlier.at.isoformat()} by run {earlier.run_id}, and still as it was bagged"
-                )
+                then = earlier.at.isoformat()
+                self.say(f"{work}: synced at {then} by run {earlier.run_id}, and still as it was bagged")
                 return done
         at, log = datetime.now().astimezone(), ""
         web = self.script.web_place(work, options)
@@ -173,7 +171,7 @@ class Syncing:
             run_id=self.run_id,
             work=work,
             origin=self.origin,
-            options=tuple(called),
+            options=words,
             environment=environment,
             place=proven.place,
             log=log,
