@@ -83,7 +83,9 @@ class Limit:
     redo: str
 
     def lets(self, wish: str, name: str, value: object) -> bool:
-        """Whether the file may set the option to this value; a value that destroys nothing more is always allowed."""
+        """Whether the file may set the option to this value. To replace nothing is always allowed, and so is what the
+        site has.
+        """
         asks_for_less = wish == "replace" and value is False
         return wish in self.may or asks_for_less or value == getattr(self.site, name)
 
