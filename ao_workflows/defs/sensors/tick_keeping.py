@@ -68,6 +68,9 @@ def note(
 def kept_parts(
     context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection
 ) -> Mapping[str, Sequence[Wanted]]:
+    """Returns the events that are kept of each message in parts; none if they cannot be read, since the messages come
+    again.
+    """
     try:
         return messages_in_parts.of_queue(staging, intake.queue, intake.region)
     except StagingError as error:
@@ -94,6 +97,7 @@ def keep_parts(
 def forget_parts(
     context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection, ended: Iterable[InParts]
 ) -> None:
+    """Removes what is kept of messages whose events all have runs; what cannot be removed is logged."""
     for part in ended:
         try:
             messages_in_parts.remove(staging, intake.queue, intake.region, part.message_id)
@@ -119,6 +123,7 @@ def hide_parts(
 
 
 def told(context: dg.SensorEvaluationContext, call: Callable[[], list[str]]) -> None:
+    """Makes a call to SQS that may fail without harm, since its messages come again, and logs what it did not do."""
     try:
         if refused := call():
             context.log.warning(f"SQS left {len(refused)} messages as they were; they come again")
