@@ -1,7 +1,7 @@
-"""Sensors: one an intake. Each tick acknowledges, receives and requests; ``domain.intake`` decides.
+"""Sensors: one an intake. Each tick acknowledges, receives and requests.
 
-What belongs here: calling SQS and Dagster's instance for those decisions, and saying what the tick did. What does
-not: what a message means, and what a run does.
+What belongs here: calling SQS and Dagster's instance, and saying what the tick did. What does not: the decisions
+(``ao_workflows.intake.queue_rules``), what a message means, and what a run does.
 """
 
 from __future__ import annotations

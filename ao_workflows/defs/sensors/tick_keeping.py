@@ -1,7 +1,8 @@
 """What a queue's tick keeps on the scratch disk, and what becomes of a message where that, or SQS, fails.
 
 What belongs here: calling those, and saying in the tick what failed. What does not: which messages are kept, and why
-(``ao_workflows.intake.queue_rules``), and the files (``ao_workflows.resources``).
+(``ao_workflows.intake.queue_rules``), and the files
+(``ao_workflows.intake.messages_in_parts``, ``ao_workflows.staging.rejected_messages``).
 
 Whatever fails here leaves its message in the queue: it is hidden for some minutes, and comes again.
 """
