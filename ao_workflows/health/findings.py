@@ -1,7 +1,6 @@
-"""What a check of a site finds, and what of it is decided without looking: levels, mounts, tags.
+"""What a check of a site finds, and what can be decided without looking: levels, mounts, tags.
 
-What belongs here: values, and rules on them. What does not: looking (``ao_workflows.health.disks``,
-``ao_workflows.health.connections``).
+What belongs here: values, and rules on them. What does not: looking (``disks``, ``connections``).
 """
 
 from __future__ import annotations

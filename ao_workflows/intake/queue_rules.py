@@ -178,7 +178,10 @@ class Taken:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a tick does with what it received: each event's run is requested once; what is ``left`` goes back."""
+    """What a tick does with the messages that it received.
+
+    Each event's run is requested once; the messages that are ``left`` are given back to the queue.
+    """
 
     requests: tuple[Wanted, ...]
     taken: tuple[Taken, ...]

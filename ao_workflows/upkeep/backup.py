@@ -162,9 +162,10 @@ def dumps_in(place: Place) -> list[Dump]:
 
 
 def make(place: Place, storage_url: str, scratch: Path) -> Dump:
-    """Dumps the database, reads the dump from its first byte to its last, and puts it in its place.
+    """Dumps the database, reads the dump from its first byte to its last, and stores it.
 
-    :raises BackupError: with what the program said; nothing is left in ``scratch`` then, nor in the place.
+    :param scratch: a folder for the dump meanwhile.
+    :raises BackupError: with the program's message; then nothing is left in ``scratch``, and nothing was stored.
     """
     begun = datetime.now(UTC).replace(microsecond=0)
     path = scratch / f"dagster-{begun.strftime(_TIME)}.dump"
