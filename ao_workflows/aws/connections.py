@@ -1,4 +1,4 @@
-"""How an intake's AWS is reached: region, profile, endpoint, time-outs, and its errors in words.
+"""How an intake's AWS is reached: region, profile, endpoint, the time-out of a stalled read, and errors in words.
 
 What belongs here: making a client of boto3's, and naming where a call went. What does not: the calls themselves
 (``ao_workflows.aws.s3``, ``ao_workflows.intake.sqs``).

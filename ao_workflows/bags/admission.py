@@ -1,8 +1,8 @@
 """Admission: which works of a zip are let in, once it is known what it holds.
 
 What belongs here: whose work a zip must hold, what becomes of one that no manifest vouches for, or that holds nothing;
-as rules on RIDs and counts. What does not: what is in the zip (``bag_layout``), and whether it is what its manifests
-say (``bag_rules``).
+as rules on RIDs and counts. What does not: what is in the zip (``layout``), and whether it is what its manifests
+say (``rules``).
 """
 
 from __future__ import annotations

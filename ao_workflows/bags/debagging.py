@@ -1,7 +1,7 @@
-"""Bags: a zip becomes the folders of its works, every byte proven in one pass, or is refused with all that is wrong.
+"""Debagging and validating: a zip becomes the folders of its works, every byte proven, or is refused with all faults.
 
 What belongs here: the two things that are done with a bag, ``debag`` and ``validate``, put together from the zip's
-reader (``zips``), what its names mean (``bag_layout``) and BagIt's rules (``bag_rules``). What does not: where in
+reader (``zip_pass``), what its names mean (``layout``) and BagIt's rules (``rules``). What does not: where in
 staging the folders go, and what a run says of it.
 """
 

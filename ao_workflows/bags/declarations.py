@@ -1,7 +1,7 @@
 """What a bag declares: its tag files, read with ``bagit`` as the authority on them.
 
 What belongs here: the declaration, the manifests' entries, the Oxum and fetch.txt (RFC 8493, and its drafts from
-0.93 on). What does not: whether the bag is what it declares (``bag_rules``).
+0.93 on). What does not: whether the bag is what it declares (``rules``).
 
 ``bagit`` gets the very bytes that were read and hashed, in memory: what it judges is what is proven, and no tag
 file is read a second time.

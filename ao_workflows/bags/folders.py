@@ -1,7 +1,7 @@
 """A bag that lies in a folder: its files, their sizes and digests, and what no bag may have.
 
 What belongs here: walking and reading a folder. What does not: what a bag's files mean (``declarations``,
-``bag_rules``).
+``rules``).
 """
 
 from __future__ import annotations

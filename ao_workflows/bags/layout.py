@@ -1,7 +1,7 @@
 """What a zip holds, told by its names alone: bags, or plain works without a manifest, and what belongs to each.
 
 What belongs here: which folder is a bag or a work, its RID, and what is beside it. What does not: whether a bag
-is valid (``bag_rules``).
+is valid (``rules``).
 """
 
 from __future__ import annotations

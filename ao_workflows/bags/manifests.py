@@ -1,7 +1,7 @@
 """A manifest's lines: what each lists, and the names that a path in one may stand for.
 
 What belongs here: the lines' form (RFC 8493, 2.1.3 and 2.2.1, and what older tools wrote). What does not: which
-manifests there are (``declarations``), and whether files are as they are listed (``bag_rules``).
+manifests there are (``declarations``), and whether files are as they are listed (``rules``).
 
 ``bagit`` reads them otherwise: it takes spaces off the end of a line, which may be a name's own, and decodes the
 first two encoded characters of a name and no percent sign.

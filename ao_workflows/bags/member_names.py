@@ -2,7 +2,7 @@
 
 What belongs here: reading a name from its bytes, what makes one unsafe, and which ones do not go together. What
 does not: the rest of what the directory says of a member (``zip_directory``), and what the names mean
-(``bag_layout``).
+(``layout``).
 """
 
 from __future__ import annotations

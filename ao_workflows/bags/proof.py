@@ -1,7 +1,7 @@
-"""The proof of a zip's bags and works, or of a bag's folder: everything read once, and judged by what was found.
+"""The one reading of a zip or a bag's folder: which bytes are hashed by what, and what each bag turned out to be.
 
 What belongs here: which bytes are hashed by what, and putting together what each bag turned out to be. What does
-not: the way of the bytes (``zips``, ``bag_folders``), and BagIt's rules (``declarations``, ``bag_rules``).
+not: the way of the bytes (``zip_pass``, ``folders``), and BagIt's rules (``declarations``, ``rules``).
 """
 
 from __future__ import annotations

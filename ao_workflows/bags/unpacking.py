@@ -1,7 +1,7 @@
 """What becomes of each member of a zip: which work it belongs to, and where in the new tree it goes.
 
-What belongs here: the plan, made of names alone. What does not: what the names are in BagIt (``bag_layout``), and
-carrying the plan out (``bags``).
+What belongs here: the plan, made of names alone. What does not: what the names are in BagIt (``layout``), and
+carrying the plan out (``debagging``).
 """
 
 from __future__ import annotations

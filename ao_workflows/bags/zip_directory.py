@@ -1,8 +1,8 @@
-"""A zip's own account of itself, checked before a member is touched.
+"""A zip's members and headers, refused for what is wrong with them before any member is read.
 
 What belongs here: its members, as its central directory has them, the local headers, and every refusal that needs
 no member's content (PKWARE's APPNOTE 6.3.10). What does not: finding and walking the directory (``zip_records``),
-the content (``zips``), and what makes a name unsafe (``member_names``).
+the content (``zip_pass``), and what makes a name unsafe (``member_names``).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What belongs here: the way of the bytes, on several threads and in bounded memory. What does not: which members
 there are and whether they are safe (``zip_directory``), where the files come to stand (``new_trees``), and what
-their digests should be (``bag_rules``).
+their digests should be (``rules``).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What belongs here: what is in the folder, file by file; reading the source folder, the secrets and what is there;
 writing with the right owner and mode. What does not: deciding what becomes of an edited file, and which secret is
-production's (``domain.deployment``).
+production's (``plan``).
 """
 
 from __future__ import annotations

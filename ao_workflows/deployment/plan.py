@@ -2,7 +2,7 @@
 
 What belongs here: deciding, from what is wanted, what is there and what was put there last time; choosing sections
 out of secret files; which secret belongs to production. What does not: reading and writing files
-(``resources.deployment``).
+(``folder``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How far a restore has come, as the archive's database tells it, row by row.
+"""What a row of DRS means: how far a restore has come, and which row an entry is written to.
 
-What belongs here: the stages that have a column, the entries of ``user_data``, and the decision which of a
-work's rows an entry belongs to. What does not: the table and its database (``ao_workflows.drs.client``).
+What belongs here: the entries of ``user_data``, and the decision which of a work's rows an entry belongs to. What
+does not: the table and its database (``ao_workflows.drs.client``).
 
 A restore is one row. It is told from the next restore of the same work by its event, which every entry of
 ours names; the archive's own systems neither write nor miss it.

@@ -1,7 +1,7 @@
-"""The table ``glacier_sync_progress``, which is DRS to us: its columns, its rows, their order.
+"""The table ``glacier_sync_progress`` in SQL: its columns, the order of its rows.
 
-What belongs here: what SQL sees of it. What does not: connecting (``drs``), and what a row says of a restore
-(``ao_workflows.drs.rows``).
+What belongs here: what SQL sees of it. What does not: connecting (``ao_workflows.drs.client``), and what a row says
+of a restore (``ao_workflows.drs.rows``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fixity: which bytes a file must have, and whether a tree has them.
+"""Trees of files, compared with the list of the digests that each file must have.
 
 What belongs here: the list of what was bagged, on disk and in memory, and reading a tree against it. What does
 not: BagIt's rules about manifests (``ao_workflows.bags.debagging``).

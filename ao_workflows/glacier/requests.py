@@ -1,7 +1,7 @@
 """Restores of works: S3 and DRS asked together, work by work.
 
 What belongs here: what ``ao restore`` does for one work, through the clients of both. What does not: the calls
-themselves (``glacier``, ``drs``), and whether to ask (``ao_workflows.glacier.rules``).
+themselves (``client``, ``ao_workflows.drs``), and whether to ask (``ao_workflows.glacier.rules``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Asking Glacier for works: where a work's object is, how far its restore has come, and whether to ask.
+"""Rules for restore requests: how far a restore has come, and whether Glacier is to be asked.
 
 What belongs here: decisions about plain values, and the sentences that tell them. What does not: the calls to S3
 (``ao_workflows.glacier.client``), and how far a work has come in the archive (``ao_workflows.drs.rows``).

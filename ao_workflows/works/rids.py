@@ -1,7 +1,7 @@
-"""Works: what may be a RID, and every place that a work has in staging, in the archive and on the web.
+"""RIDs: what may be the name of a work, and the number in it that its places go by.
 
-What belongs here: names and places, as pure functions of plain values. What does not: making, reading or
-removing what is there (``ao_workflows.staging.staging``).
+What belongs here: names, as pure functions of plain values. What does not: a work's place in the archive and on the web
+(``ao_workflows.archive.places``), and on the scratch disk (``ao_workflows.staging.layout``).
 """
 
 from __future__ import annotations
