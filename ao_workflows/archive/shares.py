@@ -1,4 +1,4 @@
-"""The archive's shares: how each is distinguished from the others, and from a mount point with nothing mounted on it.
+"""Rules for the archive's shares: how one is distinguished from another, and from a mount point with nothing on it.
 
 What belongs here: what a share is known by, its own places, and comparing what was found with what was noted. What does
 not: looking, and writing markers and notes (``mounted_shares``).

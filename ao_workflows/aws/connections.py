@@ -1,4 +1,4 @@
-"""Reaching an intake's AWS: region, profile, endpoint and time-outs, and AWS's errors in words.
+"""How an intake's AWS is reached: region, profile, endpoint, the time-out of a stalled read, and errors in words.
 
 What belongs here: making boto3's clients, and naming where a call went. What does not: the calls themselves
 (``ao_workflows.aws.s3``, ``ao_workflows.intake.sqs``).

@@ -1,4 +1,4 @@
-"""S3: what it says of an object, and the download of the object's bytes, proven against what S3 says.
+"""The S3 client: an object looked at, waited for while Glacier restores it, and downloaded with its checksum.
 
 What belongs here: HeadObject, the wait for Glacier, and what a download needs to know of S3. What does not: reading the
 bytes (``ao_workflows.aws.ranges``), bringing them to the disk (``ao_workflows.download.download``), and what a run does

@@ -1,5 +1,4 @@
-"""Debagging: a zip becomes the folders of its works, every byte proven in one pass, or is refused with all that is
-wrong.
+"""Debagging and validating: a zip becomes the folders of its works, every byte proven, or is refused with all faults.
 
 What belongs here: the two things that are done with a bag, ``debag`` and ``validate``, composed of the zip's reader
 (``zip_pass``), the meaning of its names (``layout``) and BagIt's rules (``rules``). What does not: where in staging the

@@ -1,4 +1,4 @@
-"""Whether a bag is what it declares: its files and their digests compared with its manifests, Oxum and fetch.txt.
+"""BagIt's rules: a bag's files and digests compared with its manifests, Oxum and fetch.txt.
 
 What belongs here: the comparison, and every difference in words. What does not: reading the tag files
 (``declarations``), and where files and digests come from, a zip or a folder (``proof``).

@@ -1,4 +1,4 @@
-"""A zip's directory, checked before any member is read.
+"""A zip's members and headers, refused for what is wrong with them before any member is read.
 
 What belongs here: the members, as the central directory lists them, the local headers, and every refusal that needs no
 member's content (PKWARE's APPNOTE 6.3.10). What does not: finding and walking the directory (``zip_records``), the

@@ -1,4 +1,4 @@
-"""The pace of a download: how fast it may be, and how patient.
+"""The pace of a download: at most how many bytes a second, and how long to wait between two tries.
 
 What belongs here: the limit of bytes a second, and the waits between attempts. What does not: what is attempted
 (``ao_workflows.download.transfer``).

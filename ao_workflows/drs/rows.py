@@ -1,4 +1,4 @@
-"""The rows of DRS: how far each restore of a work has come, as the archive's database has it.
+"""The meaning of DRS's rows: how far a restore has come, and to which row an entry is written.
 
 What belongs here: a row and the entries of its ``user_data`` as values, and the decision to which of a work's rows an
 entry belongs. What does not: the table and its database (``ao_workflows.drs.client``).

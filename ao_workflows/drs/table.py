@@ -1,4 +1,4 @@
-"""The table ``glacier_sync_progress``: its columns, its rows, and their order.
+"""The table ``glacier_sync_progress`` in SQL: its columns, and the order of its rows.
 
 What belongs here: what SQL sees of it. What does not: connecting (``ao_workflows.drs.client``), and what a row says of
 a restore (``ao_workflows.drs.rows``).

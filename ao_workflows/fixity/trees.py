@@ -1,4 +1,4 @@
-"""Fixity: which bytes each file of a work must have, and whether a tree of files has them.
+"""Trees of files, compared with the list of the digests that each file must have.
 
 What belongs here: the list of what was bagged, on disk and in memory, and comparing a tree with it. What does not:
 BagIt's rules about manifests (``ao_workflows.bags.rules``).

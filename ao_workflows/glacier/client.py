@@ -1,4 +1,4 @@
-"""Glacier: where a work's object is, how S3 keeps it, and asking for a restored copy.
+"""The Glacier client: finds a work's object, says how S3 keeps it, and asks for its restore.
 
 What belongs here: HeadObject and RestoreObject as ``ao restore`` needs them. What does not: whether to ask
 (``ao_workflows.glacier.rules``), and waiting for what was asked for (``ao_workflows.aws.s3``).

@@ -1,4 +1,4 @@
-"""Asking Glacier for works: which work a person means, how far its restore is, and whether to ask.
+"""Rules for restore requests: which work a person means, how far its restore is, and whether to ask.
 
 What belongs here: decisions about plain values, and the sentences about them. What does not: the calls to S3
 (``ao_workflows.glacier.client``), and how far a work is in the archive (``ao_workflows.drs.rows``).

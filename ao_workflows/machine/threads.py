@@ -1,4 +1,4 @@
-"""Doing the same to many things on a few threads, in bounded memory.
+"""Threads: one function over many things, on a few threads, in bounded memory.
 
 What belongs here: the one function that does it. What does not: what is done with each thing.
 """

@@ -1,7 +1,7 @@
-"""The site: one deployment, described by one ``site.toml``, read once and checked whole.
+"""The settings of site.toml: every section and field, with its type, its rule and its default.
 
-What belongs here: the settings' names, types and rules, and where the file is found. What does not: what is
-done with them, and any secret; secrets are files that a setting names.
+What belongs here: the settings' names, types and rules. What does not: reading the file
+(``ao_workflows.site.loading``), what is done with them, and any secret; secrets are files that a setting names.
 
 Every key has an environment override: ``AO_`` and the key's path in capitals, parts joined by two underscores,
 such as ``AO_STAGING__ROOT`` or, for an intake, ``AO_INTAKE__FPL__QUEUE``.
