@@ -126,6 +126,19 @@ def test_each_place_on_the_scratch_disk_is_in_the_table() -> None:
     assert {top if top.endswith(".json") else f"{top}/" for top in tops} <= shown
 
 
+def test_each_module_that_the_code_names_is_there() -> None:
+    """A docstring says where to go on reading; the module that it names may have moved since."""
+    paths = sorted((CHECKOUT / "ao_workflows").rglob("*.py"))
+    code = {".".join(path.relative_to(CHECKOUT).with_suffix("").parts): path.read_text() for path in paths}
+    modules = {name.removesuffix(".__init__"): text for name, text in code.items()}
+    named = {(path, found) for path, text in code.items() for found in re.findall(r"``(ao_workflows(?:\.\w+)+)", text)}
+    assert len(named) > 100
+    for path, name in named:
+        module, _, last = name.rpartition(".")
+        defined = rf"^(?:(?:async )?def|class) {last}\b|^{last}\b.* = "
+        assert name in modules or re.search(defined, modules.get(module, ""), re.MULTILINE), f"{path}: {name}"
+
+
 def _errors(root: type[AoError]) -> set[str]:
     return {each.__name__ for each in root.__subclasses__()} | {
         name for each in root.__subclasses__() for name in _errors(each)

@@ -55,7 +55,7 @@ class Download:
     brought: Brought
 
     def left(self) -> dict[str, Any]:
-        """The same as a receipt keeps it."""
+        """Returns the same as a receipt keeps it."""
         return {
             "bytes": self.object.size,
             "etag": self.object.stated.etag,
@@ -69,7 +69,10 @@ class Download:
 
 
 class DownloadSettings(dg.Config):
-    """A site's wishes. None leaves part size and parallelism to the object's size, and the rate to the line."""
+    """A site's settings for downloads. None leaves the size and the number of parts to the object's size.
+
+    ``megabytes_per_second`` is no limit if it is None.
+    """
 
     part_mib: int | None = None
     parallel: int | None = None

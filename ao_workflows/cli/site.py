@@ -130,6 +130,7 @@ def output_of_others_on_stderr() -> Iterator[None]:
 
 
 def print_finding(finding: Finding) -> None:
+    """Prints a finding for a person, and what to do about it."""
     columns = max(40, min(shutil.get_terminal_size().columns, 120))
     level = click.style(f"{finding.level:<4}", fg=_COLORS[finding.level])
     text = textwrap.fill(f"{finding.what}: {finding.said}", columns - 6, break_long_words=False, break_on_hyphens=False)

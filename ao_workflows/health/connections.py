@@ -1,7 +1,6 @@
 """What a site needs of others, tried: queues, buckets, the database, Dagster's storage and its daemon.
 
-What belongs here: calls that take and change nothing. What does not: this machine's disks
-(``ao_workflows.health.disks``).
+What belongs here: calls that take and change nothing. What does not: this machine's disks (``disks``).
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _AWS_HELP = "see the intake's region, aws_profile and endpoint_url in site.toml,
 
 
 def check_queue(site: Site, intake: str) -> Iterator[Finding]:
-    """The intake's queue: reachable, and of the site's environment. No message is received."""
+    """Checks the intake's queue: that it is reachable, and of the site's environment. No message is received."""
     section = site.queues[intake]
     what = f"intake {intake}: queue {section.queue}"
     try:
@@ -44,14 +43,14 @@ def check_queue(site: Site, intake: str) -> Iterator[Finding]:
 
 
 def check_bucket(site: Site, intake: str) -> Iterator[Finding]:
-    """The intake's bucket, by its profile."""
+    """Checks the intake's bucket, with its profile."""
     section = site.queues[intake]
     what = f"intake {intake}: bucket {section.bucket}"
     yield _listed(what, connections(site)[intake], section.bucket, "", _AWS_HELP)
 
 
 def check_web(site: Site) -> Iterator[Finding]:
-    """The prefix that the image server reads, reached as the sync script's tools reach it."""
+    """Checks the prefix that the image server reads, reached as the sync script's tools reach it."""
     url = urlsplit(str(site.archive.web))
     connection = clients.sync_script(site).web_connection()
     do = "see [archive] web and aws_credentials in site.toml; the script uses the default profile of the latter"
@@ -59,7 +58,7 @@ def check_web(site: Site) -> Iterator[Finding]:
 
 
 def check_drs(site: Site) -> Iterator[Finding]:
-    """The database, its table, and what its user may do."""
+    """Checks the database, its table, and what its user may do."""
     try:
         yield ok("DRS", Drs(url=site.drs.url, config=site.drs.config, patience=0).check())
     except AoError as error:
@@ -67,7 +66,7 @@ def check_drs(site: Site) -> Iterator[Finding]:
 
 
 def check_dagster() -> Iterator[Finding]:
-    """Dagster's home, its storage, and whether its daemon has been heard of."""
+    """Checks Dagster's home, its storage, and whether its daemon has been heard of."""
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         yield fail("DAGSTER_HOME", "is not set", "set it to the folder that has dagster.yaml")

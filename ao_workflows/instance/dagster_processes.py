@@ -25,6 +25,7 @@ HEARD_OF_SECONDS = 180
 
 
 def code_server(port: int) -> list[str]:
+    """The code server at ``port``, with the platform's definitions."""
     where = ["-h", "127.0.0.1", "-p", str(port)]
     return ["-m", "dagster", "api", "grpc", *where, *HERE, "--location-name", LOCATION]
 

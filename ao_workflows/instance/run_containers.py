@@ -53,6 +53,7 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
+        """Its settings in dagster.yaml: those of Dagster's launcher, and how long containers are kept."""
         return dict(DockerRunLauncher.config_type()) | {
             "keep_minutes": Field(
                 IntSource,
@@ -69,11 +70,13 @@ class RunContainers(EndsItself, DockerRunLauncher):
         }
 
     def get_container_context(self, dagster_run: DagsterRun) -> DockerContainerContext:
+        """Returns the settings of a run's container, filled in from the environment and with the container's name."""
         context = super().get_container_context(dagster_run)
         settings = {key: filled_in(value, os.environ) for key, value in context.container_kwargs.items()}
         return context._replace(container_kwargs=settings | {"name": container_name(dagster_run)})
 
     def launch_run(self, context: LaunchRunContext) -> None:
+        """Starts the run's container, and removes containers that have been kept long enough."""
         origin = context.job_code_origin
         assert origin is not None  # noqa: S101 - Dagster's own launcher asks the same
         command = ExecuteRunArgs(

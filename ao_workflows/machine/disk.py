@@ -227,7 +227,11 @@ def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 @dataclass(frozen=True)
 class Removed:
-    """What went of one kind: how many, how many bytes, what is the oldest that was kept, and what would not go."""
+    """What was removed of one kind of thing: how many and how many bytes.
+
+    ``oldest_kept`` is the time of the oldest that was kept; ``stuck`` has a sentence for each that could not be
+    removed.
+    """
 
     count: int = 0
     bytes: int = 0

@@ -105,6 +105,7 @@ class Prepared:
         self.id = found
 
     def begin(self) -> None:
+        """Lets the process become its program."""
         assert self._process.stdin  # noqa: S101 - it was asked for
         # Killed meanwhile: whoever looks after it sees that.
         with suppress(BrokenPipeError):

@@ -52,6 +52,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def layout(self) -> StagingLayout:
+        """The places of everything on the scratch disk."""
         return StagingLayout(Path(self.root))
 
     @property
@@ -163,6 +164,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         *,
         flush: bool = False,
     ) -> Receipt:
+        """Writes and returns a stage's receipt; with ``flush``, it is on the disk when this returns."""
         receipt = Receipt(stage, rid, took, left, run_id, boot_id(), now())
         write_whole(self.layout.receipt(rid, stage), receipt.dump(), flush=flush)
         return receipt
