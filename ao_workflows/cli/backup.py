@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ao_workflows import clients
+
 if TYPE_CHECKING:
     from ao_workflows.upkeep.backup import Place
 
@@ -121,7 +123,7 @@ def _place(to: str | None) -> tuple[Place, int | None]:
     if to is not None and not to.startswith("s3://"):
         return place_of(to, None), None
     site = load()
-    return place_of(to or site.backup.to, site.aws_credentials), None if to else site.backup.keep_days
+    return clients.backup_place(site, to), None if to else site.backup.keep_days
 
 
 def _in_words(run: Callable[[], Any]) -> None:

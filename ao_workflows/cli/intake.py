@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from ao_workflows import clients
 from ao_workflows.errors import AoError
 from ao_workflows.events.intake_names import meant_by
 from ao_workflows.intake.queue_rules import Received, Verdict, judge
@@ -213,14 +214,12 @@ def _send_back(site: Site, sqs: Sqs, staging: Staging, message_id: str) -> dict[
 
 def _open_site() -> tuple[Site, Sqs, Staging]:
     try:
-        from ao_workflows.clients import resources
         from ao_workflows.site.loading import load
 
         site = load()
     except AoError as error:
         _fail(error)
-    clients = resources(site)
-    return site, clients["sqs"], clients["staging"]
+    return site, clients.sqs(site), clients.staging(site)
 
 
 @contextmanager

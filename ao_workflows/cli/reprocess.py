@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ao_workflows import clients
 from ao_workflows.errors import AoError, RidError, RunInFlight, WorkUnknown
 from ao_workflows.events.dropped_files import given_in, stored_in
 from ao_workflows.machine.boot import boot_id
@@ -80,21 +81,19 @@ def reprocess(
     except RidError as error:
         raise click.UsageError(str(error)) from error
     # Dagster is two seconds of what this command takes; asking for help costs none of it.
-    from ao_workflows.drs.client import Drs
     from ao_workflows.instance.opening import opened_instance
     from ao_workflows.instance.run_queue import check_queue
     from ao_workflows.site.loading import load
-    from ao_workflows.staging.staging import Staging
 
     refused = False
     try:
         site = load()
-        drs = Drs(url=site.drs.url, config=site.drs.config)
+        drs = clients.drs(site)
         with opened_instance() as instance:
             check_queue(instance)
             for rid in names:
                 try:
-                    staging = Staging(root=str(site.staging.root))
+                    staging = clients.staging(site)
                     said = word if any(word.values()) else {}
                     _reprocess(instance, staging, drs, rid, start, fresh=fresh, force=force, word=said)
                 except AoError as error:

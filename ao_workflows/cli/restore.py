@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from ao_workflows import clients
 from ao_workflows.errors import AoError, DatabaseError, ServiceError
 from ao_workflows.glacier.rules import Tier, Told, is_to_be_asked, listed
 
@@ -114,7 +115,6 @@ def status_command(rids: tuple[str, ...], rid_list: TextIO | None, intake: str |
 
 def _restores(intake: str | None) -> Restores:
     """The site's, imported when a command runs: ``--help`` answers without Dagster."""
-    from ao_workflows.clients import restores
     from ao_workflows.site.loading import load
 
     try:
@@ -122,7 +122,7 @@ def _restores(intake: str | None) -> Restores:
         intake = intake and site.intake_called(intake)
         if intake is not None and intake not in site.queues:
             raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.queues) or 'it has none'}")
-        return restores(site, intake)
+        return clients.restores(site, intake)
     except AoError as error:
         click.echo(f"ao: {error}", err=True)
         sys.exit(_NOT_WELL)

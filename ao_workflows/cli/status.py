@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ao_workflows import clients
 from ao_workflows.errors import AoError, DatabaseError, InstanceUnusable, RidError
 from ao_workflows.status.standing import Standing, State, standing
 from ao_workflows.works.rids import parse_rid
@@ -100,15 +101,13 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
 def _look(site: Site, rids: Sequence[str], *, stuck: bool) -> tuple[list[Standing], list[str], str]:
     """The standings, what could not be asked, and what DRS holds in all where no work was named."""
     # Dagster is a second of what this command takes; asking for help costs none of it.
-    from ao_workflows.drs.client import Drs
     from ao_workflows.instance.opening import daemon_silence, opened_instance
-    from ao_workflows.staging.staging import Staging
     from ao_workflows.status.gathering import LOOKED_AT, Sources, merged, of_unfinished, of_works
 
     warnings: list[str] = []
     now = datetime.now(UTC)
-    drs = Drs(url=site.drs.url, config=site.drs.config, patience=DRS_SECONDS)
-    staging = Staging(root=str(site.staging.root))
+    drs = clients.drs(site, patience=DRS_SECONDS)
+    staging = clients.staging(site)
 
     def gather(sources: Sources) -> Any:
         if rids:

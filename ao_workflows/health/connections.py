@@ -14,11 +14,8 @@ from urllib.parse import urlsplit
 
 from ao_workflows import clients
 from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
-from ao_workflows.clients import connections
-from ao_workflows.drs.client import Drs
 from ao_workflows.errors import AoError
 from ao_workflows.health.findings import Finding, fail, judge_tag, ok, warn, without_secrets
-from ao_workflows.intake.sqs import Sqs
 from ao_workflows.site.environments import tagged_environment
 from ao_workflows.site.sections import Site
 
@@ -34,8 +31,7 @@ def check_queue(site: Site, intake: str) -> Iterator[Finding]:
     section = site.queues[intake]
     what = f"intake {intake}: queue {section.queue}"
     try:
-        sqs = Sqs(connections=connections(site), queues={intake: section.queue})
-        tags = sqs.tags(intake, time.monotonic() + 2 * READ_SECONDS)
+        tags = clients.sqs(site).tags(intake, time.monotonic() + 2 * READ_SECONDS)
     except AoError as error:
         do = f"{_AWS_HELP}; the profile needs sqs:GetQueueUrl and sqs:ListQueueTags"
         yield fail(what, without_secrets(str(error)), do)
@@ -47,7 +43,7 @@ def check_bucket(site: Site, intake: str) -> Iterator[Finding]:
     """The intake's bucket, by its profile."""
     section = site.queues[intake]
     what = f"intake {intake}: bucket {section.bucket}"
-    yield _listed(what, connections(site)[intake], section.bucket, "", _AWS_HELP)
+    yield _listed(what, clients.connections(site)[intake], section.bucket, "", _AWS_HELP)
 
 
 def check_web(site: Site) -> Iterator[Finding]:
@@ -61,7 +57,7 @@ def check_web(site: Site) -> Iterator[Finding]:
 def check_drs(site: Site) -> Iterator[Finding]:
     """The database, its table, and what its user may do."""
     try:
-        yield ok("DRS", Drs(url=site.drs.url, config=site.drs.config, patience=0).check())
+        yield ok("DRS", clients.drs(site, patience=0).check())
     except AoError as error:
         yield fail("DRS", without_secrets(str(error)), "see [drs] in site.toml, and the files that it names")
 
