@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ao_workflows import clients
+from ao_workflows.bags.admission import Terms
+from ao_workflows.bags.zip_directory import Limits
 from ao_workflows.site.loading import parse
 
 PACKAGE = Path(clients.__file__).parent
@@ -89,13 +93,31 @@ def test_each_client_has_what_the_site_says_of_it() -> None:
     assert clients.archive_shares(site).notes.is_relative_to("/data")
 
 
+def test_no_client_has_a_default_that_the_site_has_not() -> None:
+    """A test or a benchmark, which has no site, would try another platform than the one that runs."""
+    site = parse(re.sub(r"\n(keep|reserve_gib|\w+_(hours|seconds|days)) = .*", "", SITE), "the test's site")
+    client: Any
+    found = []
+    for client in [*clients.resources(site).values(), clients.s3(site).settings]:
+        for name, field in type(client).model_fields.items():
+            if not field.is_required() and name not in {"url", "settings"}:
+                found.append(name)
+                assert getattr(client, name) == field.default, f"{type(client).__name__}.{name}"
+    assert {"keep_days", "reserve_gib", "room_wait_hours", "stall_seconds", "verify", "keep_replaced_days"} <= set(
+        found
+    )
+    debag = site.debag
+    assert Limits(debag.max_members, debag.max_bytes, debag.max_ratio, debag.control_characters) == Limits()
+    assert clients.debagger(site).unproven == Terms.unproven
+
+
 @pytest.mark.parametrize(
     ("made", "spared"),
     [
         ("", ["dagster", "pydantic"]),
         (
             "clients.drs(site); clients.staging(site)",
-            ["ao_workflows.aws", "ao_workflows.bags.debagger", "isal", "boto3"],
+            ["ao_workflows.aws.s3", "ao_workflows.bags.debagger", "isal", "boto3"],
         ),
         (
             "clients.sqs(site); clients.staging(site)",

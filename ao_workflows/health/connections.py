@@ -16,12 +16,11 @@ from ao_workflows import clients
 from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
 from ao_workflows.errors import AoError
 from ao_workflows.health.findings import Finding, fail, judge_tag, ok, warn, without_secrets
+from ao_workflows.instance.dagster_processes import HEARD_OF_SECONDS
 from ao_workflows.site.environments import tagged_environment
 from ao_workflows.site.sections import Site
 
 READ_SECONDS = 5
-HEARTBEAT_SECONDS = 300
-"""Each part of the daemon is heard of every 30 s; a long tick may keep one from it for a while."""
 
 _AWS_HELP = "see the intake's region, aws_profile and endpoint_url in site.toml, and aws_credentials"
 
@@ -99,7 +98,7 @@ def _instance() -> Iterator[Finding]:
         yield warn(what, "has never run here", do)
         return
     age = time.time() - min(heartbeats[name].timestamp for name in needed if name in heartbeats)
-    if missing or age > HEARTBEAT_SECONDS:
+    if missing or age > HEARD_OF_SECONDS:
         parts = f"; never heard of: {', '.join(missing)}" if missing else ""
         yield fail(what, f"was last heard of {age / 60:,.0f} minutes ago{parts}", do)
     elif failing := [name for name in needed if heartbeats[name].errors]:
