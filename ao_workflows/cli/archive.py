@@ -15,6 +15,7 @@ import click
 
 from ao_workflows import clients
 from ao_workflows.archive.shares import SHARES, Noted
+from ao_workflows.cli.complaints import complain
 from ao_workflows.errors import AoError
 
 _NOT_WELL = 1
@@ -70,5 +71,5 @@ def init_command(plain_folders: tuple[str, ...], exchanged: tuple[str, ...], as_
         for share, noted in done.items():
             click.echo(f"{shares.tree(share)}: {noted.id}, {noted.device}, noted at {noted.at}")
         for said in errors:
-            click.echo(f"ao: {said}", err=True)
+            complain(said)
     sys.exit(_NOT_WELL if errors else 0)

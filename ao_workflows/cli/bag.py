@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from ao_workflows.bags.debagging import Debagged, Validated, debag, validate
+from ao_workflows.cli.complaints import complain
 from ao_workflows.errors import AoError, BagInvalid, Problem, ZipRefused
 from ao_workflows.machine.new_trees import put_in_place
 from ao_workflows.shown_names import shown, shown_json
@@ -93,7 +94,7 @@ def debag_command(zip_path: Path, into: Path, time_zone: ZoneInfo | None, as_jso
             refusal = {"zip": str(zip_path), "error": str(error), "problems": [asdict(each) for each in problems]}
             _print_json(refusal)
         else:
-            click.echo(f"ao: {error}", err=True)
+            complain(error)
             if len(problems) > 1:
                 _print_problems([asdict(each) for each in problems])
         sys.exit(_REFUSED)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ao_workflows.cli.complaints import complain
 from ao_workflows.site.sections import CHECKOUT
 
 _FOLDER = CHECKOUT / ".demo"
@@ -50,5 +51,5 @@ def _exit(run: Callable[[], int]) -> None:
         click.echo("Interrupted: everything that was started has been ended.", err=True)
         sys.exit(128 + interrupted.signal_number)
     except RuntimeError as error:
-        click.echo(f"ao: {error}", err=True)
+        complain(error)
         sys.exit(1)

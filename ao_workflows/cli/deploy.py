@@ -93,41 +93,36 @@ def deploy(
     """
     from ao_workflows.deployment import folder as folders
     from ao_workflows.deployment.order import UIDS, Order
-    from ao_workflows.errors import AoError
 
     if init_archive is None and (dest is None or environment is None):
         raise click.UsageError("--dest and --env are needed: which folder, and is it for dev or for prod?")
     pairs = [setting.partition("=") for setting in settings]
     if bad := [setting for setting, (name, equals, _) in zip(settings, pairs, strict=True) if not (name and equals)]:
         raise click.UsageError(f"--set {bad[0]}: a line of .env is NAME=VALUE")
-    try:
-        if dest is not None and environment is not None:
-            order = Order(
-                destination=dest,
-                environment=environment,
-                source=source or dest / "config",
-                secrets=secrets_from or dest / "secrets",
-                arch_root=arch_root,
-                uid=uid,
-                image=image,
-                aws_sections=aws_sections,
-                db_sections=db_sections,
-                certificate=certificate,
-                replace=replace,
-                settings={name: value for name, _, value in pairs},
-            )
-            deployment = folders.prepare(order)
-            kept = _tell(deployment, dry_run=dry_run)
-            if not dry_run:
-                folders.apply(deployment)
-        else:
-            kept = False
-        if init_archive is not None and not dry_run:
-            made = folders.init_archive(init_archive, UIDS[environment or "dev"] if uid is None else uid)
-            click.echo(f"{init_archive}: {made} folders made, Archive0/00 to Archive3/99")
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(1)
+    if dest is not None and environment is not None:
+        order = Order(
+            destination=dest,
+            environment=environment,
+            source=source or dest / "config",
+            secrets=secrets_from or dest / "secrets",
+            arch_root=arch_root,
+            uid=uid,
+            image=image,
+            aws_sections=aws_sections,
+            db_sections=db_sections,
+            certificate=certificate,
+            replace=replace,
+            settings={name: value for name, _, value in pairs},
+        )
+        deployment = folders.prepare(order)
+        kept = _tell(deployment, dry_run=dry_run)
+        if not dry_run:
+            folders.apply(deployment)
+    else:
+        kept = False
+    if init_archive is not None and not dry_run:
+        made = folders.init_archive(init_archive, UIDS[environment or "dev"] if uid is None else uid)
+        click.echo(f"{init_archive}: {made} folders made, Archive0/00 to Archive3/99")
     sys.exit(1 if kept else 0)
 
 

@@ -11,6 +11,7 @@ import sys
 import click
 
 from ao_workflows import clients
+from ao_workflows.cli.complaints import complain
 from ao_workflows.errors import AoError
 
 _NOT_WELL = 1
@@ -45,5 +46,5 @@ def init_command(as_json: bool) -> None:
         if found:
             click.echo(f"{'The table was made' if made else 'The table is there'}: {found}")
         if error:
-            click.echo(f"ao: {error}", err=True)
+            complain(error)
     sys.exit(_NOT_WELL if error else 0)

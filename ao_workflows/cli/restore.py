@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from ao_workflows import clients
-from ao_workflows.errors import AoError, DatabaseError, ServiceError
+from ao_workflows.cli.complaints import complain
+from ao_workflows.errors import DatabaseError, ServiceError
 from ao_workflows.glacier.rules import Tier, Told, is_to_be_asked, listed
 
 if TYPE_CHECKING:
@@ -117,15 +118,11 @@ def _restores(intake: str | None) -> Restores:
     """The site's, imported when a command runs: ``--help`` answers without Dagster."""
     from ao_workflows.site.loading import load
 
-    try:
-        site = load()
-        intake = intake and site.intake_called(intake)
-        if intake is not None and intake not in site.queues:
-            raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.queues) or 'it has none'}")
-        return clients.restores(site, intake)
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(_NOT_WELL)
+    site = load()
+    intake = intake and site.intake_called(intake)
+    if intake is not None and intake not in site.queues:
+        raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.queues) or 'it has none'}")
+    return clients.restores(site, intake)
 
 
 def _names(rids: Sequence[str], rid_list: TextIO | None) -> list[str]:
@@ -147,11 +144,7 @@ def _go_through(
     ended = ""
     failures = 0
     with _stoppable() as (stopped, signals):
-        try:
-            restores.read_rows(names)
-        except DatabaseError as error:
-            click.echo(f"ao: {error}", err=True)
-            sys.exit(_NOT_WELL)
+        restores.read_rows(names)
         try:
             for name in names:
                 told = None if stopped.is_set() else act(restores.look(name), stopped)
@@ -168,7 +161,7 @@ def _go_through(
                     ended = f"S3 failed {_OUTAGE} times in a row"
                     break
         except KeyboardInterrupt:
-            click.echo("ao: ended at once: Glacier may have been asked for one work more than is said", err=True)
+            complain("ended at once: Glacier may have been asked for one work more than is said")
     if signals:
         ended = f"{signals[0].name} came"
     if as_json:
@@ -205,7 +198,7 @@ def _print(told: Told) -> None:
     if told.state:
         click.echo(f"{told.name}: {told.sentence()}")
     if told.error:
-        click.echo(f"ao: {told.name}: {told.error}", err=True)
+        complain(f"{told.name}: {told.error}")
 
 
 def _print_summary(done: Sequence[Told], of: int, ended: str, *, to_stderr: bool) -> None:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ao_workflows import clients
-from ao_workflows.errors import AoError, DatabaseError, InstanceUnusable, RidError
+from ao_workflows.cli.complaints import complain
+from ao_workflows.errors import DatabaseError, InstanceUnusable, RidError
 from ao_workflows.status.standing import Standing, State, standing
 from ao_workflows.works.rids import parse_rid
 
@@ -79,12 +80,8 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
         raise click.UsageError(str(error)) from error
     from ao_workflows.site.loading import load
 
-    try:
-        site = load()
-        found, warnings, counted = _look(site, names, stuck=stuck)
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(1)
+    site = load()
+    found, warnings, counted = _look(site, names, stuck=stuck)
     if not names:
         found = [each for each in found if each.state is not State.IN_ARCHIVE or each.disagreements]
         found.sort(key=lambda each: (_ORDER.index(each.state), -each.since.timestamp() if each.since else 0))
@@ -94,7 +91,7 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
     else:
         _print(shown if names else shown[:SHOWN], len(shown), counted, limited=failed or stuck)
     for warning in warnings:
-        click.echo(f"ao: {warning}", err=True)
+        complain(warning)
     sys.exit(1 if warnings or any(each.state is State.UNKNOWN for each in found) else 0)
 
 
