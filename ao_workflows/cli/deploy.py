@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ao_workflows.deployment.order import UIDS, Order
+
 if TYPE_CHECKING:
     from ao_workflows.deployment.folder import Deployment
 
@@ -54,10 +56,12 @@ _FILE = click.Path(dir_okay=False, exists=True, path_type=Path, resolve_path=Tru
     "--arch-root",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    default=Path("/mnt"),
-    help="The host's folder with the archive's trees.  [/mnt]",
+    default=Order.arch_root,
+    help=f"The host's folder with the archive's trees.  [{Order.arch_root}]",
 )
-@click.option("--uid", type=int, help="The user that syncs into the archive.  [prod 1001, dev 5000]")
+@click.option(
+    "--uid", type=int, help=f"The user that syncs into the archive.  [prod {UIDS['prod']}, dev {UIDS['dev']}]"
+)
 @click.option("--image", metavar="NAME:TAG", help="The image of our services.  [ao-workflows:<version>]")
 @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A line of .env. May be repeated.")
 @click.option(
@@ -92,7 +96,6 @@ def deploy(
     if something stands in the way (nothing is changed then) or an edited file was kept where another one is wanted.
     """
     from ao_workflows.deployment import folder as folders
-    from ao_workflows.deployment.order import UIDS, Order
 
     if init_archive is None and (dest is None or environment is None):
         raise click.UsageError("--dest and --env are needed: which folder, and is it for dev or for prod?")
