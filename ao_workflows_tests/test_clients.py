@@ -15,6 +15,7 @@ import pytest
 from ao_workflows import clients
 from ao_workflows.bags.admission import Terms
 from ao_workflows.bags.zip_directory import Limits
+from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import parse
 
 PACKAGE = Path(clients.__file__).parent
@@ -141,3 +142,18 @@ def test_no_command_loads_the_definitions_or_dagster_before_it_needs_them(comman
     code = f"import sys, ao_workflows.cli.{command}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"dagster", "ao_workflows.definitions"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", ["intake rejected", "status", "drs init"])
+def test_no_command_that_reads_loads_the_definitions(command: str, tmp_path: Path) -> None:
+    """ao intake loaded all of them to get two clients: every job, sensor and bag's rule."""
+    (tmp_path / "site.toml").write_text(demo_site(tmp_path, None))
+    code = (
+        "import sys; from ao_workflows.cli import main\n"
+        "try: main(sys.argv[1:])\nfinally: print(*sys.modules, file=sys.stderr)"
+    )
+    words = [sys.executable, "-c", code, *command.split()]
+    done = subprocess.run(words, env={"AO_SITE": f"{tmp_path}/site.toml"}, capture_output=True, text=True, check=False)
+    loaded = set(done.stderr.split())
+    assert "ao_workflows.clients" in loaded
+    assert not {"ao_workflows.definitions", "ao_workflows.bags.debagger", "ao_workflows.aws.s3", "boto3"} & loaded
