@@ -10,11 +10,8 @@ from typing import Any
 
 import click
 
-from ao_workflows.cli.complaints import complain
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError
-
-FAILED = 1
-"""The exit code of a command that an error ended; 2 is click's, for a command that was not understood."""
 
 _COMMANDS = {
     "archive": "ao_workflows.cli.archive:archive",

@@ -15,10 +15,9 @@ import click
 
 from ao_workflows import clients
 from ao_workflows.archive.shares import SHARES, Noted
-from ao_workflows.cli.complaints import complain
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError
 
-_NOT_WELL = 1
 _SHARE = click.Choice([str(share) for share in SHARES])
 
 
@@ -72,4 +71,4 @@ def init_command(plain_folders: tuple[str, ...], exchanged: tuple[str, ...], as_
             click.echo(f"{shares.tree(share)}: {noted.id}, {noted.device}, noted at {noted.at}")
         for said in errors:
             complain(said)
-    sys.exit(_NOT_WELL if errors else 0)
+    sys.exit(FAILED if errors else 0)

@@ -1,12 +1,14 @@
-"""What went wrong, as every command says it: one line on standard error that begins with ``ao:``.
+"""What went wrong, as every command says it: a line on standard error that begins with ``ao:``, and an exit code.
 
-What belongs here: that line. What does not: which errors end a command, and with what exit code
-(``ao_workflows.cli``).
+What belongs here: those. What does not: which errors end a command (``ao_workflows.cli``).
 """
 
 from __future__ import annotations
 
 import click
+
+FAILED = 1
+"""The exit code of a command that did not do all that was asked; 2 is click's, for one that was not understood."""
 
 
 def complain(what: object) -> None:

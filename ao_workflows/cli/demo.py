@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ao_workflows.cli.complaints import complain
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.services.record import PORTS
 from ao_workflows.site.demo import FOLDER
 
@@ -53,4 +53,4 @@ def _exit(run: Callable[[], int]) -> None:
         sys.exit(128 + interrupted.signal_number)
     except RuntimeError as error:
         complain(error)
-        sys.exit(1)
+        sys.exit(FAILED)

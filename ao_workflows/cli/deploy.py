@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ao_workflows.cli.complaints import FAILED
 from ao_workflows.deployment.order import UIDS, Order
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def deploy(
     if init_archive is not None and not dry_run:
         made = folders.init_archive(init_archive, UIDS[environment or "dev"] if uid is None else uid)
         click.echo(f"{init_archive}: {made} folders made, Archive0/00 to Archive3/99")
-    sys.exit(1 if kept else 0)
+    sys.exit(FAILED if kept else 0)
 
 
 def _tell(deployment: Deployment, *, dry_run: bool) -> bool:

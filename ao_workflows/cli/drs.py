@@ -11,10 +11,8 @@ import sys
 import click
 
 from ao_workflows import clients
-from ao_workflows.cli.complaints import complain
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError
-
-_NOT_WELL = 1
 
 
 @click.group()
@@ -47,4 +45,4 @@ def init_command(as_json: bool) -> None:
             click.echo(f"{'The table was made' if made else 'The table is there'}: {found}")
         if error:
             complain(error)
-    sys.exit(_NOT_WELL if error else 0)
+    sys.exit(FAILED if error else 0)

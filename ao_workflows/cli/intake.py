@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ao_workflows import clients
+from ao_workflows.cli.complaints import FAILED
 from ao_workflows.errors import AoError
 from ao_workflows.events.intake_names import meant_by
 from ao_workflows.intake.queue_rules import Received, Verdict, judge
@@ -41,7 +42,6 @@ ANSWER_SECONDS = 20.0
 """So long the calls that end a look, or send a message, may take."""
 
 WIDTH = 80
-_FAILED = 1
 
 
 @click.group()
@@ -81,7 +81,7 @@ def peek(names: tuple[str, ...], most: int, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
     if noted:
         sys.exit(128 + noted[0])
-    sys.exit(_FAILED if any("error" in each for each in found) else 0)
+    sys.exit(FAILED if any("error" in each for each in found) else 0)
 
 
 @intake.command()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ao_workflows import clients
-from ao_workflows.cli.complaints import complain
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError, RidError, RunInFlight, WorkUnknown
 from ao_workflows.events.dropped_files import given_in, stored_in
 from ao_workflows.machine.boot import boot_id
@@ -105,7 +105,7 @@ def reprocess(
             except AoError as error:
                 complain(error)
                 refused = True
-    sys.exit(1 if refused else 0)
+    sys.exit(FAILED if refused else 0)
 
 
 @dataclass(frozen=True)

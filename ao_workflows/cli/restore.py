@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from ao_workflows import clients
-from ao_workflows.cli.complaints import complain
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import DatabaseError, ServiceError
 from ao_workflows.glacier.rules import Tier, Told, is_to_be_asked, listed
 
 if TYPE_CHECKING:
     from ao_workflows.glacier.requests import Restores
 
-_NOT_WELL = 1
 
 _OUTAGE = 5
 """After so many failures of S3 itself in a row, the rest of a list would only wait for its time-outs."""
@@ -170,7 +169,7 @@ def _go_through(
         _print_summary(done, len(names), ended, to_stderr=as_json)
     if signals:
         sys.exit(128 + signals[0])
-    sys.exit(_NOT_WELL if any(told.error for told in done) else 0)
+    sys.exit(FAILED if any(told.error for told in done) else 0)
 
 
 @contextmanager

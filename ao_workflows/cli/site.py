@@ -11,14 +11,13 @@ import sys
 
 import click
 
+from ao_workflows.cli.complaints import FAILED
 from ao_workflows.cli.findings import output_of_others_on_stderr, print_findings
 from ao_workflows.errors import SiteError
 from ao_workflows.health.findings import Finding, Level, fail, ok, warn, without_secrets
 
 LIMIT_SECONDS = 15.0
 """A share whose server is gone keeps whoever looks at it waiting for ever."""
-
-_NOT_WELL = 1
 
 
 @click.group()
@@ -36,7 +35,7 @@ def check_command(as_json: bool) -> None:
     with output_of_others_on_stderr():
         found = _site_and_checks()
     print_findings(found, as_json=as_json)
-    sys.exit(_NOT_WELL if any(finding.level is Level.FAIL for finding in found) else 0)
+    sys.exit(FAILED if any(finding.level is Level.FAIL for finding in found) else 0)
 
 
 def _site_and_checks() -> list[Finding]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ao_workflows import clients
-from ao_workflows.cli.complaints import complain
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import DatabaseError, InstanceUnusable, RidError
 from ao_workflows.status.standing import Standing, State, standing
 from ao_workflows.works.rids import parse_rid
@@ -92,7 +92,7 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
         _print(shown if names else shown[:SHOWN], len(shown), counted, limited=failed or stuck)
     for warning in warnings:
         complain(warning)
-    sys.exit(1 if warnings or any(each.state is State.UNKNOWN for each in found) else 0)
+    sys.exit(FAILED if warnings or any(each.state is State.UNKNOWN for each in found) else 0)
 
 
 def _look(site: Site, rids: Sequence[str], *, stuck: bool) -> tuple[list[Standing], list[str], str]:
