@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from ao_workflows.errors import SyncOptionsError
+from ao_workflows.fixity.trees import Depth
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ WISHES: tuple[Wish, ...] = ("archive", "web", "update_web", "audit", "replace")
 
 WORKS_MAY: tuple[Wish, ...] = ("archive", "web", "update_web", "audit")
 """What a work's own file may ask for where the site says nothing of it: nothing that destroys."""
+
+VERIFY: Depth = "checksum"
+"""How the archive's copy is compared with what was bagged where the site says nothing of it."""
+
+KEEP_REPLACED_DAYS = 30
+"""So long what syncs change or remove of the archive's files is kept, unless the site says otherwise."""
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
-from typing import Literal
 
 import dagster as dg
 from pydantic import Field
 
 from ao_workflows.archive.places import web_prefix
-from ao_workflows.archive.sync_options import WORKS_MAY, SyncOptions
+from ao_workflows.archive.sync_options import KEEP_REPLACED_DAYS, VERIFY, WORKS_MAY, SyncOptions
 from ao_workflows.archive.sync_yml import read_options
 from ao_workflows.aws.connections import AwsConnection
 from ao_workflows.errors import ArchiveNotFlushed, StagingError, StagingFull, SyncFailed, SyncScriptMissing
+from ao_workflows.fixity.trees import Depth
 from ao_workflows.machine.child_process import Lines, Output, ended_with_its_group
 from ao_workflows.machine.disk import refusal, unfinished
 from ao_workflows.shown_names import shown
@@ -76,13 +76,13 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
     web_parent: str | None = None
     logs: str
     timeout_minutes: int
-    verify: Literal["checksum", "size"] = "checksum"
+    verify: Depth = VERIFY
     env: Mapping[str, str] = {}
     db_config: str = ""
     credentials_file: str | None = None
     options: str | None = None
     works_may: list[str] = Field(default=[*WORKS_MAY])
-    keep_replaced_days: int = 30
+    keep_replaced_days: int = KEEP_REPLACED_DAYS
 
     def options_of(self, work: Path, redo: str = "", *, replacing: bool = False) -> SyncOptions:
         """What the work's ``config/sync.yml`` asks for, else the site's ``options``, else the default.

@@ -155,10 +155,7 @@ def make_databases(folder: Folder) -> None:
     """Makes DRS, and Dagster's own tables."""
     from dagster import DagsterInstance
 
-    from ao_workflows.drs.client import Drs
-
-    site = load(folder.site)
-    Drs(url=site.drs.url, config=site.drs.config).init()
+    clients.drs(load(folder.site)).init()
     with DagsterInstance.from_config(str(folder.dagster_home)) as instance:
         dagster_processes.make_tables(instance)
 

@@ -21,7 +21,8 @@ HERE = ("-m", MODULE)
 
 ANSWERS_WITHIN_SECONDS = 10
 HEARD_OF_SECONDS = 180
-"""Each of the daemon's loops says every 30 s that it is alive, later where the machine is busy."""
+"""A daemon that has said nothing for so long is called silent. Each of its loops says every 30 s that it is alive; a
+long tick, or a busy machine, may keep one from it for a while, and nobody is called for that."""
 
 
 def code_server(port: int) -> list[str]:

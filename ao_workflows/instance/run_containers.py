@@ -28,6 +28,10 @@ from ao_workflows.instance.cancelling import EndsItself
 from ao_workflows.instance.pruning import prune, remove_ended
 from ao_workflows.upkeep import housekeeping
 
+KEEP_MINUTES = 60
+KEEP_FAILED_DAYS = 30
+"""So long containers of ended runs stay where dagster.yaml says nothing of it."""
+
 _PRUNE_SECONDS = 3600
 
 
@@ -42,8 +46,8 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
     def __init__(
         self,
-        keep_minutes: int = 60,
-        keep_failed_days: int = 30,
+        keep_minutes: int = KEEP_MINUTES,
+        keep_failed_days: int = KEEP_FAILED_DAYS,
         inst_data: ConfigurableClassData | None = None,
         **settings: Any,
     ) -> None:
@@ -58,13 +62,13 @@ class RunContainers(EndsItself, DockerRunLauncher):
             "keep_minutes": Field(
                 IntSource,
                 is_required=False,
-                default_value=60,
+                default_value=KEEP_MINUTES,
                 description="So long after its end the container of a run that ended well stays.",
             ),
             "keep_failed_days": Field(
                 IntSource,
                 is_required=False,
-                default_value=30,
+                default_value=KEEP_FAILED_DAYS,
                 description="So long after its end the container of a run that failed stays.",
             ),
         }

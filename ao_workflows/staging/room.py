@@ -24,6 +24,12 @@ from ao_workflows.errors import NoRoom
 from ao_workflows.machine.disk import files_below, is_going, refusal
 from ao_workflows.staging.layout import StagingLayout
 
+RESERVE_GIB = 10
+"""So much of the scratch disk stays free, unless the site says otherwise."""
+
+ROOM_WAIT_HOURS = 24
+"""So long a work waits for room on it, unless the site says otherwise."""
+
 ASK_AGAIN_SECONDS = 10.0
 SAY_AGAIN_SECONDS = 600.0
 _ST_BLOCK = 512

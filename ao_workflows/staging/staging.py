@@ -30,7 +30,7 @@ from ao_workflows.staging import freeing
 from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.receipts import Receipt
-from ao_workflows.staging.room import ASK_AGAIN_SECONDS, Room
+from ao_workflows.staging.room import ASK_AGAIN_SECONDS, RESERVE_GIB, ROOM_WAIT_HOURS, Room
 from ao_workflows.staging.run_locks import RunLocks
 from ao_workflows.works.stages import Stage
 
@@ -43,8 +43,8 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     root: str
     keep_days: int = 0
-    reserve_gib: float = 0
-    room_wait_hours: float = 24
+    reserve_gib: float = RESERVE_GIB
+    room_wait_hours: float = ROOM_WAIT_HOURS
 
     _held: dict[str, int] = PrivateAttr(default_factory=dict)
     _room: Room | None = PrivateAttr(default=None)

@@ -15,7 +15,6 @@ import dagster as dg
 from ao_workflows import clients
 from ao_workflows.archive.shares import replaced_folder
 from ao_workflows.site.sections import Site
-from ao_workflows.staging.staging import Staging
 from ao_workflows.upkeep import housekeeping
 
 SHOWN = 100
@@ -39,7 +38,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
         old = now - timedelta(days=keep_days)
         under_way = old_records.beginnings_of_runs(context.instance, but=context.run_id)
         logs_before = housekeeping.before(now, keep_days, under_way)
-        staging = Staging(root=str(site.staging.root))
+        staging = clients.staging(site)
         layout = staging.layout
         removed = {
             "run logs": old_logs.remove(old_records.compute_log_folders(context.instance), logs_before),
