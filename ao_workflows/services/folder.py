@@ -6,7 +6,6 @@ ending them (``ao_workflows.services.running``).
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ao_workflows.errors import ServicesError
+from ao_workflows.machine import file_locks
 from ao_workflows.machine.processes import ProcessId, executes_a_run, is_alive, marked
 from ao_workflows.services.record import Recorded, Service, parse_recorded
 
@@ -58,17 +58,17 @@ class Place:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / "lock").open("w")
+            lock = file_locks.take_if_free(self.folder / "lock")
         except OSError as error:
             raise ServicesError(
                 f"{self.folder} cannot be used: {error.strerror}; DAGSTER_HOME names its home"
             ) from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ServicesError(f"another ao up or ao down is at work in {self.home}: wait for its end") from None
+        if lock is None:
+            raise ServicesError(f"another ao up or ao down is at work in {self.home}: wait for its end")
+        try:
             yield
+        finally:
+            os.close(lock)
 
     def recorded(self) -> Recorded | None:
         """What was started here last; None where nothing was, or nobody knows.

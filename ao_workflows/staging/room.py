@@ -10,7 +10,6 @@ by small ones for ever.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -22,6 +21,7 @@ from threading import Event
 
 from ao_workflows.errors import NoRoom
 from ao_workflows.machine.disk import files_below, is_going, refusal
+from ao_workflows.machine.file_locks import lock_if_free, take_when_free
 from ao_workflows.staging.layout import StagingLayout
 
 ASK_AGAIN_SECONDS = 10.0
@@ -148,7 +148,7 @@ class Room:
             except FileNotFoundError:
                 continue
             try:
-                if path.stem not in self._held and _is_nobodys(handle):
+                if path.stem not in self._held and lock_if_free(handle):
                     path.unlink(missing_ok=True)
                     continue
                 text = os.pread(handle, 4096, 0)
@@ -164,10 +164,9 @@ class Room:
         if handle is None:
             path = self._layout.reservation(promise.rid)
             try:
-                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                handle = take_when_free(path)
             except OSError as error:
                 raise refusal(path, "cannot be written", error) from error
-            fcntl.flock(handle, fcntl.LOCK_EX)
             self._held[promise.rid] = handle
         text = json.dumps(asdict(promise)).encode()
         try:
@@ -184,25 +183,16 @@ class Room:
         path = self._layout.reservations_lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            handle = take_when_free(path)
         except OSError as error:
             raise refusal(path, "cannot be written", error) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             os.close(handle)
 
     def _no_room(self, rid: str, figures: Figures, reason: str) -> NoRoom:
         return NoRoom(self._layout.root, rid, figures.needs, figures.free, self._reserve, figures.promised, reason)
-
-
-def _is_nobodys(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _allocated(folder: Path) -> int:
