@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ao_workflows.errors import ServicesError
+from ao_workflows.instance.dagster_processes import executes_a_run
 from ao_workflows.machine import file_locks
-from ao_workflows.machine.processes import ProcessId, executes_a_run, is_alive, marked
+from ao_workflows.machine.processes import ProcessId, command_line, is_alive, marked
 from ao_workflows.services.record import Recorded, Service, parse_recorded
 
 MARK = "AO_UP"
@@ -97,7 +98,7 @@ class Place:
         recorded = self.recorded()
         services = [service.process for service in recorded.services.values()] if recorded else []
         below = [process for process in marked(MARK, str(self.home)) if process not in services]
-        return [process for process in below if not runs_only or executes_a_run(process)]
+        return [process for process in below if not runs_only or executes_a_run(command_line(process))]
 
 
 def alive(recorded: Recorded | None) -> dict[str, Service]:
