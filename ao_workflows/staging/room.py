@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -122,12 +123,12 @@ class Room:
         others = [promise for promise in self._promises() if promise.rid != rid]
         promised = sum(self._outstanding(other.rid, other.bytes) for other in others if not other.waiting)
         ahead = min((other for other in others if other.waiting), key=lambda other: other.asked, default=None)
-        disk = os.statvfs(self._layout.root)
+        disk = shutil.disk_usage(self._layout.root)
         figures = Figures(
             needs=self._outstanding(rid, needed),
-            free=disk.f_bavail * disk.f_frsize,
+            free=disk.free,
             promised=promised,
-            disk=disk.f_blocks * disk.f_frsize,
+            disk=disk.total,
         )
         return figures, ahead.rid if ahead and ahead.asked < asked else None
 

@@ -14,8 +14,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ao_workflows.errors import StagingFull
-from ao_workflows.machine.disk import refusal
+from ao_workflows.machine.disk import full_at, refusal
 from ao_workflows.machine.file_locks import is_at, lock_if_free, take_when_free
 
 
@@ -62,14 +61,7 @@ class RunLocks:
 
     def can_be_made(self) -> bool:
         """Whether the disk has room for another lock: else a run that has none may be one that waits for it."""
-        probe = self._folder / ".probe.lock"
-        try:
-            probe.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(probe, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
-            probe.unlink(missing_ok=True)
-        except OSError as error:
-            return not isinstance(refusal(probe, "cannot be made", error), StagingFull)
-        return True
+        return full_at(self._folder / "probe", 0) is None
 
     def left_behind(self) -> list[str]:
         """The runs whose file is there and which no process executes."""
