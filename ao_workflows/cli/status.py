@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ao_workflows.errors import AoError, DatabaseError, InstanceUnusable, RidError
-from ao_workflows.status.standing import Standing, State, standing
+from ao_workflows.status.standing import Standing, standing
+from ao_workflows.status.state import State
 from ao_workflows.works.rids import parse_rid
 
 if TYPE_CHECKING:
