@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import ao_workflows
 from ao_workflows.errors import WorkBusy
 from ao_workflows.machine import file_locks
 
@@ -123,3 +124,10 @@ def test_a_file_that_cannot_be_made_is_an_error_and_no_lock(tmp_path: Path) -> N
     """A disk that refuses must not look like a work that is taken."""
     with pytest.raises(FileNotFoundError):
         file_locks.take(tmp_path / "none" / "W1.lock", "W1", patience=60)
+
+
+def test_no_other_module_locks_files() -> None:
+    """Eight did, and two of them looked whether what they had locked was still what others would open."""
+    package = Path(ao_workflows.__file__).parent
+    lock = [path for path in package.rglob("*.py") if "fcntl.flock(" in path.read_text(encoding="utf-8")]
+    assert lock == [package / "machine/file_locks.py"]

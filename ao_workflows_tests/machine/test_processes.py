@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import ao_workflows
 from ao_workflows.machine import processes
 from ao_workflows.machine.boot import boot_id
 from ao_workflows.machine.processes import Prepared, ProcessId, below, command_line, end, identify, is_alive, marked
@@ -163,3 +165,10 @@ def test_a_prepared_process_ends_with_who_prepared_it(tmp_path: Path) -> None:
         time.sleep(0.02)
     assert not is_alive(waiting)
     assert not (tmp_path / "done").exists()
+
+
+def test_no_other_module_looks_for_processes() -> None:
+    """Two did, each by reading /proc in a way of its own."""
+    package = Path(ao_workflows.__file__).parent
+    look = [path for path in package.rglob("*.py") if re.search(r"psutil\.|/proc/\{", path.read_text(encoding="utf-8"))]
+    assert look == [package / "machine/processes.py"]
