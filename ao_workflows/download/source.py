@@ -18,8 +18,12 @@ class Body(Protocol):
 
     whole: bool
 
-    def read(self, amount: int) -> bytes: ...
-    def close(self) -> None: ...
+    def read(self, amount: int) -> bytes:
+        """Returns at most ``amount`` bytes; none at the end."""
+
+    def close(self) -> None:
+        """Ends the answer."""
+
     def abort(self) -> None:
         """Ends a ``read`` that another thread is waiting in."""
 
@@ -29,7 +33,8 @@ class Source(Protocol):
 
     where: str
 
-    def open(self, start: int, end: int) -> Body: ...
+    def open(self, start: int, end: int) -> Body:
+        """Asks for the bytes from ``start`` to before ``end``."""
 
 
 class Opened:

@@ -73,7 +73,8 @@ def advise(evidence: Evidence, state: State, stage: str, *, stuck: bool, disagre
         case State.UNDER_WAY if stuck:
             advice = f"The run's log says what it waits for. To do it anew, end it in the web page, then: {redo}"
         case State.IN_ARCHIVE if disagrees and has_event:
-            advice = f"To compare the archive's copy and note it again: ao reprocess {rid} --from synced_archive"
+            compare = f"ao reprocess {rid} --from {Stage.SYNCED_ARCHIVE}"
+            advice = f"To compare the archive's copy and note it again: {compare}"
     return advice
 
 
