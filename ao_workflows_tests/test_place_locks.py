@@ -166,10 +166,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from ao_workflows.archive.sync_options import SyncOptions
-from ao_workflows.machine import child_process
+from ao_workflows.archive import sync_script
 from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.archive.sync_script import SyncScript
-child_process.GRACE_SECONDS = 2
+sync_script.GRACE_SECONDS = 2
 script, parent, notes, logs = sys.argv[1:]
 resource = SyncScript(script=script, archive_parent=parent, logs=logs, timeout_minutes=5)
 with ArchiveShares(Path(parent), Path(notes)).place_held("W1NLM4712", "run") as lock:

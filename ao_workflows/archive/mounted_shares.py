@@ -8,7 +8,6 @@ path than a new process does.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import uuid
@@ -160,7 +159,7 @@ class ArchiveShares:
                 os.ftruncate(handle, 0)
             # Not by closing alone: what the script has left running would keep it.
             with suppress(OSError):
-                fcntl.flock(handle, fcntl.LOCK_UN)
+                file_locks.unlock(handle)
             os.close(handle)
 
     def set_up(

@@ -23,7 +23,8 @@ import click
 from ao_workflows import clients
 from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import DatabaseError, InstanceUnusable, RidError
-from ao_workflows.status.standing import Standing, State, standing
+from ao_workflows.status.standing import Standing, standing
+from ao_workflows.status.state import State
 from ao_workflows.works.rids import parse_rid
 
 if TYPE_CHECKING:

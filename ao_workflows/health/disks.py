@@ -6,7 +6,6 @@ What belongs here: looking, and trying, in files of its own that are removed aft
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -24,6 +23,7 @@ from ao_workflows.errors import (
     WrongEnvironment,
 )
 from ao_workflows.health.findings import Finding, fail, nothing_mounted, ok, warn
+from ao_workflows.machine.file_locks import lock_if_free
 from ao_workflows.site.environments import refuse_other_environment
 from ao_workflows.site.sections import CHECKOUT, Site
 
@@ -182,9 +182,5 @@ def _one_for_another(what: str, place: Path) -> Finding:
 
 def _locks_work(path: Path) -> bool:
     with path.open("rb") as one, path.open("rb") as other:
-        fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        try:
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        lock_if_free(one.fileno())
+        return not lock_if_free(other.fileno())

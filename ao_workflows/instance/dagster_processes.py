@@ -7,6 +7,7 @@ starts them and when. Nothing of Dagster's is imported to ask, for a container a
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -88,3 +89,10 @@ def daemon_fault(instance: DagsterInstance, began: float) -> str:
         name for name in instance.get_required_daemon_types() if name not in beats or beats[name].timestamp < since
     ]
     return f"{', '.join(silent).lower()} is not heard of" if silent else ""
+
+
+def executes_a_run(command_line: Sequence[str]) -> bool:
+    """Whether a process with these words is one that a code server made for a run: Dagster spawns it by
+    ``multiprocessing``.
+    """
+    return "--multiprocessing-fork" in command_line

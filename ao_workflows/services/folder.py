@@ -6,7 +6,6 @@ ending them (``running``).
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ao_workflows.errors import ServicesError
-from ao_workflows.machine.processes import ProcessId, executes_a_run, is_alive, marked
+from ao_workflows.instance.dagster_processes import executes_a_run
+from ao_workflows.machine import file_locks
+from ao_workflows.machine.processes import ProcessId, command_line, is_alive, marked
 from ao_workflows.services.record import Recorded, Service, parse_recorded
 
 MARK = "AO_UP"
@@ -60,17 +61,17 @@ class Place:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / "lock").open("w")
+            lock = file_locks.take_if_free(self.folder / "lock")
         except OSError as error:
             raise ServicesError(
                 f"{self.folder} cannot be used: {error.strerror}; DAGSTER_HOME names its home"
             ) from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ServicesError(f"another ao up or ao down is at work in {self.home}: wait for its end") from None
+        if lock is None:
+            raise ServicesError(f"another ao up or ao down is at work in {self.home}: wait for its end")
+        try:
             yield
+        finally:
+            os.close(lock)
 
     def recorded(self) -> Recorded | None:
         """Returns what was started here last; None if nothing was, or the record is broken.
@@ -103,7 +104,7 @@ class Place:
         recorded = self.recorded()
         services = [service.process for service in recorded.services.values()] if recorded else []
         below = [process for process in marked(MARK, str(self.home)) if process not in services]
-        return [process for process in below if not runs_only or executes_a_run(process)]
+        return [process for process in below if not runs_only or executes_a_run(command_line(process))]
 
 
 def alive(recorded: Recorded | None) -> dict[str, Service]:

@@ -10,9 +10,9 @@ by small ones for ever.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +22,7 @@ from threading import Event
 
 from ao_workflows.errors import NoRoom
 from ao_workflows.machine.disk import files_below, is_going, refusal
+from ao_workflows.machine.file_locks import lock_if_free, take_when_free
 from ao_workflows.staging.layout import StagingLayout
 
 RESERVE_GIB = 10
@@ -128,12 +129,12 @@ class Room:
         others = [promise for promise in self._promises() if promise.rid != rid]
         promised = sum(self._outstanding(other.rid, other.bytes) for other in others if not other.waiting)
         ahead = min((other for other in others if other.waiting), key=lambda other: other.asked, default=None)
-        disk = os.statvfs(self._layout.root)
+        disk = shutil.disk_usage(self._layout.root)
         figures = Figures(
             needs=self._outstanding(rid, needed),
-            free=disk.f_bavail * disk.f_frsize,
+            free=disk.free,
             promised=promised,
-            disk=disk.f_blocks * disk.f_frsize,
+            disk=disk.total,
         )
         return figures, ahead.rid if ahead and ahead.asked < asked else None
 
@@ -154,7 +155,7 @@ class Room:
             except FileNotFoundError:
                 continue
             try:
-                if path.stem not in self._held and _is_nobodys(handle):
+                if path.stem not in self._held and lock_if_free(handle):
                     path.unlink(missing_ok=True)
                     continue
                 text = os.pread(handle, 4096, 0)
@@ -170,10 +171,9 @@ class Room:
         if handle is None:
             path = self._layout.reservation(promise.rid)
             try:
-                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                handle = take_when_free(path)
             except OSError as error:
                 raise refusal(path, "cannot be written", error) from error
-            fcntl.flock(handle, fcntl.LOCK_EX)
             self._held[promise.rid] = handle
         text = json.dumps(asdict(promise)).encode()
         try:
@@ -190,25 +190,16 @@ class Room:
         path = self._layout.reservations_lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            handle = take_when_free(path)
         except OSError as error:
             raise refusal(path, "cannot be written", error) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             os.close(handle)
 
     def _no_room(self, rid: str, figures: Figures, reason: str) -> NoRoom:
         return NoRoom(self._layout.root, rid, figures.needs, figures.free, self._reserve, figures.promised, reason)
-
-
-def _is_nobodys(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _allocated(folder: Path) -> int:

@@ -30,8 +30,8 @@ from ao_workflows.staging.validity import (
     depth_for,
     receipts_in_force,
 )
+from ao_workflows.status.advice import NOTHING_IS_LOST
 from ao_workflows.status.deliveries import Delivery
-from ao_workflows.status.standing import NOTHING_IS_LOST
 from ao_workflows.works.stages import RUN_STAGES, Stage
 
 
