@@ -1,7 +1,7 @@
 """Housekeeping: what is old enough to go, and what is told of it.
 
 What belongs here: the rules, as functions of plain values, and the word by which the run launcher knows the run. What
-does not: removing files (``resources.old_logs``), rows (``resources.old_records``) and containers
+does not: removing files (``old_logs``), rows (``instance.old_records``) and containers
 (``instance.pruning``).
 """
 
