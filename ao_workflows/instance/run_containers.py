@@ -27,6 +27,7 @@ from ao_workflows.errors import StackError
 from ao_workflows.instance.cancelling import EndsItself
 from ao_workflows.instance.pruning import prune, remove_ended
 from ao_workflows.upkeep import housekeeping
+from ao_workflows.works import run_tags
 
 _PRUNE_SECONDS = 3600
 
@@ -118,7 +119,7 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
 def container_name(run: DagsterRun) -> str:
     """What ``docker ps`` shows: the work's RID, or the job's name, and the beginning of the run's id."""
-    about = run.tags.get("dagster/partition") or run.job_name
+    about = run.tags.get(run_tags.PARTITION) or run.job_name
     return f"run-{re.sub('[^A-Za-z0-9_.-]', '-', about)}-{run.run_id[:8]}"
 
 

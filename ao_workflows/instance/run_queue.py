@@ -21,12 +21,12 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
-from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from ao_workflows.errors import InstanceUnusable
 from ao_workflows.instance.dagster_processes import LOCATION, MODULE
 from ao_workflows.instance.opening import daemon_silence
+from ao_workflows.works import run_tags
 
 _LOOKED_AT = 20
 
@@ -70,7 +70,7 @@ def queue_run(
     run = instance.create_run_for_job(
         job,
         run_config=run_config,
-        tags={PARTITION_NAME_TAG: rid, **tags},
+        tags={run_tags.PARTITION: rid, **tags},
         asset_selection={dg.AssetKey(stage) for stage in stages},
         remote_job_origin=origin.get_job_origin(job.name),
         job_code_origin=JobPythonOrigin(job.name, code),
