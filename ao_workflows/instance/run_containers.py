@@ -2,6 +2,9 @@
 
 What belongs here: a run container's name, mounts, end and removal. What does not: the run's end by cancelling
 (``ao_workflows.instance.cancelling``), and any container but those of runs.
+
+dagster-docker's launcher takes no name for a container, no exit code of a run, and tells nothing of its client. So its
+steps are called by their private names: when they move, no run starts, or containers that have ended fill the disk.
 """
 
 from __future__ import annotations

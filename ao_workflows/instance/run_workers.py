@@ -2,6 +2,9 @@
 
 What belongs here: sending a run to the workers, and telling whether anybody has it. What does not: the worker
 (``worker``), and the run's end by cancelling (``cancelling``).
+
+dagster-celery's launcher is in no public name, and kombu tells nobody what waits in a queue. When their names move, no
+run starts; or one that waits for a worker is taken for lost, and is run twice.
 """
 
 from __future__ import annotations
