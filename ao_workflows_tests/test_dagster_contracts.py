@@ -622,3 +622,15 @@ def test_an_event_has_its_run_and_a_waiting_run_takes_its_place(plain: dg.Dagste
     assert has_run(plain, "its event")
     assert not has_run(plain, "another")
     assert room_in_queue(plain, 2) == 1
+
+
+@breaks("no process loads the definitions")
+def test_the_definitions_are_such_as_dagster_takes(tmp_path: Path) -> None:
+    """A deprecated argument that is gone fails every process at its start."""
+    from ao_workflows.site.demo import demo_site
+
+    (tmp_path / "site.toml").write_text(demo_site(tmp_path, endpoint_url="http://127.0.0.1:9"))
+    words = [sys.executable, "-m", "dagster", "definitions", "validate", "-m", "ao_workflows.definitions"]
+    environment = os.environ | {"AO_SITE": str(tmp_path / "site.toml"), "DAGSTER_HOME": str(tmp_path)}
+    ran = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
