@@ -1,4 +1,4 @@
-"""The archive's shares, looked at: what is there now, what was noted of it, and the locks of the works' places.
+"""The archive's shares as they are mounted now: markers and notes read and written, and works' places locked.
 
 What belongs here: reading and writing markers, notes and locks. What does not: what follows from what is found
 (``ao_workflows.archive.shares``).

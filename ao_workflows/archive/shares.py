@@ -1,4 +1,4 @@
-"""The archive's shares: how each is told from another, and from a mount point with nothing mounted on it.
+"""Rules for the archive's shares: how each is told from another, and from a mount point with nothing mounted on it.
 
 What belongs here: what a share is known by, its own places, and judging what was found by what was noted. What does
 not: looking, and writing marker and notes (``ao_workflows.archive.mounted_shares``).

@@ -1,4 +1,4 @@
-"""Sync options: what a ``sync.yml`` asks of the sync script.
+"""Sync options: which options a ``sync.yml`` may have, and what each becomes for the sync script.
 
 What belongs here: the options as values, the rules that a file must keep, and the words and variables that they
 become. What does not: reading YAML (``ao_workflows.archive.sync_yml``) and running the script

@@ -1,4 +1,4 @@
-"""sync.yml: the options of a work, or of the site, as the file has them.
+"""Reading sync.yml: a work's file or the site's, found, parsed, and its faults told with their lines.
 
 What belongs here: finding the file, and reading YAML with its lines. What does not: which options there are
 (``ao_workflows.archive.sync_options``).

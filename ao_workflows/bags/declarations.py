@@ -31,7 +31,10 @@ _OXUM = re.compile(r"([0-9]+)\.([0-9]+)")
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest's file name, and hashlib's name of its algorithm; None where hashlib has none."""
+    """A manifest's file name, and hashlib's name of its algorithm, which is None if hashlib does not have it.
+
+    ``of_tags`` says that it is a tag manifest; ``token`` is the algorithm as the file's name has it.
+    """
 
     name: str
     of_tags: bool
@@ -43,10 +46,10 @@ class Manifest:
 class Declared:
     """What a bag's tag files say, and what is wrong with them. Paths are relative to the bag's folder.
 
-    ``entries`` has each manifest entry's digests by hashlib's name of the algorithm, its path as it is written, and
-    ``decode_first`` whether by all that is known that is encoded; ``fetch`` has the paths that fetch.txt would bring,
-    ``oxum`` the payload's bytes and files; ``readable`` is false where so much is wrong that
-    nothing can be compared with the entries.
+    ``entries`` has the digests in the manifests by path, as the path is written there, and by hashlib's name of the
+    algorithm. ``decode_first`` says that such paths are probably percent-encoded. ``fetch`` has the paths in fetch.txt,
+    ``oxum`` the payload's bytes and files. ``readable`` is false if so much is wrong that nothing can be compared with
+    the entries.
     """
 
     version: tuple[int, int] = (0, 0)
@@ -61,19 +64,20 @@ class Declared:
 
     @property
     def strict(self) -> bool:
-        """Whether the rules that came with version 1.0 hold."""
+        """Whether the rules hold that came with version 1.0."""
         return self.version >= _STRICT
 
 
 def is_declaration(path: str) -> bool:
-    """Whether this file says what the bag is."""
+    """Whether this file is one of those that say what the bag is: bagit.txt, manifests and the like."""
     return path in _OTHERS or _MANIFEST.fullmatch(path) is not None
 
 
 def manifests_among(paths: Iterable[str]) -> tuple[Manifest, ...]:
-    """The manifests, payload's and tags', in the order of their names.
+    """Returns the manifests among these paths, those of the payload and of tags, in the order of their names.
 
-    RFC 8493, 2.4, names algorithms without punctuation (``sha3256``), bagit as hashlib does (``sha3_256``).
+    RFC 8493, 2.4, writes algorithms without punctuation (``sha3256``), bagit writes them as hashlib does
+    (``sha3_256``).
     """
     found = []
     for path in sorted(paths):
@@ -88,12 +92,16 @@ _BY_PLAIN_NAME = {name.replace("_", ""): name for name in HASHES}
 
 
 def algorithms(manifests: Iterable[Manifest], *, of_tags: bool) -> tuple[str, ...]:
-    """The algorithms by which payload must be hashed, or tag files: by all that the bag names, these."""
+    """Returns the algorithms by which the payload, or with ``of_tags`` the tag files, must be hashed."""
     return tuple(sorted({it.algorithm for it in manifests if it.algorithm and (of_tags or not it.of_tags)}))
 
 
 def read_declaration(folder: str, files: Mapping[str, bytes]) -> Declared:
-    """Reads a bag's declarations, ``files``; problems name them below ``folder``, which ends in ``/`` or is empty."""
+    """Reads a bag's declarations.
+
+    :param folder: comes before the paths in problems; it ends in ``/`` or is empty.
+    :param files: the content of each file for which ``is_declaration`` is true.
+    """
     declared = Declared(manifests=manifests_among(files))
     bagit = BagitInMemory(files)
     try:

@@ -1,4 +1,4 @@
-"""``ao status``: where works stand, what failed, and what to do.
+"""``ao status``: the table that is printed of works, the lines about one work, and the exit code.
 
 What belongs here: arguments, what is printed, exit codes. What does not: what a work's standing is
 (``ao_workflows.status.standing``), and where that is read (``ao_workflows.status.gathering``).

@@ -1,6 +1,7 @@
-"""Runs that look themselves whether they shall end, and an instance that keeps its connections to PostgreSQL.
+"""Cancelling: a run looks for itself whether it shall end, so that nobody needs to reach its worker.
 
-What belongs here: the instance of a deployment, and what its launchers have in common. What does not: launching.
+What belongs here: the instance of a deployment, which also keeps its connections to PostgreSQL, and what its launchers
+have in common. What does not: launching.
 
 Dagster ends a run by reaching for its worker, from the process of the web page. With the workers in containers, the
 web page would need the Docker socket, which is root on the host; with the workers on other hosts, it cannot. So each

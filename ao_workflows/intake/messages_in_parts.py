@@ -1,4 +1,4 @@
-"""Messages that have more records than there was room for: their events, each message's in a file until all have runs.
+"""The file of a message whose events do not all have runs yet: one a message, until all have.
 
 What belongs here: writing, listing and removing those files. What does not: which of the events a tick requests
 (``ao_workflows.events.message_parts``), and the message itself, which stays in its queue.

@@ -1,7 +1,6 @@
-"""The scratch disk's ways: what it refuses, as an error, and the removal of a tree, however deep it is.
+"""What the disk refuses, as an error; hidden names for what is unfinished or about to be removed; removing a tree.
 
-What belongs here: the one function that makes an error of what the system said, the names of what is half written or
-about to go, and the removal. What does not: making a tree (``new_trees``), and which trees may go
+What belongs here: those, for any folder. What does not: making a tree (``new_trees``), and which trees may be removed
 (``ao_workflows.staging.freeing``).
 """
 
@@ -33,7 +32,11 @@ _BATCH = 64
 
 
 def refusal(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingError:
-    """The error for what the disk refused at ``path``; a full one is told apart, ``wanted`` are the bytes for it."""
+    """Returns the error for what the disk refused at ``path``: ``StagingFull`` if the disk is full.
+
+    :param what: what was tried, such as "cannot be written".
+    :param wanted: the bytes for which there was no room.
+    """
     if error.errno in FULL:
         return StagingFull(path, wanted, _free(path))
     return StagingError(path, f"{what}: {error.strerror or error}")
@@ -53,35 +56,36 @@ def _free(path: Path) -> int:
 
 
 def unfinished(path: Path) -> Path:
-    """A hidden name beside ``path`` for the file while it is written. Two machines, or two containers, may share the
-    disk and have the same process ids, so nothing but chance keeps two writers apart.
+    """Returns a hidden name beside ``path`` for the file while it is being written.
+
+    The name is random: two machines, or two containers, may share the disk and have the same process ids.
     """
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def going(path: Path) -> Path:
-    """A hidden name beside ``path`` for what stands there and is about to be removed.
+    """Returns a hidden name beside ``path`` for what is there and is about to be removed.
 
-    It is another one each time: what could not be removed the last time stands in nobody's way. What has a hidden name
-    already, ``.<name>.<word>.tmp``, gets another word.
+    The name is another one each time, so what could not be removed the last time is not in the way. A name that is
+    hidden already, ``.<name>.<word>.tmp``, gets another word.
     """
     hidden = _HIDDEN.fullmatch(path.name)
     return path.with_name(f".{hidden[1] if hidden else path.name}.going-{secrets.token_hex(4)}.tmp")
 
 
 def is_going(name: str) -> bool:
-    """Whether ``name`` is one that ``going`` gave."""
+    """Whether ``name`` is one that ``going`` returned."""
     return _GOING.fullmatch(name) is not None
 
 
 def remove_tree(top: Path) -> int:
-    """Removes a file, or a folder with all that is in it, and returns the bytes of its files. That nothing is there is
-    no mistake.
+    """Removes a file, or a folder with all that is in it, and returns the bytes of its files; does nothing if there is
+    none.
 
-    What is in the way of one file does not keep the others: whatever can be removed is. A link is removed itself, and
-    what is mounted below is left as it is.
+    If a file cannot be removed, all others are still removed. A link is removed itself, not what it leads to; another
+    file system that is mounted below is left as it is.
 
-    :raises OSError: the first refusal, with the path where the thing now is.
+    :raises OSError: the first refusal, with the path at which the thing now is.
     """
     try:
         status = top.lstat()
@@ -207,8 +211,9 @@ class _Told:
 
 
 def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Every file below ``folder``, or link, or whatever is no folder, in no order; what cannot be looked at is left
-    out, and so is what goes meanwhile.
+    """Finds every file below ``folder``, in no order; links, and whatever is not a folder, count as files.
+
+    What cannot be looked at, or is removed meanwhile, is left out.
     """
     folders = [str(folder)]
     while folders:

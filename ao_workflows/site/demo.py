@@ -8,7 +8,10 @@ from ao_workflows.site.sections import CHECKOUT
 
 
 def demo_site(folder: Path, endpoint_url: str | None) -> str:
-    """The demo's site.toml: everything in ``folder``, S3 and SQS at ``endpoint_url``; no intake where that is None."""
+    """Returns the demo's site.toml: everything is in ``folder``, and S3 and SQS at ``endpoint_url``.
+
+    Without ``endpoint_url`` it has no intake.
+    """
     intake = f"""
 [[intake]]
 name = "demo"

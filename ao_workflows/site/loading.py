@@ -29,7 +29,7 @@ _SETTINGS = [
 
 
 def load(path: Path | None = None) -> Site:
-    """The site that ``path`` describes; without one, that of ``AO_SITE``, else the demo's.
+    """Returns the site that ``path`` describes; without a path that of ``AO_SITE``, else the demo's.
 
     :raises SiteError: with every mistake in one message.
     """
@@ -47,8 +47,9 @@ def load(path: Path | None = None) -> Site:
 
 
 def parse(text: str, source: str) -> Site:
-    """The site that the TOML ``text`` describes, checked whole; ``source`` names it in errors.
+    """Returns the site that a TOML text describes, after checking all of it.
 
+    :param source: names the text in errors.
     :raises SiteError: with every mistake in one message.
     """
     try:

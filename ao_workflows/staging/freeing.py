@@ -1,4 +1,4 @@
-"""Freeing: what of a work is removed from the scratch disk, and what will not go.
+"""Freeing the scratch disk: which folders of a work are removed, and what could not be removed.
 
 What belongs here: removing a work's zip and folders, and what its runs left half made. What does not: when that may be
 done, and the lock that whoever does it holds (``ao_workflows.staging.staging``).

@@ -1,4 +1,4 @@
-"""The staging disk: locks, receipts, reports, and what is freed when a work is safe in the archive.
+"""The scratch disk's client: locks a work, reads and writes its receipts and reports, and frees it when it is due.
 
 What belongs here: making, reading and removing what ``StagingLayout`` names. What does not: moving a work's data,
 which its stage does.

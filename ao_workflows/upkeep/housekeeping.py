@@ -1,8 +1,8 @@
-"""Housekeeping: what is old enough to go, and what is told of it.
+"""Rules for housekeeping: which logs and records are old enough to be removed.
 
 What belongs here: the rules, as functions of plain values, and the word by which the run launcher knows the run. What
-does not: removing files (``old_logs``), rows (``instance.old_records``) and containers
-(``instance.pruning``).
+does not: removing files (``old_logs``), rows (``ao_workflows.instance.old_records``) and containers
+(``ao_workflows.instance.pruning``).
 """
 
 from __future__ import annotations

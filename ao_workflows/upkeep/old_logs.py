@@ -1,7 +1,7 @@
 """Old logs on the disk, and what works left there: the first are removed, the second are counted.
 
 What belongs here: walking and removing files below a folder of logs, and measuring what lies in staging. What does not:
-when a log is old (``domain.housekeeping``), and the works' own data, which ``resources.staging`` frees.
+when a log is old (``housekeeping``), and the works' own data, which ``ao_workflows.staging`` frees.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Run tags: the names under which Dagster writes on a run whose it is, and what becomes of it.
+"""Run tags: the tags that Dagster writes on a run, which say whose work it is for and what becomes of it.
 
-What belongs here: the names, as the web page shows them and dagster.yaml gives them. What does not: the tags that the
-platform gives runs itself. They are data, and stand in every site's database; Dagster's constants for them are
-private, so ``test_dagster_contracts`` holds each of these against its own.
+What belongs here: their names, as the web page shows them and dagster.yaml gives them. What does not: the tags that
+the platform gives runs itself (``ao/…``). They are data, and stand in every site's database; Dagster's constants for
+them are private, so ``test_dagster_contracts`` holds each of these against its own.
 """
 
 from __future__ import annotations

@@ -464,7 +464,7 @@ _IN_A_SMALL_DISK = """
 import subprocess, sys
 from pathlib import Path
 from ao_workflows.errors import StagingError
-from ao_workflows_tests.resources import test_download as t
+from ao_workflows_tests.download import test_download as t
 url, credentials, folder, how = sys.argv[1:]
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder], check=True)
 if how == "ro":

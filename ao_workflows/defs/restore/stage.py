@@ -1,4 +1,4 @@
-"""Stages: what each asset does around its own work.
+"""What all four stages share: the work's lock, the stored event, receipts, the record in DRS, and errors for Dagster.
 
 What belongs here: the stored event, the receipt that spares the work, the record in DRS, errors put into words
 for Dagster, progress and rates. What does not: the work of any one stage, which is in the module of its name.

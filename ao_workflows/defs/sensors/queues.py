@@ -1,4 +1,4 @@
-"""Sensors: one an intake. Each tick acknowledges, receives and requests; ``domain.intake`` decides.
+"""Queue sensors: one an SQS intake. Each tick acknowledges, receives and requests, as ``intake.queue_rules`` decides.
 
 What belongs here: calling SQS and Dagster's instance for those decisions, and saying what the tick did. What does
 not: what a message means, and what a run does.
