@@ -20,7 +20,7 @@ import pytest
 
 from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
-from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.drs.client import Drs
 from ao_workflows.events.s3_events import parse_message
 from ao_workflows.site.sections import CHECKOUT

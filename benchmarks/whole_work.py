@@ -34,7 +34,7 @@ from ao_workflows.archive.places import archive_place
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.defs.restore import syncing
 from ao_workflows.defs.restore.partitions import WORKS
-from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.errors import Problem
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.fixity.trees import compare_tree

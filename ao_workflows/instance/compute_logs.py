@@ -2,6 +2,9 @@
 
 What belongs here: which of the two, by one setting of the environment. What does not: how they are kept on S3
 (``ao_workflows.instance.compute_logs_on_s3``), which a site that keeps them in a folder never imports.
+
+Dagster's manager for a folder has no public name, nor has what dagster.yaml's classes are made with. When they move,
+no process of a deployment opens its instance.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 What belongs here: that alone, for everybody who runs them: the demo, ``ao up``, the containers. What does not: who
 starts them and when. Nothing of Dagster's is imported to ask, for a container asks every 15 s.
+
+The daemon is a module with a private name, because its command need not be on anybody's PATH; and the page's address
+and the code server's name are told in no documentation. When they move, a service that works is shown as down.
 """
 
 from __future__ import annotations

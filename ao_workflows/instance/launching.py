@@ -1,6 +1,8 @@
 """Where runs are executed: the one setting that says it.
 
 What belongs here: the choice. What does not: how either launcher launches.
+
+A launcher's base classes have no public name. When they move, no process of a deployment opens its instance.
 """
 
 from __future__ import annotations

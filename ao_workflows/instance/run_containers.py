@@ -2,6 +2,9 @@
 
 What belongs here: a run container's name, mounts, end and removal. What does not: the run's end by cancelling
 (``ao_workflows.instance.cancelling``), and any container but those of runs.
+
+dagster-docker's launcher takes no name for a container, no exit code of a run, and tells nothing of its client. So its
+steps are called by their private names: when they move, no run starts, or containers that have ended fill the disk.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from ao_workflows.errors import StackError
 from ao_workflows.instance.cancelling import EndsItself
 from ao_workflows.instance.pruning import prune, remove_ended
 from ao_workflows.upkeep import housekeeping
+from ao_workflows.works import run_tags
 
 KEEP_MINUTES = 60
 KEEP_FAILED_DAYS = 30
@@ -125,7 +129,7 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
 def container_name(run: DagsterRun) -> str:
     """What ``docker ps`` shows: the work's RID, or the job's name, and the beginning of the run's id."""
-    about = run.tags.get("dagster/partition") or run.job_name
+    about = run.tags.get(run_tags.PARTITION) or run.job_name
     return f"run-{re.sub('[^A-Za-z0-9_.-]', '-', about)}-{run.run_id[:8]}"
 
 

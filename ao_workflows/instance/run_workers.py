@@ -2,6 +2,9 @@
 
 What belongs here: sending a run to the workers, and telling whether anybody has it. What does not: the worker
 (``worker``), and the run's end by cancelling (``cancelling``).
+
+dagster-celery's launcher is in no public name, and kombu tells nobody what waits in a queue. When their names move, no
+run starts; or one that waits for a worker is taken for lost, and is run twice.
 """
 
 from __future__ import annotations
@@ -13,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from dagster import DagsterRun, Field, StringSource
 from dagster._serdes import ConfigurableClassData
 from dagster_celery.launcher import CeleryRunLauncher
-from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
 from ao_workflows.instance.broker import LONGEST_RUN, QUEUE, celery_app
 from ao_workflows.instance.cancelling import EndsItself
 from ao_workflows.instance.run_claims import RunClaims
+from ao_workflows.works import run_tags
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -60,7 +63,7 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
 
     def lives(self, run: DagsterRun) -> bool:
         """Whether a worker executes the run, or it waits for one. For a moment between the two it does neither."""
-        return self._claims.holder(run.run_id) is not None or self._waits(run.tags[DAGSTER_CELERY_TASK_ID_TAG])
+        return self._claims.holder(run.run_id) is not None or self._waits(run.tags[run_tags.CELERY_TASK])
 
     def _waits(self, task_id: str) -> bool:
         with self.celery.connection_for_read() as connection:

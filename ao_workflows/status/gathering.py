@@ -17,7 +17,6 @@ from itertools import chain
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from ao_workflows.download.progress import read_progress
 from ao_workflows.drs.client import Drs
@@ -31,7 +30,7 @@ from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
 from ao_workflows.status.evidence import HELD_RECEIPT, Evidence, LockState, Transfer, stored_event
 from ao_workflows.status.noted_events import last_noted
-from ao_workflows.status.runs import newest_run, works_of_runs
+from ao_workflows.status.runs import UNFINISHED, newest_run, works_of_runs
 from ao_workflows.works.rids import parse_rid
 from ao_workflows.works.stages import RUN_STAGES
 
@@ -112,7 +111,7 @@ def of_unfinished(
     found: list[list[str]] = []
     drs_error = None
     if sources.instance:
-        found.append(works_of_runs(sources.instance, NOT_FINISHED_STATUSES, most, before=before))
+        found.append(works_of_runs(sources.instance, UNFINISHED, most, before=before))
         failed = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
         found.append(works_of_runs(sources.instance, failed, most, since, before))
     if sources.drs:

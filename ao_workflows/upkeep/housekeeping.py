@@ -1,7 +1,8 @@
 """Rules for housekeeping: which logs and records are old enough to be removed.
 
 What belongs here: the rules, as functions of plain values, and the word by which the run launcher knows the run. What
-does not: removing files (``old_logs``), rows (``old_records``) and containers (``ao_workflows.instance.pruning``).
+does not: removing files (``old_logs``), rows (``ao_workflows.instance.old_records``) and containers
+(``ao_workflows.instance.pruning``).
 """
 
 from __future__ import annotations

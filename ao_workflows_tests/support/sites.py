@@ -18,7 +18,7 @@ from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.clients import resources
 from ao_workflows.definitions import build
-from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.drs.client import Drs
 from ao_workflows.events.s3_events import parse_message
 from ao_workflows.site.demo import demo_site

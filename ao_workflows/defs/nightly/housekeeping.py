@@ -32,7 +32,8 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
     def remove_what_is_old(context: dg.OpExecutionContext) -> None:
         # Every run loads this module, and this one needs them.
         from ao_workflows.archive import replaced
-        from ao_workflows.upkeep import old_logs, old_records
+        from ao_workflows.instance import old_records
+        from ao_workflows.upkeep import old_logs
 
         now = datetime.now(UTC)
         old = now - timedelta(days=keep_days)

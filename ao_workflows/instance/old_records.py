@@ -6,7 +6,8 @@ those are the archive's history.
 
 Dagster has no way of its own to remove single rows of its event log, so this reads the table ``event_logs`` of its
 schema; and it purges the ticks of sensors that are switched on, as dagster.yaml's ``retention`` says, but never those
-of schedules and of what is switched off.
+of schedules and of what is switched off. When a table, a column or the event's JSON is another, what is old stays; and
+were a type of event given another meaning, history would go.
 """
 
 from __future__ import annotations
