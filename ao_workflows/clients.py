@@ -35,6 +35,16 @@ def connections(site: Site) -> dict[str, AwsConnection]:
     }
 
 
+def staging(site: Site) -> Staging:
+    """The scratch disk, with its reserve and how long works stay on it."""
+    return Staging(
+        root=str(site.staging.root),
+        keep_days=site.staging.keep_for.days,
+        reserve_gib=site.staging.reserve_gib,
+        room_wait_hours=site.staging.room_wait_hours,
+    )
+
+
 def sync_script(site: Site) -> SyncScript:
     """The one that site.toml names."""
     return SyncScript(
@@ -82,15 +92,11 @@ def resources(site: Site) -> dict[str, Any]:
             folders={name: str(intake.folder) for name, intake in site.folders.items()},
             formerly={former: name for former, name in site.formerly.items() if name in site.folders},
         ),
-        "staging": Staging(
-            root=str(site.staging.root),
-            keep_days=site.staging.keep_for.days,
-            reserve_gib=site.staging.reserve_gib,
-            room_wait_hours=site.staging.room_wait_hours,
-        ),
+        "staging": staging(site),
         "debagger": Debagger(
             **site.debag.model_dump(), batches=[name for name, intake in site.intake.items() if intake.batches]
         ),
         "drs": Drs(url=site.drs.url, config=site.drs.config),
         "sync_script": sync_script(site),
+        "archive_shares": archive_shares(site),
     }
