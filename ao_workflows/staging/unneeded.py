@@ -142,9 +142,9 @@ class Unneeded:
     def _free(self, rid: str) -> bool:
         try:
             with self._staging.held_for_no_run(rid):
-                # Asked again: until the lock was had, a run may have brought the work anew.
+                # Asked again: until the lock was had, a run may have brought the work anew, or another have freed it.
                 synced = self._whose_time_is_over(rid)
-                if synced is None:
+                if synced is None or not freeing.is_there(self._staging.layout, rid):
                     return False
                 if self._has_run(rid):
                     self._wanted.add(rid)
@@ -157,6 +157,7 @@ class Unneeded:
         except AoError as error:
             self._note(self._kept, rid, (f"{rid}, in the archive and no longer to be kept, was not freed: {error}",))
             return False
+        self._note(self._kept, rid, ())
         self._kept.rids.append(rid)
         self._kept.count += 1
         self._kept.bytes += size

@@ -83,7 +83,7 @@ def test_the_reserve_stays_free(layout: StagingLayout) -> None:
 _PROMISE_AND_STAY = """
 import sys, signal
 from pathlib import Path
-from ao_workflows.works.rids import StagingLayout
+from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.room import Room
 room = Room(StagingLayout(Path(sys.argv[1])), 0, 0)
 room.promise("W1", int(sys.argv[2]), print)
