@@ -36,6 +36,7 @@ def resources(site: Site) -> dict[str, Any]:
         "debagger": debagger(site),
         "drs": drs(site),
         "sync_script": sync_script(site),
+        "archive_shares": archive_shares(site),
     }
 
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+from ao_workflows.archive.places import share_number, share_tree
 from ao_workflows.archive.shares import (
     MARKER,
     OWN_FOLDER,
@@ -31,8 +32,6 @@ from ao_workflows.archive.shares import (
     parse_notes,
     place_lock,
     refusal_of,
-    share_number,
-    share_tree,
 )
 from ao_workflows.errors import AoError, ArchiveNotSetUp, ArchiveShareLost, StagingError
 from ao_workflows.machine import file_locks

@@ -18,8 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ao_workflows.archive.places import BUCKETS_PER_SHARE
-from ao_workflows.works.rids import bucket_number
+from ao_workflows.archive.places import share_number, share_tree
 
 SHARES = range(4)
 
@@ -27,16 +26,6 @@ OWN_FOLDER = ".ao-archive"
 """The platform's own folder in a share: no RID and no bucket has such a name."""
 
 MARKER = f"{OWN_FOLDER}/share.json"
-
-
-def share_number(rid: str) -> int:
-    """The number of the share that a work is in."""
-    return bucket_number(rid) // BUCKETS_PER_SHARE
-
-
-def share_tree(parent: Path, share: int) -> Path:
-    """The share's folder: ``/mnt/Archive`` and 2 make ``/mnt/Archive2``."""
-    return parent.with_name(f"{parent.name}{share}")
 
 
 def place_lock(parent: Path, rid: str) -> Path:

@@ -91,6 +91,11 @@ def works_there(layout: StagingLayout) -> list[str]:
     return sorted({name for name in names if not name.startswith(".")})
 
 
+def is_there(layout: StagingLayout, rid: str) -> bool:
+    """Whether the disk has a work's zip or folders."""
+    return layout.incoming(rid).exists() or layout.work(rid).exists()
+
+
 def _hidden(folder: Path) -> Iterator[Path]:
     return (folder / name for name in _names(folder) if name.startswith("."))
 

@@ -37,6 +37,10 @@ _ST_BLOCK = 512
 _WAIT = Event().wait
 
 
+def _nothing_to_free() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Promise:
     """What a work was promised, or ``waiting`` waits for: ``bytes`` in all. ``asked`` orders those that wait."""
@@ -73,13 +77,17 @@ class Room:
         rid: str,
         needed: int,
         say: Callable[[str], None],
+        free_next: Callable[[], bool] = _nothing_to_free,
         wait: Callable[[float], object] = _WAIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Promises ``needed`` bytes in all to the work, once there is room; ``say`` is told what it waits for.
+        """Promises ``needed`` bytes in all to the work, once there is room. It holds until ``release``, or the end of
+        the process.
 
-        The promise holds until ``release``, or the end of the process.
-
+        :param say: is told what the work waits for.
+        :param free_next: frees something that no run needs, and says whether there was anything. It is called only as
+            long as the work lacks room, and only when it is the work's turn: for one behind, the room would go to the
+            one ahead.
         :raises NoRoom: if there was none for as long as the site allows, or there never can be.
         """
         until = clock() + self._patience
@@ -96,6 +104,8 @@ class Room:
             if figures.needs + self._reserve > figures.disk:
                 self.release(rid)
                 raise self._no_room(rid, figures, "the disk is too small for it even when it is empty")
+            if not ahead and free_next():
+                continue
             if clock() >= until:
                 self.release(rid)
                 raise self._no_room(
