@@ -20,15 +20,15 @@ import pytest
 
 from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
-from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.drs.client import Drs
 from ao_workflows.events.s3_events import ObjectEvent, parse_message
 from ao_workflows.site.sections import CHECKOUT
-from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.receipt_files import read_placed, read_receipts
 from ao_workflows.staging.receipts import Debagged, Receipt
 from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import Stage
+from ao_workflows_tests.support.kept_works import freed_of
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.receipts import unversioned
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
@@ -299,7 +299,7 @@ def test_a_sync_by_itself_does_not_take_an_old_debag_for_a_delivery_that_was_ref
         identity: str = parse_message(refused)[0].identity  # type: ignore[union-attr]
         assert Stage.SYNCED_ARCHIVE not in rows[identity].times
         # Nor does a night's freeing take what nobody has archived.
-        assert Staging(root=str(site.site.staging.root), keep_days=0).free_outlived(lambda _works: True) == Freed()
+        assert freed_of(Staging(root=str(site.site.staging.root), keep_days=0)) == ()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from ao_workflows.aws.connections import make_client
 from ao_workflows.clients import resources
 from ao_workflows.definitions import build
 from ao_workflows.defs.restore.partitions import WORKS
-from ao_workflows.defs.sensors.queues import BATCH
+from ao_workflows.defs.sensors.intakes import BATCH
 from ao_workflows.demo.aws import write_credentials
 from ao_workflows.intake.queue_rules import Cursor
 from ao_workflows.site.demo import demo_site

@@ -23,7 +23,7 @@ from ao_workflows.archive.shares import SHARES
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.defs.restore.syncing import Syncing, sync_each
 from ao_workflows.fixity.trees import FileFixity, compare_tree, read_fixity, write_fixity
-from ao_workflows.site.sections import sections as site
+from ao_workflows.site.sections import CHECKOUT
 from ao_workflows.staging.receipts import Origin, placed_name
 from ao_workflows.staging.staging import Staging
 from benchmarks.bag_zips import images
@@ -56,7 +56,7 @@ def _unchanged(folder: Path, count: int, size: int, name: str) -> Result:
         shares.tree(share).mkdir()
     shares.set_up(plain_folders=frozenset(SHARES))
     script = _Unflushed(
-        script=str(site.CHECKOUT / "docker/sync/syncOneWork.sh"),
+        script=str(CHECKOUT / "docker/sync/syncOneWork.sh"),
         archive_parent=str(folder / "Archive"),
         logs=str(folder / "logs"),
         timeout_minutes=60,

@@ -28,19 +28,20 @@ import dagster as dg
 from bag import bag_ops
 from botocore.config import Config
 
-from ao_workflows import definitions
+from ao_workflows import clients, definitions
 from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.archive.places import archive_place
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.defs.restore import syncing
 from ao_workflows.defs.restore.partitions import WORKS
-from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.errors import Problem
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.fixity.trees import compare_tree
 from ao_workflows.machine.files import now
 from ao_workflows.machine.new_trees import NewTree
-from ao_workflows.site.sections import sections as site
+from ao_workflows.site.loading import parse
+from ao_workflows.site.sections import CHECKOUT
 from benchmarks.bag_zips import images, write_bag
 from benchmarks.measure import Result, at_least, seconds_in_turn
 from benchmarks.s3_server import BUCKET, served
@@ -109,9 +110,9 @@ class _Sides:
         self._archive = self._here / "archive" / "Archive"
         for folder in ("staging", "theirs"):
             (self._here / folder).mkdir(parents=True)
-        described = site.parse(_site(self._here, self._url), "the benchmark's site")
-        make_archive(described)
-        self._resources = definitions.resources(described)
+        described = parse(_site(self._here, self._url), "the benchmark's site")
+        make_archive(clients.archive_shares(described))
+        self._resources = clients.resources(described)
         self._resources["sync_script"] = _Unflushed(**self._resources["sync_script"].model_dump())
         self._resources["drs"].init()
         os.sync()
@@ -140,7 +141,7 @@ class _Sides:
         self._s3.download_file(BUCKET, key, str(folder / "W1.bag.zip"))
         # It removes the zip when it is done.
         assert bag_ops.debag(str(folder / "W1.bag.zip"), str(folder), in_daemon=True), "bdrc-bag refused the bag"
-        words = [site.CHECKOUT / "docker/sync/syncOneWork.sh", "-a", self._archive, "-s", folder / "list", folder / RID]
+        words = [CHECKOUT / "docker/sync/syncOneWork.sh", "-a", self._archive, "-s", folder / "list", folder / RID]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         self._check()
         # What is in the archive becomes the payload of the bag that it came from.
@@ -174,7 +175,7 @@ endpoint_url = "{url}"
 parent = "{folder}/archive/Archive"
 
 [sync]
-script = "{site.CHECKOUT}/docker/sync/syncOneWork.sh"
+script = "{CHECKOUT}/docker/sync/syncOneWork.sh"
 
 [drs]
 url = "sqlite:///{folder}/drs.sqlite"

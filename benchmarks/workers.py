@@ -22,7 +22,7 @@ import yaml
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from ao_workflows.archive.places import archive_place
-from ao_workflows.defs.sensors.queues import TICK_SECONDS
+from ao_workflows.defs.sensors.intakes import TICK_SECONDS
 from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.run import Folder
 from ao_workflows.site.sections import CHECKOUT

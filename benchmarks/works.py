@@ -24,7 +24,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.scheduler.instigation import SensorInstigatorData
 
 from ao_workflows.archive.places import archive_place
-from ao_workflows.defs.sensors.queues import TICK_SECONDS
+from ao_workflows.defs.sensors.intakes import TICK_SECONDS
 from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.run import Folder, make_databases, processes_in, start_aws

@@ -1,8 +1,8 @@
-"""S3: what it says of an object, and the object's bytes, proven against what it says.
+"""The S3 client: an object looked at, waited for while Glacier restores it, and downloaded with its checksum.
 
-What belongs here: HeadObject, the wait for Glacier, and what a download needs to know of S3. What does not: reading
-the bytes (``ao_workflows.aws.ranges``), bringing them to the disk (``ao_workflows.download.download``), and
-what a run makes of it.
+What belongs here: HeadObject, the wait for Glacier, and what a download needs to know of S3. What does not: reading the
+bytes (``ao_workflows.aws.ranges``), bringing them to the disk (``ao_workflows.download.download``), and what a run does
+with them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,20 @@ from typing import Any
 import dagster as dg
 from pydantic import PrivateAttr
 
-from ao_workflows.aws.connections import READ_SECONDS, AwsConnection, calls_explained, make_client
-from ao_workflows.aws.objects import S3Object, check_restored, head_object, stated, storage_of, written_at
+from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
+from ao_workflows.aws.objects import (
+    RESTORE_WAIT_HOURS,
+    S3Object,
+    check_restored,
+    head_object,
+    stated,
+    storage_of,
+    written_at,
+)
 from ao_workflows.bags.zip_sizes import UnpackedSize, unpacked_size
 from ao_workflows.download.download import Brought, Places, bring
 from ao_workflows.download.pace import Pace
-from ao_workflows.download.plan import MIB, plan
+from ao_workflows.download.plan import MIB, STALL_SECONDS, plan
 from ao_workflows.errors import (
     ObjectChanged,
     ObjectError,
@@ -45,7 +53,9 @@ _WAIT = Event().wait
 
 @dataclass(frozen=True)
 class Download:
-    """A finished download: which object it was in the end, its seconds, what proved it, and what was done for it."""
+    """A finished download from S3: the object that it was in the end, its seconds, what proved it, and the transfer's
+    figures.
+    """
 
     object: S3Object
     seconds: float
@@ -54,19 +64,23 @@ class Download:
 
 
 class DownloadSettings(dg.Config):
-    """A site's wishes. None leaves part size and parallelism to the object's size, and the rate to the line."""
+    """A site's settings for downloads. None leaves the size and the number of parts to the object's size.
+
+    ``megabytes_per_second`` is no limit if it is None.
+    """
 
     part_mib: int | None = None
     parallel: int | None = None
     megabytes_per_second: float | None = None
-    stall_seconds: float = READ_SECONDS
-    backoff_seconds: float = 1.0
-    restore_wait_hours: float = 12.0
+    stall_seconds: float = STALL_SECONDS
+    backoff_seconds: float = Pace.backoff_seconds
+    restore_wait_hours: float = RESTORE_WAIT_HOURS
 
 
 class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """S3 as each intake reaches it; ``connections`` and ``buckets`` are by the intake's name, ``formerly`` has the
-    names of today by former ones.
+    """S3 as each intake reaches it.
+
+    ``connections`` and ``buckets`` are by the intake's name; ``formerly`` has the present names by the former ones.
     """
 
     connections: Mapping[str, AwsConnection]
@@ -78,10 +92,11 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
     _clients_lock: Any = PrivateAttr(default_factory=Lock)
 
     def intake_for(self, name: str, bucket: str, region: str) -> str:
-        """The intake of today for an event of that bucket and region which came by the intake ``name``, perhaps long
-        ago.
+        """Returns the present name of the intake that an event came by, which may be of long ago.
 
-        :raises ObjectError: where none is meant.
+        :param name: the name that the intake had then.
+        :param bucket: the event's bucket; ``region`` is its region.
+        :raises ObjectError: if no intake of today is meant.
         """
         ways = self.connections
         alike = [each for each, its in self.buckets.items() if its == bucket and ways[each].region == region]
@@ -95,19 +110,19 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
     def look(self, intake: str, bucket: str, key: str, version_id: str | None) -> S3Object:
         """Asks S3 for the object as it is now.
 
-        :raises ObjectNotRestored: while Glacier is at it.
-        :raises ObjectMissing: where there is none.
-        :raises ObjectError: where it may not be read, or it was not restored.
+        :raises ObjectNotRestored: if Glacier is still restoring it.
+        :raises ObjectMissing: if there is none.
+        :raises ObjectError: if S3 refuses access to it, or it was not restored.
         """
         head, where = self._head(intake, bucket, key, version_id)
         check_restored(head, bucket, key, where)
         return S3Object(bucket, key, head.get("VersionId", version_id), stated(head), where, written_at(head))
 
     def restored_until(self, intake: str, bucket: str, key: str, version_id: str | None) -> datetime | None:
-        """When the object's restored copy ends; None for an object that needs none.
+        """Returns when the object's restored copy ends; None for an object that needs none.
 
-        :raises ObjectNotRestored: while Glacier is at it.
-        :raises ObjectError: where there is no copy, or it has ended; ``ObjectMissing`` where there is no object.
+        :raises ObjectNotRestored: if Glacier is still restoring it.
+        :raises ObjectError: if there is no copy, or it has ended; ``ObjectMissing`` if there is no object.
         """
         head, where = self._head(intake, bucket, key, version_id)
         check_restored(head, bucket, key, where)
@@ -122,9 +137,10 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         say: Callable[[str], None],
         wait: Callable[[float], object] = _WAIT,
     ) -> S3Object:
-        """The same, after waiting for Glacier as long as the site allows; ``say`` is told of each wait.
+        """Asks S3 for the object, after waiting for Glacier for as long as the site allows.
 
-        :raises RestoreTooSlow: if that was not long enough.
+        :param say: called with a sentence at each wait.
+        :raises RestoreTooSlow: if Glacier was not done by then.
         """
         left = self.settings.restore_wait_hours * 3600
         pause = _FIRST_WAIT_SECONDS
@@ -146,7 +162,7 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
                 pause = min(2 * pause, _LONGEST_WAIT_SECONDS)
 
     def unpacked_size(self, intake: str, wanted: S3Object) -> UnpackedSize | None:
-        """How large the zip's files are, by its directory; None where that cannot be read."""
+        """Returns how large the zip's files are, by the zip's directory; None if the directory cannot be read."""
         with suppress(ServiceError):
             return unpacked_size(self._pinned(intake, wanted).read, wanted.size)
         return None
@@ -158,12 +174,13 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         places: Places,
         tell: Callable[[int], None] = lambda _there: None,
     ) -> Download:
-        """Brings the object to ``places.final``, proven. ``tell`` is called with the bytes that are there.
+        """Downloads the object to ``places.final``, and proves its bytes.
 
-        An object that becomes another one meanwhile is begun anew, once.
+        If it becomes another object meanwhile, the download begins anew, once.
 
+        :param tell: called with the number of bytes that are there.
         :raises ObjectChanged: if it changes twice.
-        :raises DownloadMismatch: if what arrives is not, twice, what S3 says.
+        :raises DownloadMismatch: if the bytes that arrive are wrong, twice, by what S3 states.
         """
         started = time.monotonic()
         try:
@@ -211,14 +228,14 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         return proof, brought
 
     def proof(self, intake: str, wanted: S3Object) -> Proof:
-        """What can prove the object's bytes: the best of the checksums that S3 states."""
+        """Returns how the object's bytes can be proven: by the best of the checksums that S3 states."""
         claim = best_claim(wanted.stated)
         return proof_by(wanted.stated, claim, self._part_sizes(intake, wanted, claim))
 
     def sizes(self, intake: str, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-        """Every object below a prefix: its key and its size in bytes.
+        """Lists every object below a prefix: its key and its size in bytes.
 
-        :raises ObjectError: where it may not be listed, or there is no such bucket.
+        :raises ObjectError: if S3 refuses, or there is no such bucket.
         """
         where = f"s3://{bucket}/{prefix} ({self._connection(intake)})"
         with calls_explained("listing the objects", where):

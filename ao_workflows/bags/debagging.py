@@ -1,8 +1,8 @@
-"""Bags: a zip becomes the folders of its works, every byte proven in one pass, or is refused with all that is wrong.
+"""Debagging and validating: a zip becomes the folders of its works, every byte proven, or is refused with all faults.
 
-What belongs here: the two things that are done with a bag, ``debag`` and ``validate``, put together from the zip's
-reader (``zips``), what its names mean (``bag_layout``) and BagIt's rules (``bag_rules``). What does not: where in
-staging the folders go, and what a run says of it.
+What belongs here: the two things that are done with a bag, ``debag`` and ``validate``, composed of the zip's reader
+(``zip_pass``), the meaning of its names (``layout``) and BagIt's rules (``rules``). What does not: where in staging the
+folders go, and what a run says about it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from ao_workflows.shown_names import shown
 
 @dataclass(frozen=True)
 class Debagged:
-    """What a zip became: its works, the fixity of their files, warnings, payload bytes and seconds taken."""
+    """What a zip became: its works, the fixity of their files, warnings, the payload's bytes, and the seconds that it
+    took.
+    """
 
     works: tuple[DebaggedWork, ...]
     files: tuple[FileFixity, ...]
@@ -41,7 +43,7 @@ class Debagged:
 
 @dataclass(frozen=True)
 class Validated:
-    """What validating a bag, or a zip of bags, brought: everything that is wrong, and what is merely unusual."""
+    """The result of validating a bag, or a zip of bags: everything that is wrong, and what is merely unusual."""
 
     path: Path
     bags: tuple[str, ...]
@@ -53,6 +55,7 @@ class Validated:
 
     @property
     def valid(self) -> bool:
+        """Whether nothing is wrong."""
         return not self.problems
 
 
@@ -69,13 +72,15 @@ def debag(
 ) -> Debagged:
     """Unpacks a zip of bags, or of plain works, proves every file, and leaves each work in ``into/<RID>``.
 
-    A bag's payload becomes the work, and its manifests and tag files the work's ``<RID>.bag/``, or ``<RID>.bag.1/``
-    and so on where the payload has that. ``into`` appears in one rename of ``under_way`` (a hidden sibling, unless
-    given), in place of what was there, or not at all. ``terms`` are what the zip is taken on; without them it may hold
-    any work. ``time_zone`` is that of the zip's local times, the machine's unless given; ``progress`` is told bytes
-    done and bytes in all.
+    A bag's payload becomes the work; its manifests and tag files go to the folder ``<RID>.bag/`` in the work, or
+    ``<RID>.bag.1/`` and so on if the payload has that name already. ``into`` appears in one rename, in place of what
+    was there before, or not at all.
 
-    :raises ZipRefused: if the file is no zip, is not safe to unpack, or holds a work that is not to be taken.
+    :param terms: what is accepted from the zip; without them it may contain any work.
+    :param time_zone: that of the local times in the zip; the machine's own if None.
+    :param under_way: the folder that is renamed in the end; a hidden one beside ``into`` if None.
+    :param progress: called with the bytes done and the bytes in all.
+    :raises ZipRefused: if the file is not a zip, is not safe to unpack, or contains a work that is not accepted.
     :raises BagInvalid: with every problem, if a bag is not what its manifests say.
     :raises StagingError: if the disk refuses.
     """
@@ -125,8 +130,9 @@ def validate(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Validated:
-    """Says what is wrong with the bag in a folder, or with those in a zip, which is read and not unpacked.
+    """Validates the bag in a folder, or the bags in a zip, which is read and not unpacked.
 
+    :param progress: called with the bytes done and the bytes in all.
     :raises StagingError: if the disk refuses.
     """
     started = time.perf_counter()

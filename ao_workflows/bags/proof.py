@@ -1,7 +1,7 @@
-"""The proof of a zip's bags and works, or of a bag's folder: everything read once, and judged by what was found.
+"""Proving a zip's bags and works, or the bag in a folder: everything is read once, and compared with what is declared.
 
-What belongs here: which bytes are hashed by what, and putting together what each bag turned out to be. What does
-not: the way of the bytes (``zips``, ``bag_folders``), and BagIt's rules (``declarations``, ``bag_rules``).
+What belongs here: which bytes are hashed by which algorithms, and the result for each bag. What does not: reading the
+bytes (``zip_pass``, ``folders``), and BagIt's rules (``declarations``, ``rules``).
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class DebaggedWork:
-    """One work: its RID, the files and bytes of payload that its manifests name, the algorithms of their digests.
+    """One work: its RID, the files and bytes of payload that its manifests name, and the algorithms of their digests.
 
-    ``tags`` is the folder in the work that has the bag's own files: what lies elsewhere is payload. It is empty, and
-    ``proven`` is false, where no manifest says what the bytes should be.
+    ``tags`` is the folder in the work with the bag's own files; everything else is payload. If no manifest says what
+    the bytes should be, ``tags`` is empty and ``proven`` is false.
     """
 
     rid: str
@@ -56,7 +56,7 @@ class DebaggedWork:
 
 @dataclass
 class Proof:
-    """What came of all the bags or works that were read; ``files`` are those that were written."""
+    """The result for all bags or works that were read; ``files`` are those that were written."""
 
     works: list[DebaggedWork] = field(default_factory=list)
     files: list[FileFixity] = field(default_factory=list)
@@ -65,8 +65,9 @@ class Proof:
 
 
 def prove_folder(folder: Path, threads: int, progress: Progress | None, *, control_characters: bool = False) -> Proof:
-    """Reads a bag's folder and judges it; ``control_characters`` is whether names may have some.
+    """Reads the bag in a folder and validates it.
 
+    :param control_characters: whether names may contain control characters.
     :raises StagingError: if a file cannot be read.
     """
     content = read_folder(folder, threads, progress, control_characters=control_characters)
@@ -85,9 +86,9 @@ def prove_folder(folder: Path, threads: int, progress: Progress | None, *, contr
 
 
 def prove_zip(source: OpenZip, plan: Plan, threads: int, progress: Progress | None) -> Proof:
-    """Reads every planned member once, writes it where the plan says, and judges each bag.
+    """Reads every planned member once, writes it where the plan says, and validates each bag.
 
-    :raises ZipRefused: if a member is what no mere damage explains.
+    :raises ZipRefused: if a member is wrong in a way that damage does not explain.
     :raises StagingError: if the disk refuses.
     """
     roots = _roots(plan)

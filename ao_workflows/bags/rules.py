@@ -1,7 +1,7 @@
-"""Whether a bag is what it declares: its files and their digests against its manifests, Oxum and fetch.txt.
+"""BagIt's rules: a bag's files and digests compared with its manifests, Oxum and fetch.txt.
 
 What belongs here: the comparison, and every difference in words. What does not: reading the tag files
-(``declarations``), and where files and digests come from, a zip or a folder (``bags``).
+(``declarations``), and where files and digests come from, a zip or a folder (``proof``).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Digests = Mapping[str, str]
 
 @dataclass
 class Verdict:
-    """What a bag turned out to be, by paths in the bag.
+    """The result of validating one bag; paths are those in the bag.
 
-    ``digests`` has those of every file that could be read; ``vouched`` those that the manifests give, of each file
-    that they name and the bag has.
+    ``digests`` has the digests of every file that could be read. ``vouched`` has, of each file that the manifests name
+    and that the bag contains, the digests that the manifests give.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -43,10 +43,11 @@ def judge(
     found: Callable[[str], Digests | None],
     has_payload_folder: bool,
 ) -> Verdict:
-    """Compares what the bag declares with what it has. Problems name paths below ``folder``.
+    """Compares what a bag declares with what it contains.
 
-    ``sizes`` has the bytes of every file by its path in the bag's folder; ``found`` returns a file's digests, or
-    None if it is damaged, which is reported elsewhere.
+    :param folder: comes before the paths in problems.
+    :param sizes: the bytes of every file, by its path in the bag.
+    :param found: returns a file's digests; None if the file is damaged, which is reported elsewhere.
     """
     verdict = Verdict([*declared.problems], [*declared.warnings])
     for path, size in sizes.items():
@@ -69,7 +70,7 @@ def judge(
 
 
 def as_found(sizes: Mapping[str, int], found: Callable[[str], Digests | None]) -> Verdict:
-    """The verdict on a work without a manifest: all is payload, and its digests are what they are."""
+    """Returns the result for a work without a manifest: every file is payload, and has the digests that it has."""
     verdict = Verdict(warnings=[*_oddities("", sizes)], payload_files=len(sizes), payload_bytes=sum(sizes.values()))
     for path in sizes:
         if (digests := found(path)) is not None:

@@ -1,7 +1,7 @@
-"""What becomes of each member of a zip: which work it belongs to, and where in the new tree it goes.
+"""The plan of unpacking: to which work each member of a zip belongs, and where in the new tree it goes.
 
-What belongs here: the plan, made of names alone. What does not: what the names are in BagIt (``bag_layout``), and
-carrying the plan out (``bags``).
+What belongs here: the plan, made of names alone. What does not: what the names mean in BagIt (``layout``), and carrying
+the plan out (``debagging``).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ao_workflows.works.rids import parse_rid
 
 @dataclass(frozen=True)
 class Plan:
-    """The members that are taken, in the order of the file, each with its root and its place in the new tree.
+    """The members that are unpacked, in the order of the file, each with its root and its place in the new tree.
 
-    A root is the folder of a bag or a plain work, with ``/`` at its end; ``rids`` has the RID of each. ``bags`` has
-    those roots that are bags, and the folder in the work that each one's tag files go to.
+    A root is the folder of a bag or a plain work, with ``/`` at its end; ``rids`` has the RID of each. ``bags`` has the
+    roots that are bags, each with the folder in the work that its tag files go to.
     """
 
     rids: Mapping[str, str]
@@ -34,14 +34,15 @@ class Plan:
     warnings: tuple[str, ...]
 
     def folders(self) -> list[str]:
-        """Every folder of the new tree, each behind its parent."""
+        """Every folder of the new tree, each after its parent."""
         return sorted(folders_of(self.targets))
 
 
 def plan_unpacking(zip_path: Path, members: list[Member]) -> Plan:
-    """What becomes of each member.
+    """Returns the plan for these members.
 
-    :raises ZipRefused: if the zip holds neither bags nor works, or something besides, or a bag's files in no bag.
+    :raises ZipRefused: if the zip contains neither bags nor works, or something besides them, or a bag's files where
+        they make no bag.
     """
     layout = recognise([member.name for member in members], zip_path.name)
     rids = {**layout.bags, **layout.works}
@@ -70,7 +71,7 @@ def plan_unpacking(zip_path: Path, members: list[Member]) -> Plan:
 
 
 def check_rids(zip_path: Path, plan: Plan) -> None:
-    """Refuses a zip whose folders are no works' names, or the same one's.
+    """Refuses a zip with a folder whose name cannot be a RID, or with two folders of one RID.
 
     :raises ZipRefused: naming the folder.
     """

@@ -1,8 +1,8 @@
-"""One pass over a zip: each member read once, inflated, hashed, checked against its CRC, and written, all in one go.
+"""One pass over a zip: each member is read once, and in one go inflated, hashed, checked against its CRC, and written.
 
-What belongs here: the way of the bytes, on several threads and in bounded memory. What does not: which members
-there are and whether they are safe (``zip_directory``), where the files come to stand (``new_trees``), and what
-their digests should be (``bag_rules``).
+What belongs here: moving the bytes, on several threads and in bounded memory. What does not: which members there are
+and whether they are safe (``zip_directory``), where the files are put (``ao_workflows.machine.new_trees``), and which
+digests they should have (``rules``).
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ _TELL_EVERY = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to do with a member: hash it by ``algorithms``, as hashlib names them; write it to ``target``, if any."""
+    """What to do with a member: hash it by ``algorithms`` (hashlib's names), and write it to ``target`` if that is not
+    None.
+    """
 
     member: Member
     algorithms: tuple[str, ...]
@@ -48,9 +50,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a member was found to hold: its digests, in the order of its task's algorithms, and what is damaged.
+    """What a member was found to contain: its digests, in the order of its task's algorithms, and what is damaged.
 
-    ``crc`` is that of the bytes, if it is not the directory's; ``damage`` says why they could not all be had.
+    ``crc`` is that of the bytes if the directory has another one, else None; ``damage`` says why not all bytes could be
+    read.
     """
 
     digests: tuple[bytes, ...]
@@ -60,7 +63,8 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class OpenZip:
-    """A zip under its descriptor, what reads from it writes below ``tree``, or nowhere where that is None.
+    """A zip that is open under ``descriptor``; what is read from it is written below ``tree``, or nowhere if that is
+    None.
 
     ``time_zone`` is that of the local times in the zip; None is the machine's own.
     """
@@ -72,7 +76,7 @@ class OpenZip:
 
 
 def read_whole(source: OpenZip, task: Task) -> tuple[Content, bytes]:
-    """Does one task, and keeps the bytes too.
+    """Does one task, and also returns the member's bytes.
 
     :raises ZipRefused: as ``ZipPass``.
     :raises StagingError: as ``ZipPass``.
@@ -83,11 +87,12 @@ def read_whole(source: OpenZip, task: Task) -> tuple[Content, bytes]:
 
 
 class ZipPass:
-    """The tasks, in the order of the file, under way on ``threads`` threads from the moment this is made.
+    """Does the tasks on some threads.
 
-    Use it as a context: it ends when its threads have. Their first error is raised by ``contents``:
+    Use it as a context manager: the threads begin with it and have ended when it ends. ``contents`` raises their first
+    error:
 
-    :raises ZipRefused: if a member is what no mere damage explains.
+    :raises ZipRefused: if a member is wrong in a way that damage does not explain.
     :raises StagingError: if the disk refuses.
     """
 
@@ -115,7 +120,10 @@ class ZipPass:
             thread.join()
 
     def contents(self, progress: Callable[[int], None] | None = None) -> list[Content]:
-        """What each task's member held, once all are done; ``progress`` is told the bytes until then."""
+        """Waits until all tasks are done, and returns what each one's member contained.
+
+        :param progress: called with the bytes done so far, several times a second.
+        """
         for thread in self._threads:
             while thread.is_alive():
                 thread.join(_TELL_EVERY if progress else None)
@@ -319,7 +327,7 @@ class _Reader:
 
 
 def modification_time(member: Member, time_zone: tzinfo | None) -> int:
-    """The member's modification time in ns since 1970: from its UTC field, else from its local time."""
+    """Returns the member's modification time in ns since 1970: from its UTC field, else from its local time."""
     return member.utc_time if member.utc_time is not None else local_time(member.dos_time, time_zone)
 
 

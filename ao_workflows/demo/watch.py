@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.samples import Sample
 from ao_workflows.status.runs import failure_of
+from ao_workflows.works import run_tags
 from ao_workflows.works.stages import Stage
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def read_standings(
     """Where each sample's work stands now, by the runs made ``since``; one whose run has ended is not read again."""
     runs: dict[str, DagsterRun] = {}
     for run in reversed(instance.get_runs(RunsFilter(created_after=since))):
-        if rid := run.tags.get("dagster/partition"):
+        if rid := run.tags.get(run_tags.PARTITION):
             runs[rid] = run
     return {
         sample.rid: before[sample.rid]
@@ -102,7 +102,7 @@ def _standing(instance: DagsterInstance, run: DagsterRun | None) -> Standing:
     if run.status is DagsterRunStatus.SUCCESS:
         return Standing("in the archive", ended=True)
     # Whether it will be run again is said a moment after its status.
-    if run.status is DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) != "false":
+    if run.status is DagsterRunStatus.FAILURE and run.tags.get(run_tags.WILL_RETRY) != "false":
         return Standing("waiting its turn", "its run died, and is run again")
     if run.status in (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED):
         said = failure_of(instance, run.run_id)
@@ -116,7 +116,7 @@ def _standing(instance: DagsterInstance, run: DagsterRun | None) -> Standing:
             continue
         step = step or entry.step_key or ""
         if not said and not entry.is_dagster_event and entry.step_key == step:
-            said = entry.user_message.removeprefix(f"{run.tags['dagster/partition']}: ")
+            said = entry.user_message.removeprefix(f"{run.tags[run_tags.PARTITION]}: ")
     return Standing(_DOING.get(step, "starting"), said)
 
 

@@ -31,7 +31,11 @@ _ROLES = ("operator", "archivist")
 
 
 def wanted_secrets(order: Order, site: Site, root: Path, mistakes: list[str], *, logs_on_s3: bool) -> list[Wanted]:
-    """The secrets by name: what the site names of the archive's own, and those that are made up here, once."""
+    """Returns the secret files: what the site uses of the archive's own, and those that are generated here, once.
+
+    :param mistakes: gets a line for each secret that is missing or must not be used.
+    :param logs_on_s3: whether compute logs go to S3, which needs a profile of its own.
+    """
     password = text_of(root / "secrets/postgres-password") or secrets.token_urlsafe(24)
     wanted = [
         Wanted("secrets/postgres-password", password.encode(), SECRET_MODE),
@@ -135,7 +139,9 @@ def _sections(
 
 
 def certificate_files(order: Order, root: Path, mistakes: list[str]) -> list[Wanted]:
-    """The proxy's certificate and key in one file: the one given, the one there, or, in dev, one signed by itself."""
+    """Returns the proxy's certificate and key in one file: the one given, else the one there, else in dev a self-signed
+    one.
+    """
     path = "certificates/proxy.pem"
     if order.certificate:
         return [Wanted(path, required_text(order.certificate, "the proxy's certificate").encode(), SECRET_MODE)]
@@ -148,7 +154,7 @@ def certificate_files(order: Order, root: Path, mistakes: list[str]) -> list[Wan
 
 
 def self_signed() -> str:
-    """A certificate for localhost and its key, for trials."""
+    """Returns a certificate for localhost and its key, for trials."""
     with tempfile.TemporaryDirectory() as folder:
         key, certificate = Path(folder, "key"), Path(folder, "certificate")
         command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "825", "-subj", "/CN=localhost"]
@@ -168,10 +174,12 @@ def self_signed() -> str:
 
 
 def proxy_users(people: Iterable[tuple[str, str, str]], before: str = "") -> str:
-    """The proxy's list of users, from names, roles ("operator" or "archivist") and passwords, which are hashed.
+    """Returns the proxy's list of users.
 
-    A password that is a hash of crypt(3) already, such as ``openssl passwd -6`` prints, stays as it is. The others
-    get the salts that they have in the list ``before``: what has not changed is then the same.
+    A password that is a hash of crypt(3) already, such as ``openssl passwd -6`` prints, stays as it is; others are
+    hashed. They get the salts that they have in the list ``before``, so that what has not changed stays the same.
+
+    :param people: names, roles ("operator" or "archivist") and passwords.
     """
     people = list(people)
     salts = dict(re.findall(r"^ +user (\S+) password \$6\$([^$\s]+)\$", before, re.MULTILINE))

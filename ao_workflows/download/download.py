@@ -1,7 +1,8 @@
-"""The download of one object into one file: resumed where it can be, proven at the end, never wrong under its name.
+"""The download of one object into one file: resumed if it can be, proven at the end, never wrong under its final name.
 
-What belongs here: the ``.part`` file and its journal, the comparison with what S3 states, and the second try of what
-was wrong. What does not: fetching (``ao_workflows.download.transfer``), and asking S3 (``ao_workflows.aws.s3``).
+What belongs here: the ``.part`` file and its journal, the comparison with what S3 states, and the second attempt at
+what was wrong. What does not: fetching the bytes (``ao_workflows.download.transfer``), and asking S3
+(``ao_workflows.aws.s3``).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 from ao_workflows.download.journal import FinishedPart, Journal
 from ao_workflows.download.pace import Pace
 from ao_workflows.download.plan import Plan
-from ao_workflows.download.transfer import Source, Transfer
+from ao_workflows.download.source import Source
+from ao_workflows.download.transfer import Transfer
 from ao_workflows.errors import DownloadMismatch
 from ao_workflows.fixity.digests import BLOCK, can_be_joined, digest_of_digests, joined, new_digest
 from ao_workflows.fixity.s3_checksums import Proof
@@ -25,21 +27,23 @@ from ao_workflows.machine.files import made_parents
 
 @dataclass(frozen=True)
 class Places:
-    """Where a download is: ``final`` when it is proven, ``part`` until then, with its ``journal`` beside it."""
+    """The files of one download: ``final`` once it is proven, until then ``part``, with its ``journal`` beside it."""
 
     final: Path
     part: Path
     journal: Path
 
     def remove(self) -> None:
-        """Removes all of it."""
+        """Removes all three."""
         for path in (self.part, self.journal, self.final):
             path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class Brought:
-    """A finished download: bytes ``fetched`` and ``resumed``, ``parts``, ``retries``, and the file's CRC64NVME."""
+    """A finished download: bytes ``fetched`` and ``resumed``, number of ``parts``, ``retries``, and the file's
+    CRC64NVME.
+    """
 
     fetched: int
     resumed: int
@@ -59,16 +63,18 @@ def bring(
     tell: Callable[[int], None],
     locate: Callable[[Sequence[str]], Collection[int]],
 ) -> Brought:
-    """Brings an object to ``places.final``. The journal stays, and spares the download after a crash, until the
-    caller has noted that it is done.
+    """Downloads an object to ``places.final``.
 
-    ``identity`` tells the object from every other, and ``where`` names it in errors. ``tell`` is called with the
-    bytes that are there and those that were there at the beginning. ``locate`` is given the digests of the proof's
-    pieces where they prove wrong, and gives the numbers of the wrong ones; none where it cannot know.
+    The journal stays, so that a download is not repeated after a crash before the caller has noted that it is done.
 
-    :raises DownloadMismatch: if the bytes are wrong twice; nothing of them is left.
-    :raises StagingError: if the disk is full, or cannot be written.
-    :raises ServiceError: if S3 cannot be reached; what has arrived is left, and gone on with the next time.
+    :param where: names the object in errors.
+    :param identity: distinguishes the object from every other.
+    :param tell: called with the bytes that are there, the first time with those that were there at the beginning.
+    :param locate: called with the digests of the proof's pieces if they are wrong; returns the numbers of the wrong
+        pieces, or none if it cannot know.
+    :raises DownloadMismatch: if the bytes are wrong twice; they are removed.
+    :raises StagingError: if the disk is full, or cannot be written to.
+    :raises ServiceError: if S3 cannot be reached; what has arrived stays, and the next download goes on from there.
     """
     about = {**identity, "part_size": plan.part_size, "way": plan.way, "proof": proof.name}
     journal = Journal(places.journal, about)

@@ -1,7 +1,6 @@
-"""What a database driver's errors mean: which may pass by themselves, and what to do about the others.
+"""What a database driver's errors mean: which of them may pass by themselves, and what to do about the others.
 
-What belongs here: the meaning of error numbers. What does not: trying again, which is
-``ao_workflows.drs.client``'s.
+What belongs here: the meaning of error numbers. What does not: trying again, which is ``ao_workflows.drs.client``'s.
 """
 
 from __future__ import annotations
@@ -55,12 +54,12 @@ _NO_TLS = 2026
 
 
 def no_table(database: Database) -> DatabaseError:
-    """The table is missing."""
+    """Returns the error for a database without the table."""
     return DatabaseError(database.where, f"there is no table {TABLE}; `ao drs init` makes it")
 
 
 def told(database: Database, error: DBAPIError) -> DatabaseError:
-    """What an error of the driver means: ``DatabaseUnavailable`` where it may pass."""
+    """Returns the platform's error for a driver's error: ``DatabaseUnavailable`` if it may pass by itself."""
     return _told_of_sqlite(database, error) if database.is_sqlite else _told_of_mysql(database, error)
 
 

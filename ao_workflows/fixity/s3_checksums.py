@@ -1,14 +1,14 @@
-"""Which of the checksums that S3 states proves an object, and over which pieces of it that one is taken.
+"""Which of the checksums that S3 has of an object proves it, and over which pieces of the object it is computed.
 
-What belongs here: reading what S3 states, choosing, and the form in which S3 writes a digest. What does not: the
-digests themselves (``ao_workflows.fixity.digests``), and asking S3.
+What belongs here: reading S3's checksums, choosing one, and the form in which S3 writes a digest. What does not:
+computing digests (``ao_workflows.fixity.digests``), and asking S3.
 
-S3 states a checksum in one of three ways, best first:
+S3 has a checksum in one of three forms, best first:
 
 - *of the whole object*: one digest of all bytes;
 - *composite*: the digest of the digests of the parts that the object was uploaded in;
-- the *ETag*: the MD5 of all bytes, or for an object uploaded in parts the MD5 of the parts' MD5s. It is neither
-  where the object is encrypted with a key of KMS's or of the customer's.
+- the *ETag*: the MD5 of all bytes, or for an object uploaded in parts the MD5 of the parts' MD5s. It is neither where
+  the object is encrypted with a key of KMS's or of the customer's.
 
 See AWS, "Checking object integrity in Amazon S3", and the API's "Object", field ETag.
 """
@@ -42,8 +42,11 @@ _COMPOSITE = re.compile(r"(.+)-([1-9][0-9]*)")
 
 @dataclass(frozen=True)
 class Stated:
-    """What S3 states of an object: ``size`` in bytes, ``etag`` without quotation marks, ``checksums`` by algorithm
-    in S3's base64, ``checksum_type`` ``FULL_OBJECT``, ``COMPOSITE`` or None, and how the object is encrypted.
+    """What S3 states of an object that can help to prove it.
+
+    ``size`` is in bytes; ``etag`` is without quotation marks; ``checksums`` are by algorithm, in S3's base64;
+    ``checksum_type`` is ``FULL_OBJECT``, ``COMPOSITE`` or None; ``encryption`` and ``customer_key`` say how the object
+    is encrypted.
     """
 
     size: int
@@ -56,8 +59,10 @@ class Stated:
 
 @dataclass(frozen=True)
 class Claim:
-    """One checksum that S3 states: ``expected`` in hex. ``parts`` is None where it is of the whole object, else the
-    number of the upload's parts over whose digests it is taken.
+    """One checksum that S3 states of an object; ``expected`` is its digest in hex.
+
+    ``parts`` is None if it is of the whole object, else the number of uploaded parts whose digests it is computed from.
+    ``by_etag`` says that it is the object's ETag.
     """
 
     algorithm: str
@@ -67,7 +72,7 @@ class Claim:
 
     @property
     def name(self) -> str:
-        """How the proof is called in the run's metadata."""
+        """The checksum's name in the run's metadata."""
         called = ALGORITHMS[self.algorithm]
         if self.parts is None:
             return f"{called} (ETag)" if self.by_etag else called
@@ -77,10 +82,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Proof:
-    """What is going to prove an object: the claim, and the sizes of the pieces over which its digests are taken.
+    """How an object will be proven: by which checksum, computed over pieces of which sizes.
 
-    ``claim`` is None where nothing but the size can be compared, ``why_not`` saying why. ``pieces`` is the whole
-    object as one, unless the claim is over an upload's parts.
+    ``claim`` is None if nothing but the size can be compared; ``why_not`` then says why. ``pieces`` is the whole object
+    as one piece, unless the checksum is over an upload's parts.
     """
 
     claim: Claim | None
@@ -89,13 +94,14 @@ class Proof:
 
     @property
     def name(self) -> str:
+        """The proof's name in the run's metadata."""
         if self.claim:
             return self.claim.name
         return f"{SIZE_ONLY}: {self.why_not}" if self.why_not else SIZE_ONLY
 
 
 def best_claim(stated: Stated) -> Claim | None:
-    """The checksum to prove the object by; None where there is none that can be checked."""
+    """Returns the checksum to prove an object by; None if S3 states none that can be checked."""
     claims = [
         claim
         for algorithm in ALGORITHMS
@@ -106,7 +112,10 @@ def best_claim(stated: Stated) -> Claim | None:
 
 
 def proof_by(stated: Stated, claim: Claim | None, part_sizes: Sequence[int] | None) -> Proof:
-    """The proof by ``claim``, the sizes of whose parts are ``part_sizes``, or None where S3 did not say them."""
+    """Returns how an object is proven by a checksum.
+
+    :param part_sizes: the sizes of the upload's parts; None if S3 did not give them.
+    """
     if claim is None:
         return Proof(None, (stated.size,), _why_no_claim(stated))
     if claim.parts is None:
@@ -117,7 +126,10 @@ def proof_by(stated: Stated, claim: Claim | None, part_sizes: Sequence[int] | No
 
 
 def even_parts(size: int, parts: int, first: int, last: int) -> tuple[int, ...] | None:
-    """The sizes of an upload's parts where all but the last are as large as the first; None where they are not."""
+    """Returns the sizes of an upload's parts if all but the last are as large as the first; None if they are not.
+
+    :param size: the object's size; ``first`` and ``last`` are those of the first and the last of its ``parts``.
+    """
     if parts == 1:
         return (size,) if first == size else None
     sizes = (*(first,) * (parts - 1), last)
@@ -125,7 +137,7 @@ def even_parts(size: int, parts: int, first: int, last: int) -> tuple[int, ...] 
 
 
 def in_base64(digest: str) -> str:
-    """A digest in hex as S3 writes it."""
+    """Returns a digest that is in hex as S3 writes it, in base64."""
     return base64.b64encode(bytes.fromhex(digest)).decode()
 
 

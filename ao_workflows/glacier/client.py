@@ -1,4 +1,4 @@
-"""Glacier: where a work's object is, how S3 keeps it, and asking for it.
+"""The Glacier client: finds a work's object, says how S3 keeps it, and asks for its restore.
 
 What belongs here: HeadObject and RestoreObject as ``ao restore`` needs them. What does not: whether to ask
 (``ao_workflows.glacier.rules``), and waiting for what was asked for (``ao_workflows.aws.s3``).
@@ -27,11 +27,12 @@ class Glacier:
         self._clients: dict[str, Any] = {}
 
     def find(self, places: Sequence[Place]) -> tuple[Place, Storage]:
-        """The one of the places that has the object, and how S3 keeps it.
+        """Returns the one place that has the object, and how S3 keeps it there.
 
-        :raises ObjectMissing: where none has it.
-        :raises ObjectError: where several have it, or one that may have it cannot be looked at.
-        :raises ServiceError: where one that may have it does not answer.
+        :param places: where it may be.
+        :raises ObjectMissing: if it is in none of them.
+        :raises ObjectError: if it is in several, or one that may have it refuses access.
+        :raises ServiceError: if one that may have it does not answer.
         """
         found: list[tuple[Place, Storage]] = []
         failed: list[ObjectError | ServiceError] = []
@@ -55,21 +56,22 @@ class Glacier:
         raise ObjectMissing(", ".join(map(str, places)), "there is no such object in any of them")
 
     def storage(self, place: Place) -> Storage:
-        """How S3 keeps the object now.
+        """Returns how S3 keeps the object now.
 
-        :raises ObjectMissing: where there is none.
-        :raises ObjectError: where it may not be looked at.
-        :raises ServiceError: where S3 does not answer.
+        :raises ObjectMissing: if there is none.
+        :raises ObjectError: if S3 refuses access to it.
+        :raises ServiceError: if S3 does not answer.
         """
         where = self._where(place)
         with calls_explained("asking for the object", where):
             return storage_of(head_object(self._client(place.intake), where, Bucket=place.bucket, Key=place.key))
 
     def ask(self, place: Place, storage: Storage, tier: Tier, days: int) -> State:
-        """Asks for a copy for so many days, and says how far it has come: ``ASKED`` where this request was taken.
+        """Asks for a restored copy for so many days, and returns how far the restore is: ``ASKED`` if S3 accepted this
+        request.
 
-        :raises RestoreRefused: where it cannot be had like this.
-        :raises ServiceError: where S3 does not answer.
+        :raises RestoreRefused: if it cannot be restored like this.
+        :raises ServiceError: if S3 does not answer.
         """
         where = self._where(place)
         if reason := refusal(storage, tier):

@@ -1,7 +1,7 @@
-"""Restores of works: S3 and DRS asked together, work by work.
+"""Requests for works: what ``ao restore`` does for one work, by asking S3 and DRS.
 
-What belongs here: what ``ao restore`` does for one work, through the clients of both. What does not: the calls
-themselves (``glacier``, ``drs``), and whether to ask (``ao_workflows.glacier.rules``).
+What belongs here: the use of both clients together. What does not: the calls themselves (``client``,
+``ao_workflows.drs.client``), and whether to ask (``rules``).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ao_workflows.works.stages import Stage
 
 
 class Restores:
-    """The works of a site, or of one ``intake`` of it, as far as Glacier has to do with them.
+    """The restores of a site's works, or of the works of one ``intake``.
 
-    :raises SiteError: where the site has no intake.
-    :raises WrongEnvironment: where each of them belongs to another environment: what production's bucket restores,
-        production's queue hears of.
+    :raises SiteError: if the site has no intake.
+    :raises WrongEnvironment: if each intake belongs to another environment: what is restored from production's bucket
+        is announced in production's queue.
     """
 
     def __init__(self, site: Site, intake: str | None, glacier: Glacier, drs: Drs) -> None:
@@ -51,7 +51,7 @@ class Restores:
         self._rows: dict[str, Progress] = {}
 
     def read_rows(self, names: Sequence[str]) -> None:
-        """Asks DRS for the works' rows, all at once.
+        """Reads the works' rows from DRS, all at once.
 
         :raises DatabaseError: if it refuses, ``DatabaseUnavailable`` if it does not answer.
         """
@@ -62,7 +62,7 @@ class Restores:
         self._rows = {row.rid: row for row in self._drs.rows(rids)}
 
     def look(self, name: str) -> Told:
-        """How far the restore of the work that ``name`` names has come, or what keeps that from being known."""
+        """Returns how far the restore of the work is that ``name`` names, or what prevents that from being known."""
         try:
             target = parse_target(name)
         except RidError as error:
@@ -92,7 +92,10 @@ class Restores:
         return self.note_a_request_that_drs_missed(replace(told, state=state))
 
     def note_a_request_that_drs_missed(self, told: Told) -> Told:
-        """Notes in DRS what Glacier is at, where DRS knows of no request: its writer died, or was not this platform."""
+        """Notes in DRS that Glacier is restoring the work, if DRS knows of no request.
+
+        Whoever asked died before writing that, or was not this platform.
+        """
         if told.state is not State.UNDER_WAY or awaited(self._rows.get(told.rid)):
             return told
         return self._noted(told, datetime.now(UTC), {"found": "under way"})

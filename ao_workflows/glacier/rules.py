@@ -1,7 +1,7 @@
-"""Asking Glacier for works: where a work's object is, how far its restore has come, and whether to ask.
+"""Rules for restore requests: which work a person means, how far its restore is, and whether to ask.
 
-What belongs here: decisions about plain values, and the sentences that tell them. What does not: the calls to S3
-(``ao_workflows.glacier.client``), and how far a work has come in the archive (``ao_workflows.drs.rows``).
+What belongs here: decisions about plain values, and the sentences about them. What does not: the calls to S3
+(``ao_workflows.glacier.client``), and how far a work is in the archive (``ao_workflows.drs.rows``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SLOWEST_RETRIEVAL = timedelta(hours=72)
 
 
 class Tier(StrEnum):
-    """How fast Glacier is to be, and how dear."""
+    """How fast Glacier restores an object, and so how expensive it is."""
 
     BULK = "Bulk"
     STANDARD = "Standard"
@@ -31,10 +31,10 @@ class Tier(StrEnum):
 
 
 class State(StrEnum):
-    """How far the restore of an object has come.
+    """How far the restore of an object is.
 
     ``ASKED`` is known from DRS alone: S3 does not show it yet. ``SYNCED`` is a work that an earlier restore brought
-    into the archive and whose copy is gone again.
+    into the archive, and whose restored copy is gone again.
     """
 
     NOT_ASKED = "not asked"
@@ -48,7 +48,9 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Target:
-    """A work that is asked for by its RID, or by its object's own address where that is not the layout's."""
+    """A work that a person asks for: by its RID, or by its object's address if the object is not where the layout has
+    it.
+    """
 
     rid: str
     bucket: str | None = None
@@ -57,7 +59,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a work's object is, or may be: a key of the bucket of one intake."""
+    """Where a work's object is, or may be: a key in the bucket of one intake."""
 
     intake: str
     bucket: str
@@ -68,9 +70,9 @@ class Place:
 
 
 def parse_target(word: str) -> Target:
-    """A RID, or an object's address such as ``s3://bucket/a/key/W1NLM4700.bag.zip``.
+    """Reads a RID, or an object's address such as ``s3://bucket/a/key/W1NLM4700.bag.zip``.
 
-    :raises RidError: where it is neither.
+    :raises RidError: if it is neither.
     """
     if not word.startswith("s3://"):
         return Target(parse_rid(word))
@@ -81,26 +83,27 @@ def parse_target(word: str) -> Target:
 
 
 def listed(lines: Iterable[str]) -> list[str]:
-    """What a list names, one a line, each once; blank lines say nothing, nor does a ``#`` and what follows it.
+    """Returns the names in a list, one a line, each once; blank lines are ignored, and so is a ``#`` with what follows
+    it.
 
-    That ``#`` begins the line or stands after a space: ``W1NLM47#99`` is no way to write another work's RID.
+    That ``#`` begins the line or comes after a space: ``W1NLM47#99`` must not be read as another work's RID.
     """
     words = (re.sub(r"(^|\s)#.*", "", line.lstrip("\ufeff")).strip() for line in lines)
     return list(dict.fromkeys(filter(None, words)))
 
 
 def requested_on(progress: Progress | None) -> datetime | None:
-    """When the restore that a work's row tells of was asked for; None where the row says nothing of it."""
+    """Returns when the restore in a work's row was asked for; None if the row does not say."""
     return progress.times.get(Stage.RESTORE_REQUESTED) if progress else None
 
 
 def awaited(progress: Progress | None) -> bool:
-    """Whether DRS knows of a request whose object has not come yet."""
+    """Whether DRS has a request whose object has not come yet."""
     return progress is not None and progress.stage is Stage.RESTORE_REQUESTED
 
 
 def state_of(storage: Storage, progress: Progress | None, now: datetime) -> State:
-    """How far a restore has come: by S3 where it says so, else by the work's row in DRS."""
+    """Returns how far a restore is: by S3 if it shows that, else by the work's row in DRS."""
     if storage.ongoing:
         return State.UNDER_WAY
     if not storage.archived:
@@ -117,16 +120,16 @@ def state_of(storage: Storage, progress: Progress | None, now: datetime) -> Stat
 
 
 def is_to_be_asked(state: State, *, again: bool) -> bool:
-    """Whether Glacier is to be asked: where no copy is there or on its way.
+    """Whether to ask Glacier: if there is no copy, and none on its way.
 
-    A list that is run a month later must not pay for the works that it has brought into the archive: ``again`` says
-    that they are meant too.
+    A list that is used again a month later must not pay again for the works that are in the archive by then; ``again``
+    says that these are meant, too.
     """
     return state in (State.NOT_ASKED, State.ASKED, State.EXPIRED) or (state is State.SYNCED and again)
 
 
 def refusal(storage: Storage, tier: Tier) -> str | None:
-    """Why the object cannot be restored by the tier; None where it can.
+    """Returns why an object cannot be restored by the tier; None if it can.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html
     """
@@ -137,9 +140,9 @@ def refusal(storage: Storage, tier: Tier) -> str | None:
 
 @dataclass(frozen=True)
 class Told:
-    """What is known of one work in the end: its ``state``, or the ``error`` that kept that from being known.
+    """What is known of the restore of one work: its ``state``, or the ``error`` that prevented that.
 
-    ``asked_now`` says that Glacier has taken this request; an error beside it is one of what came after.
+    ``asked_now`` says that Glacier accepted this request; an ``error`` beside it came afterwards.
     """
 
     name: str
@@ -153,7 +156,7 @@ class Told:
     error: AoError | None = None
 
     def sentence(self) -> str:  # noqa: PLR0911 - one a state
-        """The same in one line, without the work's name."""
+        """Returns the same in one line, without the work's name."""
         if self.asked_now:
             return f"asked; it is in {self.storage}"
         since = f" on {moment(self.requested)}" if self.requested else ""
@@ -173,5 +176,5 @@ class Told:
 
 
 def moment(at: datetime | None) -> str:
-    """A time as people read it, in UTC."""
+    """Returns a time as people read it, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else "an unknown time"

@@ -2,6 +2,10 @@
 
 What belongs here: the task that executes a run, who may execute it, and the worker's process. What does not: Celery's
 settings (``broker``), and what a run does.
+
+Dagster has no public way of executing a run that a launcher was given: this does what its command ``execute_run``
+does, in a process that lives on. When those names move, workers take runs and execute none; when an interrupt is caught
+in another way, the run after a cancelled one cannot be cancelled.
 """
 
 from __future__ import annotations

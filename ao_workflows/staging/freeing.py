@@ -1,4 +1,4 @@
-"""Freeing: what of a work is removed from the scratch disk, and what will not go.
+"""Freeing the scratch disk: which folders of a work are removed, and what could not be removed.
 
 What belongs here: removing a work's zip and folders, and what its runs left half made. What does not: when that may be
 done, and the lock that whoever does it holds (``ao_workflows.staging.staging``).
@@ -89,6 +89,11 @@ def works_there(layout: StagingLayout) -> list[str]:
     """The RIDs of the works whose zip or folders are there."""
     names = (name for parent in layout.may_have_left_overs() for name in _names(parent))
     return sorted({name for name in names if not name.startswith(".")})
+
+
+def is_there(layout: StagingLayout, rid: str) -> bool:
+    """Whether the disk has a work's zip or folders."""
+    return layout.incoming(rid).exists() or layout.work(rid).exists()
 
 
 def _hidden(folder: Path) -> Iterator[Path]:

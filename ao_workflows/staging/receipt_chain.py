@@ -6,8 +6,7 @@ What belongs here: the rules by which one receipt follows from another. What doe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 
 from ao_workflows.errors import ReceiptRefused
 from ao_workflows.staging.receipts import Debagged, Downloaded, Held, Restored, StageReceipt, Synced
@@ -43,18 +42,3 @@ class Receipts:
         debagged = self.debagged if self.debagged and self.debagged.origin == origin else None
         synced = self.synced if debagged and self.synced and self.synced.origin == origin else None
         return Receipts(restored, downloaded, debagged, synced)
-
-    def kept_since_before(self, oldest: datetime) -> bool:
-        """Whether what is on the scratch disk is what was synced, before ``oldest``, and kept since."""
-        synced, downloaded, debagged = self.synced, self.downloaded, self.debagged
-        if synced is None or not synced.kept or synced.at >= oldest:
-            return False
-        if debagged is not None and debagged.origin != synced.origin:
-            return False
-        event = synced.origin.event
-        if downloaded is None:
-            # Withdrawn: something is being downloaded, for the event that is stored now.
-            return self.restored is None or event in {"", self.restored.event.identity}
-        # A version that did not name the whole origin left no event in it.
-        origin = downloaded.origin if event else replace(downloaded.origin, event="")
-        return origin == synced.origin

@@ -6,6 +6,7 @@ What belongs here: which files there are, and what is done where one cannot be u
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -35,6 +36,16 @@ def read_receipts(layout: StagingLayout, rid: str) -> Receipts:
 
     found = Receipts(read(Restored), read(Downloaded), read(Debagged), read(Synced), read(Held))
     return replace(found, refused=tuple(refused))
+
+
+def read_synced(layout: StagingLayout, rid: str) -> Synced | None:
+    """The receipt of the work's sync alone, or None where there is none that can be used.
+
+    :raises StagingError: if the file cannot be read.
+    """
+    with suppress(ReceiptRefused):
+        return _read(layout, rid, Synced, Synced.stage)
+    return None
 
 
 def read_placed(layout: StagingLayout, rid: str, work: str) -> Placed | None:

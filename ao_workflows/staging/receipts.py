@@ -209,6 +209,7 @@ class Placed(Receipt):
 
     @property
     def name(self) -> str:
+        """The name of its file, without ``.json``: each work of the zip has one."""
         return placed_name(self.work)
 
 

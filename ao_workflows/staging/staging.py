@@ -1,4 +1,4 @@
-"""The staging disk: locks, receipts, reports, and what is freed when a work is safe in the archive.
+"""The scratch disk's client: locks a work, reads and writes its receipts and reports, and frees it when it is due.
 
 What belongs here: making, reading and removing what ``StagingLayout`` names. What does not: moving a work's data,
 which its stage does.
@@ -9,27 +9,26 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from ao_workflows.errors import Problem, StagingError, StagingFull, WorkBusy
+from ao_workflows.errors import Problem, StagingError, StagingFull
 from ao_workflows.machine import file_locks
-from ao_workflows.machine.disk import Removed, refusal, remove_tree
+from ao_workflows.machine.disk import refusal, remove_tree
 from ao_workflows.machine.files import made_parents, now, write_whole
 from ao_workflows.shown_names import shown_json
 from ao_workflows.staging import freeing
 from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.receipt_chain import Receipts
-from ao_workflows.staging.receipt_files import read_placed, read_receipts, write_receipt
-from ao_workflows.staging.receipts import Placed, Receipt
-from ao_workflows.staging.room import ASK_AGAIN_SECONDS, Room
+from ao_workflows.staging.receipt_files import read_placed, read_receipts, read_synced, write_receipt
+from ao_workflows.staging.receipts import Placed, Receipt, Synced
+from ao_workflows.staging.room import ASK_AGAIN_SECONDS, RESERVE_GIB, ROOM_WAIT_HOURS, Room
 from ao_workflows.staging.run_locks import RunLocks
 from ao_workflows.works.stages import Stage
 
@@ -42,8 +41,8 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     root: str
     keep_days: int = 0
-    reserve_gib: float = 0
-    room_wait_hours: float = 24
+    reserve_gib: float = RESERVE_GIB
+    room_wait_hours: float = ROOM_WAIT_HOURS
 
     _held: dict[str, int] = PrivateAttr(default_factory=dict)
     _room: Room | None = PrivateAttr(default=None)
@@ -51,6 +50,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def layout(self) -> StagingLayout:
+        """The places of everything on the scratch disk."""
         return StagingLayout(Path(self.root))
 
     @property
@@ -121,6 +121,22 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         except OSError as error:
             raise refusal(path, "cannot be opened", error) from error
 
+    @contextmanager
+    def held_for_no_run(self, rid: str) -> Iterator[None]:
+        """Holds the work's lock while something is removed of it that no run needs.
+
+        :raises WorkBusy: where a run has it, this process's own among them.
+        :raises StagingError: where the lock's file cannot be made.
+        """
+        self._lock(rid)
+        try:
+            # On a full disk nobody can be told who has it; it is locked all the same.
+            with suppress(OSError):
+                file_locks.say_holder(self._held[rid], "the freeing of what no run needs")
+            yield
+        finally:
+            self._let_go(rid)
+
     def release(self) -> None:
         """Gives back every lock of this process, and removes their files; and its room."""
         self.room.release_all()
@@ -142,6 +158,13 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         :raises StagingError: if a file cannot be read.
         """
         return read_receipts(self.layout, rid)
+
+    def synced(self, rid: str) -> Synced | None:
+        """The receipt of the work's sync alone, for who looks at many works; None where none can be used.
+
+        :raises StagingError: if the file cannot be read.
+        """
+        return read_synced(self.layout, rid)
 
     def placed(self, rid: str, work: str) -> Placed | None:
         """The receipt of one ``work`` of the zip that came under the partition ``rid``; None where there is none.
@@ -213,66 +236,14 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         self.room.release(rid)
         return freeing.free(self.layout, rid)
 
-    def free_synced(self, rid: str, archived: Callable[[Iterable[str]], bool]) -> Freed:
-        """Frees a work that is in the archive, or, where the site keeps works, those that have been kept for so long.
+    def free_synced(self, rid: str) -> Freed:
+        """Frees a work that is in the archive, unless the site keeps it for some days.
 
-        A failure is told, and raised to nobody: no work is less in the archive for it.
+        A failure is in what is returned, and is raised to nobody: no work is less in the archive for it.
         """
         if self.keep_days:
-            return self.free_outlived(archived)
+            return Freed()
         try:
             return Freed((rid,) if self.free(rid) else ())
         except StagingError as error:
             return Freed((), (error,))
-
-    def free_outlived(self, archived: Callable[[Iterable[str]], bool]) -> Freed:
-        """Frees the synced works that have been kept for as long as the site wants.
-
-        A work that another run has, or of which something newer than what was synced is here, stays; so does one of
-        whose zip's works ``archived`` says that the archive which they were put into is not there.
-        """
-        oldest = datetime.now(UTC) - timedelta(days=self.keep_days)
-        freed, stuck = [], []
-        for rid in freeing.works_there(self.layout):
-            try:
-                if self.receipts(rid).kept_since_before(oldest) and self._freed_now(rid, oldest, archived):
-                    freed.append(rid)
-            except StagingError as error:
-                stuck.append(error)
-        return Freed(tuple(freed), tuple(stuck))
-
-    def _freed_now(self, rid: str, oldest: datetime, archived: Callable[[Iterable[str]], bool]) -> bool:
-        was_held = rid in self._held
-        try:
-            self.hold(rid, "the freeing of outlived works")
-        except WorkBusy:
-            return False
-        try:
-            # Asked again: until the lock was had, another run may have brought the work anew.
-            receipts = self.receipts(rid)
-            if not (receipts.synced and receipts.kept_since_before(oldest) and archived(receipts.synced.places)):
-                return False
-            self.free(rid)
-        finally:
-            if not was_held:
-                self._let_go(rid)
-        return True
-
-    def sweep(self) -> Removed:
-        """Removes what was left half made, or could not be freed, of the works that no run has now."""
-        count, size, stuck = 0, 0, []
-        for rid in freeing.works_with_left_overs(self.layout):
-            try:
-                self._lock(rid)
-            except WorkBusy:
-                continue
-            except StagingError as error:
-                stuck.append(str(error))
-                continue
-            try:
-                removed = freeing.sweep(self.layout, rid)
-            finally:
-                self._let_go(rid)
-            count, size = count + removed.count, size + removed.bytes
-            stuck += removed.stuck
-        return Removed(count, size, stuck=tuple(stuck))

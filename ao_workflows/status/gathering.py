@@ -9,7 +9,6 @@ found by what moved last.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,19 +17,19 @@ from itertools import chain
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from ao_workflows.download.progress import read_progress
 from ao_workflows.drs.client import Drs
 from ao_workflows.drs.rows import Progress
 from ao_workflows.errors import DatabaseError, RidError, StagingError
+from ao_workflows.machine.file_locks import lock_if_free
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
 from ao_workflows.status.evidence import Evidence, LockState, Transfer
 from ao_workflows.status.noted_events import last_noted
-from ao_workflows.status.runs import newest_run, works_of_runs
+from ao_workflows.status.runs import UNFINISHED, newest_run, works_of_runs
 from ao_workflows.works.rids import parse_rid
 
 FORGOTTEN = timedelta(days=30)
@@ -110,7 +109,7 @@ def of_unfinished(
     found: list[list[str]] = []
     drs_error = None
     if sources.instance:
-        found.append(works_of_runs(sources.instance, NOT_FINISHED_STATUSES, most, before=before))
+        found.append(works_of_runs(sources.instance, UNFINISHED, most, before=before))
         failed = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
         found.append(works_of_runs(sources.instance, failed, most, since, before))
     if sources.drs:
@@ -152,10 +151,8 @@ def lock_state(path: Path) -> LockState:
         return "free"
     try:
         # A shared lock, gone again at once: who asks must not keep a run from its work.
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return "held"
-    else:
+        if not lock_if_free(handle, shared=True):
+            return "held"
         return "abandoned" if path.exists() else "free"
     finally:
         os.close(handle)

@@ -12,7 +12,7 @@ from typing import Any
 from ao_workflows.errors import NothingStored
 from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipts import StageReceipt
-from ao_workflows.status.standing import start_from
+from ao_workflows.status.advice import start_from
 from ao_workflows.works.stages import RUN_STAGES, Stage
 
 

@@ -12,13 +12,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunRecord
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, PARTITION_NAME_TAG, WILL_RETRY_TAG
 
 from ao_workflows.events.dropped_files import given_in
 from ao_workflows.staging.receipts import Restored
 from ao_workflows.status.deliveries import delivery_of, is_older
 from ao_workflows.status.evidence import HELD, RunSeen, RunState
+from ao_workflows.works import run_tags
 from ao_workflows.works.stages import RUN_STAGES, Stage
 
 _LOOKED_AT = 20
@@ -34,18 +33,31 @@ _STATES: dict[dg.DagsterRunStatus, RunState] = {
 }
 """Any other is under way."""
 
+UNFINISHED = tuple(
+    status for status in dg.DagsterRunStatus if _STATES.get(status) not in ("succeeded", "failed", "canceled")
+)
+"""The states of a run that has not ended."""
+
 
 def newest_run(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
     """The work's newest run."""
-    records = instance.get_run_records(dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}), limit=1)
+    records = instance.get_run_records(dg.RunsFilter(tags={run_tags.PARTITION: rid}), limit=1)
     return run_seen(instance, records[0]) if records else None
 
 
 def run_in_flight(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
     """A run of the work that has not ended; the one that was asked for last."""
-    unfinished = dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}, statuses=list(NOT_FINISHED_STATUSES))
-    records = instance.get_run_records(unfinished, limit=1)
+    records = instance.get_run_records(_unfinished(rid), limit=1)
     return run_seen(instance, records[0]) if records else None
+
+
+def has_run_in_flight(instance: dg.DagsterInstance, rid: str) -> bool:
+    """Whether the work has a run that has not ended: the same, without asking what the run is at."""
+    return bool(instance.get_run_records(_unfinished(rid), limit=1))
+
+
+def _unfinished(rid: str) -> dg.RunsFilter:
+    return dg.RunsFilter(tags={run_tags.PARTITION: rid}, statuses=list(UNFINISHED))
 
 
 def works_of_runs(
@@ -59,7 +71,7 @@ def works_of_runs(
     ``before``. A work of several runs is there as often; a run of none is an empty name.
     """
     within = dg.RunsFilter(statuses=list(statuses), updated_after=since, updated_before=before)
-    return [run.tags.get(PARTITION_NAME_TAG, "") for run in instance.get_runs(within, limit=most)]
+    return [run.tags.get(run_tags.PARTITION, "") for run in instance.get_runs(within, limit=most)]
 
 
 def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Restored | None) -> dict[str, Any] | None:
@@ -69,7 +81,7 @@ def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Restored
     event is held left it to a person.
     """
     newest, config = (delivery_of(stored.event) if stored else None), None
-    for run in instance.get_runs(dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}), limit=_LOOKED_AT):
+    for run in instance.get_runs(dg.RunsFilter(tags={run_tags.PARTITION: rid}), limit=_LOOKED_AT):
         if (given := _event_config(run)) and (event := given_in(given)):
             this = delivery_of(event)
             if (newest is None or is_older(newest, this)) and not _was_held(instance, run):
@@ -89,11 +101,11 @@ def times_of_done_events(instance: dg.DagsterInstance, rid: str, since: datetime
     """The times of the restore events that the work's last few runs were given which were made ``since`` then and
     succeeded.
     """
-    done = dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
+    done = dg.RunsFilter(tags={run_tags.PARTITION: rid}, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
     return [event["time"] for run in instance.get_runs(done, limit=_LOOKED_AT) if (event := _event_config(run))]
 
 
-def run_seen(instance: dg.DagsterInstance, record: RunRecord) -> RunSeen:
+def run_seen(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunSeen:
     """A run as its work's standing takes it; what it is doing, or why it failed, costs one more question."""
     run = record.dagster_run
     state = _STATES.get(run.status, "under way")
@@ -125,7 +137,7 @@ def run_seen(instance: dg.DagsterInstance, record: RunRecord) -> RunSeen:
         selected=tuple(each.value for each in RUN_STAGES if each in chosen and each.value in keys),
         event=given_in(config),
         intake=config.get("intake", ""),
-        again=state == "failed" and run.tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in run.tags,
+        again=state == "failed" and run.tags.get(run_tags.WILL_RETRY) == "true" and run_tags.RETRIED_AS not in run.tags,
     )
 
 

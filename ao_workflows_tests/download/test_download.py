@@ -21,7 +21,7 @@ import pytest
 from ao_workflows.aws.connections import AwsConnection
 from ao_workflows.aws.s3 import S3, Download, DownloadSettings
 from ao_workflows.download.download import Places
-from ao_workflows.download.transfer import ROUNDS_AHEAD, Transfer
+from ao_workflows.download.in_order_digest import ROUNDS_AHEAD, InOrderDigest
 from ao_workflows.errors import DownloadMismatch, ObjectChanged, ObjectError, ObjectMissing, ServiceError
 from ao_workflows_tests.conftest import skip_or_fail
 from ao_workflows_tests.support.moto_server import PROFILE, REGION, write_credentials
@@ -153,18 +153,18 @@ def test_a_server_that_stays_down_is_told_and_what_came_is_kept(side: Side) -> N
 def test_no_part_is_far_ahead_of_a_digest_of_all_bytes_in_order(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fast network would take the processor from the digest, and what it reads from the page cache."""
     beyond, waited = threading.Event(), []
-    digest = Transfer._digest_in_order
+    digest = InOrderDigest.run
 
-    def digest_late(transfer: Transfer, handle: int) -> None:
+    def digest_late(in_order: InOrderDigest, handle: int) -> None:
         waited.append(beyond.wait(0.5))
-        digest(transfer, handle)
+        digest(in_order, handle)
 
     def note(asked: Asked) -> None:
         if asked.number > ROUNDS_AHEAD + 1:
             beyond.set()
 
     side.server.fault = note
-    monkeypatch.setattr(Transfer, "_digest_in_order", digest_late)
+    monkeypatch.setattr(InOrderDigest, "run", digest_late)
     side.bring(parallel=1)
     assert waited == [False]
     assert side.holds(CONTENT)
@@ -464,7 +464,7 @@ _IN_A_SMALL_DISK = """
 import subprocess, sys
 from pathlib import Path
 from ao_workflows.errors import StagingError
-from ao_workflows_tests.resources import test_download as t
+from ao_workflows_tests.download import test_download as t
 url, credentials, folder, how = sys.argv[1:]
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder], check=True)
 if how == "ro":

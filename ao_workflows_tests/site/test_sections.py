@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from ao_workflows.errors import SiteError
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import load, parse
-from ao_workflows.site.sections import CHECKOUT
+from ao_workflows.site.sections import CHECKOUT, FolderIntakeSection, IntakeSection, Site
 
 WHOLE = """
 environment = "dev"
@@ -158,8 +158,8 @@ def leaves(model: type[BaseModel], path: str = "") -> list[str]:
     for name, field in model.model_fields.items():
         inner = field.annotation
         if name == "intake":
-            found += leaves(site.IntakeSection, f"{path}intake.fpl.")
-            found += leaves(site.FolderIntakeSection, f"{path}intake.drop.")
+            found += leaves(IntakeSection, f"{path}intake.fpl.")
+            found += leaves(FolderIntakeSection, f"{path}intake.drop.")
         elif isinstance(inner, type) and issubclass(inner, BaseModel):
             found += leaves(inner, f"{path}{name}.")
         else:
@@ -167,7 +167,7 @@ def leaves(model: type[BaseModel], path: str = "") -> list[str]:
     return found
 
 
-def at(read: site.Site, key: str) -> Any:
+def at(read: Site, key: str) -> Any:
     place: Any = read
     for part in key.split("."):
         place = place[part] if isinstance(place, dict) else getattr(place, part)
@@ -287,7 +287,7 @@ def test_ao_site_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_every_key_has_an_override_that_is_tried_here() -> None:
     """A key that is added without one could not be set in a container."""
     apart = ["drs.url", "intake.fpl.kind", "intake.drop.kind"]
-    assert sorted([*OVERRIDES, *apart]) == sorted(leaves(site.Site))
+    assert sorted([*OVERRIDES, *apart]) == sorted(leaves(Site))
 
 
 @pytest.mark.parametrize("key", OVERRIDES)

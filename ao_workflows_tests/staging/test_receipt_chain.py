@@ -12,13 +12,10 @@ from ao_workflows.staging.receipts import Origin
 from ao_workflows.works.stages import RUN_STAGES, Stage
 from ao_workflows_tests.support.receipts import (
     EVENT,
-    NOON,
     a_zip,
     debagged,
     downloaded,
     receipts_until,
-    restored,
-    synced,
 )
 
 LATER = replace(EVENT, time="2026-11-21T11:00:00Z")
@@ -50,49 +47,3 @@ def test_a_receipt_of_another_delivery_is_not_in_force_though_its_zip_has_the_sa
     assert list(renewed.in_force(LATER.identity).by_stage()) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
     old = replace(receipts, debagged=debagged(NAMELESS))
     assert list(old.in_force(EVENT.identity).by_stage()) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
-
-
-KEPT = Receipts(
-    restored(at=NOON),
-    downloaded(at=NOON),
-    debagged(downloaded().origin, at=NOON),
-    synced(downloaded().origin, kept=True, at=NOON),
-)
-
-
-def test_a_work_is_kept_since_its_sync_and_no_longer() -> None:
-    """Freed a second early, it breaks what the site was promised; never, it fills the disk."""
-    assert KEPT.kept_since_before(NOON + HOUR)
-    assert not KEPT.kept_since_before(NOON)
-    assert not KEPT.kept_since_before(NOON - HOUR)
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"synced": None},
-        {"synced": synced(downloaded().origin, kept=False, at=NOON)},
-        {"downloaded": downloaded(LATER.identity)},
-        {"downloaded": downloaded(zip=a_zip(crc64nvme="other="))},
-        {"debagged": debagged(downloaded(LATER.identity).origin)},
-        {"downloaded": None, "restored": restored(LATER)},
-    ],
-    ids=["not synced", "not kept", "another event's zip", "another zip", "another tree", "being downloaded"],
-)
-def test_what_is_not_what_was_synced_is_not_kept_since_then(changed: dict[str, object]) -> None:
-    """It is on the scratch disk only, and would be freed for the sync of the delivery before."""
-    assert not replace(KEPT, **changed).kept_since_before(NOON + HOUR)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("gone", ["debagged", "restored", "downloaded"])
-def test_what_was_synced_is_kept_though_a_receipt_before_it_is_gone(gone: str) -> None:
-    """A night's housekeeping takes old receipts, and the zip they were of would stay for ever."""
-    assert replace(KEPT, **{gone: None}).kept_since_before(NOON + HOUR)
-
-
-def test_a_kept_work_whose_receipts_name_no_event_is_known_by_its_zip() -> None:
-    """After an update such works would have stayed on the disk for ever."""
-    old = replace(KEPT, debagged=debagged(NAMELESS), synced=synced(NAMELESS, kept=True, at=NOON))
-    assert old.kept_since_before(NOON + HOUR)
-    assert replace(old, downloaded=None).kept_since_before(NOON + HOUR)
-    assert not replace(old, downloaded=downloaded(zip=a_zip(8))).kept_since_before(NOON + HOUR)

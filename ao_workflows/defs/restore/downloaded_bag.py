@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.aws.s3 import S3
 from ao_workflows.defs.restore import checks
 from ao_workflows.defs.restore.holding import refuse_held
@@ -51,13 +52,18 @@ UNPACKED_TO_ZIP = 1.5
     check_specs=[checks.IS_WHAT_S3_HOLDS],
 )
 def downloaded_bag(
-    context: dg.AssetExecutionContext, staging: Staging, s3: S3, folders: Folders, drs: Drs
+    context: dg.AssetExecutionContext,
+    staging: Staging,
+    archive_shares: dg.ResourceParam[ArchiveShares],
+    s3: S3,
+    folders: Folders,
+    drs: Drs,
 ) -> Iterator[Any]:
     """The work's zipped bag is on the scratch disk, and is byte for byte what S3 holds, or what was put into the
     folder.
     """
     rid = context.partition_key
-    with work_held(context, staging):
+    with work_held(context, staging, archive_shares) as unneeded:
         receipts = receipts_of_work(context, staging)
         stored = stored_event(receipts, rid, staging.root)
         event, layout = stored.event, staging.layout
@@ -66,7 +72,7 @@ def downloaded_bag(
         receipt = still_there(receipts.in_force(event.identity).downloaded, there)
         if receipt and unchanged_since(receipt, folders):
             context.log.info(f"{rid}: the zip is here since {receipt.at.isoformat()}, from run {receipt.run_id}")
-            staging.room.promise(rid, receipt.room, context.log.info)
+            staging.room.promise(rid, receipt.room, context.log.info, unneeded.free_next)
         else:
             try:
                 wanted = source_of(stored, rid, s3, folders, context.log.info)
@@ -76,12 +82,12 @@ def downloaded_bag(
                 if before and wanted.is_in(before) and still_there(before, there):
                     since = before.at.isoformat()
                     context.log.info(f"{rid}: {wanted.where} is here since {since}, for another event")
-                    staging.room.promise(rid, before.room, context.log.info)
+                    staging.room.promise(rid, before.room, context.log.info, unneeded.free_next)
                     found, room = before.zip, before.room
                 else:
                     unpacked = wanted.unpacked_size()
                     room = wanted.size + (unpacked.on_disk if unpacked else round(wanted.size * UNPACKED_TO_ZIP))
-                    staging.room.promise(rid, room, context.log.info)
+                    staging.room.promise(rid, room, context.log.info, unneeded.free_next)
                     context.log.info(f"{rid}: downloading {wanted.size:,} bytes from {wanted.where}")
                     staging.withdraw(rid, Stage.DOWNLOADED_BAG)
                     teller = ProgressTeller(rid, wanted.size, context.run_id, layout.progress(rid), context.log.info)

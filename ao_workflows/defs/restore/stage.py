@@ -1,4 +1,4 @@
-"""Stages: what each asset does around its own work.
+"""What all four stages share: the work's lock, the stored event, receipts, the record in DRS, and errors for Dagster.
 
 What belongs here: the stored event, the receipt that spares the work, the record in DRS, errors put into words
 for Dagster, progress and rates. What does not: the work of any one stage, which is in the module of its name.
@@ -13,21 +13,25 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.bags.admission import no_manifest, without_its_own
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import (
     AoError,
     DeliveryHeld,
     NothingStored,
+    StagingFull,
 )
 from ao_workflows.events.dropped_files import Event
 from ao_workflows.fixity.trees import Depth
 from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipts import Debagged, Placed, Receipt, Restored, StageReceipt
 from ao_workflows.staging.staging import Staging
+from ao_workflows.staging.unneeded import Unneeded
 from ao_workflows.staging.validity import depth_for
+from ao_workflows.status.advice import NOTHING_IS_LOST
 from ao_workflows.status.deliveries import Delivery
-from ao_workflows.status.standing import NOTHING_IS_LOST
+from ao_workflows.status.runs import has_run_in_flight
 from ao_workflows.works.stages import Stage
 
 Kind = TypeVar("Kind", bound=Receipt)
@@ -111,18 +115,25 @@ def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: Event, da
 
 
 @contextmanager
-def work_held(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[None]:
+def work_held(context: dg.AssetExecutionContext, staging: Staging, archive_shares: ArchiveShares) -> Iterator[Unneeded]:
     """Holds the work's lock, and puts the platform's errors into words for Dagster, with the way out at their end.
 
-    What may mend itself is tried again by the asset's retry policy; anything else fails the run at once.
+    What may mend itself is tried again by the asset's retry policy; anything else fails the run at once. Whatever finds
+    the scratch disk full has it freed of all that no run needs, before the next try. Yields what does that, for who
+    needs room.
     """
     rid = context.partition_key
+    unneeded = Unneeded(
+        staging, archive_shares.look_for_all, lambda work: has_run_in_flight(context.instance, work), context.log
+    )
     # The message left its queue when the run was made: the run is all that is left of the event.
     way_out = f"{NOTHING_IS_LOST}ao reprocess {rid}"
     try:
         staging.hold(rid, f"run {context.run_id}")
-        yield
+        yield unneeded
     except AoError as error:
+        if isinstance(error, StagingFull):
+            unneeded.free_all()
         raise dg.Failure(
             description=str(error) if isinstance(error, NothingStored | DeliveryHeld) else f"{error}\n{way_out}",
             metadata={"RID": rid, "error": type(error).__name__},

@@ -1,4 +1,4 @@
-"""Synced works: what became of a zip's works together, in words.
+"""The outcome of a sync in words: what became of all works of a zip together.
 
 What belongs here: a work that is done, the failure of those that are not, and what the web page shows of both. What
 does not: syncing a work (``ao_workflows.defs.restore.syncing``).

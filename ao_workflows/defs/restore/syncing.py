@@ -1,5 +1,4 @@
-"""Syncing: one work of a zip on its way into the archive: its options, the look at what the archive has of it, the
-script, the proof, a receipt of its own.
+"""One work's sync: its options, the look at what the archive has of it, the script, the proof, and its own receipt.
 
 What belongs here: the order of these, and what spares a work that is done. What does not: the script itself
 (``ao_workflows.archive.sync_script``), and what became of the zip's works together
@@ -76,6 +75,7 @@ class Syncing:
 
     @property
     def shares(self) -> ArchiveShares:
+        """The archive's shares, into which the works go."""
         return ArchiveShares(Path(self.script.archive_parent), self.staging.layout.archive_shares())
 
     def heed_word(self, works: Sequence[str]) -> None:

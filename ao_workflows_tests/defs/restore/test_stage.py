@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.defs.restore.stage import still_there, stored_event, work_held
 from ao_workflows.errors import NothingStored, ServiceError
@@ -183,7 +184,7 @@ def test_a_failed_run_names_the_command_that_does_its_work_again(tmp_path: Path,
 
     @dg.asset(partitions_def=WORKS)
     def failing(context, staging: Staging) -> None:  # type: ignore[no-untyped-def]
-        with work_held(context, staging):
+        with work_held(context, staging, ArchiveShares(tmp_path / "Archive", tmp_path / "notes")):
             raise error
 
     with dg.DagsterInstance.ephemeral() as instance:

@@ -17,8 +17,8 @@ from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, MAX_RETRIES_TAG, R
 from dagster._core.test_utils import create_run_for_test
 
 from ao_workflows.defs.restore.job import RESTORE_WORK
+from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.defs.sensors.lost_runs import lost_runs
-from ao_workflows.defs.sensors.queues import run_config
 from ao_workflows.events.message_parts import Wanted
 from ao_workflows.machine.disk import remove_tree
 from ao_workflows.site.sections import CHECKOUT
@@ -31,7 +31,7 @@ _EXECUTE = """
 import signal, sys
 from ao_workflows.status.noted_events import last_noted, note, works
 from ao_workflows.staging.staging import Staging
-from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.defs.sensors.intakes import run_config
 Staging(root=sys.argv[1]).run_locks.hold(sys.argv[2])
 print("under way", flush=True)
 signal.pause()
