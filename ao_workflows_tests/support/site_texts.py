@@ -50,7 +50,6 @@ env = {AUDIT_HOME = "/opt/audit"}
 config = "prod:/run/secrets/db_apps"
 """
 
-
 FOLDER = """
 [[intake]]
 name = "drop"
@@ -58,7 +57,6 @@ kind = "folder"
 folder = "/mnt/drop"
 environment = "dev"
 """
-
 
 OVERRIDES: dict[str, tuple[str, Any]] = {
     "environment": ("prod", "prod"),
