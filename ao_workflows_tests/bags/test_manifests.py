@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.bags.debagging import validate
+from ao_workflows.bags.manifests import Listed, decoded, names_meant, read_manifest
 from ao_workflows.bags.zip_directory import Limits
 from ao_workflows_tests.support.debagging import PAGES, as_folder, kinds, problems_of
 from ao_workflows_tests.support.zip_bytes import bag_files, entries_of, write_zip
@@ -118,3 +119,105 @@ def test_a_path_that_leads_out_of_the_bag_is_told_with_what_else_is_wrong(tmp_pa
     files["manifest-sha256.txt"] += b"0" * 64 + b"  " + path + b"\n"
     found = kinds(problems_of(tmp_path, files | {"data/a": b"PAGE A"}))
     assert found == {("structure", "manifest-sha256.txt"), ("checksum", "data/a")}
+
+
+def read(text: str, *, of_tags: bool = False, strict: bool = True) -> Listed:
+    return read_manifest(text.encode(), "utf-8", of_tags=of_tags, strict=strict)
+
+
+def test_each_line_is_a_digest_in_small_letters_and_a_path_as_it_is_written() -> None:
+    """A digest in capitals is the same digest, and a name's own spaces are a part of the name."""
+    listed = read("ABC1 data/a\nabc2  data/two  words \n")
+    assert listed.digests == {"data/a": "abc1", "data/two  words ": "abc2"}
+    assert (listed.wrong, listed.unusual) == ([], [])
+
+
+def test_comments_and_blank_lines_list_nothing() -> None:
+    """A line of spaces, or a person's remark, would be told as a mistake of the bag."""
+    assert read("\n   \n# made by hand\nabc data/a\n").digests == {"data/a": "abc"}
+
+
+def test_a_line_that_is_not_a_digest_and_a_path_makes_the_manifest_unusable() -> None:
+    """A line that is passed over would leave its file unproven."""
+    assert read("abcdata/a\n").wrong == ["'abcdata/a' is not a digest and a path"]
+
+
+@pytest.mark.parametrize("path", ["data/../../etc/passwd", "/etc/passwd", "~/x", "../x", "data/a/../b"])
+def test_a_path_that_leads_out_of_the_bag_is_refused(path: str) -> None:
+    """Who compares a file outside of the bag with a digest tells the bag's maker what is there."""
+    listed = read(f"abc {path}\n")
+    assert listed.digests == {}
+    assert "is unsafe" in listed.wrong[0]
+
+
+def test_a_payload_manifest_lists_payload_only() -> None:
+    """A tag file in it would count for the payload's files and bytes."""
+    assert read("abc bagit.txt\n").wrong == ["'bagit.txt' is no payload"]
+    assert read("abc bagit.txt\n", of_tags=True).wrong == []
+
+
+def test_a_tag_manifest_may_list_a_tag_manifest_in_drafts_alone() -> None:
+    """RFC 8493, 2.2.1: from 1.0 on it must not. Older tools wrote it, and their bags are good."""
+    line = "abc tagmanifest-md5.txt\n"
+    assert read(line, of_tags=True).wrong == ["it lists the tag manifest 'tagmanifest-md5.txt'"]
+    assert read(line, of_tags=True, strict=False).wrong == []
+
+
+def test_one_path_with_two_digests_is_refused_and_twice_the_same_is_odd_in_drafts() -> None:
+    """Which of the two digests is the file's, nobody knows."""
+    assert read("aa data/a\nbb data/a\n", strict=False).wrong == ["it lists 'data/a' twice, with two digests"]
+    same = "lists 'data/a' twice, with the same digest"
+    assert (read("aa data/a\nAA data/a\n").wrong, read("aa data/a\nAA data/a\n").unusual) == ([same], [])
+    assert (
+        read("aa data/a\naa data/a\n", strict=False).wrong,
+        read("aa data/a\naa data/a\n", strict=False).unusual,
+    ) == (
+        [],
+        [same],
+    )
+
+
+def test_what_md5sum_and_find_put_before_a_path_is_taken_off_and_told() -> None:
+    """``*`` is md5sum's mark for a binary file: with it no file would be found."""
+    listed = read("aa *data/a\nbb ./data/b\n")
+    assert set(listed.digests) == {"data/a", "data/b"}
+    assert listed.unusual == ["has paths that begin with '*' or './'"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_digest() -> None:
+    """Windows' editors write it, and the first file would never be right."""
+    listed = read("\ufeffaa data/a\n")
+    assert listed.digests == {"data/a": "aa"}
+    assert listed.unusual == ["begins with a byte-order mark"]
+
+
+def test_content_of_another_encoding_is_no_manifest() -> None:
+    """Names that were read as other ones would all be missing."""
+    with pytest.raises(ValueError, match="utf-8"):
+        read_manifest(b"aa data/\xff\n", "utf-8", of_tags=False, strict=True)
+
+
+def test_a_percent_sign_that_encodes_nothing_says_that_the_writer_does_not_encode() -> None:
+    """By it the paths of the whole manifest are read as they are written first."""
+    assert read("aa data/100%\n").bare_percent
+    assert read("aa data/50%2\n").bare_percent
+    assert not read("aa data/a%0Ab%25c%0d\n").bare_percent
+
+
+def test_only_line_ends_and_the_percent_sign_are_decoded() -> None:
+    """RFC 8493, 2.1.3: ``%20`` is no space, but three characters of the name."""
+    assert decoded("a%0Ab%0dc%25d%20e") == "a\nb\rc%d%20e"
+    assert decoded("%2541") == "%41", "what comes out is not decoded again"
+
+
+def test_the_likeliest_name_comes_first_and_none_twice() -> None:
+    """The first one that is there is taken: a file must not be compared with the entry of another."""
+    assert list(names_meant("a%25", decode_first=True, strict=True)) == ["a%", "a%25"]
+    assert list(names_meant("a%25", decode_first=False, strict=True)) == ["a%25", "a%"]
+    assert list(names_meant("a", decode_first=True, strict=True)) == ["a"]
+
+
+def test_filled_up_lines_and_a_macs_icon_come_behind_what_the_rfc_says() -> None:
+    """A name's own spaces go before the filling of a tool; a CR at the end was lost in drafts only."""
+    assert list(names_meant("a  ", decode_first=True, strict=True)) == ["a  ", "a"]
+    assert list(names_meant("Icon", decode_first=True, strict=False)) == ["Icon", "Icon\r"]
