@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pytest
 
-from ao_workflows.events.dropped_files import Claim, event_of, owner_of
+from ao_workflows.events.dropped_files import Claim, DroppedFile, event_of, given_in, owner_of
+from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.intake.folder_rules import (
     of_this_intake,
 )
@@ -58,3 +60,28 @@ def test_the_claims_of_another_site_are_not_this_ones() -> None:
     foreign = Claim("W1NLM4712", AT, "0a1b2c3d", "ffffffff", ".zip")
     assert of_this_intake([later, foreign, CLAIM], {"4e5f6071"}) == ([CLAIM, later], [foreign])
     assert len({owner_of("a", "x"), owner_of("b", "x"), owner_of("a", "y")}) == 3
+
+
+OBJECT = ObjectEvent("ObjectRestore:Completed", "2026-11-21T09:00:00Z", "r", "b", "W1.bag.zip", etag="e")
+
+
+def test_a_run_s_config_has_the_event_that_was_given_and_no_other() -> None:
+    """A run without one takes what is stored; one with a file must not ask S3 for it."""
+    file = event_of(CLAIM, "/drop", 0.0, 5)
+    assert given_in(asdict(OBJECT)) == OBJECT
+    assert given_in(asdict(file)) == file
+    assert given_in({"file": "", "key": ""}) is None
+    assert given_in({}) is None
+
+
+def test_what_another_version_put_into_a_config_is_left_out() -> None:
+    """After a downgrade, or a retry of an older run, the run would fail before its first stage."""
+    assert given_in(asdict(OBJECT) | {"of_tomorrow": 1}) == OBJECT
+
+
+def test_a_file_s_time_that_is_no_date_is_told_in_words() -> None:
+    """A file system may have any number there, and the work is as good."""
+    event = event_of(CLAIM, "/drop", 1e20, 5)
+    assert "which is no date" in event.modified
+    assert isinstance(event, DroppedFile)
+    assert event.source == f"/drop/save/{CLAIM.name}"
