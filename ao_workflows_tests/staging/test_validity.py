@@ -5,14 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
 import pytest
 
-from ao_workflows.defs.restore.partitions import WORKS
-from ao_workflows.defs.restore.stage import in_force, still_there, stored_event, work_held
-from ao_workflows.errors import NothingStored, ServiceError
+from ao_workflows.defs.restore.stage import in_force, still_there, stored_event
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.fixity.digests import file_crc64nvme
 from ao_workflows.fixity.trees import FileFixity, write_fixity
@@ -166,39 +162,3 @@ def test_a_list_that_has_less_payload_than_the_bag_named_is_not_whole(with_tree:
         assert debagged(with_tree) is None
     path.write_text("".join(lines.values()))
     assert debagged(with_tree)
-
-
-def test_the_stored_event_is_the_one_that_came(staging: Staging) -> None:
-    """A work is redone from it, months later."""
-    with pytest.raises(NothingStored, match="ask Glacier for the work again"):
-        stored_event(staging, "W1")
-    event = ObjectEvent("ObjectRestore:Completed", "2024-04-06T00:11:23Z", "r", "b", "a/བ/W1.bag.zip", 5, None, "v")
-    staging.write_receipt(
-        "W1", "restored_message", {"event": event.identity}, {"intake": "fpl", "event": vars(event)}, "run"
-    )
-    stored = stored_event(staging, "W1")
-    assert (stored.intake, stored.event) == ("fpl", event)
-
-
-@pytest.mark.parametrize("error", [ServiceError("downloading", "s3://b/k", "no answer"), KeyError("a mistake of ours")])
-def test_a_failed_run_names_the_command_that_does_its_work_again(tmp_path: Path, error: Exception) -> None:
-    """The message has left its queue: the failed run is all that is left of the event, and must say what to do."""
-
-    @dg.asset(partitions_def=WORKS)
-    def failing(context, staging: Staging) -> None:  # type: ignore[no-untyped-def]
-        with work_held(context, staging):
-            raise error
-
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions(str(WORKS.name), ["W1"])
-        result = dg.materialize(
-            [failing],
-            partition_key="W1",
-            instance=instance,
-            resources={"staging": Staging(root=str(tmp_path))},
-            raise_on_error=False,
-        )
-    failed: Any = result.failure_data_for_node("failing")
-    said = failed.user_failure_data.description if failed.user_failure_data else failed.error.to_string()
-    assert "once this is mended: ao reprocess W1\n" in f"{said}\n"
-    assert str(error) in said
