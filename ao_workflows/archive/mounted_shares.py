@@ -99,14 +99,6 @@ class ArchiveShares:
         for share in sorted({share_number(work) for work in works}):
             self.look(share)
 
-    def are_there(self, works: Iterable[str]) -> bool:
-        """Whether all shares that the works are in are the ones that were noted."""
-        try:
-            self.look_for_all(works)
-        except (ArchiveNotSetUp, ArchiveShareLost):
-            return False
-        return True
-
     def trees_there(self) -> list[Path]:
         """Returns the folders of the shares that are the ones that were noted."""
         there = []

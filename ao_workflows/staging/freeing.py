@@ -20,15 +20,17 @@ from ao_workflows.works.rids import rid_of_left_over
 
 @dataclass(frozen=True)
 class Freed:
-    """The RIDs of the works that were freed, and why something still lies there of others."""
+    """What a run freed on the scratch disk at its end: its work's RID, empty where it freed nothing; and why something
+    of the work is still there.
+    """
 
-    rids: tuple[str, ...] = ()
-    stuck: tuple[StagingError, ...] = ()
+    rid: str = ""
+    stuck: StagingError | None = None
 
     def shown(self) -> dict[str, str]:
         """Both for the web page."""
-        shown = {"freed on the scratch disk": ", ".join(self.rids) or "nothing"}
-        return shown | ({"not freed": "\n".join(map(str, self.stuck))} if self.stuck else {})
+        shown = {"freed on the scratch disk": self.rid or "nothing"}
+        return shown | ({"not freed": str(self.stuck)} if self.stuck else {})
 
 
 def free(layout: StagingLayout, rid: str) -> int:
@@ -93,7 +95,7 @@ def works_there(layout: StagingLayout) -> list[str]:
 
 def is_there(layout: StagingLayout, rid: str) -> bool:
     """Whether the disk has a work's zip or folders."""
-    return layout.incoming(rid).exists() or layout.work(rid).exists()
+    return os.path.lexists(layout.incoming(rid)) or os.path.lexists(layout.work(rid))
 
 
 def _hidden(folder: Path) -> Iterator[Path]:

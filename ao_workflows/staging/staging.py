@@ -244,6 +244,6 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self.keep_days:
             return Freed()
         try:
-            return Freed((rid,) if self.free(rid) else ())
+            return Freed(rid if self.free(rid) else "")
         except StagingError as error:
-            return Freed((), (error,))
+            return Freed(stuck=error)

@@ -233,7 +233,7 @@ def test_a_work_that_this_run_has_stays_its_own_when_it_is_freed(tmp_path: Path)
     staging = Staging(root=str(tmp_path))
     kept(staging, "W1", 9)
     staging.hold("W1", "run")
-    assert staging.free_synced("W1").rids == ("W1",)
+    assert staging.free_synced("W1").rid == "W1"
     with pytest.raises(WorkBusy):
         Staging(root=str(tmp_path)).hold("W1", "another")
 

@@ -210,8 +210,8 @@ def _free(context: dg.AssetExecutionContext, staging: Staging, folders: Folders,
     What cannot be removed is told in the run's log: the work is in the archive, and nothing says otherwise.
     """
     freed = staging.free_synced(downloaded.rid)
-    for error in freed.stuck:
-        context.log.warning(str(error))
+    if freed.stuck:
+        context.log.warning(str(freed.stuck))
     try:
         if remove_original(folders, downloaded):
             context.log.info(f"{downloaded.rid}: the dropped zip was removed")

@@ -9,7 +9,6 @@ import errno
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,6 @@ from ao_workflows.upkeep import housekeeping
 from ao_workflows_tests.support.kept_works import kept
 from ao_workflows_tests.support.small_disks import mounted
 from ao_workflows_tests.upkeep.test_old_logs import written
-
-NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -218,21 +215,3 @@ def test_the_schedule_is_on_by_itself(tmp_path: Path) -> None:
     schedule = defs.resolve_schedule_def("nightly_housekeeping")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert schedule.job_name == housekeeping.JOB
-
-
-def test_nothing_younger_than_the_oldest_run_under_way_is_old() -> None:
-    """Which logs are whose is not always known."""
-    month = NOW - timedelta(days=30)
-    assert housekeeping.before(NOW, 30, []) == month
-    assert housekeeping.before(NOW, 30, [NOW]) == month
-    older = NOW - timedelta(days=50)
-    assert housekeeping.before(NOW, 30, [NOW, older]) == older
-
-
-def test_the_time_is_gone_through_day_by_day_without_a_gap() -> None:
-    """A night that is interrupted goes on where it was; a run that ends at midnight is in a slice."""
-    found = list(housekeeping.slices(NOW - timedelta(days=2, hours=5), NOW))
-    assert len(found) == 3
-    assert found[-1][1] == NOW
-    assert all(later[0] < earlier[1] for earlier, later in pairwise(found))
-    assert list(housekeeping.slices(NOW, NOW)) == []

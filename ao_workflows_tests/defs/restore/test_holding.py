@@ -24,10 +24,7 @@ from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
 from ao_workflows.works.object_keys import LAYOUT, object_key
 from ao_workflows.works.stages import Stage
-from ao_workflows_tests.support.mariadb import MariaDb
-from ao_workflows_tests.support.moto_server import Aws
-from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
-from ao_workflows_tests.test_deliveries import (
+from ao_workflows_tests.support.deliveries import (
     AS_LARGE,
     DOWNLOAD,
     NEW,
@@ -40,6 +37,9 @@ from ao_workflows_tests.test_deliveries import (
     of_key,
     told,
 )
+from ao_workflows_tests.support.mariadb import MariaDb
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
 from ao_workflows_tests.test_whose_work import joined
 
 GUEST = "W1NLM4788"
