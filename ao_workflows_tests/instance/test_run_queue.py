@@ -20,7 +20,7 @@ def instance_with(folder: Path, text: str) -> dg.DagsterInstance:
 
 def test_a_coordinator_without_a_queue_is_refused(tmp_path: Path) -> None:
     """It would start a run of each work at once."""
-    text = "run_coordinator:\n  module: dagster\n  class: DefaultRunCoordinator\n"
+    text = "run_coordinator:\n  module: dagster.core.run_coordinator\n  class: DefaultRunCoordinator\n"
     with (
         instance_with(tmp_path, text) as instance,
         pytest.raises(InstanceUnusable, match="is SyncInMemoryRunCoordinator"),
