@@ -24,6 +24,7 @@ from ao_workflows.drs.client import Drs
 from ao_workflows.errors import ArchiveShareLost, WorkBusy
 from ao_workflows.fixity.trees import FileFixity, write_fixity
 from ao_workflows.machine import file_locks
+from ao_workflows.staging.receipts import Origin
 from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.defs.restore.test_syncing import FILES, OTHER, RID, Desk, two_works
@@ -66,7 +67,9 @@ def staged(desk: Desk, rid: str, *works: str) -> Syncing:
     script = clients.sync_script(desk.site.site)
     # By a person's word each work is written, also where the archive has it already.
     said = {"until_recorded": ExitStack(), "still_wanted": lambda: None, "record_guest": lambda *_of: None}
-    return Syncing(staging, script, rid, {"zip": rid}, f"run-{rid}", True, lambda _line: None, others=works, **said)
+    return Syncing(
+        staging, script, rid, Origin("an event", rid, 0), f"run-{rid}", True, lambda _line: None, others=works, **said
+    )
 
 
 def test_two_zips_with_one_work_never_write_it_at_the_same_moment(desk: Desk) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from threading import Event, Lock
 from typing import Any
@@ -61,19 +61,6 @@ class Download:
     seconds: float
     proof: str
     brought: Brought
-
-    def left(self) -> dict[str, Any]:
-        """Returns the same as a receipt keeps it."""
-        return {
-            "bytes": self.object.size,
-            "etag": self.object.stated.etag,
-            "version": self.object.version_id,
-            "modified": self.object.modified,
-            "object": self.object.identity,
-            "seconds": self.seconds,
-            "proof": self.proof,
-            **asdict(self.brought),
-        }
 
 
 class DownloadSettings(dg.Config):

@@ -17,10 +17,9 @@ import click
 from ao_workflows import clients
 from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError, RidError, RunInFlight, WorkUnknown
-from ao_workflows.events.dropped_files import given_in, stored_in
+from ao_workflows.events.dropped_files import given_in
 from ao_workflows.machine.boot import boot_id
 from ao_workflows.status.deliveries import delivery_of
-from ao_workflows.status.evidence import HELD_RECEIPT, stored_event
 from ao_workflows.status.redoing import OnDisk, Redo, plan_redo
 from ao_workflows.works.rids import parse_rid
 from ao_workflows.works.stages import RUN_STAGES, Stage
@@ -176,26 +175,27 @@ def _plan(request: _Request, rid: str) -> tuple[Redo, Mapping[str, Any]]:
     :raises AoError: if there is nothing to do it with.
     """
     from ao_workflows.staging.validity import tree_is_there, zip_is_there
-    from ao_workflows.status.gathering import receipts_of
     from ao_workflows.status.noted_events import last_noted, later_config
     from ao_workflows.status.runs import stored_event_config
 
     instance, staging, force = request.instance, request.staging, request.force
-    receipts, layout = receipts_of(staging, rid), staging.layout
+    receipts, layout = staging.receipts(rid), staging.layout
+    for refused in receipts.refused:
+        click.echo(f"ao: {refused}", err=True)
     config: Mapping[str, Any] | None
-    if force and (held := staging.receipt(rid, HELD_RECEIPT)):
-        config = _config_of({"intake": held.left["intake"], **vars(stored_in(held.left))})
+    if force and (held := receipts.held):
+        config = _config_of({"intake": held.intake, **vars(held.event)})
     else:
-        stored = stored_event(receipts)
-        config = stored_event_config(instance, rid, receipts.get(Stage.RESTORED_MESSAGE))
-        config = later_config(last_noted(staging, rid, stored and stored[1]), config)
-    if config is None and Stage.RESTORED_MESSAGE not in receipts and not _is_known(instance, request.drs, rid):
+        stored = receipts.restored
+        config = stored_event_config(instance, rid, stored)
+        config = later_config(last_noted(staging, rid, stored.event if stored else None), config)
+    if config is None and receipts.restored is None and not _is_known(instance, request.drs, rid):
         raise WorkUnknown(rid)
-    zip_receipt, tree_receipt = receipts.get(Stage.DOWNLOADED_BAG), receipts.get(Stage.DEBAGGED_WORK)
+    downloaded, debagged = receipts.downloaded, receipts.debagged
     tree = tree_is_there(layout.work(rid), layout.fixity(rid))
     disk = OnDisk(
-        zip_whole=zip_receipt is not None and zip_is_there(layout.zip(rid))(zip_receipt, "size"),
-        tree_whole=tree_receipt is not None and tree(tree_receipt, "size"),
+        zip_whole=downloaded is not None and zip_is_there(layout.zip(rid))(downloaded, "size"),
+        tree_whole=debagged is not None and tree(debagged, "size"),
     )
     redo = plan_redo(
         rid,
@@ -210,8 +210,9 @@ def _plan(request: _Request, rid: str) -> tuple[Redo, Mapping[str, Any]]:
     if not force:
         return redo, config or {}
     given = config["ops"][Stage.RESTORED_MESSAGE.value]["config"] if config else {}
-    event = given_in(given) or stored_in(receipts[Stage.RESTORED_MESSAGE].left)
-    redo = replace(redo, words=(f"by your word: {delivery_of(event)}", *redo.words))
+    event = given_in(given) or (receipts.restored and receipts.restored.event)
+    if event:
+        redo = replace(redo, words=(f"by your word: {delivery_of(event)}", *redo.words))
     return redo, _config_of(given | {"force": True})
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ao_workflows.demo.samples import Sample
 from ao_workflows.demo.watch import Standing
+from ao_workflows.works.stages import Stage
 
 _KIND = {"checksum": "checksum", "missing": "missing", "no bag": "zip"}
 
@@ -97,7 +98,7 @@ def summary(verdicts: Sequence[Verdict], seconds: float, folder: Path) -> str:
             "The web page:  make ui",
             f"Redo a work:   . {_near(folder / 'env')}",
             "               dagster asset materialize -m ao_workflows.definitions \\",
-            f"                 --select 'downloaded_bag+' --partition {good[1].rid}",
+            f"                 --select '{Stage.DOWNLOADED_BAG}+' --partition {good[1].rid}",
         ]
     )
 

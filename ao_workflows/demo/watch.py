@@ -19,6 +19,7 @@ from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.samples import Sample
 from ao_workflows.status.runs import failure_of
 from ao_workflows.works import run_tags
+from ao_workflows.works.stages import Stage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_SECONDS = 0.5
 
-_DOING = {
-    "restored_message": "reading its message",
-    "downloaded_bag": "downloading",
-    "debagged_work": "unpacking",
-    "synced_archive": "syncing",
+_DOING: dict[str, str] = {
+    Stage.RESTORED_MESSAGE: "reading its message",
+    Stage.DOWNLOADED_BAG: "downloading",
+    Stage.DEBAGGED_WORK: "unpacking",
+    Stage.SYNCED_ARCHIVE: "syncing",
 }
 _STEP_EVENTS = {DagsterEventType.STEP_START, DagsterEventType.ASSET_MATERIALIZATION}
 """What is planned for a run is in its log from the start, and says nothing of where it is."""

@@ -143,11 +143,6 @@ Event = ObjectEvent | DroppedFile
 """What starts a run: a restored object, or a file that was put into a folder."""
 
 
-def stored_in(left: Mapping[str, Any]) -> Event:
-    """Returns the event that a receipt of ``restored_message`` holds."""
-    return DroppedFile(**left["file"]) if "file" in left else ObjectEvent(**left["event"])
-
-
 def given_in(config: Mapping[str, Any]) -> Event | None:
     """Returns the event in a run's config, or None if there is none.
 

@@ -30,6 +30,7 @@ from ao_workflows.errors import InstanceUnusable
 from ao_workflows.instance.dagster_processes import LOCATION, MODULE
 from ao_workflows.instance.opening import daemon_silence
 from ao_workflows.works import run_tags
+from ao_workflows.works.stages import Stage
 
 _LOOKED_AT = 20
 
@@ -45,7 +46,7 @@ def check_queue(instance: dg.DagsterInstance) -> None:
     if silence := daemon_silence(instance):
         raise InstanceUnusable(
             f"{silence}, so that nothing would run. Start it (dagster-daemon run), or do the work on the spot: "
-            f"dagster asset materialize -m {MODULE} --select 'downloaded_bag+' --partition RID"
+            f"dagster asset materialize -m {MODULE} --select '{Stage.DOWNLOADED_BAG}+' --partition RID"
         )
 
 

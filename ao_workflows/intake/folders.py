@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -34,6 +33,7 @@ from ao_workflows.fixity.s3_checksums import Proof
 from ao_workflows.intake.file_ranges import ClaimedFile, FileRanges, explained
 from ao_workflows.intake.file_writers import writers
 from ao_workflows.intake.folder_rules import Look, Writers
+from ao_workflows.staging.receipts import DownloadedZip
 
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
@@ -179,10 +179,10 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Returns how large the zip's files are, by its directory; None if it has none."""
         return unpacked_size(FileRanges(file).read, file.size)
 
-    def bring(self, file: ClaimedFile, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
+    def bring(self, file: ClaimedFile, places: Places, tell: Callable[[int], None]) -> DownloadedZip:
         """Copies a claimed file to ``places.final`` while computing its digest; a killed copy is resumed.
 
-        Returns what a receipt keeps of it.
+        Returns what a receipt keeps of it, without its source.
 
         :param tell: called with the bytes that are there.
         :raises FileChanged: if the file is written to meanwhile; nothing of it is under the final name then.
@@ -196,7 +196,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
             FileRanges(file), file.where, file.identity, cut, proof, places, Pace(), tell, lambda _digests: ()
         )
         seconds = time.monotonic() - started
-        return {"bytes": file.size, "seconds": seconds, "proof": proof.name, **asdict(brought)}
+        return DownloadedZip(size=file.size, proven_by=proof.name, seconds=seconds, **asdict(brought))
 
     def remove(self, intake: str, file: str, rid: str) -> bool:
         """Removes a claimed file whose work is synced, and returns whether it was there.

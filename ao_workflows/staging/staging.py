@@ -9,25 +9,25 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from pydantic import PrivateAttr
 
 from ao_workflows.errors import Problem, StagingError, StagingFull
 from ao_workflows.machine import file_locks
-from ao_workflows.machine.boot import boot_id
 from ao_workflows.machine.disk import refusal, remove_tree
 from ao_workflows.machine.files import made_parents, now, write_whole
 from ao_workflows.shown_names import shown_json
 from ao_workflows.staging import freeing
 from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.layout import StagingLayout
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipt_files import read_placed, read_receipts, read_synced, write_receipt
+from ao_workflows.staging.receipts import Placed, Receipt, Synced
 from ao_workflows.staging.room import ASK_AGAIN_SECONDS, RESERVE_GIB, ROOM_WAIT_HOURS, Room
 from ao_workflows.staging.run_locks import RunLocks
 from ao_workflows.works.stages import Stage
@@ -152,36 +152,34 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
                 path.unlink(missing_ok=True)
         os.close(handle)
 
-    def receipt(self, rid: str, stage: str) -> Receipt | None:
-        """The stage's receipt, or None where there is none, or what is there is none.
+    def receipts(self, rid: str) -> Receipts:
+        """The work's receipts. One that cannot be used is passed over, and stands among the refused.
 
-        On a disk that takes ``w1`` and ``W1`` for one name, the other work's receipt is none of this one's.
+        :raises StagingError: if a file cannot be read.
+        """
+        return read_receipts(self.layout, rid)
+
+    def synced(self, rid: str) -> Synced | None:
+        """The receipt of the work's sync alone, for who looks at many works; None where none can be used.
 
         :raises StagingError: if the file cannot be read.
         """
-        path = self.layout.receipt(rid, stage)
-        try:
-            found = Receipt.parse(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StagingError(path, f"cannot be read: {error.strerror}") from error
-        return found if found and found.rid == rid else None
+        return read_synced(self.layout, rid)
 
-    def write_receipt(
-        self,
-        rid: str,
-        stage: str,
-        took: Mapping[str, Any],
-        left: Mapping[str, Any],
-        run_id: str,
-        *,
-        flush: bool = False,
-    ) -> Receipt:
-        """Writes and returns a stage's receipt; with ``flush``, it is on the disk when this returns."""
-        receipt = Receipt(stage, rid, took, left, run_id, boot_id(), now())
-        write_whole(self.layout.receipt(rid, stage), receipt.dump(), flush=flush)
-        return receipt
+    def placed(self, rid: str, work: str) -> Placed | None:
+        """The receipt of one ``work`` of the zip that came under the partition ``rid``; None where there is none.
+
+        :raises ReceiptRefused: if it cannot be used.
+        :raises StagingError: if the file cannot be read.
+        """
+        return read_placed(self.layout, rid, work)
+
+    def write_receipt(self, receipt: Receipt, *, flush: bool = False) -> None:
+        """Writes a receipt in the place of the one before; with ``flush``, on the disk and not only in memory.
+
+        :raises StagingError: if it cannot be written.
+        """
+        write_receipt(self.layout, receipt, flush=flush)
 
     def withdraw(self, rid: str, stage: str) -> None:
         """Removes a stage's receipt before what it names is replaced: sizes and counts may be those of the new one.

@@ -15,12 +15,10 @@ from datetime import UTC, datetime, timedelta
 
 from ao_workflows.errors import AoError, StagingError, WorkBusy
 from ao_workflows.machine.disk import Removed
-from ao_workflows.machine.times import in_order
 from ao_workflows.staging import freeing
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.receipts import Synced
 from ao_workflows.staging.retention import kept_until
 from ao_workflows.staging.staging import Staging
-from ao_workflows.works.stages import RUN_STAGES, Stage
 
 
 @dataclass
@@ -120,24 +118,23 @@ class Unneeded:
         for rid in freeing.works_there(self._staging.layout):
             try:
                 # By this receipt alone it is seen of most works that their time is not over.
-                synced = self._staging.receipt(rid, Stage.SYNCED_ARCHIVE)
+                synced = self._staging.synced(rid)
                 if synced is None:
                     continue
-                if in_order(synced.at) + timedelta(days=self._staging.keep_days) > now:
-                    kept_since.append(in_order(synced.at))
+                if synced.at + timedelta(days=self._staging.keep_days) > now:
+                    kept_since.append(synced.at)
                 elif self._whose_time_is_over(rid):
-                    synced_at[rid] = in_order(synced.at)
+                    synced_at[rid] = synced.at
             except StagingError as error:
                 self._note(self._kept, rid, (str(error),))
         self._kept.oldest_kept = min(kept_since, default=None)
         return sorted(synced_at, key=lambda rid: synced_at[rid])
 
-    def _whose_time_is_over(self, rid: str) -> Receipt | None:
+    def _whose_time_is_over(self, rid: str) -> Synced | None:
         """The receipt of the work's sync, if its time is over."""
-        found = {stage: self._staging.receipt(rid, stage) for stage in RUN_STAGES}
-        receipts: dict[str, Receipt] = {stage: receipt for stage, receipt in found.items() if receipt}
+        receipts = self._staging.receipts(rid)
         until = kept_until(receipts, self._staging.keep_days)
-        return receipts[Stage.SYNCED_ARCHIVE] if until and until <= datetime.now(UTC) else None
+        return receipts.synced if until and until <= datetime.now(UTC) else None
 
     def _free(self, rid: str) -> bool:
         try:
@@ -149,7 +146,7 @@ class Unneeded:
                 if self._has_run(rid):
                     self._wanted.add(rid)
                     return False
-                self._look_for_shares(synced.left.get("places", [rid]))
+                self._look_for_shares(synced.places)
                 size = freeing.free(self._staging.layout, rid)
         except WorkBusy:
             self._wanted.add(rid)
@@ -162,7 +159,9 @@ class Unneeded:
         self._kept.count += 1
         self._kept.bytes += size
         days = self._staging.keep_days
-        self._log.info(f"freed {size:,} bytes of {rid}: in the archive since {synced.at}, and kept for {days} days")
+        self._log.info(
+            f"freed {size:,} bytes of {rid}: in the archive since {synced.at.isoformat()}, and kept for {days} days"
+        )
         return True
 
     def _note(self, tally: _Tally, rid: str, stuck: tuple[str, ...]) -> None:

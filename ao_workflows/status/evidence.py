@@ -1,30 +1,26 @@
 """The evidence of where a work stands: what DRS, its receipts, its lock and Dagster say of it, as plain values.
 
-What belongs here: the values, and which restore event and which receipts are in force. What does not: gathering them
+What belongs here: the values, and which restore event is in force. What does not: gathering them
 (``ao_workflows.status.gathering``), and what they come to (``ao_workflows.status.standing``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from ao_workflows.drs.rows import Progress
-from ao_workflows.events.dropped_files import Event, stored_in
+from ao_workflows.events.dropped_files import Event
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import in_order
-from ao_workflows.staging.receipts import Receipt
-from ao_workflows.works.stages import RUN_STAGES, Stage
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.works.stages import RUN_STAGES
 
 RunState = Literal["queued", "under way", "succeeded", "failed", "canceled"]
 GOES_ON: frozenset[RunState] = frozenset({"queued", "under way"})
 HELD = ("OlderDelivery", "NewerStored", "OtherObject")
 """The errors of a run whose delivery waits for a person's word: it did nothing."""
-
-HELD_RECEIPT = "held"
-"""The name, among the stages' receipts, of the one that keeps such a delivery."""
 
 LockState = Literal["free", "held", "abandoned"]
 """``abandoned``: the lock's file is there and no process has it, so the one that had was killed."""
@@ -77,13 +73,12 @@ class Noted:
 class Evidence:
     """All that is known of one work. ``run`` is None where Dagster has none; ``asked_dagster``, ``asked_drs`` and
     ``asked_staging`` are false where the one could not be asked. ``zip_there`` and ``tree_there`` say what the scratch
-    disk holds. ``noted`` is the last event that no run has stored, where that is later than the stored one. ``held``
-    keeps the newest delivery that waits for a person's word.
+    disk holds. ``noted`` is the last event that no run has stored, where that is later than the stored one.
     """
 
     rid: str
     row: Progress | None = None
-    receipts: Mapping[str, Receipt] = field(default_factory=dict)
+    receipts: Receipts = field(default_factory=Receipts)
     run: RunSeen | None = None
     transfer: Transfer | None = None
     lock: LockState = "free"
@@ -91,7 +86,6 @@ class Evidence:
     zip_there: bool = False
     tree_there: bool = False
     noted: Noted | None = None
-    held: Receipt | None = None
     asked_drs: bool = True
     asked_dagster: bool = True
     asked_staging: bool = True
@@ -103,12 +97,6 @@ class Evidence:
         return tuple(name for name, asked in sources.items() if not asked)
 
 
-def stored_event(receipts: Mapping[str, Receipt]) -> tuple[str, Event] | None:
-    """The restore event that is stored for the work, and the intake that it came by."""
-    receipt = receipts.get(Stage.RESTORED_MESSAGE)
-    return (receipt.left["intake"], stored_in(receipt.left)) if receipt else None
-
-
 def event_in_force(evidence: Evidence) -> tuple[str, Event] | None:
     """The restore event that the work's stages are for, and its intake: the stored one, or that of a run which has not
     come to storing it, or one that has no run. A run whose delivery is held never comes to storing it.
@@ -117,7 +105,8 @@ def event_in_force(evidence: Evidence) -> tuple[str, Event] | None:
     may_store = run is not None and (run.state in GOES_ON or (run.state == "failed" and run.error not in HELD))
     if run and run.event and may_store and not lost_event(evidence):
         return run.intake, run.event
-    return (noted.intake, noted.event) if noted else stored_event(evidence.receipts)
+    found = noted or evidence.receipts.restored
+    return (found.intake, found.event) if found else None
 
 
 def lost_event(evidence: Evidence) -> Noted | None:

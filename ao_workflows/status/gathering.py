@@ -25,14 +25,12 @@ from ao_workflows.errors import DatabaseError, RidError, StagingError
 from ao_workflows.machine.file_locks import lock_if_free
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.layout import StagingLayout
-from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
-from ao_workflows.status.evidence import HELD_RECEIPT, Evidence, LockState, Transfer, stored_event
+from ao_workflows.status.evidence import Evidence, LockState, Transfer
 from ao_workflows.status.noted_events import last_noted
 from ao_workflows.status.runs import UNFINISHED, newest_run, works_of_runs
 from ao_workflows.works.rids import parse_rid
-from ao_workflows.works.stages import RUN_STAGES
 
 FORGOTTEN = timedelta(days=30)
 """A work that nothing has happened to for so long is told of where it is named or is stuck, and not in other lists."""
@@ -145,15 +143,6 @@ def merged(*looks: Gathered) -> Gathered:
     )
 
 
-def receipts_of(staging: Staging, rid: str) -> dict[str, Receipt]:
-    """The receipts of the work, by their stage.
-
-    :raises StagingError: if one cannot be read.
-    """
-    found = ((stage.value, staging.receipt(rid, stage)) for stage in RUN_STAGES)
-    return {stage: receipt for stage, receipt in found if receipt is not None}
-
-
 def lock_state(path: Path) -> LockState:
     """Who has a work. The file of a lock is there only while a process has it, or where one was killed."""
     try:
@@ -176,14 +165,13 @@ def _with_staging(evidence: Evidence, staging: Staging) -> Evidence:
     """
     layout, rid = staging.layout, evidence.rid
     report = layout.report(rid)
-    receipts = receipts_of(staging, rid)
-    stored = stored_event(receipts)
+    receipts = staging.receipts(rid)
+    stored = receipts.restored
     try:
         return replace(
             evidence,
             receipts=receipts,
-            noted=last_noted(staging, rid, stored and stored[1], datetime.now(UTC) - BEING_MADE),
-            held=staging.receipt(rid, HELD_RECEIPT),
+            noted=last_noted(staging, rid, stored.event if stored else None, datetime.now(UTC) - BEING_MADE),
             transfer=_transfer(layout, rid),
             lock=lock_state(layout.lock(rid)),
             report=str(report) if report.exists() else None,

@@ -29,6 +29,7 @@ from ao_workflows.machine.files import now, write_whole
 from ao_workflows.machine.times import in_order, moment
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.evidence import Noted
+from ao_workflows.works.stages import Stage
 
 _AT_ONCE = 8
 """Several flushes at once cost little more than one: a disk puts them together."""
@@ -161,9 +162,10 @@ def later_config(noted: Noted | None, config: dict[str, Any] | None) -> dict[str
     """The run config of the later event: of the ``noted`` one, or of the one in ``config``, which a run was given."""
     if noted is None:
         return config
-    if config and in_order(config["ops"]["restored_message"]["config"].get("time")) >= in_order(noted.event.time):
+    stage = Stage.RESTORED_MESSAGE.value
+    if config and in_order(config["ops"][stage]["config"].get("time")) >= in_order(noted.event.time):
         return config
-    return {"ops": {"restored_message": {"config": {"intake": noted.intake, **asdict(noted.event)}}}}
+    return {"ops": {stage: {"config": {"intake": noted.intake, **asdict(noted.event)}}}}
 
 
 def _is_later(event: ObjectEvent, stored: Event) -> bool:

@@ -13,12 +13,12 @@ from typing import Any
 
 import dagster as dg
 
-from ao_workflows.events.dropped_files import given_in, stored_in
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.events.dropped_files import given_in
+from ao_workflows.staging.receipts import Restored
 from ao_workflows.status.deliveries import delivery_of, is_older
 from ao_workflows.status.evidence import HELD, RunSeen, RunState
 from ao_workflows.works import run_tags
-from ao_workflows.works.stages import RUN_STAGES
+from ao_workflows.works.stages import RUN_STAGES, Stage
 
 _LOOKED_AT = 20
 """As many runs of one work are looked at."""
@@ -74,19 +74,19 @@ def works_of_runs(
     return [run.tags.get(run_tags.PARTITION, "") for run in instance.get_runs(within, limit=most)]
 
 
-def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Receipt | None) -> dict[str, Any] | None:
+def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Restored | None) -> dict[str, Any] | None:
     """The run config with the newest restore event that is later than the ``stored`` one, of the work's last few runs.
 
     A run that was killed before its first stage, or whose scratch disk is gone, left its event there alone. One whose
     event is held left it to a person.
     """
-    newest, config = (delivery_of(stored_in(stored.left)) if stored else None), None
+    newest, config = (delivery_of(stored.event) if stored else None), None
     for run in instance.get_runs(dg.RunsFilter(tags={run_tags.PARTITION: rid}), limit=_LOOKED_AT):
         if (given := _event_config(run)) and (event := given_in(given)):
             this = delivery_of(event)
             if (newest is None or is_older(newest, this)) and not _was_held(instance, run):
                 newest, config = this, given
-    return {"ops": {"restored_message": {"config": config}}} if config else None
+    return {"ops": {Stage.RESTORED_MESSAGE.value: {"config": config}}} if config else None
 
 
 def _was_held(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -176,7 +176,7 @@ def _event_config(run: dg.DagsterRun) -> dict[str, Any] | None:
     keys = run.step_keys_to_execute
     if keys and RUN_STAGES[0].value not in keys:
         return None
-    for key in ("ops", "restored_message", "config"):
+    for key in ("ops", Stage.RESTORED_MESSAGE.value, "config"):
         config = config.get(key) if isinstance(config, dict) else None
     return config if isinstance(config, dict) and given_in(config) else None
 

@@ -10,14 +10,13 @@ something: a run that was killed, a scratch disk that was renewed, a database th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ao_workflows.errors import NewerStored, OtherObject
-from ao_workflows.machine.times import in_order
-from ao_workflows.staging.receipts import Receipt
-from ao_workflows.staging.validity import receipts_in_force
+from ao_workflows.errors import NewerStored, OtherObject, ReceiptRefused
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import StageReceipt
 from ao_workflows.status.advice import NOTHING_IS_LOST, advise
 from ao_workflows.status.drs_notes import noted_failure, noted_remarks
 from ao_workflows.status.evidence import GOES_ON, HELD, Evidence, RunSeen, Transfer, event_in_force, lost_event
@@ -45,8 +44,8 @@ class Standing:
     ``done`` says when each stage was done. ``failure`` is what went wrong and ``advice`` what to do, each empty where
     there is nothing. ``held`` is why a delivery of the work waits for a person's word, though an older one of it may be
     in the archive. ``disagreements`` has a sentence for each place where the sources contradict each other. ``remarks``
-    has what else must be known of what came, by its kind: ``unproven``, that no manifest did, and ``batch``, that the
-    works in the archive are others than this one.
+    has what else must be known, by its kind: ``unproven``, that no manifest came with it, ``batch``, that the works in
+    the archive are others than this one, and ``receipts``, which of its receipts cannot be used.
     """
 
     rid: str
@@ -66,8 +65,9 @@ class Standing:
 
 def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
     """What the evidence comes to, at the time ``now``."""
+    refused = evidence.receipts.refused
     if _asked_anew(evidence):
-        evidence = replace(evidence, receipts={}, run=None, held=None)
+        evidence = replace(evidence, receipts=Receipts(), run=None)
     asked = evidence.run
     held = _held(evidence)
     if held:
@@ -76,9 +76,9 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
     goes_on = run is not None and run.state in GOES_ON
     in_force = event_in_force(evidence)
     event = in_force[1].identity if in_force else ""
-    receipts = receipts_in_force(evidence.receipts, event)
+    receipts = evidence.receipts.in_force(event).by_stage()
     row_counts = row is not None and (not event or row.event in {"", event})
-    done: dict[Stage, datetime] = {stage: _at(receipt) for stage, receipt in receipts.items()}
+    done: dict[Stage, datetime] = {stage: receipt.at for stage, receipt in receipts.items()}
     if row is not None and row_counts:
         done |= row.times
     noted = noted_failure(row) if row_counts else None
@@ -101,7 +101,7 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
     if held and state in {State.HELD, State.IN_ARCHIVE}:
         advice = f"To do it all the same: ao reprocess {evidence.rid} --force"
         if held.undecided:
-            compare = " --from synced_archive" if Stage.SYNCED_ARCHIVE in receipts else ""
+            compare = f" --from {Stage.SYNCED_ARCHIVE}" if Stage.SYNCED_ARCHIVE in receipts else ""
             advice += f"; to leave the archive as it is: ao reprocess {evidence.rid}{compare}"
     else:
         advice = advise(evidence, state, stage, stuck=stuck, disagrees=bool(disagreements))
@@ -121,7 +121,7 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
         held=held.why if held else "",
         advice=advice,
         disagreements=disagreements,
-        remarks=noted_remarks(row) if row_counts else {},
+        remarks=(noted_remarks(row) if row_counts else {}) | _refused_remarks(refused),
     )
 
 
@@ -146,11 +146,11 @@ class _Held:
 
 def _held(evidence: Evidence) -> _Held | None:
     """The delivery of the last run that was held, or else the one that was kept."""
-    run, kept = evidence.run, evidence.held
+    run, kept = evidence.run, evidence.receipts.held
     if run and _did_nothing(run):
         why = run.said.partition("\n")[0].removeprefix(f"{evidence.rid}: ")
         return _Held(why, run.at, run.error)
-    return _Held(kept.left["why"], _at(kept), kept.left["error"]) if kept else None
+    return _Held(kept.why, kept.at, kept.error) if kept else None
 
 
 def _did_nothing(run: RunSeen) -> bool:
@@ -159,11 +159,11 @@ def _did_nothing(run: RunSeen) -> bool:
 
 def _without_held(evidence: Evidence) -> Evidence:
     """Without what a delivery that is held has left: its run, and its receipts where it was held late."""
-    run, stored = evidence.run, evidence.receipts.get(Stage.RESTORED_MESSAGE)
+    run, stored, kept = evidence.run, evidence.receipts.restored, evidence.receipts.held
     late = run.event.identity if run and run.event and _did_nothing(run) else ""
-    of_held = {late, evidence.held.took.get("event") if evidence.held else ""} - {""}
-    if stored and stored.took.get("event") in of_held and stored.left.get("force") is not True:
-        evidence = replace(evidence, receipts={})
+    of_held = {late, kept.event.identity if kept else ""} - {""}
+    if stored and stored.event.identity in of_held and stored.over is None:
+        evidence = replace(evidence, receipts=Receipts())
     return replace(evidence, run=None) if run and _did_nothing(run) else evidence
 
 
@@ -172,7 +172,7 @@ def _asked_anew(evidence: Evidence) -> bool:
     row, run = evidence.row, evidence.run
     if row is None or set(row.times) != {Stage.RESTORE_REQUESTED}:
         return False
-    before = [_at(receipt) for receipt in evidence.receipts.values()] + ([run.at] if run else [])
+    before = [receipt.at for receipt in evidence.receipts.by_stage().values()] + ([run.at] if run else [])
     ended = run is None or run.state not in GOES_ON
     return ended and bool(before) and max(before) < row.times[Stage.RESTORE_REQUESTED]
 
@@ -184,8 +184,13 @@ def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> 
     return noted[1] if noted else ""
 
 
+def _refused_remarks(refused: Sequence[ReceiptRefused]) -> dict[str, str]:
+    """Which of the work's receipts cannot be used, and what is wrong with them."""
+    return {"receipts": "; ".join(map(str, refused))} if refused else {}
+
+
 def _disagreements(
-    evidence: Evidence, state: State, event: str, receipts: Mapping[Stage, Receipt], *, row_counts: bool
+    evidence: Evidence, state: State, event: str, receipts: Mapping[Stage, StageReceipt], *, row_counts: bool
 ) -> Iterable[str]:
     run, row = evidence.run, evidence.row
     goes_on = state in {State.QUEUED, State.UNDER_WAY}
@@ -208,7 +213,8 @@ def _disagreements(
         if missing := [stage for stage in receipts if stage not in row.times]:
             yield f"{_listed(missing)}: done by the receipt, and not by DRS"
         # A version that did not name the whole chain in a receipt left one that is in force for nothing.
-        known = {stage for stage, receipt in evidence.receipts.items() if "event" not in receipt.took}
+        unnamed = (evidence.receipts.debagged, evidence.receipts.synced)
+        known = {Stage(receipt.stage) for receipt in unnamed if receipt and not receipt.origin.event}
         noted = [stage for stage in RUN_STAGES if stage in row.times and stage not in {*receipts, *known}]
         if receipts and noted and row.event == event:
             yield f"{_listed(noted)}: done by DRS, and no receipt says so"
@@ -222,7 +228,3 @@ def _disagreements(
 
 def _listed(stages: Iterable[Stage]) -> str:
     return ", ".join(stage.value for stage in stages)
-
-
-def _at(receipt: Receipt) -> datetime:
-    return in_order(receipt.at)

@@ -76,6 +76,6 @@ def _state_by_what_was_done(
     if set(done) == {Stage.RESTORE_REQUESTED}:
         return State.ASKED, Stage.RESTORED_MESSAGE.value, last
     # A row or a receipt without a single time is still somebody's trace.
-    if done or evidence.row is not None or evidence.receipts:
+    if done or evidence.row is not None or evidence.receipts.by_stage():
         return State.STOPPED, next_stage, last
     return State.UNKNOWN, "", None

@@ -238,6 +238,11 @@ def test_one_work_whose_files_are_odd_is_told_of_with_the_others(site: TrialSite
         assert f"staging: {layout.receipt(QUEUED, 'restored_message')}: cannot be read: " in told.stderr
     else:
         assert told.exit_code == 0, told.stderr
+    if spoil == "receipt of nothing":
+        said = " ".join(told.stdout.split())
+        assert f"Take note: staging: {path}: is no receipt that can be used: it lacks intake." in said
+        assert f"done again, which writes another: ao reprocess {QUEUED}." in said
+        assert f"ao: staging: {path}: is no receipt that can be used: it lacks intake." in redone.stderr
 
 
 def test_half_a_character_in_a_note_of_drs_is_told_as_a_question_mark(site: TrialSite) -> None:

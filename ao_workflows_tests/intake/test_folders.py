@@ -183,10 +183,10 @@ def test_a_file_is_copied_whole_with_its_digest(folders: Folders, drop: Path, st
     claim = claimed(folders, drop)
     there = places(staging)
     file = folders.claimed("drop", claim.name, claim.rid)
-    left = folders.bring(file, there, lambda _there: None)
+    brought = folders.bring(file, there, lambda _there: None)
     assert hashlib.sha256(there.final.read_bytes()).digest() == hashlib.sha256(DATA).digest()
-    assert left["crc64nvme"] == file_crc64nvme(file.path)
-    assert left["bytes"] == len(DATA)
+    assert brought.crc64nvme == file_crc64nvme(file.path)
+    assert brought.size == len(DATA)
     assert file.path.exists()
     assert not there.part.exists()
     assert there.final.stat().st_ino != file.path.stat().st_ino
@@ -205,8 +205,8 @@ def test_a_copy_that_is_killed_at_any_moment_is_gone_on_with(folders: Folders, d
         if there.final.exists():
             assert there.final.stat().st_size == len(DATA)
             assert file_crc64nvme(there.final) == file_crc64nvme(file.path)
-        left = folders.bring(file, there, lambda _there: None)
-        assert left["crc64nvme"] == file_crc64nvme(there.final) == file_crc64nvme(file.path)
+        brought = folders.bring(file, there, lambda _there: None)
+        assert brought.crc64nvme == file_crc64nvme(there.final) == file_crc64nvme(file.path)
         there.remove()
         number += 1
     assert number > 5
@@ -221,7 +221,7 @@ def test_the_parts_that_a_killed_copy_has_made_are_not_made_again(folders: Folde
     folders.bring(file, there, lambda _there: None)
     lines = there.journal.read_text().splitlines(keepends=True)
     there.journal.write_text("".join(lines[:-1]))
-    assert folders.bring(file, there, lambda _there: None)["resumed"] == 16 << 20
+    assert folders.bring(file, there, lambda _there: None).resumed == 16 << 20
     assert file_crc64nvme(there.final) == file_crc64nvme(file.path)
 
 
@@ -245,7 +245,7 @@ def test_a_file_that_is_written_to_while_it_is_copied_is_not_taken(folders: Fold
     assert raised.value.transient
     assert not there.final.exists()
     again = folders.claimed("drop", claim.name, claim.rid)
-    assert folders.bring(again, there, lambda _there: None)["bytes"] == len(DATA) + 4
+    assert folders.bring(again, there, lambda _there: None).size == len(DATA) + 4
     assert there.final.read_bytes() == DATA + b"more"
 
 

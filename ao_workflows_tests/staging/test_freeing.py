@@ -15,12 +15,14 @@ from dagster._core.test_utils import create_run_for_test
 
 from ao_workflows.machine.disk import going
 from ao_workflows.staging import rejected_messages
+from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.room import Room
 from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import RUN_STAGES, Stage
 from ao_workflows_tests.machine.test_disk import make_deep
 from ao_workflows_tests.support.kept_works import change_receipt, kept, unneeded_of
 from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.receipts import downloaded
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
 from ao_workflows_tests.support.small_disks import fill, mounted
 
@@ -239,9 +241,9 @@ def test_a_work_called_messages_takes_no_kept_message_with_it(tmp_path: Path) ->
 def test_a_receipt_of_a_name_in_other_case_is_none(tmp_path: Path) -> None:
     """On a disk that takes both for one, ``w1`` would be spared the download of its own bag."""
     staging = Staging(root=str(tmp_path))
-    staging.write_receipt("W1", "downloaded_bag", {"event": "e"}, {"bytes": 1}, "run")
+    staging.write_receipt(downloaded(rid="W1"))
     staging.layout.receipt("W1", "any").parent.rename(staging.layout.receipt("w1", "any").parent)
-    assert staging.receipt("w1", "downloaded_bag") is None
+    assert staging.receipts("w1") == Receipts()
 
 
 def test_a_run_on_a_full_disk_goes_on_when_there_is_room(

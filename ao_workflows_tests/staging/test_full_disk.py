@@ -26,6 +26,7 @@ from ao_workflows.machine.disk import remove_tree
 from ao_workflows.machine.new_trees import NewTree
 from ao_workflows.staging import rejected_messages
 from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support.receipts import downloaded
 from ao_workflows_tests.support.small_disks import fill, mounted, use_all_inodes
 
 LONG = "x" * 100_000
@@ -38,7 +39,7 @@ def _hold(disk: Path) -> None:
 
 
 def _receipt(disk: Path) -> None:
-    Staging(root=str(disk)).write_receipt("W1", "downloaded_bag", {"event": "e"}, {"bytes": 1}, "run", flush=True)
+    Staging(root=str(disk)).write_receipt(downloaded(rid="W1"), flush=True)
 
 
 def _report(disk: Path) -> None:

@@ -16,8 +16,13 @@ import pytest
 from ao_workflows.errors import Problem, StagingError, WorkBusy
 from ao_workflows.machine.files import write_whole
 from ao_workflows.staging.freeing import Freed
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import Origin
 from ao_workflows.staging.staging import Staging
 from ao_workflows_tests.support.kept_works import bring, kept
+from ao_workflows_tests.support.receipts import debagged
+
+ORIGIN = Origin("e", "m", 3)
 
 _HOLD = """
 import sys
@@ -160,18 +165,21 @@ def test_a_lock_on_a_full_disk_is_let_go_of(staging: Staging, monkeypatch: pytes
 
 def test_a_receipt_is_read_as_it_was_written(staging: Staging) -> None:
     """And only for its own work and stage."""
-    written = staging.write_receipt("W1", "debagged_work", {"md5": "m"}, {"folder": "བསྟན"}, "run")
-    assert staging.receipt("W1", "debagged_work") == written
-    assert staging.receipt("W1", "downloaded_bag") is staging.receipt("W2", "debagged_work") is None
+    written = debagged(ORIGIN, warnings=("བསྟན",))
+    staging.write_receipt(written)
+    assert staging.receipts("W1") == Receipts(debagged=written)
+    assert staging.receipts("W2") == Receipts()
 
 
 def test_half_a_receipt_is_none(staging: Staging) -> None:
     """Also one that a power cut ended inside a character: an exception would stop the work for good."""
-    staging.write_receipt("W1", "debagged_work", {"md5": "m"}, {"folder": "བ"}, "run")
+    staging.write_receipt(debagged(ORIGIN, warnings=("བ",)))
     path = staging.layout.receipt("W1", "debagged_work")
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index("བ".encode()) + 1])
-    assert staging.receipt("W1", "debagged_work") is None
+    receipts = staging.receipts("W1")
+    assert receipts.debagged is None
+    assert [error.path for error in receipts.refused] == [path]
 
 
 def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +223,7 @@ def test_a_work_is_freed_with_all_that_it_has_and_nothing_else(staging: Staging)
     assert staging.free("W1") == len(b"zip") + len(b"page")
     assert not staging.layout.incoming("W1").exists()
     assert not staging.layout.work("W1").exists()
-    assert staging.receipt("W1", "debagged_work")
+    assert staging.receipts("W1").debagged
     assert staging.layout.zip("W12").exists()
     assert staging.free("W1") == 0
 

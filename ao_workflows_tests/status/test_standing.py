@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ao_workflows.drs.rows import Entry, Progress
+from ao_workflows.errors import ReceiptRefused
 from ao_workflows.events.s3_events import ObjectEvent
-from ao_workflows.staging.receipts import Receipt
-from ao_workflows.staging.validity import receipts_in_force
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import Held, Origin
 from ao_workflows.status.evidence import Evidence, RunSeen, RunState, Transfer
 from ao_workflows.status.standing import Limits, Standing, standing
 from ao_workflows.status.state import State
-from ao_workflows.works.stages import RUN_STAGES, Stage
+from ao_workflows.works.stages import Stage
+from ao_workflows_tests.support.receipts import EVENT, NOON, debagged, receipts_until, synced
 
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 LIMITS = Limits(stage=24 * HOUR, restore=72 * HOUR)
-EVENT = ObjectEvent("ObjectRestore:Completed", "2026-11-21T09:00:00Z", "r", "b", "W1.bag.zip", etag="e")
+NAMELESS = Origin("", "abc=", 7)
+"""What a receipt of a version that named no event came from."""
 LATER = replace(EVENT, time="2026-11-21T11:00:00Z")
-BYTES = {"crc64nvme": "abc=", "bytes": 7}
-
-
-def receipts_until(last: Stage | None, event: ObjectEvent = EVENT, at: datetime = NOON) -> dict[str, Receipt]:
-    """The receipts of a work that has come so far."""
-    took: dict[Stage, dict[str, Any]] = {
-        Stage.RESTORED_MESSAGE: {"event": event.identity},
-        Stage.DOWNLOADED_BAG: {"event": event.identity},
-        Stage.DEBAGGED_WORK: {"event": event.identity, **BYTES},
-        Stage.SYNCED_ARCHIVE: {"event": event.identity, **BYTES},
-    }
-    left = {Stage.RESTORED_MESSAGE: {"intake": "fpl", "event": vars(event)}, Stage.DOWNLOADED_BAG: BYTES}
-    done = RUN_STAGES[: RUN_STAGES.index(last) + 1] if last else ()
-    return {
-        stage: Receipt(stage, "W1", took[stage], left.get(stage, {}), "run", "boot", at.isoformat()) for stage in done
-    }
 
 
 def row_until(last: Stage, event: str = EVENT.identity, noted: dict[str, object] | None = None) -> Progress:
@@ -53,8 +40,9 @@ def run(state: RunState, *, at: datetime = NOON, **others: Any) -> RunSeen:
     return RunSeen("0123456789ab", state, at, **others)
 
 
-def told(now: datetime = NOON + HOUR, **evidence: Any) -> Standing:
-    return standing(Evidence("W1", **evidence), now, LIMITS)
+def told(now: datetime = NOON + HOUR, held: Held | None = None, **evidence: Any) -> Standing:
+    receipts = replace(evidence.pop("receipts", Receipts()), held=held)
+    return standing(Evidence("W1", receipts=receipts, **evidence), now, LIMITS)
 
 
 WHOLE = {"receipts": receipts_until(Stage.SYNCED_ARCHIVE), "row": row_until(Stage.SYNCED_ARCHIVE)}
@@ -83,41 +71,31 @@ def test_a_work_that_glacier_was_asked_for_anew_is_asked_and_not_done() -> None:
         assert (found.state, found.since, found.disagreements) == (State.ASKED, NOON + HOUR, ())
 
 
-def test_receipts_are_in_force_only_in_a_chain_from_the_event() -> None:
-    """A zip of last year's restore, and a tree of another zip, are no part of this one."""
-    receipts = receipts_until(Stage.SYNCED_ARCHIVE)
-    assert set(receipts_in_force(receipts, EVENT.identity)) == set(RUN_STAGES)
-    assert receipts_in_force(receipts, LATER.identity) == {}
-    other = replace(receipts[Stage.DOWNLOADED_BAG], left=BYTES | {"crc64nvme": "other="})
-    mixed = receipts | {Stage.DOWNLOADED_BAG: other}
-    assert list(receipts_in_force(mixed, EVENT.identity)) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
-
-
-def test_a_receipt_of_another_delivery_is_not_in_force_though_its_zip_has_the_same_bytes() -> None:
-    """And one of a version that named no event in it is in force for nothing: its stage is done again."""
-    receipts = receipts_until(Stage.SYNCED_ARCHIVE)
-    renewed = receipts_until(Stage.DOWNLOADED_BAG, LATER)
-    assert list(receipts_in_force(receipts | renewed, LATER.identity)) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
-    old = receipts | {Stage.DEBAGGED_WORK: replace(receipts[Stage.DEBAGGED_WORK], took=BYTES)}
-    assert list(receipts_in_force(old, EVENT.identity)) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
-
-
 def test_receipts_of_the_version_before_contradict_nobody() -> None:
     """After an update each work that is in the archive would be told as something to look into."""
-    old = {
-        stage: replace(receipt, took=BYTES) if stage in (Stage.DEBAGGED_WORK, Stage.SYNCED_ARCHIVE) else receipt
-        for stage, receipt in receipts_until(Stage.SYNCED_ARCHIVE).items()
-    }
+    old = replace(receipts_until(Stage.DOWNLOADED_BAG), debagged=debagged(NAMELESS), synced=synced(NAMELESS))
     found = told(receipts=old, row=row_until(Stage.SYNCED_ARCHIVE), run=run("succeeded"))
     assert (found.state, found.disagreements) == (State.IN_ARCHIVE, ())
+
+
+def test_a_receipt_that_cannot_be_used_is_a_remark_and_changes_nothing_else() -> None:
+    """The stage will be done again; who wonders why finds the file."""
+    refused = ReceiptRefused(Path("/s/receipts/W1/debagged_work.json"), "it is empty")
+    known = receipts_until(Stage.DOWNLOADED_BAG)
+    plain = told(receipts=known, run=run("failed", stage="debagged_work"))
+    found = told(receipts=replace(known, refused=(refused,)), run=run("failed", stage="debagged_work"))
+    assert found == replace(plain, remarks={"receipts": str(refused)})
+    asked = Progress(2, "W1", {Stage.RESTORE_REQUESTED: NOON + HOUR}, (), NOON, NOON)
+    anew = told(receipts=replace(known, refused=(refused,)), row=asked)
+    assert (anew.state, anew.remarks) == (State.ASKED, {"receipts": str(refused)})
 
 
 ELSEWHERE = replace(LATER, key="trash/2019/W1.bag.zip")
 
 
-def kept(event: ObjectEvent, error: str) -> Receipt:
-    left = {"intake": "fpl", "event": vars(event), "error": error, "why": "this delivery is not the archive's"}
-    return Receipt("held", "W1", {"event": event.identity}, left, "run", "boot", (NOON + HOUR).isoformat())
+def kept(event: ObjectEvent, error: str) -> Held:
+    why = "this delivery is not the archive's"
+    return Held(rid="W1", run_id="run", boot="boot", at=NOON + HOUR, intake="fpl", event=event, error=error, why=why)
 
 
 def held_run(event: ObjectEvent, error: str, **others: Any) -> RunSeen:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.unneeded import Unneeded
-from ao_workflows.staging.validity import takes
 from ao_workflows.works.stages import RUN_STAGES
+from ao_workflows_tests.support.receipts import a_zip, debagged, downloaded, restored, synced
 
 LOG = logging.getLogger("ao_workflows_tests")
 
@@ -24,24 +25,23 @@ def event_of(rid: str, hour: int = 0) -> ObjectEvent:
 
 def store(staging: Staging, rid: str, event: ObjectEvent) -> None:
     """The receipt of a restore that was asked for."""
-    left = {"intake": "fpl", "event": vars(event)}
-    staging.write_receipt(rid, "restored_message", takes("restored_message", event.identity), left, "run")
+    staging.write_receipt(restored(event, rid))
 
 
 def download(staging: Staging, rid: str, event: ObjectEvent, crc64nvme: str = "crc", data: bytes = b"zip") -> None:
     """The work's zip, and its receipt."""
     staging.layout.zip(rid).parent.mkdir(parents=True, exist_ok=True)
     staging.layout.zip(rid).write_bytes(data)
-    left = {"crc64nvme": crc64nvme, "bytes": len(data), "seconds": 1}
-    staging.write_receipt(rid, "downloaded_bag", takes("downloaded_bag", event.identity), left, "run")
+    staging.write_receipt(downloaded(event.identity, rid, zip=a_zip(len(data), crc64nvme)))
 
 
 def unpack(staging: Staging, rid: str, event: ObjectEvent) -> None:
     """The work's folder, and its receipt."""
     (staging.layout.work(rid) / rid / "images").mkdir(parents=True, exist_ok=True)
     (staging.layout.work(rid) / rid / "images" / "1.jpg").write_bytes(b"page")
-    took = takes("debagged_work", event.identity, staging.receipt(rid, "downloaded_bag"))
-    staging.write_receipt(rid, "debagged_work", took, {"works": []}, "run")
+    bag = staging.receipts(rid).downloaded
+    assert bag
+    staging.write_receipt(debagged(replace(bag.origin, event=event.identity), rid))
 
 
 def bring(staging: Staging, rid: str, data: bytes = b"zip") -> None:
@@ -54,8 +54,9 @@ def bring(staging: Staging, rid: str, data: bytes = b"zip") -> None:
 
 def sync(staging: Staging, rid: str, days_ago: float, *, kept: bool = True) -> None:
     """The work's last stage; all four were done some days ago."""
-    took = takes("synced_archive", event_of(rid).identity, staging.receipt(rid, "downloaded_bag"))
-    staging.write_receipt(rid, "synced_archive", took, {"places": {rid: f"/{rid}"}, "kept": kept}, "run")
+    bag = staging.receipts(rid).downloaded
+    assert bag
+    staging.write_receipt(synced(replace(bag.origin, event=event_of(rid).identity), rid, kept=kept))
     at = (datetime.now(UTC) - timedelta(days=days_ago)).isoformat(timespec="seconds")
     for stage in RUN_STAGES:
         change_receipt(staging.layout.receipt(rid, stage), lambda receipt: receipt.update(at=at))

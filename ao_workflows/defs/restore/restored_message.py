@@ -1,7 +1,6 @@
 """restored_message: the restore event is stored in staging and in DRS, before anything else is done."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -13,6 +12,7 @@ from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.defs.restore.sources import newer_in_save
 from ao_workflows.defs.restore.stage import (
     OWNERS,
+    receipts_of_work,
     record_stage,
     size_shown,
     stored_event,
@@ -23,10 +23,9 @@ from ao_workflows.events.dropped_files import DroppedFile, Event, given_in
 from ao_workflows.instance.opening import instance_id
 from ao_workflows.intake.folders import Folders
 from ao_workflows.machine.times import moment
+from ao_workflows.staging.receipts import Restored
 from ao_workflows.staging.staging import Staging
-from ao_workflows.staging.validity import takes
 from ao_workflows.status import noted_events
-from ao_workflows.works.stages import Stage
 
 
 class RestoredMessageConfig(dg.Config):
@@ -80,9 +79,9 @@ def restored_message(
         if given is None and (found := newer_in_save(folders, staging, rid, instance_id(context.instance))):
             intake, given = found
             context.log.info(f"{rid}: no event was given, and {given.source} waits, so that is taken")
-        over = None
+        receipts, over = receipts_of_work(context, staging), None
         if given is None:
-            stored = stored_event(staging, rid)
+            stored = stored_event(receipts, rid, staging.root)
             intake, event, over = stored.intake, stored.event, stored.over
             context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
         else:
@@ -92,12 +91,9 @@ def restored_message(
             over = over_what_is_there(context, staging, drs, event)
         refuse_held(context, staging, drs, intake, event, over=over)
         if given or config.force:
-            kind = "file" if isinstance(event, DroppedFile) else "event"
-            left = {"intake": intake, kind: asdict(event), "force": over is not None, "over": over or ()}
+            stored = Restored(rid=rid, run_id=context.run_id, intake=intake, event=event, over=over)
             # On the disk, not only in memory: nobody sends it again.
-            took = takes(Stage.RESTORED_MESSAGE, event.identity)
-            staging.write_receipt(rid, "restored_message", took, left, context.run_id, flush=True)
-        stored = stored_event(staging, rid)
+            staging.write_receipt(stored, flush=True)
         noted_events.forget(staging, rid, event)
         context.log.info(f"{rid}: {event.name} at {event.time}: {event.source}")
         if isinstance(event, DroppedFile):
@@ -108,14 +104,14 @@ def restored_message(
                 more["restored until"] = event.restore_expires
         if stored.over is not None:
             more["by a person's word"] = "over what the archive had when it was given"
-        record_stage(drs, Stage.RESTORED_MESSAGE, event, stored.receipt, came)
+        record_stage(drs, event, stored, came)
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
                 "event": event.name,
                 "event time": dg.MetadataValue.timestamp(at) if (at := moment(event.time)) else event.time,
                 "intake": stored.intake,
-                "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, "restored_message"))),
+                "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, stored.name))),
             }
             | size_shown(event.size)
             | more

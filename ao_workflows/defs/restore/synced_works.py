@@ -13,7 +13,7 @@ from typing import Any
 from ao_workflows.defs.restore.stage import paths_shown
 from ao_workflows.errors import AoError, CopyMismatch, Problem, WorksNotSynced
 from ao_workflows.fixity.trees import Depth
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.receipts import Placed
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SyncedWork:
     extra: tuple[str, ...]
     extra_count: int
     images: int
-    receipt: Receipt | None
+    receipt: Placed | None
     left_out: str = ""
 
 

@@ -17,6 +17,7 @@ from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.site.environments import refuse_other_environment
 from ao_workflows.site.sections import FolderIntakeSection, IntakeSection, Site
 from ao_workflows.works import run_tags
+from ao_workflows.works.stages import Stage
 
 TICK_SECONDS = 10
 
@@ -101,4 +102,4 @@ def requested(intake: str, wanted: Sequence[tuple[str, Event]], summary: str, cu
 
 def run_config(intake: str, event: object) -> dict[str, object]:
     """The run config that gives ``restored_message`` its event."""
-    return {"ops": {"restored_message": {"config": {"intake": intake, **vars(event)}}}}
+    return {"ops": {Stage.RESTORED_MESSAGE.value: {"config": {"intake": intake, **vars(event)}}}}
