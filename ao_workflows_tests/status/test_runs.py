@@ -44,7 +44,7 @@ def test_a_dagster_yaml_that_may_not_be_read_is_named(tmp_path: Path, hidden: st
     tmp_path.joinpath(hidden).chmod(0)
     # Root may read everything, until it is told not to.
     plain = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-    ask = "import sys; from ao_workflows.status.runs import opened_instance; opened_instance(sys.argv[1]).__enter__()"
+    ask = "import sys; from ao_workflows.instance import opening; opening.opened_instance(sys.argv[1]).__enter__()"
     try:
         words = [*plain, sys.executable, "-c", ask, tmp_path]
         said = subprocess.run(words, capture_output=True, text=True, check=False).stderr
