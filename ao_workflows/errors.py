@@ -53,6 +53,7 @@ for one fact that all share: ``transient``, whether trying again may help.
     │   ├── ArchiveNotSetUp       a share of the archive that this site has no note of
     │   ├── ArchiveShareLost      a share is not what was noted of it: not mounted      transient
     │   └── WorksNotSynced        some of a zip's works failed                   transient, if all did
+    ├── CommandNotStarted     a command that is not there, or cannot be executed
     ├── BackupError           a backup of Dagster's storage that cannot be made, read or restored
     └── DatabaseError         DRS
         └── DatabaseUnavailable                                                         transient
@@ -613,6 +614,15 @@ class ArchiveShareLost(SyncError):
             f"is mounted on. If its disk was exchanged on purpose: ao archive init --exchanged {tree.name[-1]}"
         )
         super().__init__(f"{tree}: {reason}. Nothing was freed. {self.way_out}")
+
+
+class CommandNotStarted(AoError):
+    """A command is not there, or cannot be executed."""
+
+    def __init__(self, command: str, reason: str) -> None:
+        self.command = command
+        self.reason = reason
+        super().__init__(f"{command} cannot be started: {reason}")
 
 
 class BackupError(AoError):

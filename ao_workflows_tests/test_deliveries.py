@@ -21,18 +21,26 @@ import pytest
 from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.defs.sensors.intakes import run_config
-from ao_workflows.drs.client import Drs
 from ao_workflows.events.s3_events import parse_message
 from ao_workflows.site.sections import CHECKOUT
-from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import Stage
+from ao_workflows_tests.support.deliveries import (
+    AS_LARGE,
+    NEW,
+    OLD,
+    RID,
+    delivered,
+    failed_with,
+    forced,
+    in_archive,
+    of_key,
+    told,
+)
+from ao_workflows_tests.support.kept_works import freed_of
 from ao_workflows_tests.support.moto_server import Aws
-from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
+from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
 
-RID = "W1NLM4712"
-OLD, NEW = {"images/1.jpg": PAGE + b"old"}, {"images/1.jpg": PAGE + b"newer", "more": b""}
-AS_LARGE = {"images/1.jpg": PAGE + b"odd"}
 DEADLINE_SECONDS = 120
 
 
@@ -41,50 +49,6 @@ def site(tmp_path: Path, aws: Aws) -> Iterator[TrialSite]:
     with trial_site(tmp_path, aws) as trial:
         aws.s3.put_bucket_versioning(Bucket=trial.intake.bucket, VersioningConfiguration={"Status": "Enabled"})
         yield trial
-
-
-def delivered(site: TrialSite, files: dict[str, bytes], hour: int, prefix: str = "Archive0/12", **more: Any) -> str:
-    """The message of a delivery at that hour: of a new version of the work's object, below a prefix."""
-    key, bucket = f"{prefix}/{RID}/{RID}.bag.zip", site.intake.bucket
-    put = site.aws.s3.put_object(Bucket=bucket, Key=key, Body=bag_zip(RID, files), StorageClass="GLACIER")
-    return told(site, key, hour, versionId=put["VersionId"], eTag=put["ETag"].strip('"'), **more)
-
-
-def told(site: TrialSite, key: str, hour: int, **of_object: Any) -> str:
-    """The message that a version of an object was restored at that hour."""
-    version = {"VersionId": of_object["versionId"]}
-    site.aws.s3.restore_object(Bucket=site.intake.bucket, Key=key, **version, RestoreRequest={"Days": 3})
-    record = {
-        "eventSource": "aws:s3",
-        "eventName": "ObjectRestore:Completed",
-        "eventTime": f"2026-11-21T{hour:02d}:00:00.000Z",
-        "awsRegion": site.intake.region,
-        "s3": {"bucket": {"name": site.intake.bucket}, "object": {"key": key, **of_object}},
-    }
-    return json.dumps({"Records": [record]})
-
-
-def forced(body: str) -> dict[str, Any]:
-    """The run config of a delivery that a person wants done all the same."""
-    config: Any = run_config("demo", parse_message(body)[0])
-    config["ops"]["restored_message"]["config"]["force"] = True
-    return config
-
-
-def in_archive(site: TrialSite) -> dict[str, bytes]:
-    """Which of the bags, by its page: what only another one has is left in the archive."""
-    page = (site.place(RID) / "images/1.jpg").read_bytes()
-    return next((files for files in (OLD, NEW, AS_LARGE) if files["images/1.jpg"] == page), {})
-
-
-def failed_with(result: dg.ExecuteInProcessResult, step: str) -> tuple[str, str]:
-    """The class and the words of the error that a step failed with."""
-    found: Any = result.failure_data_for_node(step)
-    return found.user_failure_data.metadata["error"].value, found.user_failure_data.description
-
-
-def of_key(body: str) -> Any:
-    return json.loads(body)["Records"][0]["s3"]["object"]
 
 
 def _held_notes(site: TrialSite) -> list[str]:
@@ -257,27 +221,6 @@ def test_a_later_restore_of_the_same_version_is_done(site: TrialSite) -> None:
     assert site.run(RID, told(site, of.pop("key"), 7, **of)).success
 
 
-def test_while_drs_cannot_be_asked_nothing_is_stored_and_it_is_tried_again(
-    site: TrialSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Done without asking, a delivery that comes while DRS is down would overwrite any other."""
-    assert site.run(RID, delivered(site, NEW, 7)).success
-    stored = site.layout.receipt(RID, "restored_message").read_bytes()
-    asked = 0
-
-    def wait(_policy: dg.RetryPolicy, _attempt: int) -> float:
-        nonlocal asked
-        asked += 1
-        return 0.0
-
-    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", wait)
-    away = Drs(url="mysql+pymysql://nobody@127.0.0.1:1/none", patience=0.01)
-    result = site.run(RID, delivered(site, OLD, 6), select="restored_message", drs=away)
-    assert failed_with(result, "restored_message")[0] == "DatabaseUnavailable"
-    assert asked > 1
-    assert site.layout.receipt(RID, "restored_message").read_bytes() == stored
-
-
 @pytest.mark.parametrize("keep", ["until-synced", "3 days"])
 def test_a_sync_by_itself_does_not_take_an_old_debag_for_a_delivery_that_was_refused(
     tmp_path: Path, aws: Aws, keep: str
@@ -295,7 +238,7 @@ def test_a_sync_by_itself_does_not_take_an_old_debag_for_a_delivery_that_was_ref
         identity: str = parse_message(refused)[0].identity  # type: ignore[union-attr]
         assert Stage.SYNCED_ARCHIVE not in rows[identity].times
         # Nor does a night's freeing take what nobody has archived.
-        assert Staging(root=str(site.site.staging.root), keep_days=0).free_outlived(lambda _works: True) == Freed()
+        assert freed_of(Staging(root=str(site.site.staging.root), keep_days=0)) == ()
 
 
 @pytest.mark.parametrize(
@@ -351,70 +294,3 @@ def test_a_receipt_never_speaks_of_what_a_killed_run_of_another_delivery_left(
         assert not site.run(RID, second, select=unpack).success
     assert site.run(RID, config=forced(first)).success
     assert in_archive(site) == OLD
-
-
-def _zip(site: TrialSite) -> tuple[int, int]:
-    found = site.layout.zip(RID).stat()
-    return found.st_ino, found.st_mtime_ns
-
-
-def _downloaded_for(site: TrialSite) -> str:
-    """The hour of the event that the downloaded zip is for, by its receipt."""
-    receipt = Staging(root=str(site.site.staging.root)).receipt(RID, "downloaded_bag")
-    assert receipt
-    return str(receipt.took["event"])[-13:-11]
-
-
-DOWNLOAD = ["restored_message", "downloaded_bag"]
-
-
-def test_a_version_that_is_on_the_disk_is_not_downloaded_again_for_another_event(site: TrialSite) -> None:
-    """A message with 1,400 records of one work had it downloaded as often."""
-    first = delivered(site, NEW, 6)
-    assert site.run(RID, first, select=DOWNLOAD).success
-    zip_before, of = _zip(site), of_key(first)
-    again = told(site, of.pop("key"), 7, **of)
-    assert site.run(RID, again, select=DOWNLOAD).success
-    assert (_zip(site), _downloaded_for(site)) == (zip_before, "07")
-    assert site.run(RID, again).success
-    assert in_archive(site) == NEW
-
-
-def test_another_version_is_downloaded_though_a_zip_of_the_work_is_there(site: TrialSite) -> None:
-    """It has the same name, and the same size."""
-    assert site.run(RID, delivered(site, AS_LARGE, 6), select=DOWNLOAD).success
-    assert site.run(RID, delivered(site, OLD, 7)).success
-    assert in_archive(site) == OLD
-    assert site.run(RID, delivered(site, OLD, 8), select=DOWNLOAD).success
-    elsewhere = delivered(site, OLD, 9, "trash/2019")
-    zip_before = _zip(site)
-    assert site.run(RID, select=DOWNLOAD, config=forced(elsewhere)).success
-    assert _zip(site) != zip_before, "the same bytes, of another object"
-
-
-def test_a_zip_that_is_not_whole_any_more_is_downloaded_again(site: TrialSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its receipt is of an earlier boot, and its bytes did not all reach the disk."""
-    first = delivered(site, NEW, 6)
-    assert site.run(RID, first, select=DOWNLOAD).success
-    zip_path = site.layout.zip(RID)
-    zip_path.write_bytes(bytes(zip_path.stat().st_size))
-    monkeypatch.setattr("ao_workflows.staging.validity.boot_id", lambda: "another boot")
-    of = of_key(first)
-    assert site.run(RID, told(site, of.pop("key"), 7, **of)).success
-    assert in_archive(site) == NEW
-
-
-def test_without_versions_the_same_etag_is_believed_only_where_the_object_was_not_written_since(
-    tmp_path: Path, aws: Aws
-) -> None:
-    """S3's ETag need not be a digest of the bytes."""
-    with trial_site(tmp_path, aws) as site:
-        first = site.restore(RID, bag_zip(RID, NEW))
-        assert site.run(RID, first, select=DOWNLOAD).success
-        zip_before = _zip(site)
-        assert site.run(RID, first.replace("06:32:44", "07:00:00"), select=DOWNLOAD).success
-        assert _zip(site) == zip_before
-        time.sleep(1.1)  # S3 says whole seconds.
-        again = site.restore(RID, bag_zip(RID, NEW)).replace("06:32:44", "08:00:00")
-        assert site.run(RID, again, select=DOWNLOAD).success
-        assert _zip(site) != zip_before

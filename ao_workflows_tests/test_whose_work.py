@@ -18,7 +18,8 @@ from ao_workflows.cli import status
 from ao_workflows.clients import resources
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.gathering import Sources, of_works
-from ao_workflows.status.standing import State, standing
+from ao_workflows.status.standing import standing
+from ao_workflows.status.state import State
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.folder_sites import folder_site
 from ao_workflows_tests.support.moto_server import Aws

@@ -1,7 +1,7 @@
-"""Before a sync: what the archive has of the work already, and what the sync will do to that.
+"""Before a sync: what the archive has of the work already, and what the sync will change of that.
 
-What belongs here: the comparison before the script, and which of the archive's files will change or go. What does not:
-keeping those (``ao_workflows.archive.replaced``), and the proof afterwards (``ao_workflows.defs.restore.syncing``).
+What belongs here: the comparison before the script runs, and which of the archive's files will be changed or removed.
+What does not: keeping those (``replaced``), and the proof afterwards (``ao_workflows.defs.restore.syncing``).
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from ao_workflows.fixity.trees import FileFixity, compare_tree, files_beside
 
 @dataclass(frozen=True)
 class Before:
-    """What the archive has at a work's place: whether it is ``there``, and each file that it lacks or has otherwise.
+    """What the archive has at a work's place: whether it is ``there``, and a problem for each file that is missing or
+    differs.
 
-    ``marks`` are those of the files that were read and are right: see ``compare_tree``.
+    ``marks`` are those of the files that were read and are right: see ``ao_workflows.fixity.trees.compare_tree``.
     """
 
     there: bool
@@ -29,20 +30,20 @@ class Before:
 
     @property
     def changing(self) -> tuple[Problem, ...]:
-        """Those that the archive has, and not as they were bagged: all but what would only be added."""
+        """The problems of files that the archive has and that differ: all but those that would only be added."""
         return tuple(problem for problem in self.problems if problem.kind != "missing")
 
 
 @dataclass(frozen=True)
 class Going:
-    """The archive's files that a sync will change, and those that it will remove; paths in the work."""
+    """The archive's files that a sync will change, and those that it will remove, by path in the work."""
 
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
 
 def look(place: Path, files: Iterable[FileFixity]) -> Before:
-    """Reads what the archive has of the work's files: all of it, whatever sizes and times say, and once."""
+    """Reads all that the archive has of the work's files, whatever sizes and times say, and each file once."""
     try:
         place.lstat()
     except FileNotFoundError:
@@ -57,8 +58,10 @@ def look(place: Path, files: Iterable[FileFixity]) -> Before:
 
 
 def going(place: Path, before: Before, bagged: Iterable[str], *, replace: bool) -> Going:
-    """What a sync takes from the archive; with ``replace`` also all that is not among the ``bagged`` files.
+    """Returns which of the archive's files a sync will change or remove.
 
+    :param bagged: the paths of the work's files.
+    :param replace: whether the sync also removes what is not among the ``bagged`` files.
     :raises ReplacedUnreadable: if a folder that would be removed cannot be read.
     """
     if not before.there:

@@ -1,10 +1,10 @@
 """Reading sync.yml: a work's file or the site's, found, parsed, and its faults told with their lines.
 
 What belongs here: finding the file, and reading YAML with its lines. What does not: which options there are
-(``ao_workflows.archive.sync_options``).
+(``sync_options``).
 
-A work's file comes from outside, in its bag. No tag is read, so that nothing is constructed; no alias, so that
-nothing grows; and the file has its bounds in bytes and in depth.
+A work's file comes from outside, in its bag. Tags are not read, so nothing is constructed; nor are aliases, so nothing
+grows; and the file is limited in bytes and in depth.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ _TRUE = {"true", "yes", "on"}
 def read_options(
     work: Path, sites: Path | None, may: Collection[str] = WISHES, redo: str = "", *, replacing: bool = False
 ) -> SyncOptions:
-    """What the work's ``config/sync.yml`` asks for, else the site's file, else the default.
+    """Returns the options in the work's ``config/sync.yml``, else in the site's file, else the defaults.
 
-    The work's file asks for no more than it ``may`` and the site's file has; ``replacing`` is a person's word for this
-    run, and replaces whatever the files say. ``redo`` is how ``ao reprocess`` names the work.
-
+    :param sites: the site's own sync.yml.
+    :param may: which options the work's file may set otherwise than the site's.
+    :param redo: how ``ao reprocess`` names the work.
+    :param replacing: whether a person has asked for this run to replace what is there, whatever the files say.
     :raises SyncOptionsError: with the file, and each mistake's line and key.
     """
     options = SyncOptions()

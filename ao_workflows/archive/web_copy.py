@@ -1,4 +1,4 @@
-"""The web: the copy of a work's images that the image server reads from S3, compared with what was bagged.
+"""The copy of a work's images on the web, which the image server reads from S3, compared with what was bagged.
 
 What belongs here: that comparison. What does not: sending the images, which the sync script does, and S3 itself
 (``ao_workflows.aws.s3``).
@@ -30,13 +30,14 @@ def compare_web(
     local: Path,
     how: Literal["checksum", "size"],
 ) -> tuple[int, list[Problem]]:
-    """How many images the work has, and every one that is not below the prefix ``s3://bucket/…/images/`` as bagged.
+    """Returns how many images the work has, and a problem for each that is not below the prefix as it was bagged.
 
-    Compares sizes and, by ``checksum``, the best checksum that S3 states, where it states one. ``local`` is a folder
-    of the work whose files have been proven: S3's checksums are not always those of the manifests.
+    Sizes are compared, and with ``how="checksum"`` also the best checksum that S3 states, if it states one.
 
+    :param prefix: of the form ``s3://bucket/…/images/``.
+    :param local: a folder of the work whose files have been proven: S3's checksums may be others than the manifests'.
     :raises ServiceError: if S3 does not answer.
-    :raises ObjectError: if it refuses.
+    :raises ObjectError: if S3 refuses.
     """
     bucket, _, start = prefix.removeprefix("s3://").partition("/")
     s3 = S3(connections={_WEB: connection})
@@ -78,10 +79,10 @@ def compare_web(
 
 
 def images_beside(connection: AwsConnection, prefix: str, files: Iterable[FileFixity]) -> list[str]:
-    """The keys of what lies below the prefix ``s3://bucket/…/images/`` and is none of the work's images.
+    """Returns the keys of the objects below the prefix ``s3://bucket/…/images/`` that are not the work's images.
 
     :raises ServiceError: if S3 does not answer.
-    :raises ObjectError: if it refuses.
+    :raises ObjectError: if S3 refuses.
     """
     bucket, _, start = prefix.removeprefix("s3://").partition("/")
     there = S3(connections={_WEB: connection}).sizes(_WEB, bucket, start)

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from ao_workflows.download.plan import STALL_SECONDS
 from ao_workflows.errors import AoError, ServiceError
 
 CONNECT_SECONDS = 5
-READ_SECONDS = 60
 ATTEMPTS = 5
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def make_client(
     connection: AwsConnection,
     *,
     pool: int = 10,
-    read_seconds: float = READ_SECONDS,
+    read_seconds: float = STALL_SECONDS,
     attempts: int | None = None,
 ) -> Any:
     """Makes a boto3 client with time-outs and boto3's own retries.

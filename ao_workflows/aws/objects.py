@@ -17,6 +17,9 @@ from ao_workflows.errors import ObjectError, ObjectMissing, ObjectNotRestored
 from ao_workflows.fixity.s3_checksums import ALGORITHMS, Stated
 from ao_workflows.machine.times import moment_of_header
 
+RESTORE_WAIT_HOURS = 12
+"""So long a run waits for an object that Glacier has not restored yet, unless the site says otherwise."""
+
 _ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
 
 

@@ -19,12 +19,20 @@ from typing import Any
 import dagster as dg
 from pydantic import PrivateAttr
 
-from ao_workflows.aws.connections import READ_SECONDS, AwsConnection, calls_explained, make_client
-from ao_workflows.aws.objects import S3Object, check_restored, head_object, stated, storage_of, written_at
+from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
+from ao_workflows.aws.objects import (
+    RESTORE_WAIT_HOURS,
+    S3Object,
+    check_restored,
+    head_object,
+    stated,
+    storage_of,
+    written_at,
+)
 from ao_workflows.bags.zip_sizes import UnpackedSize, unpacked_size
 from ao_workflows.download.download import Brought, Places, bring
 from ao_workflows.download.pace import Pace
-from ao_workflows.download.plan import MIB, plan
+from ao_workflows.download.plan import MIB, STALL_SECONDS, plan
 from ao_workflows.errors import (
     ObjectChanged,
     ObjectError,
@@ -55,7 +63,7 @@ class Download:
     brought: Brought
 
     def left(self) -> dict[str, Any]:
-        """The same as a receipt keeps it."""
+        """Returns the same as a receipt keeps it."""
         return {
             "bytes": self.object.size,
             "etag": self.object.stated.etag,
@@ -69,14 +77,17 @@ class Download:
 
 
 class DownloadSettings(dg.Config):
-    """A site's wishes. None leaves part size and parallelism to the object's size, and the rate to the line."""
+    """A site's settings for downloads. None leaves the size and the number of parts to the object's size.
+
+    ``megabytes_per_second`` is no limit if it is None.
+    """
 
     part_mib: int | None = None
     parallel: int | None = None
     megabytes_per_second: float | None = None
-    stall_seconds: float = READ_SECONDS
-    backoff_seconds: float = 1.0
-    restore_wait_hours: float = 12.0
+    stall_seconds: float = STALL_SECONDS
+    backoff_seconds: float = Pace.backoff_seconds
+    restore_wait_hours: float = RESTORE_WAIT_HOURS
 
 
 class S3(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ao_workflows.bags.declarations import Manifest, algorithms, is_declaration, manifests_among
-from ao_workflows.bags.layout import TOO_DEEP, too_deep
+from ao_workflows.bags.layout import PAYLOAD, TOO_DEEP, too_deep
 from ao_workflows.bags.member_names import why_unsafe
 from ao_workflows.errors import Problem, StagingError
 
@@ -48,8 +48,9 @@ def read_folder(
     :param control_characters: whether names may contain control characters.
     :raises StagingError: if a file cannot be read.
     """
-    content = FolderContent(has_payload_folder=(folder / "data").is_dir())
+    content = FolderContent()
     for path, size, reason in _walk(folder):
+        content.has_payload_folder = content.has_payload_folder or path == PAYLOAD
         if reason := reason or _why_unfit(path, control_characters):
             readable = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             content.problems.append(Problem("structure", readable, reason))
@@ -62,7 +63,7 @@ def read_folder(
 
     def look(path: str) -> tuple[int, dict[str, str]]:
         keep: list[bytes] | None = [] if is_declaration(path) else None
-        size, digests = _hashed(folder / path, for_payload if path.startswith("data/") else for_tags, keep)
+        size, digests = _hashed(folder / path, for_payload if path.startswith(PAYLOAD) else for_tags, keep)
         if keep is not None:
             content.declarations[path] = b"".join(keep)
         return size, digests

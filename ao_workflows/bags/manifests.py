@@ -83,11 +83,11 @@ def decoded(written: str) -> str:
 
 
 def names_meant(written: str, *, decode_first: bool, strict: bool) -> Iterator[str]:
-    """The names that a path in a manifest may stand for, the likeliest first.
+    """Yields the names that a path in a manifest may stand for, the likeliest first.
 
-    Drafts before 1.0 leave percent signs as they are, and so does bagit in every version. Behind what the RFC says
-    come what tools did: they filled lines up with spaces, and wrote a Mac's ``Icon\\r`` as it is, where a reader of
-    lines takes the CR for a part of the line's end.
+    Drafts before 1.0 leave percent signs as they are, and so does bagit in every version. After what the RFC says come
+    the names that tools wrote in other ways: some filled lines up with spaces, and some wrote a Mac's ``Icon\\r`` as it
+    is, whose CR a reader of lines takes for a part of the line's end.
     """
     plain = (decoded(written), written) if decode_first else (written, decoded(written))
     yield from dict.fromkeys(plain)

@@ -15,9 +15,9 @@ import click
 
 from ao_workflows import clients
 from ao_workflows.archive.shares import SHARES, Noted
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError
 
-_NOT_WELL = 1
 _SHARE = click.Choice([str(share) for share in SHARES])
 
 
@@ -70,5 +70,5 @@ def init_command(plain_folders: tuple[str, ...], exchanged: tuple[str, ...], as_
         for share, noted in done.items():
             click.echo(f"{shares.tree(share)}: {noted.id}, {noted.device}, noted at {noted.at}")
         for said in errors:
-            click.echo(f"ao: {said}", err=True)
-    sys.exit(_NOT_WELL if errors else 0)
+            complain(said)
+    sys.exit(FAILED if errors else 0)

@@ -18,14 +18,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from ao_workflows.bags.debagging import Debagged, Validated, debag, validate
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError, BagInvalid, Problem, ZipRefused
 from ao_workflows.machine.new_trees import put_in_place
 from ao_workflows.shown_names import shown, shown_json
 
 SHOWN = 100
 """As many problems of one bag are printed for people; ``--json`` has all."""
-
-_REFUSED = 1
 
 
 def _time_zone(_context: click.Context, _option: click.Parameter, name: str | None) -> ZoneInfo | None:
@@ -60,7 +59,7 @@ def validate_command(paths: tuple[Path, ...], as_json: bool) -> None:
             _print_verdict(result)
     if as_json:
         _print_json(results)
-    sys.exit(0 if all(result["valid"] for result in results) else _REFUSED)
+    sys.exit(0 if all(result["valid"] for result in results) else FAILED)
 
 
 @bag.command("debag")
@@ -93,10 +92,10 @@ def debag_command(zip_path: Path, into: Path, time_zone: ZoneInfo | None, as_jso
             refusal = {"zip": str(zip_path), "error": str(error), "problems": [asdict(each) for each in problems]}
             _print_json(refusal)
         else:
-            click.echo(f"ao: {error}", err=True)
+            complain(error)
             if len(problems) > 1:
                 _print_problems([asdict(each) for each in problems])
-        sys.exit(_REFUSED)
+        sys.exit(FAILED)
     if as_json:
         _print_json(_summary(zip_path, into, done))
         return

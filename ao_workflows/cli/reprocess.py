@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ao_workflows import clients
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError, RidError, RunInFlight, WorkUnknown
 from ao_workflows.events.dropped_files import given_in, stored_in
 from ao_workflows.machine.boot import boot_id
@@ -80,44 +82,51 @@ def reprocess(
     except RidError as error:
         raise click.UsageError(str(error)) from error
     # Dagster is two seconds of what this command takes; asking for help costs none of it.
-    from ao_workflows.drs.client import Drs
     from ao_workflows.instance.opening import opened_instance
     from ao_workflows.instance.run_queue import check_queue
     from ao_workflows.site.loading import load
-    from ao_workflows.staging.staging import Staging
 
+    site = load()
     refused = False
-    try:
-        site = load()
-        drs = Drs(url=site.drs.url, config=site.drs.config)
-        with opened_instance() as instance:
-            check_queue(instance)
-            for rid in names:
-                try:
-                    staging = Staging(root=str(site.staging.root))
-                    said = word if any(word.values()) else {}
-                    _reprocess(instance, staging, drs, rid, start, fresh=fresh, force=force, word=said)
-                except AoError as error:
-                    click.echo(f"ao: {error}", err=True)
-                    refused = True
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        refused = True
-    sys.exit(1 if refused else 0)
+    with opened_instance() as instance:
+        check_queue(instance)
+        request = _Request(
+            instance=instance,
+            staging=clients.staging(site),
+            drs=clients.drs(site),
+            start=start,
+            fresh=fresh,
+            force=force,
+            word=word if any(word.values()) else {},
+        )
+        for rid in names:
+            try:
+                _reprocess(request, rid)
+            except AoError as error:
+                complain(error)
+                refused = True
+    sys.exit(FAILED if refused else 0)
 
 
-def _reprocess(
-    instance: DagsterInstance,
-    staging: Staging,
-    drs: Drs,
-    rid: str,
-    start: str,
-    *,
-    fresh: bool,
-    force: bool,
-    word: Mapping[str, Any],
-) -> None:
-    """Queues one work; ``word`` is the person's for this run, as ``synced_archive`` takes it.
+@dataclass(frozen=True)
+class _Request:
+    """What a person asks of every work that the command names, and where each is looked up.
+
+    ``start`` is the stage to start from; ``fresh`` throws its receipts away; ``force`` does a delivery that is held;
+    ``word`` is what the person says for this run, as the config of ``synced_archive`` takes it.
+    """
+
+    instance: DagsterInstance
+    staging: Staging
+    drs: Drs
+    start: str
+    fresh: bool
+    force: bool
+    word: Mapping[str, Any]
+
+
+def _reprocess(request: _Request, rid: str) -> None:
+    """Queues one work.
 
     :raises AoError: if it cannot be, with nothing thrown away.
     """
@@ -128,11 +137,12 @@ def _reprocess(
     from ao_workflows.instance.run_queue import queue_run
     from ao_workflows.status.runs import run_in_flight
 
+    instance, staging = request.instance, request.staging
     if run := run_in_flight(instance, rid):
         raise RunInFlight(rid, run.run_id, run.state)
-    redo, config = _plan(instance, staging, drs, rid, start, fresh=fresh, force=force, word=word)
-    if word:
-        config = {"ops": {**config.get("ops", {}), Stage.SYNCED_ARCHIVE.value: {"config": dict(word)}}}
+    redo, config = _plan(request, rid)
+    if request.word:
+        config = {"ops": {**config.get("ops", {}), Stage.SYNCED_ARCHIVE.value: {"config": dict(request.word)}}}
     _say(f"{rid}:")
     for line in redo.words:
         _say(f"  {line}")
@@ -144,7 +154,7 @@ def _reprocess(
             staging.throw_away(rid, stage)
     finally:
         staging.release()
-    tags = {REDONE_TAG: "fresh" if fresh else "with its receipts"}
+    tags = {REDONE_TAG: "fresh" if request.fresh else "with its receipts"}
     run_id = queue_run(instance, job, str(WORKS.name), rid, redo.stages, config, tags)
     _say(f"  queued as run {run_id}")
 
@@ -157,18 +167,8 @@ def _say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _plan(
-    instance: DagsterInstance,
-    staging: Staging,
-    drs: Drs,
-    rid: str,
-    start: str,
-    *,
-    fresh: bool,
-    force: bool,
-    word: Mapping[str, Any],
-) -> tuple[Redo, Mapping[str, Any]]:
-    """What the run will do, and its config: empty where the stored event is the work's last.
+def _plan(request: _Request, rid: str) -> tuple[Redo, Mapping[str, Any]]:
+    """Returns what the run will do, and its config: empty where the stored event is the work's last.
 
     With ``force`` it is the delivery that is held, or else the one that would be done without, that is done whatever
     the archive has.
@@ -180,6 +180,7 @@ def _plan(
     from ao_workflows.status.noted_events import last_noted, later_config
     from ao_workflows.status.runs import stored_event_config
 
+    instance, staging, force = request.instance, request.staging, request.force
     receipts, layout = receipts_of(staging, rid), staging.layout
     config: Mapping[str, Any] | None
     if force and (held := staging.receipt(rid, HELD_RECEIPT)):
@@ -188,7 +189,7 @@ def _plan(
         stored = stored_event(receipts)
         config = stored_event_config(instance, rid, receipts.get(Stage.RESTORED_MESSAGE))
         config = later_config(last_noted(staging, rid, stored and stored[1]), config)
-    if config is None and Stage.RESTORED_MESSAGE not in receipts and not _is_known(instance, drs, rid):
+    if config is None and Stage.RESTORED_MESSAGE not in receipts and not _is_known(instance, request.drs, rid):
         raise WorkUnknown(rid)
     zip_receipt, tree_receipt = receipts.get(Stage.DOWNLOADED_BAG), receipts.get(Stage.DEBAGGED_WORK)
     tree = tree_is_there(layout.work(rid), layout.fixity(rid))
@@ -196,8 +197,16 @@ def _plan(
         zip_whole=zip_receipt is not None and zip_is_there(layout.zip(rid))(zip_receipt, "size"),
         tree_whole=tree_receipt is not None and tree(tree_receipt, "size"),
     )
-    start = Stage.RESTORED_MESSAGE.value if force else start
-    redo = plan_redo(rid, start, receipts, disk, boot_id(), fresh=fresh, event_given=config is not None, word=word)
+    redo = plan_redo(
+        rid,
+        Stage.RESTORED_MESSAGE.value if force else request.start,
+        receipts,
+        disk,
+        boot_id(),
+        fresh=request.fresh,
+        event_given=config is not None,
+        word=request.word,
+    )
     if not force:
         return redo, config or {}
     given = config["ops"][Stage.RESTORED_MESSAGE.value]["config"] if config else {}

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ao_workflows.errors import AoError, DatabaseError, ServiceError
+from ao_workflows import clients
+from ao_workflows.cli.complaints import FAILED, complain
+from ao_workflows.errors import DatabaseError, ServiceError
 from ao_workflows.glacier.rules import Tier, Told, is_to_be_asked, listed
 
 if TYPE_CHECKING:
     from ao_workflows.glacier.requests import Restores
 
-_NOT_WELL = 1
 
 _OUTAGE = 5
 """After so many failures of S3 itself in a row, the rest of a list would only wait for its time-outs."""
@@ -114,18 +115,13 @@ def status_command(rids: tuple[str, ...], rid_list: TextIO | None, intake: str |
 
 def _restores(intake: str | None) -> Restores:
     """The site's, imported when a command runs: ``--help`` answers without Dagster."""
-    from ao_workflows.clients import restores
     from ao_workflows.site.loading import load
 
-    try:
-        site = load()
-        intake = intake and site.intake_called(intake)
-        if intake is not None and intake not in site.queues:
-            raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.queues) or 'it has none'}")
-        return restores(site, intake)
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(_NOT_WELL)
+    site = load()
+    intake = intake and site.intake_called(intake)
+    if intake is not None and intake not in site.queues:
+        raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.queues) or 'it has none'}")
+    return clients.restores(site, intake)
 
 
 def _names(rids: Sequence[str], rid_list: TextIO | None) -> list[str]:
@@ -147,11 +143,7 @@ def _go_through(
     ended = ""
     failures = 0
     with _stoppable() as (stopped, signals):
-        try:
-            restores.read_rows(names)
-        except DatabaseError as error:
-            click.echo(f"ao: {error}", err=True)
-            sys.exit(_NOT_WELL)
+        restores.read_rows(names)
         try:
             for name in names:
                 told = None if stopped.is_set() else act(restores.look(name), stopped)
@@ -168,7 +160,7 @@ def _go_through(
                     ended = f"S3 failed {_OUTAGE} times in a row"
                     break
         except KeyboardInterrupt:
-            click.echo("ao: ended at once: Glacier may have been asked for one work more than is said", err=True)
+            complain("ended at once: Glacier may have been asked for one work more than is said")
     if signals:
         ended = f"{signals[0].name} came"
     if as_json:
@@ -177,7 +169,7 @@ def _go_through(
         _print_summary(done, len(names), ended, to_stderr=as_json)
     if signals:
         sys.exit(128 + signals[0])
-    sys.exit(_NOT_WELL if any(told.error for told in done) else 0)
+    sys.exit(FAILED if any(told.error for told in done) else 0)
 
 
 @contextmanager
@@ -205,7 +197,7 @@ def _print(told: Told) -> None:
     if told.state:
         click.echo(f"{told.name}: {told.sentence()}")
     if told.error:
-        click.echo(f"ao: {told.name}: {told.error}", err=True)
+        complain(f"{told.name}: {told.error}")
 
 
 def _print_summary(done: Sequence[Told], of: int, ended: str, *, to_stderr: bool) -> None:

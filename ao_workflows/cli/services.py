@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ao_workflows.errors import AoError, InstanceUnusable
+from ao_workflows.cli.complaints import complain
+from ao_workflows.errors import InstanceUnusable
 from ao_workflows.services.record import PORTS, address, table
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def up(site: Path | None, port: int | None, viewer_port: int | None) -> None:
     Exits with 0 if all do their work, 1 if one does not; what was started is ended then.
     """
     ports = {"webserver": port, "viewer": viewer_port}
-    _in_words(lambda: _up(site, ports), "what it started has been ended")
+    _interruptible(lambda: _up(site, ports), "what it started has been ended")
 
 
 @click.command()
@@ -47,7 +48,7 @@ def down(site: Path | None, wait: bool) -> None:
 
     A run that is under way is interrupted, and goes on from what it has done after the next ao up.
     """
-    _in_words(lambda: _down(site, wait=wait), "ao down goes on with it, and ao up starts again what has ended")
+    _interruptible(lambda: _down(site, wait=wait), "ao down goes on with it, and ao up starts again what has ended")
 
 
 def _up(site: Path | None, ports: dict[str, int | None]) -> None:
@@ -112,16 +113,13 @@ def _under_way(place: Place) -> Sequence[str]:
         return [f"some works ({error})"]
 
 
-def _in_words(work: Callable[[], None], interrupted_so: str) -> None:
-    """Does the work; what went wrong is said in words, an interrupt as a shell does."""
+def _interruptible(work: Callable[[], None], interrupted_so: str) -> None:
+    """Does the work; a signal ends it with what is so then, and with the exit code that a shell gives."""
     from ao_workflows.machine.processes import Interrupted, signals_interrupt
 
     try:
         with signals_interrupt():
             work()
     except Interrupted as interrupted:
-        click.echo(f"ao: interrupted: {interrupted_so}", err=True)
+        complain(f"interrupted: {interrupted_so}")
         sys.exit(128 + interrupted.signal_number)
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(1)

@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ao_workflows.errors import AoError, DatabaseError, InstanceUnusable, RidError
-from ao_workflows.status.standing import Standing, State, standing
+from ao_workflows import clients
+from ao_workflows.cli.complaints import FAILED, complain
+from ao_workflows.errors import DatabaseError, InstanceUnusable, RidError
+from ao_workflows.status.standing import Standing, standing
+from ao_workflows.status.state import State
 from ao_workflows.works.rids import parse_rid
 
 if TYPE_CHECKING:
@@ -78,12 +81,8 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
         raise click.UsageError(str(error)) from error
     from ao_workflows.site.loading import load
 
-    try:
-        site = load()
-        found, warnings, counted = _look(site, names, stuck=stuck)
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(1)
+    site = load()
+    found, warnings, counted = _look(site, names, stuck=stuck)
     if not names:
         found = [each for each in found if each.state is not State.IN_ARCHIVE or each.disagreements]
         found.sort(key=lambda each: (_ORDER.index(each.state), -each.since.timestamp() if each.since else 0))
@@ -93,22 +92,20 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
     else:
         _print(shown if names else shown[:SHOWN], len(shown), counted, limited=failed or stuck)
     for warning in warnings:
-        click.echo(f"ao: {warning}", err=True)
-    sys.exit(1 if warnings or any(each.state is State.UNKNOWN for each in found) else 0)
+        complain(warning)
+    sys.exit(FAILED if warnings or any(each.state is State.UNKNOWN for each in found) else 0)
 
 
 def _look(site: Site, rids: Sequence[str], *, stuck: bool) -> tuple[list[Standing], list[str], str]:
     """The standings, what could not be asked, and what DRS holds in all where no work was named."""
     # Dagster is a second of what this command takes; asking for help costs none of it.
-    from ao_workflows.drs.client import Drs
     from ao_workflows.instance.opening import daemon_silence, opened_instance
-    from ao_workflows.staging.staging import Staging
     from ao_workflows.status.gathering import LOOKED_AT, Sources, merged, of_unfinished, of_works
 
     warnings: list[str] = []
     now = datetime.now(UTC)
-    drs = Drs(url=site.drs.url, config=site.drs.config, patience=DRS_SECONDS)
-    staging = Staging(root=str(site.staging.root))
+    drs = clients.drs(site, patience=DRS_SECONDS)
+    staging = clients.staging(site)
 
     def gather(sources: Sources) -> Any:
         if rids:

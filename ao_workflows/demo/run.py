@@ -5,7 +5,7 @@ What belongs here: the order of things, and the folder that everything is in. Wh
 
 from __future__ import annotations
 
-import fcntl
+import os
 import shutil
 import sys
 import time
@@ -22,6 +22,7 @@ from ao_workflows.demo.aws import EmulatedAws, start_emulator, write_credentials
 from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.samples import Sample, make_samples
 from ao_workflows.instance import dagster_processes
+from ao_workflows.machine import file_locks
 from ao_workflows.machine.processes import free_port, no_interrupts, signals_interrupt
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import load, parse
@@ -57,12 +58,13 @@ class Folder:
         :raises RuntimeError: if there is one in it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RuntimeError(f"another demo is running in {self.root}: end it first") from None
+        lock = file_locks.take_if_free(self.root / "lock")
+        if lock is None:
+            raise RuntimeError(f"another demo is running in {self.root}: end it first")
+        try:
             yield
+        finally:
+            os.close(lock)
 
     def make_anew(self) -> None:
         """Empties the folder and puts a site into it."""
@@ -155,10 +157,7 @@ def make_databases(folder: Folder) -> None:
     """Makes DRS, and Dagster's own tables."""
     from dagster import DagsterInstance
 
-    from ao_workflows.drs.client import Drs
-
-    site = load(folder.site)
-    Drs(url=site.drs.url, config=site.drs.config).init()
+    clients.drs(load(folder.site)).init()
     with DagsterInstance.from_config(str(folder.dagster_home)) as instance:
         dagster_processes.make_tables(instance)
 

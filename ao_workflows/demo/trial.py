@@ -16,11 +16,11 @@ from pathlib import Path
 from dagster import DagsterInstance
 from rich.console import Console
 
+from ao_workflows import clients
 from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.samples import make_samples
 from ao_workflows.demo.verdict import judge, result
 from ao_workflows.demo.watch import Standing, read_standings, watch
-from ao_workflows.drs.client import Drs
 from ao_workflows.instance.opening import is_of_the_storage
 from ao_workflows.site.loading import load
 
@@ -36,7 +36,7 @@ def main() -> int:
         console.print("A trial is for a site with one queue, whose AWS is emulated; this one is another.")
         return 1
     (intake,) = emulated
-    Drs(url=site.drs.url, config=site.drs.config).init()
+    clients.drs(site).init()
     aws = EmulatedAws(intake, site.aws_credentials)
     with tempfile.TemporaryDirectory() as folder:
         console.print("Making sample works …", highlight=False)

@@ -171,7 +171,7 @@ def _settings(order: Order, uid: int, root: Path) -> tuple[dict[str, str], dict[
     given |= {"AO_FOLDER": str(root), "AO_ENVIRONMENT": order.environment}
     given |= {"SYNC_ACCESS_UID": str(order.uid)} if order.uid is not None else {}
     given |= {"AO_IMAGE": order.image} if order.image else {}
-    given |= {"ARCH_ROOT": str(order.arch_root)} if order.arch_root != Path("/mnt") else {}
+    given |= {"ARCH_ROOT": str(order.arch_root)} if order.arch_root != Order.arch_root else {}
     return defaults, given
 
 

@@ -16,7 +16,8 @@ from typing import Any
 from ao_workflows.download.journal import FinishedPart, Journal
 from ao_workflows.download.pace import Pace
 from ao_workflows.download.plan import Plan
-from ao_workflows.download.transfer import Source, Transfer
+from ao_workflows.download.source import Source
+from ao_workflows.download.transfer import Transfer
 from ao_workflows.errors import DownloadMismatch
 from ao_workflows.fixity.digests import BLOCK, can_be_joined, digest_of_digests, joined, new_digest
 from ao_workflows.fixity.s3_checksums import Proof

@@ -63,6 +63,7 @@ class CancellingInstance(DagsterInstance):
 
     @property
     def should_start_background_run_thread(self) -> bool:
+        """Whether each run has the thread that looks whether it shall end: always, whatever the launcher is."""
         return True
 
     @property
@@ -75,6 +76,7 @@ class EndsItself(RunLauncher):
     """Ends a run by saying so in the storage: the process that says it reaches neither Docker nor the workers."""
 
     def terminate(self, run_id: str) -> bool:
+        """Notes in the storage that the run is to end, and returns whether it had not ended already."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False

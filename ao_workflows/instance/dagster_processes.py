@@ -10,6 +10,7 @@ and the code server's name are told in no documentation. When they move, a servi
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ HERE = ("-m", MODULE)
 
 ANSWERS_WITHIN_SECONDS = 10
 HEARD_OF_SECONDS = 180
-"""Each of the daemon's loops says every 30 s that it is alive, later where the machine is busy."""
+"""A daemon that has said nothing for so long is called silent. Each of its loops says every 30 s that it is alive; a
+long tick, or a busy machine, may keep one from it for a while, and nobody is called for that."""
 
 
 def code_server(port: int) -> list[str]:
+    """The code server at ``port``, with the platform's definitions."""
     where = ["-h", "127.0.0.1", "-p", str(port)]
     return ["-m", "dagster", "api", "grpc", *where, *HERE, "--location-name", LOCATION]
 
@@ -89,3 +92,10 @@ def daemon_fault(instance: DagsterInstance, began: float) -> str:
         name for name in instance.get_required_daemon_types() if name not in beats or beats[name].timestamp < since
     ]
     return f"{', '.join(silent).lower()} is not heard of" if silent else ""
+
+
+def executes_a_run(command_line: Sequence[str]) -> bool:
+    """Whether a process with these words is one that a code server made for a run: Dagster spawns it by
+    ``multiprocessing``.
+    """
+    return "--multiprocessing-fork" in command_line

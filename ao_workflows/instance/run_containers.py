@@ -32,6 +32,10 @@ from ao_workflows.instance.pruning import prune, remove_ended
 from ao_workflows.upkeep import housekeeping
 from ao_workflows.works import run_tags
 
+KEEP_MINUTES = 60
+KEEP_FAILED_DAYS = 30
+"""So long containers of ended runs stay where dagster.yaml says nothing of it."""
+
 _PRUNE_SECONDS = 3600
 
 
@@ -46,8 +50,8 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
     def __init__(
         self,
-        keep_minutes: int = 60,
-        keep_failed_days: int = 30,
+        keep_minutes: int = KEEP_MINUTES,
+        keep_failed_days: int = KEEP_FAILED_DAYS,
         inst_data: ConfigurableClassData | None = None,
         **settings: Any,
     ) -> None:
@@ -57,27 +61,30 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
+        """Its settings in dagster.yaml: those of Dagster's launcher, and how long containers are kept."""
         return dict(DockerRunLauncher.config_type()) | {
             "keep_minutes": Field(
                 IntSource,
                 is_required=False,
-                default_value=60,
+                default_value=KEEP_MINUTES,
                 description="So long after its end the container of a run that ended well stays.",
             ),
             "keep_failed_days": Field(
                 IntSource,
                 is_required=False,
-                default_value=30,
+                default_value=KEEP_FAILED_DAYS,
                 description="So long after its end the container of a run that failed stays.",
             ),
         }
 
     def get_container_context(self, dagster_run: DagsterRun) -> DockerContainerContext:
+        """Returns the settings of a run's container, filled in from the environment and with the container's name."""
         context = super().get_container_context(dagster_run)
         settings = {key: filled_in(value, os.environ) for key, value in context.container_kwargs.items()}
         return context._replace(container_kwargs=settings | {"name": container_name(dagster_run)})
 
     def launch_run(self, context: LaunchRunContext) -> None:
+        """Starts the run's container, and removes containers that have been kept long enough."""
         origin = context.job_code_origin
         assert origin is not None  # noqa: S101 - Dagster's own launcher asks the same
         command = ExecuteRunArgs(

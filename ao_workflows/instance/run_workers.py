@@ -44,6 +44,7 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
 
     @cached_property
     def celery(self) -> Celery:
+        """The app by which runs are sent to the workers."""
         return celery_app(self._broker)
 
     @cached_property
@@ -52,10 +53,12 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
+        """Its settings in dagster.yaml."""
         return {"broker": Field(StringSource, description="Redis, such as redis://redis:6379/0?passfile=/run/word")}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> RunWorkers:
+        """Makes the launcher from its settings in dagster.yaml."""
         return cls(inst_data=inst_data, **config_value)
 
     def lives(self, run: DagsterRun) -> bool:
@@ -70,12 +73,15 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
         return any(task_id.encode() in message for message in messages)
 
     def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str | None:
+        """Returns which worker executes the run, for Dagster's messages about it."""
         return f"Executed by {self._claims.holder(run.run_id) or 'no worker'}"
 
     @property
     def supports_resume_run(self) -> bool:
+        """Whether Dagster may resume a run in another worker: no, a lost run is retried."""
         return False
 
     @property
     def supports_check_run_worker_health(self) -> bool:
+        """Whether Dagster may ask after a run's worker: no, the sensor ``lost_runs`` does."""
         return False

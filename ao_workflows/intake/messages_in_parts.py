@@ -20,7 +20,7 @@ from ao_workflows.staging.staging import Staging
 
 
 def keep(staging: Staging, queue: str, region: str, message_id: str, wanted: Sequence[Wanted]) -> Path:
-    """Keeps a message's events; they are on the disk when this returns.
+    """Keeps a message's events, which are on the disk when this returns; returns the file.
 
     :raises StagingError: if they cannot be kept.
     """
@@ -31,9 +31,10 @@ def keep(staging: Staging, queue: str, region: str, message_id: str, wanted: Seq
 
 
 def of_queue(staging: Staging, queue: str, region: str) -> dict[str, tuple[Wanted, ...]]:
-    """The events of each kept message of a queue, whatever its intake is called, by the message's id, the oldest first.
+    """Returns the kept events of a queue's messages, by the message's id, the oldest first, whatever its intake is
+    called.
 
-    What cannot be read is left out: SQS delivers its message again.
+    What cannot be read is left out, since SQS delivers its message again.
 
     :raises StagingError: if the folder cannot be read.
     """

@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,16 +43,30 @@ def refusal(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingEr
     return StagingError(path, f"{what}: {error.strerror or error}")
 
 
+def full_at(path: Path, wanted: int) -> StagingFull | None:
+    """Tries whether a file of ``wanted`` bytes finds room beside ``path``: the error where it does not, else None."""
+    probe = unfinished(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_bytes(bytes(wanted))
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        refused = refusal(path, "cannot be written", error)
+        return refused if isinstance(refused, StagingFull) else None
+    return None
+
+
 def _free(path: Path) -> int:
     """The bytes that are free where ``path`` is, or would be; 0 where that cannot be known."""
     for place in (path, *path.parents):
         try:
-            disk = os.statvfs(place)
+            return shutil.disk_usage(place).free
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
             return 0
-        return disk.f_bavail * disk.f_frsize
     return 0
 
 
@@ -227,7 +242,11 @@ def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 @dataclass(frozen=True)
 class Removed:
-    """What went of one kind: how many, how many bytes, what is the oldest that was kept, and what would not go."""
+    """What was removed of one kind of thing: how many and how many bytes.
+
+    ``oldest_kept`` is the time of the oldest that was kept; ``stuck`` has a sentence for each that could not be
+    removed.
+    """
 
     count: int = 0
     bytes: int = 0

@@ -17,10 +17,12 @@ from pathlib import Path
 
 from ao_workflows.errors import StagingError
 from ao_workflows.machine.disk import going, is_going, refusal, remove_tree
+from ao_workflows.machine.file_locks import lock_if_free
 
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 _PRIVATE = 0o700
+_TAKEN = "another process is unpacking there; let it end first"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -46,9 +48,12 @@ class NewTree:
             self._remove_abandoned()
             under_way.mkdir(_PRIVATE)
             self._lock = os.open(under_way, _FOLDER)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = lock_if_free(self._lock)
         except OSError as error:
             raise refusal(under_way, "cannot be made", error) from error
+        if not locked:
+            os.close(self._lock)
+            raise StagingError(under_way, _TAKEN)
         try:
             os.fchmod(self._lock, _PRIVATE)
             _spread(self._lock)
@@ -68,14 +73,13 @@ class NewTree:
         except FileNotFoundError:
             return
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock_if_free(descriptor):
+                raise StagingError(self._outer, _TAKEN)
             try:
                 remove_tree(self._outer)
             except OSError:
                 # What will not go must not be in the way for ever; whoever sweeps this folder tries it again.
                 self._outer.rename(going(self._outer))
-        except BlockingIOError as error:
-            raise StagingError(self._outer, "another process is unpacking there; let it end first") from error
         finally:
             os.close(descriptor)
 

@@ -1,7 +1,6 @@
 """The services of a site without containers: started, looked at and ended as processes of this machine.
 
-What belongs here: the order of that. What does not: where it is recorded
-(``ao_workflows.services.folder``), what a process is started with
+What belongs here: the order of that. What does not: where it is recorded (``folder``), what a process is started with
 (``ao_workflows.instance.dagster_processes``), and what is printed (``ao_workflows.cli.services``).
 """
 
@@ -39,11 +38,13 @@ _TAIL = 10
 
 
 def bring_up(place: Place, given: Mapping[str, int | None], told: Callable[[str], None]) -> dict[str, Service]:
-    """Starts what is not up, and returns all when they do their work; ``given`` are the ports that are asked for.
+    """Starts the services that are not up, and returns all of them once they do their work.
 
-    However it ends otherwise, what it started is ended.
+    If that fails, or is interrupted, what was started is ended.
 
-    :raises ServicesError: where one cannot be started, or does not do its work.
+    :param given: the ports that are asked for.
+    :param told: called with a sentence about each step.
+    :raises ServicesError: if one cannot be started, or does not do its work.
     """
     recorded = place.recorded()
     up = alive(recorded)
@@ -80,7 +81,10 @@ def bring_up(place: Place, given: Mapping[str, int | None], told: Callable[[str]
 
 
 def bring_down(place: Place, *, wait: bool) -> bool:
-    """Ends the services; says whether any was up. Runs are interrupted, or with ``wait`` end by themselves."""
+    """Ends the services, and returns whether any was up.
+
+    :param wait: let runs end by themselves; otherwise they are interrupted.
+    """
     up = alive(place.recorded())
     if not up and not place.below():
         place.record({})

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from ao_workflows.site.sections import CHECKOUT
 
+FOLDER = CHECKOUT / ".demo"
+"""Where the demo is made unless a person names another folder."""
+
 
 def demo_site(folder: Path, endpoint_url: str | None) -> str:
     """Returns the demo's site.toml: everything is in ``folder``, and S3 and SQS at ``endpoint_url``.

@@ -1,4 +1,4 @@
-"""Environments: what a site may touch of what belongs to another environment.
+"""Environments: what a site must leave alone because it belongs to another environment.
 
 What belongs here: the one rule, for the sensors, the commands and the checks alike. What does not: reading a queue's
 tags (``ao_workflows.intake.sqs``).

@@ -17,9 +17,9 @@ from pydantic import (
 )
 
 from ao_workflows.errors import SiteError
-from ao_workflows.site.demo import demo_site
+from ao_workflows.site.demo import FOLDER, demo_site
 from ao_workflows.site.overrides import misspelt, renamed
-from ao_workflows.site.sections import CHECKOUT, Site
+from ao_workflows.site.sections import Site
 
 _SETTINGS = [
     f"{name}.{key}" if key else name
@@ -36,7 +36,7 @@ def load(path: Path | None = None) -> Site:
     if path is None and (named := os.environ.get("AO_SITE")):
         path = Path(named)
     if path is None:
-        path = CHECKOUT / ".demo" / "site.toml"
+        path = FOLDER / "site.toml"
         if not path.exists():
             return parse(demo_site(path.parent, endpoint_url=None), "the demo's site")
     try:

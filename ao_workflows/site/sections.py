@@ -29,10 +29,15 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ao_workflows.archive.sync_options import WORKS_MAY, Wish
-from ao_workflows.bags.admission import Unproven
+from ao_workflows.archive.sync_options import KEEP_REPLACED_DAYS, VERIFY, WORKS_MAY, Wish
+from ao_workflows.aws.objects import RESTORE_WAIT_HOURS
+from ao_workflows.bags import zip_directory
+from ao_workflows.bags.admission import Terms, Unproven
+from ao_workflows.download.plan import STALL_SECONDS
 from ao_workflows.events.intake_names import clash
 from ao_workflows.events.s3_events import EVENT_NAMES
+from ao_workflows.fixity.trees import Depth
+from ao_workflows.staging.room import RESERVE_GIB, ROOM_WAIT_HOURS
 from ao_workflows.status.standing import Limits
 from ao_workflows.works.object_keys import LAYOUT, check_layout
 
@@ -94,8 +99,8 @@ class StagingSection(_Section):
 
     root: AbsolutePath
     keep: Annotated[str, Field(pattern=r"^(until-synced|[0-9]{1,4} days)$")] = "until-synced"
-    reserve_gib: Annotated[float, Field(ge=0)] = 10
-    room_wait_hours: Annotated[float, Field(ge=0)] = 24
+    reserve_gib: Annotated[float, Field(ge=0)] = RESERVE_GIB
+    room_wait_hours: Annotated[float, Field(ge=0)] = ROOM_WAIT_HOURS
 
     @property
     def keep_for(self) -> timedelta:
@@ -153,8 +158,8 @@ class DownloadSection(_Section):
     part_mib: Annotated[int, Field(ge=1, le=1024)] | None = None
     parallel: Annotated[int, Field(ge=1, le=64)] | None = None
     megabytes_per_second: Annotated[float, Field(gt=0)] | None = None
-    stall_seconds: Annotated[float, Field(gt=0)] = 60
-    restore_wait_hours: Annotated[float, Field(ge=0)] = 12
+    stall_seconds: Annotated[float, Field(gt=0)] = STALL_SECONDS
+    restore_wait_hours: Annotated[float, Field(ge=0)] = RESTORE_WAIT_HOURS
 
 
 def _time_zone(name: str) -> str:
@@ -168,12 +173,12 @@ def _time_zone(name: str) -> str:
 class DebagSection(_Section):
     """How much a zip may contain, which names, the time zone of its local times, and works without a manifest."""
 
-    max_members: Annotated[int, Field(gt=0)] = 1_000_000
-    max_bytes: Annotated[int, Field(gt=0)] = 4 << 40
-    max_ratio: Annotated[int, Field(gt=0)] = 100
-    control_characters: bool = False
+    max_members: Annotated[int, Field(gt=0)] = zip_directory.Limits.members
+    max_bytes: Annotated[int, Field(gt=0)] = zip_directory.Limits.bytes
+    max_ratio: Annotated[int, Field(gt=0)] = zip_directory.Limits.ratio
+    control_characters: bool = zip_directory.Limits.control_characters
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
-    unproven: Unproven = "warn"
+    unproven: Unproven = Terms.unproven
 
 
 class ArchiveSection(_Section):
@@ -188,11 +193,11 @@ class SyncSection(_Section):
 
     script: str
     timeout_minutes: Annotated[int, Field(gt=0)] = 720
-    verify: Literal["checksum", "size"] = "checksum"
+    verify: Depth = VERIFY
     env: dict[str, str] = {}
     options: AbsolutePath | None = None
     works_may: tuple[Wish, ...] = WORKS_MAY
-    keep_replaced_days: Annotated[int, Field(ge=0)] = 30
+    keep_replaced_days: Annotated[int, Field(ge=0)] = KEEP_REPLACED_DAYS
 
 
 class DrsSection(_Section):

@@ -20,15 +20,17 @@ from ao_workflows.works.rids import rid_of_left_over
 
 @dataclass(frozen=True)
 class Freed:
-    """The RIDs of the works that were freed, and why something still lies there of others."""
+    """What a run freed on the scratch disk at its end: its work's RID, empty where it freed nothing; and why something
+    of the work is still there.
+    """
 
-    rids: tuple[str, ...] = ()
-    stuck: tuple[StagingError, ...] = ()
+    rid: str = ""
+    stuck: StagingError | None = None
 
     def shown(self) -> dict[str, str]:
         """Both for the web page."""
-        shown = {"freed on the scratch disk": ", ".join(self.rids) or "nothing"}
-        return shown | ({"not freed": "\n".join(map(str, self.stuck))} if self.stuck else {})
+        shown = {"freed on the scratch disk": self.rid or "nothing"}
+        return shown | ({"not freed": str(self.stuck)} if self.stuck else {})
 
 
 def free(layout: StagingLayout, rid: str) -> int:
@@ -89,6 +91,11 @@ def works_there(layout: StagingLayout) -> list[str]:
     """The RIDs of the works whose zip or folders are there."""
     names = (name for parent in layout.may_have_left_overs() for name in _names(parent))
     return sorted({name for name in names if not name.startswith(".")})
+
+
+def is_there(layout: StagingLayout, rid: str) -> bool:
+    """Whether the disk has a work's zip or folders."""
+    return os.path.lexists(layout.incoming(rid)) or os.path.lexists(layout.work(rid))
 
 
 def _hidden(folder: Path) -> Iterator[Path]:

@@ -32,6 +32,7 @@ class Receipt:
     at: str
 
     def dump(self) -> str:
+        """Returns the receipt as JSON."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False)
 
     @classmethod

@@ -49,6 +49,7 @@ class Delivery:
 
     @property
     def is_object(self) -> bool:
+        """Whether it is an S3 object, and not a dropped file."""
         return bool(self.bucket)
 
     def same_object(self, other: Delivery) -> bool:

@@ -14,7 +14,8 @@ from ao_workflows.events.dropped_files import DroppedFile
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import moment
 from ao_workflows.status.evidence import Evidence, event_in_force
-from ao_workflows.status.standing import Standing, State
+from ao_workflows.status.standing import Standing
+from ao_workflows.status.state import State
 from ao_workflows.works.stages import Stage
 
 

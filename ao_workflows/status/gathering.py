@@ -9,7 +9,6 @@ found by what moved last.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from ao_workflows.download.progress import read_progress
 from ao_workflows.drs.client import Drs
 from ao_workflows.drs.rows import Progress
 from ao_workflows.errors import DatabaseError, RidError, StagingError
+from ao_workflows.machine.file_locks import lock_if_free
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.receipts import Receipt
@@ -162,10 +162,8 @@ def lock_state(path: Path) -> LockState:
         return "free"
     try:
         # A shared lock, gone again at once: who asks must not keep a run from its work.
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return "held"
-    else:
+        if not lock_if_free(handle, shared=True):
+            return "held"
         return "abandoned" if path.exists() else "free"
     finally:
         os.close(handle)

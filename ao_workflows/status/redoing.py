@@ -13,8 +13,8 @@ from ao_workflows.errors import NothingStored
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.validity import receipts_in_force
+from ao_workflows.status.advice import start_from
 from ao_workflows.status.evidence import stored_event
-from ao_workflows.status.standing import start_from
 from ao_workflows.works.stages import RUN_STAGES, Stage
 
 

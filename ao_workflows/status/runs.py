@@ -47,9 +47,17 @@ def newest_run(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
 
 def run_in_flight(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
     """A run of the work that has not ended; the one that was asked for last."""
-    unfinished = dg.RunsFilter(tags={run_tags.PARTITION: rid}, statuses=list(UNFINISHED))
-    records = instance.get_run_records(unfinished, limit=1)
+    records = instance.get_run_records(_unfinished(rid), limit=1)
     return run_seen(instance, records[0]) if records else None
+
+
+def has_run_in_flight(instance: dg.DagsterInstance, rid: str) -> bool:
+    """Whether the work has a run that has not ended: the same, without asking what the run is at."""
+    return bool(instance.get_run_records(_unfinished(rid), limit=1))
+
+
+def _unfinished(rid: str) -> dg.RunsFilter:
+    return dg.RunsFilter(tags={run_tags.PARTITION: rid}, statuses=list(UNFINISHED))
 
 
 def works_of_runs(

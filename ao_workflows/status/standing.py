@@ -1,7 +1,8 @@
 """Where a work stands: from what DRS, the receipts, the download's progress, the work's lock and Dagster say of it.
 
-What belongs here: what the evidence comes to, and where it contradicts itself. What does not: the evidence
-(``ao_workflows.status.evidence``), and showing a standing.
+What belongs here: what the evidence comes to in all, and where it contradicts itself. What does not: the evidence
+(``ao_workflows.status.evidence``), the state of the work alone (``ao_workflows.status.state``), what a person can do
+(``ao_workflows.status.advice``), and showing a standing.
 
 Dagster knows best what happens now and what failed; receipts and DRS know best what was done. Each may have lost
 something: a run that was killed, a scratch disk that was renewed, a database that was restored from a backup.
@@ -12,36 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from ao_workflows.drs.rows import Entry, Progress
 from ao_workflows.errors import NewerStored, OtherObject
-from ao_workflows.events.dropped_files import DroppedFile
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.validity import receipts_in_force
-from ao_workflows.status.evidence import GOES_ON, HELD, Evidence, Noted, RunSeen, Transfer, event_in_force, lost_event
+from ao_workflows.status.advice import NOTHING_IS_LOST, advise
+from ao_workflows.status.drs_notes import noted_failure, noted_remarks
+from ao_workflows.status.evidence import GOES_ON, HELD, Evidence, RunSeen, Transfer, event_in_force, lost_event
+from ao_workflows.status.state import State, state_of, stopped_before_it_began
 from ao_workflows.works.stages import RUN_STAGES, Stage
-
-REFUSALS = ("BagInvalid", "ZipRefused")
-"""The errors that no second run mends: the bag has to be made again."""
-
-
-NOTHING_IS_LOST = "Nothing is lost. To do the work again once this is mended: "
-"""How the last line of a failed run begins; a command follows."""
-
-
-class State(StrEnum):
-    """What a work is at, in words."""
-
-    UNKNOWN = "not known"
-    ASKED = "asked of Glacier"
-    QUEUED = "waits its turn"
-    UNDER_WAY = "under way"
-    FAILED = "failed"
-    STOPPED = "stopped"
-    HELD = "held"
-    IN_ARCHIVE = "in the archive"
 
 
 @dataclass(frozen=True)
@@ -100,11 +81,11 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
     done: dict[Stage, datetime] = {stage: _at(receipt) for stage, receipt in receipts.items()}
     if row is not None and row_counts:
         done |= row.times
-    noted = _noted_failure(row) if row_counts else None
+    noted = noted_failure(row) if row_counts else None
     if lost := lost_event(evidence):
-        state, stage, since = _stopped_before_it_began(lost)
+        state, stage, since = stopped_before_it_began(lost)
     else:
-        state, stage, since = _state(evidence, done, noted, goes_on=goes_on)
+        state, stage, since = state_of(evidence, done, noted, goes_on=goes_on)
     if held and goes_on:
         held = None  # Perhaps it is what the run is for.
     waits = held is not None and (held.undecided or not (held.behind or state is State.IN_ARCHIVE))
@@ -123,7 +104,7 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
             compare = " --from synced_archive" if Stage.SYNCED_ARCHIVE in receipts else ""
             advice += f"; to leave the archive as it is: ao reprocess {evidence.rid}{compare}"
     else:
-        advice = _advice(evidence, state, stage, stuck=stuck, disagrees=bool(disagreements))
+        advice = advise(evidence, state, stage, stuck=stuck, disagrees=bool(disagreements))
     transfer = evidence.transfer
     if state is not State.UNDER_WAY or (run and transfer and transfer.run_id != run.run_id):
         transfer = None
@@ -140,7 +121,7 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
         held=held.why if held else "",
         advice=advice,
         disagreements=disagreements,
-        remarks=_noted_remarks(row) if row_counts else {},
+        remarks=noted_remarks(row) if row_counts else {},
     )
 
 
@@ -186,17 +167,6 @@ def _without_held(evidence: Evidence) -> Evidence:
     return replace(evidence, run=None) if run and _did_nothing(run) else evidence
 
 
-def start_from(stage: str, *, zip_there: bool, tree_there: bool) -> str:
-    """The stage to start from so that ``stage`` finds its input: itself, or the one that brings what is gone."""
-    if stage == Stage.DEBAGGED_WORK and zip_there:
-        return stage
-    if stage == Stage.SYNCED_ARCHIVE and tree_there:
-        return stage
-    if stage == Stage.SYNCED_ARCHIVE and zip_there:
-        return Stage.DEBAGGED_WORK
-    return Stage.RESTORED_MESSAGE if stage == Stage.RESTORED_MESSAGE else Stage.DOWNLOADED_BAG
-
-
 def _asked_anew(evidence: Evidence) -> bool:
     """Whether Glacier was asked for the work once more, after all that its receipts and its last run tell of."""
     row, run = evidence.row, evidence.run
@@ -207,134 +177,11 @@ def _asked_anew(evidence: Evidence) -> bool:
     return ended and bool(before) and max(before) < row.times[Stage.RESTORE_REQUESTED]
 
 
-def _state(
-    evidence: Evidence,
-    done: Mapping[Stage, datetime],
-    noted: tuple[datetime | None, str] | None,
-    *,
-    goes_on: bool,
-) -> tuple[State, str, datetime | None]:
-    """What the work is at, in which stage, and since when."""
-    run = evidence.run
-    next_stage = next((stage for stage in RUN_STAGES if stage not in done), RUN_STAGES[-1]).value
-    last = max(done.values(), default=None)
-    synced = done.get(Stage.SYNCED_ARCHIVE)
-    if run and goes_on:
-        state = State.QUEUED if run.state == "queued" else State.UNDER_WAY
-        return state, run.stage or (run.selected[0] if run.selected else next_stage), run.at
-    if evidence.lock == "held":
-        return State.UNDER_WAY, next_stage, evidence.transfer.at if evidence.transfer else last
-    if run and run.state == "failed" and (synced is None or run.at > synced):
-        return State.FAILED, run.stage or next_stage, run.at
-    return _state_by_what_was_done(evidence, done, noted, next_stage)
-
-
-def _stopped_before_it_began(lost: Noted) -> tuple[State, str, datetime | None]:
-    """The same of an event whose run Dagster has lost."""
-    return State.STOPPED, Stage.RESTORED_MESSAGE.value, lost.at
-
-
-def _state_by_what_was_done(
-    evidence: Evidence,
-    done: Mapping[Stage, datetime],
-    noted: tuple[datetime | None, str] | None,
-    next_stage: str,
-) -> tuple[State, str, datetime | None]:
-    """The same where no run goes on or has failed since."""
-    last = max(done.values(), default=None)
-    if Stage.SYNCED_ARCHIVE in done:
-        return State.IN_ARCHIVE, "", done[Stage.SYNCED_ARCHIVE]
-    if noted is not None:
-        return State.FAILED, next_stage, noted[0] or last
-    if evidence.run is not None:
-        return State.STOPPED, next_stage, evidence.run.at
-    if set(done) == {Stage.RESTORE_REQUESTED}:
-        return State.ASKED, Stage.RESTORED_MESSAGE.value, last
-    # A row or a receipt without a single time is still somebody's trace.
-    if done or evidence.row is not None or evidence.receipts:
-        return State.STOPPED, next_stage, last
-    return State.UNKNOWN, "", None
-
-
-def _noted_failure(row: Progress | None) -> tuple[datetime | None, str] | None:
-    """The failure that DRS has as the last thing of the work: when, and in which words."""
-    last = _last_of_its_own(row) if row else None
-    if last is None:
-        return None
-    said = last.data.get("refused") or last.data.get("failed")
-    return (last.at, str(said)) if said and not last.stage else None
-
-
-def _last_of_its_own(row: Progress) -> Entry | None:
-    """The last entry of the row that is of its restore. A delivery that was held since, or another work's zip that
-    brought the work, has not mended what failed.
-    """
-    others = {"held", "brought_by"}
-    return next((entry for entry in reversed(row.entries) if not others & entry.data.keys()), None)
-
-
-def _noted_remarks(row: Progress | None) -> dict[str, str]:
-    """What DRS has of the work's last unpacking that is out of the common, by its kind."""
-    entries = row.entries if row else ()
-    last = next((entry for entry in reversed(entries) if entry.stage == Stage.DEBAGGED_WORK), None)
-    return {kind: str(last.data[kind]) for kind in ("unproven", "batch") if kind in last.data} if last else {}
-
-
-def _was_refused(evidence: Evidence) -> bool:
-    """Whether the work failed for its bag: by its run, or by DRS where another run came after it, or it is gone."""
-    if evidence.run:
-        return evidence.run.error in REFUSALS
-    last = _last_of_its_own(evidence.row) if evidence.row else None
-    return last is not None and "refused" in last.data
-
-
 def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> str:
     if run and run.state == "failed":
         # What to do is said by the advice, which knows more than the run did.
         return run.said.partition(f"\n{NOTHING_IS_LOST}")[0] or "Its run was ended from outside, and could not say why"
     return noted[1] if noted else ""
-
-
-def _advice(evidence: Evidence, state: State, stage: str, *, stuck: bool, disagrees: bool) -> str:
-    rid = evidence.rid
-    first = start_from(stage, zip_there=evidence.zip_there, tree_there=evidence.tree_there)
-    redo = f"ao reprocess {rid}" + (f" --from {first}" if first != Stage.DOWNLOADED_BAG else "")
-    in_force = event_in_force(evidence)
-    has_event = in_force is not None
-    advice = ""
-    match state:
-        case State.FAILED if _was_refused(evidence):
-            if in_force and isinstance(dropped := in_force[1], DroppedFile):
-                advice = (
-                    f"Have the bag made again and put its zip into {dropped.folder}, which starts a new run; then "
-                    f"remove the refused one, {dropped.source}."
-                )
-            else:
-                advice = "Have the bag made and uploaded again; the event that follows starts a new run."
-            if evidence.report:
-                advice += f" What is wrong with it: {evidence.report}"
-        case State.FAILED if evidence.run and evidence.run.again:
-            advice = "Dagster runs it again by itself, from what is done, while its daemon is up."
-        case State.FAILED if has_event:
-            advice = f"When the cause is gone: {redo}"
-        case State.STOPPED if has_event:
-            advice = f"To go on with it: {redo}"
-        case State.FAILED | State.STOPPED | State.UNKNOWN:
-            # Glacier is paid for each answer: nobody is sent there for what may lie in the archive.
-            advice = (
-                f"Ask again when {' and '.join(evidence.not_asked)} can be asked: it may be done already."
-                if evidence.not_asked
-                else f"No restore event is stored to redo it by, so ask Glacier: ao restore request {rid}"
-            )
-        case State.ASKED if stuck:
-            advice = f"To see how far Glacier is: ao restore status {rid}"
-        case State.UNDER_WAY if evidence.lock == "abandoned" and evidence.run:
-            advice = f"Dagster's run monitoring ends such a run in a minute or two; then: {redo}"
-        case State.UNDER_WAY if stuck:
-            advice = f"The run's log says what it waits for. To do it anew, end it in the web page, then: {redo}"
-        case State.IN_ARCHIVE if disagrees and has_event:
-            advice = f"To compare the archive's copy and note it again: ao reprocess {rid} --from synced_archive"
-    return advice
 
 
 def _disagreements(

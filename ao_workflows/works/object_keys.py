@@ -17,8 +17,8 @@ LAYOUT = "Archive{share}/{nn}/{rid}/{rid}.bag.zip"
 _FIELDS = ("rid", "nn", "share")
 
 
-BUCKETS_PER_SHARE = 50
-"""Of a staging bucket's two shares, Archive0 and Archive1; the mounted archive has four."""
+_NUMBERS_PER_PREFIX = 50
+"""The keys begin with Archive0 or Archive1, whatever share of the archive the work is in."""
 
 
 def check_layout(layout: str) -> str:
@@ -47,4 +47,4 @@ def object_key(layout: str, rid: str) -> str:
     that number divided by 50, rounded down.
     """
     number = bucket_number(rid)
-    return layout.format(rid=rid, nn=f"{number:02d}", share=number // BUCKETS_PER_SHARE)
+    return layout.format(rid=rid, nn=f"{number:02d}", share=number // _NUMBERS_PER_PREFIX)

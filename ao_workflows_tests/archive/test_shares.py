@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ao_workflows.archive.places import archive_place
+from ao_workflows.archive.places import archive_place, share_number
 from ao_workflows.archive.shares import (
     OWN_FOLDER,
     Device,
@@ -20,7 +20,6 @@ from ao_workflows.archive.shares import (
     parse_notes,
     place_lock,
     refusal_of,
-    share_number,
 )
 from ao_workflows.errors import RidError
 from ao_workflows.works.rids import parse_rid

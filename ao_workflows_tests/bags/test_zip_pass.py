@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import struct
 import subprocess
 import sys
 import zipfile
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -21,7 +18,6 @@ from ao_workflows.errors import StagingError
 from ao_workflows_tests.support.debagging import PAYLOAD, debagged, invalid, refused, right_entries
 from ao_workflows_tests.support.zip_bytes import (
     DEFLATED,
-    NOON,
     Entry,
     bag_files,
     deflated,
@@ -117,70 +113,6 @@ def test_every_byte_that_follows_in_large_compressed_content_is_seen(tmp_path: P
     assert "bytes follow" in error.problems[0].reason
 
 
-def test_times_come_from_the_utc_field_before_the_local_time(tmp_path: Path) -> None:
-    """A page dated by the time zone of the machine that restores it is dated wrongly."""
-    files = bag_files({"exact": b"x", "local": b"y"})
-    moment = 1_000_000_007
-    times = extra_field(0x5455, b"\1" + struct.pack("<l", moment))
-    entries = [
-        Entry(f"W1.bag/{path}", data, extra=times if path == "data/exact" else b"") for path, data in files.items()
-    ]
-    path = write_zip(tmp_path / "W1.bag.zip", entries)
-    debag(path, tmp_path / "out", time_zone=ZoneInfo("Asia/Seoul"))
-    assert (tmp_path / "out/W1/exact").stat().st_mtime == moment
-    noon = datetime(2020, 6, 15, 12, tzinfo=ZoneInfo("Asia/Seoul"))
-    assert (tmp_path / "out/W1/local").stat().st_mtime == noon.timestamp()
-    assert noon.timestamp() == datetime(2020, 6, 15, 3, tzinfo=UTC).timestamp(), NOON
-
-
-MOMENT = 1_622_853_000
-"""2021-06-05 00:30 UTC."""
-
-NTFS = struct.pack("<LHH3Q", 0, 1, 24, MOMENT * 10_000_000 + 116_444_736_000_000_000 + 5, 0, 0)
-OLD_UNIX = struct.pack("<2l", 7, MOMENT)
-
-
-@pytest.mark.parametrize(
-    ("extra", "expected"),
-    [
-        (extra_field(0x000A, NTFS), MOMENT * 10**9 + 500),
-        (extra_field(0x5855, OLD_UNIX), MOMENT * 10**9),
-        (extra_field(0x000D, OLD_UNIX + bytes(4)), MOMENT * 10**9),
-        (extra_field(0x000A, NTFS) + extra_field(0x5455, b"\1" + struct.pack("<l", 5)), 5 * 10**9),
-        (extra_field(0x5855, OLD_UNIX) + extra_field(0x000A, NTFS), MOMENT * 10**9 + 500),
-        (extra_field(0x000A, bytes(4) + struct.pack("<HHL", 9, 4, 1) + NTFS[4:]), MOMENT * 10**9 + 500),
-        (extra_field(0x5455, b"\2" + bytes(4)) + extra_field(0x5855, OLD_UNIX), MOMENT * 10**9),
-        (extra_field(0x5855, struct.pack("<2l", 0, -86_400)), -86_400 * 10**9),
-    ],
-    ids=["7-Zip", "Mac", "PKWARE", "two, the better first", "two, turned", "not the first attribute", "read", "1969"],
-)
-def test_utc_times_of_every_tool_are_read(tmp_path: Path, extra: bytes, expected: int) -> None:
-    """7-Zip's and a Mac's pages were dated by the time zone of the machine that restored them."""
-    path = write_zip(tmp_path / "W1.bag.zip", [replace(entry, extra=extra) for entry in right_entries()])
-    debag(path, tmp_path / "out", time_zone=ZoneInfo("Asia/Seoul"))
-    assert (tmp_path / "out/W1/sources/note.txt").stat().st_mtime_ns == expected
-
-
-@pytest.mark.parametrize(
-    "extra",
-    [
-        extra_field(0x000A, bytes(32)),
-        extra_field(0x000A, b"\xff" * 32),
-        extra_field(0x000A, struct.pack("<LHH3Q", 0, 1, 24, 2**64 - 1, 0, 0)),
-        extra_field(0x000A, struct.pack("<LHHL", 0, 1, 24, 7)),
-        extra_field(0x000A, b""),
-        extra_field(0x5855, b"1234567"),
-    ],
-    ids=["zeros", "ones", "beyond every calendar", "cut off", "empty", "short"],
-)
-def test_a_utc_time_that_is_none_gives_way_to_the_local_time(tmp_path: Path, extra: bytes) -> None:
-    """A page of the year 60056 would be refused by the archive's file system, or dated anywhere."""
-    path = write_zip(tmp_path / "W1.bag.zip", [replace(entry, extra=extra) for entry in right_entries()])
-    debag(path, tmp_path / "out", time_zone=UTC)
-    noon = datetime(2020, 6, 15, 12, tzinfo=UTC)
-    assert (tmp_path / "out/W1/sources/note.txt").stat().st_mtime == noon.timestamp()
-
-
 def test_folders_have_their_times_too(tmp_path: Path) -> None:
     """Set before the files are written, they would all be of today."""
     path = tmp_path / "W1.bag.zip"
@@ -191,15 +123,6 @@ def test_folders_have_their_times_too(tmp_path: Path) -> None:
     debag(path, tmp_path / "out", time_zone=UTC)
     moment = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
     assert (tmp_path / "out/W1/images").stat().st_mtime == moment.timestamp()
-
-
-def test_a_date_that_is_none_counts_as_the_earliest(tmp_path: Path) -> None:
-    """Some tools write zeros; a whole bag must not be lost for a date."""
-    path = write_zip(tmp_path / "W1.bag.zip", entries_of(bag_files({"x": b""})))
-    content = path.read_bytes().replace(struct.pack("<2H", *NOON), bytes(4))
-    path.write_bytes(content)
-    debag(path, tmp_path / "out", time_zone=UTC)
-    assert (tmp_path / "out/W1/x").stat().st_mtime == datetime(1980, 1, 1, tzinfo=UTC).timestamp()
 
 
 def test_no_member_is_read_twice_and_no_file_is_read_again(tmp_path: Path) -> None:

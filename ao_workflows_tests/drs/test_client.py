@@ -16,205 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pymysql.err import OperationalError
 from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.config import named_database
-from ao_workflows.drs.failures import told
-from ao_workflows.drs.rows import Progress, row_to_write
+from ao_workflows.drs.rows import row_to_write
 from ao_workflows.errors import DatabaseError, DatabaseUnavailable
 from ao_workflows.works.stages import Stage
+from ao_workflows_tests.support.drs_sites import NOON, Site, site_on
 
 if TYPE_CHECKING:
     from ao_workflows_tests.support.mariadb import MariaDb
 
 pytest_plugins = ["ao_workflows_tests.support.mariadb"]
 
-NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
-
-COLUMNS_OF_THE_PRESENT_SYSTEM = """
-    id INTEGER PRIMARY KEY {auto},
-    object_name VARCHAR(255),
-    restore_requested_on TIMESTAMP NULL,
-    restore_complete_on TIMESTAMP NULL,
-    download_complete_on TIMESTAMP NULL,
-    debag_complete_on TIMESTAMP NULL,
-    sync_complete_on TIMESTAMP NULL,
-    user_data JSON,
-    create_time TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    update_time TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP {on_update}
-"""
-"""No index but the key, no default of ours."""
-
-
-class Site:
-    """One empty database, and SQL on it past the code under test, in UTC."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.drs = Drs(url=url, patience=20)
-        self._engine = create_engine(url, poolclass=NullPool)
-
-    @property
-    def on_mariadb(self) -> bool:
-        return self.url.startswith("mysql")
-
-    def sql(self, statement: str) -> list[tuple[object, ...]]:
-        with self._engine.begin() as connection:
-            if self.on_mariadb:
-                connection.exec_driver_sql("SET time_zone = '+00:00'")
-            result = connection.exec_driver_sql(statement)
-            return [tuple(row) for row in result] if result.returns_rows else []
-
-    def make_table_of_the_present_system(self) -> None:
-        columns = COLUMNS_OF_THE_PRESENT_SYSTEM.format(
-            auto="AUTO_INCREMENT" if self.on_mariadb else "AUTOINCREMENT",
-            on_update="ON UPDATE CURRENT_TIMESTAMP" if self.on_mariadb else "",
-        )
-        self.sql(f"CREATE TABLE glacier_sync_progress ({columns})")
-
-    def count(self) -> object:
-        return self.sql("SELECT COUNT(*) FROM glacier_sync_progress")[0][0]
-
-    def only(self, rid: str = "W1") -> Progress:
-        (progress,) = self.drs.rows([rid])
-        return progress
-
-
-@pytest.fixture(params=["sqlite", "mariadb"])
-def empty_site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
-    if request.param == "sqlite":
-        path = tmp_path / "drs.sqlite"
-        path.touch()
-        return Site(f"sqlite:///{path}")
-    return _site_on(request.getfixturevalue("mariadb_server"))
-
-
-@pytest.fixture
-def site(empty_site: Site) -> Site:
-    assert empty_site.drs.init()
-    return empty_site
-
-
-@pytest.fixture
-def server(mariadb_server: MariaDb) -> Iterator[MariaDb]:
-    yield mariadb_server
-    if not mariadb_server.running:
-        mariadb_server.start()
-
-
-@pytest.fixture
-def server_site(server: MariaDb) -> Site:
-    site = _site_on(server)
-    assert site.drs.init()
-    return site
-
-
-def _site_on(server: MariaDb) -> Site:
-    return Site(server.url(server.make_database()))
-
 
 # The table
-
-
-def test_all_rows_of_one_work_are_read_those_updated_last_first(site: Site) -> None:
-    """What was synced may be in any of them; and another work's, whose name differs in case alone, is none of them."""
-    for number, event in enumerate(("first", "second", "third")):
-        site.drs.record("W1", Stage.SYNCED_ARCHIVE, NOON + timedelta(hours=number), {"n": number}, event=event)
-    site.drs.record("w1", Stage.SYNCED_ARCHIVE, NOON, {}, event="other")
-    site.drs.record("W1", None, NOON, {"held": "why"}, event="second")
-    site.sql("UPDATE glacier_sync_progress SET update_time = '2026-11-22 00:00:00'")
-    site.sql("UPDATE glacier_sync_progress SET update_time = '2026-11-23 00:00:00' WHERE id = 2")
-    assert [row.event for row in site.drs.rows_of("W1")] == ["second", "third", "first"]
-    assert [entry.data for entry in site.drs.rows_of("W1")[0].entries] == [{"n": 1}, {"held": "why"}]
-    assert site.drs.rows_of("W2") == []
-
-
-def test_the_table_is_made_once(empty_site: Site) -> None:
-    """`ao drs init` run on a site that has its table must leave it, and say so."""
-    assert empty_site.drs.init()
-    empty_site.drs.record("W1", None, NOON, {})
-    assert not empty_site.drs.init()
-    assert empty_site.count() == 1
-
-
-def test_a_missing_table_fails_at_once_and_says_what_makes_it(empty_site: Site) -> None:
-    """Retried as if it were an outage, a site that forgot `ao drs init` would look slow, not wrong."""
-    for ask in (empty_site.drs.check, empty_site.drs.rows, lambda: empty_site.drs.record("W1", None, NOON, {})):
-        with pytest.raises(DatabaseError, match="no table glacier_sync_progress; `ao drs init` makes it") as caught:
-            ask()
-        assert not caught.value.transient
-
-
-def test_the_check_says_what_it_found(site: Site) -> None:
-    """`ao site check` prints it: which database it was matters as much as that it answered."""
-    site.drs.record("W1", None, NOON, {})
-    said = site.drs.check()
-    assert "glacier_sync_progress has 1 row" in said
-    assert ("mariadb 10" if site.on_mariadb else "sqlite 3") in said
-    assert "drs:" not in said, "a password"
-
-
-def test_the_check_changes_nothing(site: Site) -> None:
-    """It is run on production's database, at any time."""
-    site.drs.record("W1", None, NOON, {})
-    before = site.sql("SELECT * FROM glacier_sync_progress")
-    site.drs.check()
-    assert site.sql("SELECT * FROM glacier_sync_progress") == before
-    site.drs.record("W2", None, NOON, {})
-    assert site.sql("SELECT MAX(id) FROM glacier_sync_progress") == [(2,)]
-
-
-def test_a_table_of_the_present_system_is_right(empty_site: Site) -> None:
-    """A check that refuses what works would stop a site from switching."""
-    empty_site.make_table_of_the_present_system()
-    assert "has 0 rows" in empty_site.drs.check()
-
-
-def test_columns_that_would_refuse_or_cut_our_rows_are_named_all_at_once(empty_site: Site) -> None:
-    """Each would be found by a work at night, one after the other."""
-    columns = COLUMNS_OF_THE_PRESENT_SYSTEM.format(auto="", on_update="")
-    columns = columns.replace("VARCHAR(255)", "VARCHAR(32)").replace(
-        "debag_complete_on TIMESTAMP NULL", "debag_complete_on DATE"
-    )
-    columns = columns.replace("sync_complete_on TIMESTAMP NULL", "sync_complete_on DATETIME NOT NULL")
-    empty_site.sql(f"CREATE TABLE glacier_sync_progress ({columns}, vendor VARCHAR(9) NOT NULL)")
-    with pytest.raises(DatabaseError) as caught:
-        empty_site.drs.check()
-    for fault in (
-        "has object_name as VARCHAR(32)",
-        "has debag_complete_on as DATE, and a time is needed",
-        "has sync_complete_on as NOT NULL",
-        "has vendor as NOT NULL without a default",
-    ):
-        assert fault in str(caught.value)
-    assert str(caught.value).count("; has ") == 3
-
-
-@pytest.mark.parametrize("granted", ["SELECT", "SELECT, INSERT", "SELECT, UPDATE"])
-def test_a_user_who_may_not_write_is_found_by_the_check(server_site: Site, server: MariaDb, granted: str) -> None:
-    """Else a user made for reports passes, and the first work finds it."""
-    database = server_site.url.rpartition("/")[2]
-    user = f"reader_{database}"
-    server.run(f"CREATE USER {user}@'127.0.0.1' IDENTIFIED BY '{server.password}'")
-    server.run(f"GRANT {granted} ON {database}.* TO {user}@'127.0.0.1'")
-    drs = Drs(url=server_site.url.replace(f"//{server.user}:", f"//{user}:"))
-    with pytest.raises(DatabaseError, match="needs SELECT, INSERT and UPDATE on glacier_sync_progress") as caught:
-        drs.check()
-    assert server.password not in str(caught.value)
-    server.run(f"GRANT SELECT, INSERT, UPDATE ON {database}.* TO {user}@'127.0.0.1'")
-    assert "has 0 rows" in drs.check()
-
-
-def test_a_table_without_a_column_is_named_by_the_check(empty_site: Site) -> None:
-    """Else the first work of the night finds it."""
-    empty_site.make_table_of_the_present_system()
-    empty_site.sql("ALTER TABLE glacier_sync_progress DROP COLUMN debag_complete_on")
-    with pytest.raises(DatabaseError, match="has no column debag_complete_on"):
-        empty_site.drs.check()
 
 
 # What is recorded
@@ -358,36 +175,7 @@ def test_the_row_updated_last_counts(site: Site) -> None:
     assert site.sql("SELECT id FROM glacier_sync_progress WHERE download_complete_on IS NOT NULL") == [(1,)]
 
 
-def test_more_works_are_asked_for_than_a_statement_takes(site: Site) -> None:
-    """A list of 40,000 works must not pass the limit of a statement's parameters."""
-    site.drs.record("W39999", None, NOON, {})
-    assert [row.rid for row in site.drs.rows([f"W{number}" for number in range(40_000)])] == ["W39999"]
-
-
 # The archive's present system
-
-
-def test_the_table_of_the_present_system_is_used_as_it_is(empty_site: Site) -> None:
-    """A site switches without touching its database, and its old programs go on reading it."""
-    empty_site.make_table_of_the_present_system()
-    definition = "SHOW CREATE TABLE glacier_sync_progress" if empty_site.on_mariadb else "SELECT sql FROM sqlite_master"
-    before = empty_site.sql(definition)
-    assert not empty_site.drs.init()
-    old = '[{"time_stamp": "2024-05-01T10:00:00-04:00", "user_data": {"provider": "manual"}}]'
-    empty_site.sql(
-        "INSERT INTO glacier_sync_progress (object_name, restore_requested_on, user_data)"  # noqa: S608
-        f" VALUES ('W1', '2024-05-01 14:00:00', '{old}')"
-    )
-    empty_site.drs.record("W1", Stage.RESTORED_MESSAGE, NOON, {}, event="e")
-    progress = empty_site.only()
-    assert progress.row == 1
-    assert progress.times[Stage.RESTORE_REQUESTED] == datetime(2024, 5, 1, 14, tzinfo=UTC)
-    assert progress.entries[0].at == datetime(2024, 5, 1, 14, tzinfo=UTC)
-    assert (progress.entries[0].data, progress.entries[0].event) == ({"provider": "manual"}, "")
-    ((stored,),) = empty_site.sql("SELECT user_data FROM glacier_sync_progress")
-    assert json.loads(str(stored))[0] == json.loads(old)[0]
-    assert empty_site.sql(definition)[0][0] == before[0][0]
-    assert "has 1 row" in empty_site.drs.check()
 
 
 def test_a_new_event_leaves_what_the_present_system_finished(empty_site: Site) -> None:
@@ -518,7 +306,7 @@ def test_a_row_that_another_holds_for_a_while_is_waited_for(server: MariaDb, ser
 
 def test_a_row_of_another_work_that_is_held_holds_up_nobody(server: MariaDb) -> None:
     """A search without an index, as the present system's table has none, locks every row that it passes."""
-    site = _site_on(server)
+    site = site_on(server)
     site.make_table_of_the_present_system()
     for rid in ("W1", "W2"):
         site.drs.record(rid, Stage.RESTORED_MESSAGE, NOON, {}, event="e")
@@ -606,20 +394,12 @@ def test_a_server_whose_binary_log_has_statements_is_written_to(
     mariadb_server_with_a_log_of_statements: MariaDb,
 ) -> None:
     """Such a server refuses every write of a transaction that is READ COMMITTED."""
-    site = _site_on(mariadb_server_with_a_log_of_statements)
+    site = site_on(mariadb_server_with_a_log_of_statements)
     assert site.drs.init()
     assert "has 0 rows" in site.drs.check()
     for stage in (Stage.RESTORED_MESSAGE, Stage.SYNCED_ARCHIVE):
         site.drs.record("W1", stage, NOON, {}, event="e")
     assert site.only().stage is Stage.SYNCED_ARCHIVE
-
-
-def test_a_refusal_of_a_row_that_changed_since_it_was_read_may_pass() -> None:
-    """It ended the stage, where the same call a moment later would have done."""
-    error = OperationalError(1020, "Record has changed since last read in table 'glacier_sync_progress'")
-    failure = told(named_database("mysql+pymysql://u@h/d", None), DBAPIError("SELECT", None, error))
-    assert failure.transient
-    assert "the row was changed by another" in str(failure)
 
 
 def test_a_user_with_too_many_connections_is_waited_for(server: MariaDb, server_site: Site) -> None:
@@ -688,24 +468,6 @@ def test_no_connection_is_held_between_calls(server: MariaDb, server_site: Site)
         pass
 
 
-def test_a_wrong_password_fails_at_once_and_is_not_repeated(server: MariaDb, server_site: Site) -> None:
-    """Retried, it locks the account out; printed, it is in every run's log."""
-    wrong = "no" + server.password
-    drs = Drs(url=server_site.url.replace(server.password, wrong), patience=3600)
-    with pytest.raises(DatabaseError, match=r"Access denied for user 'drs'.*\[drs\] url") as caught:
-        drs.record("W1", None, NOON, {})
-    assert not caught.value.transient
-    assert wrong not in str(caught.value)
-
-
-def test_a_missing_database_fails_at_once_and_is_named(server: MariaDb, server_site: Site) -> None:
-    """The reader must learn that it is the name, not the server, that is wrong."""
-    drs = Drs(url=server.url("nowhere"), patience=3600)
-    with pytest.raises(DatabaseError, match="Unknown database 'nowhere'") as caught:
-        drs.rows()
-    assert not caught.value.transient
-
-
 def test_a_missing_sqlite_file_is_not_made_by_a_question(tmp_path: Path) -> None:
     """SQLite makes an empty file at the first connection: a mistyped path would be a database without works."""
     drs = Drs(url=f"sqlite:///{tmp_path / 'deep' / 'drs.sqlite'}")
@@ -723,15 +485,3 @@ def test_importing_the_client_imports_no_driver() -> None:
 
 
 # Asking for what is not done
-
-
-def test_the_works_without_a_sync_are_found_latest_first_and_counted(site: Site) -> None:
-    """Among a hundred thousand works that are done, the few that are not must be found without reading all."""
-    for number, rid in enumerate(("W1", "W2", "W3"), 1):
-        site.drs.record(rid, Stage.RESTORED_MESSAGE, NOON, {}, event=f"e{number}")
-    site.drs.record("W2", Stage.SYNCED_ARCHIVE, NOON, {}, event="e2")
-    long_ago = datetime.now(UTC) - timedelta(days=1)
-    assert sorted(site.drs.unfinished(long_ago, 10)) == ["W1", "W3"]
-    assert len(site.drs.unfinished(long_ago, 1)) == 1
-    assert site.drs.unfinished(datetime.now(UTC) + timedelta(hours=1), 10) == []
-    assert site.drs.counts() == (3, 1)

@@ -21,7 +21,6 @@ from ao_workflows.glacier.rules import (
     refusal,
     state_of,
 )
-from ao_workflows.works.object_keys import LAYOUT, check_layout, object_key
 from ao_workflows.works.stages import Stage
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -76,13 +75,6 @@ def test_s3_says_how_far_a_restore_is_and_drs_where_s3_is_silent(
     assert state_of(storage_of(head), progress, NOW) is state
 
 
-def test_a_restored_copys_end_is_read_as_a_time() -> None:
-    """An archivist plans by it; a date that is none must not hide that the copy is there."""
-    assert storage_of(GLACIER | THERE).expires == datetime(2026, 12, 4, tzinfo=UTC)
-    odd = storage_of(GLACIER | {"Restore": 'ongoing-request="false", expiry-date="soon"'})
-    assert (odd.restored, odd.expires) == (True, None)
-
-
 def test_glacier_is_asked_only_where_no_copy_is_there_or_coming() -> None:
     """Each request costs money, and a work that is in the archive needs none unless a person says so."""
     asked = {state for state in State if is_to_be_asked(state, again=False)}
@@ -110,41 +102,6 @@ def test_expedited_is_refused_where_s3_knows_none(storage: Storage, refused: boo
     assert (reason is not None) == refused
     assert reason is None or ("--tier Standard" in reason and str(storage) in reason)
     assert refusal(storage, Tier.BULK) is refusal(storage, Tier.STANDARD) is None
-
-
-@pytest.mark.parametrize(
-    ("rid", "key"),
-    [
-        ("W1NLM4700", "Archive0/00/W1NLM4700/W1NLM4700.bag.zip"),
-        ("W1NLM4749", "Archive0/49/W1NLM4749/W1NLM4749.bag.zip"),
-        ("W1NLM4750", "Archive1/50/W1NLM4750/W1NLM4750.bag.zip"),
-        ("W1NLM4799", "Archive1/99/W1NLM4799/W1NLM4799.bag.zip"),
-        ("W2CZ", "Archive0/00/W2CZ/W2CZ.bag.zip"),
-    ],
-)
-def test_a_works_key_is_the_archives(rid: str, key: str) -> None:
-    """A staging bucket has two shares, where the mounted archive has four."""
-    assert object_key(LAYOUT, rid) == key
-
-
-@pytest.mark.parametrize("layout", ["{nn}/all.zip", "{rid}/{name}", "{rid", "{rid}{}", "plain.zip", "{rid.nn}"])
-def test_a_layout_without_a_key_for_every_work_is_refused(layout: str) -> None:
-    """All works in one key would be one work restored for ever."""
-    with pytest.raises(ValueError, match=r"must be a key with \{rid\} in it"):
-        check_layout(layout)
-    assert check_layout("x/{rid}.zip") == "x/{rid}.zip"
-
-
-@pytest.mark.parametrize(
-    "layout",
-    ["{rid[1]}", "{rid}/{rid[8]}", "{rid:.8}", "{rid!r}", "{rid}/{nn.real}", "{rid}/{nn[0]}", "{rid}/{share:{nn}}"],
-)
-def test_a_layout_with_a_part_of_a_field_is_refused(layout: str) -> None:
-    """By a part of a RID two works have one key, and a RID too short for it ends in a stack trace."""
-    with pytest.raises(ValueError, match=r"must be a key with \{rid\} in it"):
-        check_layout(layout)
-    assert check_layout("{share:02d}/{nn:>4}/{{x}}/{rid}.zip")
-    assert check_layout(LAYOUT)
 
 
 def test_a_list_is_read_without_its_comments_blank_lines_and_repetitions() -> None:

@@ -10,7 +10,7 @@ from dagster import DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 
 from ao_workflows.errors import StackError
-from ao_workflows.instance.broker import LONGEST_RUN, with_password
+from ao_workflows.instance.broker import LONGEST_RUN
 from ao_workflows.instance.run_containers import RunContainers
 from ao_workflows.instance.run_workers import RunWorkers
 
@@ -70,11 +70,3 @@ def test_a_run_that_waits_for_a_worker_has_not_failed_to_start(tmp_path: Path) -
         with DagsterInstance.from_config(str(tmp_path / str(number))) as instance:
             seconds.append(instance.run_monitoring_start_timeout_seconds)
     assert seconds == [90, LONGEST_RUN.total_seconds()]
-
-
-def test_the_password_s_file_is_named_in_the_address_and_its_word_put_there(tmp_path: Path) -> None:
-    """As in PostgreSQL's addresses, so that no password is in the environment."""
-    (tmp_path / "word").write_text("a/b@c\n")
-    found = with_password(f"rediss://main:6379/1?ssl_cert_reqs=none&passfile={tmp_path}/word")
-    assert found == "rediss://:a%2Fb%40c@main:6379/1?ssl_cert_reqs=none"
-    assert with_password("redis://main") == "redis://main"

@@ -27,7 +27,7 @@ from dagster._core.test_utils import create_run_for_test
 from dagster_postgres.event_log import PostgresEventLogStorage
 
 from ao_workflows.instance import old_records
-from ao_workflows_tests.cli.test_backup import instance_on
+from ao_workflows_tests.support.instances import instance_on
 from ao_workflows_tests.support.postgres import Postgres
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1)

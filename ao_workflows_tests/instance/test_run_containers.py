@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -10,7 +9,6 @@ import pytest
 import yaml
 
 from ao_workflows.errors import StackError
-from ao_workflows.instance.pruning import ended_at
 from ao_workflows.instance.run_containers import container_name, filled_in
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -39,12 +37,6 @@ def test_a_container_is_named_for_its_work() -> None:
     assert container_name(run) == "run-W1NLM4700-0a1b2c3d"
     other = dg.DagsterRun("back up/now", run_id="0a1b2c3d-aaaa")
     assert container_name(other) == "run-back-up-now-0a1b2c3d"
-
-
-def test_the_engine_s_times_are_read() -> None:
-    """They have nine digits of a second, or none."""
-    assert ended_at("2026-11-21T12:16:57.123456789Z") == datetime(2026, 11, 21, 12, 16, 57, 123456, UTC)
-    assert ended_at("2026-11-21T12:16:57Z") == datetime(2026, 11, 21, 12, 16, 57, tzinfo=UTC)
 
 
 def test_the_two_dagster_yamls_say_the_same_of_runs_and_ticks() -> None:

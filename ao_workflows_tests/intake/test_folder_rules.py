@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ao_workflows.events.dropped_files import Claim, event_of, owner_of
+from ao_workflows.events.dropped_files import Claim
 from ao_workflows.intake.folder_rules import (
     QUIET_SECONDS,
     REMEMBERED,
@@ -16,7 +16,6 @@ from ao_workflows.intake.folder_rules import (
     Sighting,
     Writers,
     candidates,
-    of_this_intake,
     sightings,
     told,
     why_not_yet,
@@ -89,49 +88,6 @@ def test_the_cursor_remembers_since_when_each_waiting_file_is_as_it_is() -> None
     assert FolderCursor.parse(None) == FolderCursor()
     many = [Look(f"W{number}.zip", 1) for number in range(REMEMBERED + 5)]
     assert len(sightings(many, {}, 0)) == REMEMBERED
-
-
-@pytest.mark.parametrize("suffix", [".bag.zip", ".zip"])
-@pytest.mark.parametrize("rid", ["W1NLM4712", "W1-a_b.c", "W" * 64])
-def test_a_claims_name_says_all_of_it(rid: str, suffix: str) -> None:
-    """It is all that is left of a claim after a crash."""
-    claim = Claim.of(rid + suffix, AT, "0a1b2c3d", owner_of("an instance", "drop"))
-    assert Claim.parse(claim.name) == claim
-    assert (claim.original, claim.rid) == (rid + suffix, rid)
-    assert len(claim.name) < 255
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "W1NLM4712.bag.zip",
-        CLAIM.name.replace("W1NLM4712", "../../etc"),
-        CLAIM.name.replace("W1NLM4712", "W..1"),
-        CLAIM.name.replace("20261121", "20261321"),
-        CLAIM.name + ".part",
-        CLAIM.name.replace(".bag.zip", ""),
-    ],
-)
-def test_no_other_name_is_a_claim(name: str) -> None:
-    """The name comes from a run's config too, and what it names is removed in the end."""
-    assert Claim.parse(name) is None
-
-
-def test_an_events_identity_is_its_claims() -> None:
-    """The same after a crash, though the file's size may be another; and another one for the next file."""
-    one = event_of(CLAIM, "/mnt/drop", 1_000.0, 9)
-    assert one.identity == event_of(CLAIM, "/mnt/drop", 2_000.0, 10).identity
-    other = Claim("W1NLM4712", AT, "0a1b2c3e", "4e5f6071", ".bag.zip")
-    assert one.identity != event_of(other, "/mnt/drop", 1_000.0, 9).identity
-    assert one.source == f"/mnt/drop/save/{CLAIM.name}"
-
-
-def test_the_claims_of_another_site_are_not_this_ones() -> None:
-    """Two sites that share a folder must not do one file twice."""
-    later = Claim("W1NLM4712", AT.replace(hour=7), "0a1b2c3d", "4e5f6071", ".bag.zip")
-    foreign = Claim("W1NLM4712", AT, "0a1b2c3d", "ffffffff", ".zip")
-    assert of_this_intake([later, foreign, CLAIM], {"4e5f6071"}) == ([CLAIM, later], [foreign])
-    assert len({owner_of("a", "x"), owner_of("b", "x"), owner_of("a", "y")}) == 3
 
 
 def test_what_is_left_is_told_shortly_and_safely() -> None:

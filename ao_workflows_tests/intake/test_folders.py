@@ -7,8 +7,7 @@ import os
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,19 +18,16 @@ from ao_workflows.download.download import Places
 from ao_workflows.errors import FileChanged, FileGone, FolderError
 from ao_workflows.events.dropped_files import Claim
 from ao_workflows.fixity.digests import file_crc64nvme
-from ao_workflows.intake import file_writers
 from ao_workflows.intake.file_ranges import FileRanges
-from ao_workflows.intake.file_writers import writers
 from ao_workflows.intake.folder_rules import Look, candidates
 from ao_workflows.intake.folders import Folders
 from ao_workflows_tests.conftest import skip_or_fail
+from ao_workflows_tests.support.other_users import as_nobody
 
 NAME = "W1NLM4712.bag.zip"
 OWNER = "4e5f6071"
 DATA = bytes(range(256)) * 4096 * 20
 """20 MiB: three parts."""
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -74,29 +70,6 @@ def claimed(folders: Folders, drop: Path, data: bytes = DATA) -> Claim:
     return claim
 
 
-def as_nobody(work: Callable[[], object]) -> str:
-    """What ``work`` returns or raises in a process whose user has no rights here."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setresgid(NOBODY, NOBODY, NOBODY)
-                os.setresuid(NOBODY, NOBODY, NOBODY)
-            said = str(work())
-        except BaseException as error:  # noqa: BLE001 - it is what is asked for
-            said = f"{type(error).__name__}: {error}"
-        os.write(writer, said.encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        said = stream.read()
-    os.waitpid(child, 0)
-    return said
-
-
 def test_what_is_no_plain_file_is_seen_and_never_opened(folders: Folders, drop: Path) -> None:
     """A FIFO blocks whoever opens it; a symbolic link leads out of the folder."""
     (drop / "W1.zip").symlink_to("/etc/passwd")
@@ -121,48 +94,6 @@ def test_a_folder_that_is_not_there_is_named_with_its_intake(folders: Folders, d
     with pytest.raises(FolderError, match=rf"{drop}: the folder of the intake 'drop' .*Is it mounted"):
         folders.look("drop")
     assert folders.claims("drop") == []
-
-
-def test_who_has_a_file_open_for_writing_is_seen(drop: Path) -> None:
-    """An upload that pauses looks complete."""
-    path = drop / NAME
-    with path.open("wb"):
-        assert writers(path) == "some"
-    assert writers(path) == "none"
-    with path.open("rb"):
-        assert writers(path) == "none"
-
-
-def test_a_writer_in_another_process_that_opens_the_file_meanwhile_harms_nobody(drop: Path) -> None:
-    """Opening a file breaks a lease on it, and by default the kernel ends the process that holds it."""
-    path = drop / NAME
-    path.write_bytes(b"x")
-    opener = subprocess.Popen(
-        [sys.executable, "-c", f"while True: open({str(path)!r}, 'ab').close()"], stdin=subprocess.DEVNULL
-    )
-    try:
-        found = set()
-        until = time.monotonic() + 60
-        while len(found) < 2 and time.monotonic() < until:
-            found.add(writers(path))
-        assert found == {"none", "some"}
-        for _ in range(5_000):
-            writers(path)
-    finally:
-        opener.kill()
-        opener.wait()
-
-
-def test_nobody_knows_who_writes_on_another_machines_disk(drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lease on NFS tells of this machine alone, or is refused without a reason."""
-    monkeypatch.setattr(file_writers, "_LOCAL", set())
-    (drop / NAME).write_bytes(b"x")
-    assert writers(drop / NAME) == "unknown"
-
-
-def test_a_file_of_another_user_s_may_be_open(drop: Path) -> None:
-    """Linux gives its owner alone a lease; what cannot be known must not be taken for closed."""
-    assert as_nobody(lambda: writers(Path("/etc/passwd"))) == "unknown"
 
 
 def test_a_file_that_may_not_be_read_is_said_to_be_one(folders: Folders, drop: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from ao_workflows.events.message_parts import InParts
 from ao_workflows.intake.queue_rules import Cursor, Pending, Plan, Received, Verdict, acknowledge, plan
 from ao_workflows.intake.queue_rules import judge as judge_for
-from ao_workflows.site.environments import tagged_environment
 from ao_workflows_tests.events.test_s3_events import RESTORED, message, of_object, record, sample
 
 EVENTS = ("ObjectRestore:Completed",)
@@ -150,11 +149,3 @@ def test_no_message_is_taken_beyond_the_room_nor_after_the_time() -> None:
     assert [[wanted.rid for wanted in taken.rest] for taken in found.taken] == [[f"W{n}" for n in range(7)], ["W9"]]
     assert found.left == ()
     assert planned(messages, in_time=lambda: False) == Plan((), (), tuple(messages))
-
-
-def test_production_is_known_by_its_tag_however_it_is_written() -> None:
-    """A capital letter must not be what opens production's queue to a laptop."""
-    for tags in ({"environment": "prod"}, {"Environment": "Production"}, {"ENVIRONMENT": " PROD "}):
-        assert tagged_environment(tags) == "prod"
-    assert tagged_environment({"environment": "dev", "owner": "prod"}) == "dev"
-    assert tagged_environment({"owner": "prod"}) is None

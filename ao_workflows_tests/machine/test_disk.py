@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.errors import StagingFull
-from ao_workflows.machine.disk import files_below, going, is_going, refusal, remove_tree
-from ao_workflows_tests.support.small_disks import mounted
+from ao_workflows.machine.disk import files_below, full_at, going, is_going, refusal, remove_tree
+from ao_workflows_tests.support.small_disks import fill, mounted
 
 
 def make_deep(top: Path, levels: int, name: str) -> None:
@@ -147,3 +147,22 @@ def test_what_is_about_to_go_has_another_name_each_time(tmp_path: Path) -> None:
     assert sorted(name[: name.index("going")] for name in names) == [".W1.", ".W1.", ".W1.", ".W1.x."]
     assert all(map(is_going, names))
     assert not any(map(is_going, ("W1", ".W1.run.tmp", ".W1.going-1.run.tmp", ".W1.going-0123456x.tmp")))
+
+
+def test_whether_a_disk_is_full_is_tried_and_leaves_nothing(tmp_path: Path) -> None:
+    """A run without a lock is one that waits for room, or one that is dead: only the disk itself can tell."""
+    with mounted(tmp_path / "disk", "size=1m") as disk:
+        log = disk / "logs/sync.log"
+        assert full_at(log, 64 << 10) is None
+        fill(disk)
+        full = full_at(log, 64 << 10)
+        assert full is not None
+        assert full.transient
+        assert full.path == log
+        assert sorted(path.name for path in disk.rglob("*")) == [".ballast", "logs"]
+
+
+def test_a_disk_that_refuses_otherwise_is_not_full(tmp_path: Path) -> None:
+    """A person who is told to make room where there is enough looks in the wrong place."""
+    (tmp_path / "logs").write_text("no folder")
+    assert full_at(tmp_path / "logs/sync.log", 0) is None

@@ -51,7 +51,7 @@ print(json.dumps(told))
 DRS = """
 import json
 from ao_workflows.drs.client import Drs
-from ao_workflows.site.sections import load
+from ao_workflows.site.loading import load
 site = load()
 rows = Drs(url=site.drs.url, config=site.drs.config).rows()
 print(json.dumps({row.rid: sorted(stage.value for stage in row.times) for row in rows}))

@@ -1,61 +1,110 @@
-"""Dagster's instance, where it cannot be opened."""
+"""A work's runs, as Dagster has them."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import pytest
 
-from ao_workflows.errors import InstanceUnusable
-from ao_workflows.instance.opening import opened_instance
+from ao_workflows.events.s3_events import ObjectEvent
+from ao_workflows.status.runs import (
+    failure_of,
+    newest_run,
+    run_in_flight,
+    stored_event_config,
+    times_of_done_events,
+    works_of_runs,
+)
+
+EVENT = ObjectEvent("ObjectRestore:Completed", "2026-11-21T09:00:00Z", "r", "b", "W1.bag.zip", etag="e")
+LATER = ObjectEvent("ObjectRestore:Completed", "2026-11-21T11:00:00Z", "r", "b", "W1.bag.zip", etag="f")
+Status = dg.DagsterRunStatus
+
+
+@pytest.fixture
+def instance() -> dg.DagsterInstance:
+    return dg.DagsterInstance.ephemeral()
+
+
+def made(
+    instance: dg.DagsterInstance,
+    status: dg.DagsterRunStatus,
+    event: ObjectEvent | None = None,
+    rid: str = "W1",
+    **tags: str,
+) -> str:
+    @dg.op(config_schema=dg.Noneable(dict))
+    def restored_message() -> None:
+        """Nothing."""
+
+    @dg.job
+    def restore_work() -> None:
+        restored_message()
+
+    config = {"ops": {"restored_message": {"config": {"intake": "fpl", **asdict(event)}}}} if event else {}
+    tags = {"dagster/partition": rid, **{f"dagster/{name}": value for name, value in tags.items()}}
+    return instance.create_run_for_job(restore_work, run_config=config, tags=tags, status=status).run_id
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("status", "state"),
     [
-        (b"a: [\nb: }", r"dagster\.yaml is no YAML: while parsing.*line 2, column 4"),
-        (b"a:\n\tb: c", r"dagster\.yaml is no YAML: while scanning.*line 2, column 1"),
-        (b"# \xe9", r"dagster\.yaml is no YAML: 'utf-8' codec can't decode"),
-        (b"- a", r"cannot be asked: .*dagster\.yaml to parse to dictionary"),
+        (Status.NOT_STARTED, "queued"),
+        (Status.STARTED, "under way"),
+        (Status.CANCELING, "under way"),
+        (Status.SUCCESS, "succeeded"),
+        (Status.FAILURE, "failed"),
+        (Status.CANCELED, "canceled"),
     ],
 )
-def test_a_dagster_yaml_that_is_none_is_named(tmp_path: Path, text: bytes, said: str) -> None:
-    """`ao status` ended in a stack trace, and what DRS and the scratch disk know was not told."""
-    (tmp_path / "dagster.yaml").write_bytes(text)
-    with pytest.raises(InstanceUnusable, match=said), opened_instance(str(tmp_path)):
-        pass
+def test_each_of_dagster_s_states_is_one_of_ours(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, state: str
+) -> None:
+    """A run that is being cancelled still has the work."""
+    run_id = made(instance, status, EVENT)
+    seen = newest_run(instance, "W1")
+    assert seen
+    assert (seen.run_id, seen.state, seen.event, seen.intake) == (run_id, state, EVENT, "fpl")
+    assert (run_in_flight(instance, "W1") is not None) is (state in {"queued", "under way"})
 
 
-def test_a_home_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
-    """Dagster makes its folders as it opens: without them nothing of it can be asked."""
-    (tmp_path / "dagster.yaml").touch()
-    (tmp_path / "history").touch()  # as root, no permission is missing
-    with pytest.raises(InstanceUnusable, match=f"the instance in {tmp_path} cannot be opened: .*history"):
-        opened_instance(str(tmp_path)).__enter__()
+def test_a_work_without_runs_has_none_and_another_s_is_not_its(instance: dg.DagsterInstance) -> None:
+    """A work whose name differs in case alone is another work."""
+    made(instance, Status.STARTED, rid="w1")
+    assert newest_run(instance, "W1") is run_in_flight(instance, "W1") is None
+    assert works_of_runs(instance, [Status.STARTED], 5) == ["w1"]
 
 
-@pytest.mark.parametrize("hidden", ["", "dagster.yaml"])
-def test_a_dagster_yaml_that_may_not_be_read_is_named(tmp_path: Path, hidden: str) -> None:
-    """The operator's account is often another than the services', and the trace did not say so."""
-    (tmp_path / "dagster.yaml").touch()
-    tmp_path.joinpath(hidden).chmod(0)
-    # Root may read everything, until it is told not to.
-    plain = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-    ask = "import sys; from ao_workflows.instance import opening; opening.opened_instance(sys.argv[1]).__enter__()"
-    try:
-        words = [*plain, sys.executable, "-c", ask, tmp_path]
-        said = subprocess.run(words, capture_output=True, text=True, check=False).stderr
-    finally:
-        tmp_path.joinpath(hidden).chmod(0o700)
-    assert f"InstanceUnusable: Dagster: the instance in {tmp_path} cannot be opened: " in said
-    assert said.endswith(f"Permission denied: '{tmp_path}/dagster.yaml'\n")
+def test_a_failed_run_that_dagster_runs_again_says_so_until_the_other_is_there(instance: dg.DagsterInstance) -> None:
+    """A person must not be asked for what is done by itself."""
+    made(instance, Status.FAILURE, will_retry="true")
+    seen = newest_run(instance, "W1")
+    assert seen
+    assert seen.again
+    made(instance, Status.FAILURE, will_retry="true", auto_retry_run_id="other")
+    seen = newest_run(instance, "W1")
+    assert seen
+    assert not seen.again
+    assert failure_of(instance, seen.run_id) == ""
 
 
-def test_an_error_of_the_one_who_asks_is_not_dagsters(tmp_path: Path) -> None:
-    """A file that the command itself cannot open must not be told as an instance that cannot."""
-    (tmp_path / "dagster.yaml").touch()
-    with pytest.raises(FileNotFoundError), opened_instance(str(tmp_path)):
-        (tmp_path / "nowhere").open()
+def test_the_newest_event_that_only_a_run_s_config_has_is_taken_from_there(instance: dg.DagsterInstance) -> None:
+    """A run that was killed before its first stage left it nowhere else."""
+    assert stored_event_config(instance, "W1", None) is None
+    made(instance, Status.FAILURE, LATER)
+    made(instance, Status.FAILURE, EVENT)
+    made(instance, Status.FAILURE)
+    found = stored_event_config(instance, "W1", None)
+    assert found
+    assert found["ops"]["restored_message"]["config"]["time"] == LATER.time
+
+
+def test_only_what_succeeded_since_then_was_done(instance: dg.DagsterInstance) -> None:
+    """A note is removed by it: one whose run failed is all that is left of its event."""
+    now = datetime.now(UTC)
+    made(instance, Status.FAILURE, LATER)
+    made(instance, Status.SUCCESS, EVENT)
+    assert times_of_done_events(instance, "W1", now - timedelta(hours=1)) == [EVENT.time]
+    assert times_of_done_events(instance, "W1", now + timedelta(hours=1)) == []

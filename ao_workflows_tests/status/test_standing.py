@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from ao_workflows.drs.rows import Entry, Progress
-from ao_workflows.events.dropped_files import Claim, event_of
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.validity import receipts_in_force
 from ao_workflows.status.evidence import Evidence, RunSeen, RunState, Transfer
-from ao_workflows.status.standing import Limits, Standing, State, standing
+from ao_workflows.status.standing import Limits, Standing, standing
+from ao_workflows.status.state import State
 from ao_workflows.works.stages import RUN_STAGES, Stage
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -66,31 +66,6 @@ def test_a_work_that_all_sources_have_as_synced_is_in_the_archive() -> None:
     assert (found.state, found.since, found.stuck) == (State.IN_ARCHIVE, NOON, False)
     assert (found.failure, found.advice, found.disagreements) == ("", "", ())
     assert list(found.done) == [stage.value for stage in Stage]
-
-
-@pytest.mark.parametrize(
-    ("evidence", "state", "stage"),
-    [
-        ({}, State.UNKNOWN, ""),
-        ({"row": row_until(Stage.RESTORE_REQUESTED, "")}, State.ASKED, "restored_message"),
-        ({"run": run("queued", event=EVENT)}, State.QUEUED, "restored_message"),
-        ({"run": run("queued", selected=("synced_archive",)), **WHOLE}, State.QUEUED, "synced_archive"),
-        ({"run": run("under way", stage="debagged_work")}, State.UNDER_WAY, "debagged_work"),
-        ({"receipts": receipts_until(Stage.DOWNLOADED_BAG), "lock": "held"}, State.UNDER_WAY, "debagged_work"),
-        ({"run": run("failed", stage="downloaded_bag")}, State.FAILED, "downloaded_bag"),
-        ({"run": run("failed", at=NOON - HOUR), **WHOLE}, State.IN_ARCHIVE, ""),
-        ({"row": row_until(Stage.DOWNLOADED_BAG, noted={"refused": "no"})}, State.FAILED, "debagged_work"),
-        ({"row": row_until(Stage.DOWNLOADED_BAG)}, State.STOPPED, "debagged_work"),
-        ({"run": run("canceled"), "receipts": receipts_until(Stage.DEBAGGED_WORK)}, State.STOPPED, "synced_archive"),
-        ({"run": run("succeeded"), "receipts": receipts_until(Stage.DOWNLOADED_BAG)}, State.STOPPED, "debagged_work"),
-    ],
-)
-def test_each_mixture_of_traces_comes_to_a_state_and_a_stage(
-    evidence: dict[str, Any], state: State, stage: str
-) -> None:
-    """Each of these a person meets: before, within and after a run, and where one source has nothing."""
-    found = told(**evidence)
-    assert (found.state, found.stage) == (state, stage)
 
 
 def test_a_second_restore_is_not_taken_for_the_first_that_is_done() -> None:
@@ -240,65 +215,6 @@ def test_a_work_is_stuck_when_its_stage_takes_longer_than_the_site_says(
 ) -> None:
     """What waits its turn in a long queue is not stuck; what failed and nobody looked at is."""
     assert told(now=NOON + hours * HOUR, **evidence).stuck is stuck
-
-
-def test_a_refused_bag_is_not_to_be_tried_again_but_made_again() -> None:
-    """A second run of a bad bag only costs time."""
-    failed = run("failed", stage="debagged_work", said="its sha512 differs", error="BagInvalid")
-    found = told(run=failed, receipts=receipts_until(Stage.DOWNLOADED_BAG), report="/s/quarantine/works/W1/report.json")
-    assert found.failure == "its sha512 differs"
-    assert "made and uploaded again" in found.advice
-    assert "/s/quarantine/works/W1/report.json" in found.advice
-    assert "reprocess" not in found.advice
-
-
-def test_of_a_refused_bag_from_a_folder_it_says_where_the_mended_one_goes_and_the_refused_one_is() -> None:
-    """Nobody uploads to a folder, no event follows, and the refused zip stays in save/ until somebody removes it."""
-    claim = Claim("W1", NOON, "0a1b2c3d", "4e5f6071", ".bag.zip")
-    dropped = event_of(claim, "/mnt/drop", NOON.timestamp(), 7)
-    failed = run("failed", stage="debagged_work", said="its sha512 differs", error="BagInvalid", event=dropped)
-    advice = told(run=failed).advice
-    assert "put its zip into /mnt/drop," in advice
-    assert f"remove the refused one, /mnt/drop/save/{claim.name}" in advice
-    assert "uploaded" not in advice
-
-
-def test_of_a_run_that_dagster_runs_again_by_itself_it_asks_nobody_to_do_so() -> None:
-    """After a night that the machine was off, a person would redo by hand what goes on anyway."""
-    failed = run("failed", stage="downloaded_bag", said="Its run was interrupted", again=True, event=EVENT)
-    found = told(run=failed)
-    assert (found.state, found.failure) == (State.FAILED, "Its run was interrupted")
-    assert "again by itself" in found.advice
-    assert "reprocess" not in found.advice
-
-
-@pytest.mark.parametrize(
-    ("stage", "zip_there", "tree_there", "command"),
-    [
-        ("synced_archive", True, True, "ao reprocess W1 --from synced_archive"),
-        ("synced_archive", True, False, "ao reprocess W1 --from debagged_work"),
-        ("synced_archive", False, False, "ao reprocess W1"),
-        ("debagged_work", True, False, "ao reprocess W1 --from debagged_work"),
-        ("debagged_work", False, False, "ao reprocess W1"),
-        ("restored_message", False, False, "ao reprocess W1 --from restored_message"),
-    ],
-)
-def test_the_advice_starts_from_a_stage_whose_input_is_there(
-    stage: str, zip_there: bool, tree_there: bool, command: str
-) -> None:
-    """A command that is refused is no help at night."""
-    found = told(
-        run=run("failed", stage=stage),
-        receipts=receipts_until(Stage.RESTORED_MESSAGE),
-        zip_there=zip_there,
-        tree_there=tree_there,
-    )
-    assert found.advice == f"When the cause is gone: {command}"
-
-
-def test_a_failed_work_without_a_stored_event_is_to_be_asked_for_again() -> None:
-    """Nothing could download it: the event says which object it is."""
-    assert told(run=run("failed", stage="downloaded_bag")).advice.endswith("ao restore request W1")
 
 
 def test_the_rate_is_that_of_the_run_that_is_under_way() -> None:

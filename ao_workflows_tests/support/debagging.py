@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.bags.debagging import Debagged, debag
+from ao_workflows.bags.debagging import Debagged, debag, validate
 from ao_workflows.bags.zip_directory import Limits
-from ao_workflows.errors import BagInvalid, ZipRefused
-from ao_workflows_tests.support.zip_bytes import Entry, bag_files, entries_of, zip_bytes
+from ao_workflows.errors import BagInvalid, Problem, ZipRefused
+from ao_workflows_tests.support.zip_bytes import Entry, bag_files, entries_of, write_zip, zip_bytes
 
 PAYLOAD = {"images/W1-I1/W1-I10001.jpg": b"one page", "sources/note.txt": b"a note"}
 
@@ -55,3 +55,30 @@ def invalid(folder: Path, entries: Iterable[Entry]) -> BagInvalid:
         debagged(folder, entries)
     assert [path.name for path in folder.iterdir()] == ["W1.bag.zip"], "something was left behind"
     return caught.value
+
+
+PAGES = {"a": b"page a", "b": b"page b", "c": b"page c"}
+
+
+def as_folder(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def problems_of(folder: Path, files: dict[str, bytes]) -> list[Problem]:
+    """What is wrong with a bag of these files, which must be the same in a zip and in a folder."""
+    zipped = validate(write_zip(folder / "W1.bag.zip", entries_of(files)))
+    (folder / "W1.bag/data").mkdir(parents=True)
+    in_folder = validate(as_folder(folder / "W1.bag", files))
+
+    def key(problem: Problem) -> tuple[str, str, str]:
+        return problem.kind, problem.path.removeprefix("W1.bag/"), problem.algorithm
+
+    assert sorted(map(key, zipped.problems)) == sorted(map(key, in_folder.problems))
+    return list(zipped.problems)
+
+
+def kinds(problems: list[Problem]) -> set[tuple[str, str]]:
+    return {(problem.kind, problem.path.removeprefix("W1.bag/")) for problem in problems}

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ao_workflows.archive.places import archive_place, web_prefix
 from ao_workflows.errors import RidError
-from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.works.rids import parse_rid, rid_of_key
 
 
@@ -94,54 +90,3 @@ def test_a_key_that_names_no_zip_of_a_work_is_refused(key: str) -> None:
     """Taken, it would become a partition that nobody can restore."""
     with pytest.raises(RidError):
         rid_of_key(key)
-
-
-@pytest.mark.parametrize(
-    ("rid", "place"),
-    [
-        ("W1NLM4712", "/mnt/Archive0/12/W1NLM4712"),
-        ("W1NLM4700", "/mnt/Archive0/00/W1NLM4700"),
-        ("W1NLM4724", "/mnt/Archive0/24/W1NLM4724"),
-        ("W1NLM4725", "/mnt/Archive1/25/W1NLM4725"),
-        ("W1NLM4750", "/mnt/Archive2/50/W1NLM4750"),
-        ("W1NLM4799", "/mnt/Archive3/99/W1NLM4799"),
-        ("W1NLMA", "/mnt/Archive0/00/W1NLMA"),
-        ("W1NLMA7", "/mnt/Archive0/00/W1NLMA7"),
-        ("7", "/mnt/Archive0/00/7"),
-        ("77", "/mnt/Archive3/77/77"),
-    ],
-)
-def test_a_work_has_one_place_in_the_archive(rid: str, place: str) -> None:
-    """The proof reads back what the script wrote: by another rule it would look where nothing is."""
-    assert archive_place(Path("/mnt/Archive"), rid) == Path(place)
-
-
-def test_the_web_prefix_is_the_image_servers_rule() -> None:
-    """Images in another shard are not found by the image server."""
-    shard = hashlib.md5(b"W22084", usedforsecurity=False).hexdigest()[:2]
-    wanted = f"s3://archive.tbrc.org/Works/{shard}/W22084/images/"
-    assert web_prefix("s3://archive.tbrc.org/Works", "W22084") == wanted
-    assert web_prefix("s3://archive.tbrc.org/Works/", "W22084") == wanted
-
-
-def test_every_place_in_staging_is_below_its_root_and_no_two_works_share_one() -> None:
-    """Freeing one work must not free another's files."""
-    assert [field.name for field in fields(StagingLayout)] == ["root"]
-
-    def places(rid: str) -> list[Path]:
-        layout = StagingLayout(Path("/scratch"))
-        return [
-            layout.zip(rid),
-            layout.part(rid),
-            layout.work(rid),
-            layout.work_under_way(rid, "run"),
-            layout.receipt(rid, "debagged_work"),
-            layout.fixity(rid),
-            layout.report(rid),
-            layout.lock(rid),
-            layout.events(rid),
-        ]
-
-    every = places("W1") + places("W1.tmp") + places("W1.bag")
-    assert len(set(every)) == len(every)
-    assert all(Path("/scratch") in place.parents for place in every)

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows import clients
 from ao_workflows.errors import AoError
 from ao_workflows.site.sections import BackupSection, Site
 from ao_workflows.upkeep import backup
@@ -24,7 +25,7 @@ def backup_job(site: Site) -> dg.JobDefinition:
     @dg.op(name="back_up_storage", description="Dumps Dagster's storage, reads the dump again, removes old ones.")
     def back_up_storage(context: dg.OpExecutionContext) -> None:
         try:
-            place = backup.place_of(site.backup.to, site.aws_credentials)
+            place = clients.backup_place(site)
             with tempfile.TemporaryDirectory() as scratch:
                 dump = backup.make(place, backup.storage_url(context.instance), Path(scratch))
             removed = backup.prune(place, site.backup.keep_days, datetime.now(UTC))

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.aws.s3 import S3
 from ao_workflows.bags.admission import why_refused
 from ao_workflows.bags.debagger import Debagger
@@ -52,7 +53,13 @@ from ao_workflows.works.stages import Stage
     check_specs=[checks.IS_A_VALID_BAG],
 )
 def debagged_work(
-    context: dg.AssetExecutionContext, staging: Staging, s3: S3, folders: Folders, debagger: Debagger, drs: Drs
+    context: dg.AssetExecutionContext,
+    staging: Staging,
+    archive_shares: dg.ResourceParam[ArchiveShares],
+    s3: S3,
+    folders: Folders,
+    debagger: Debagger,
+    drs: Drs,
 ) -> Iterator[Any]:
     """The work is unpacked on the scratch disk, and every file is what was bagged.
 
@@ -60,7 +67,7 @@ def debagged_work(
     report says what is wrong with which file.
     """
     rid = context.partition_key
-    with work_held(context, staging):
+    with work_held(context, staging, archive_shares):
         stored = stored_event(staging, rid)
         event, chain = stored.event, in_force(staging, stored)
         downloaded = chain.get(Stage.DOWNLOADED_BAG)

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.aws.s3 import S3
 from ao_workflows.defs.restore import checks
 from ao_workflows.defs.restore.holding import refuse_held
@@ -50,13 +51,18 @@ UNPACKED_TO_ZIP = 1.5
     check_specs=[checks.IS_WHAT_S3_HOLDS],
 )
 def downloaded_bag(
-    context: dg.AssetExecutionContext, staging: Staging, s3: S3, folders: Folders, drs: Drs
+    context: dg.AssetExecutionContext,
+    staging: Staging,
+    archive_shares: dg.ResourceParam[ArchiveShares],
+    s3: S3,
+    folders: Folders,
+    drs: Drs,
 ) -> Iterator[Any]:
     """The work's zipped bag is on the scratch disk, and is byte for byte what S3 holds, or what was put into the
     folder.
     """
     rid = context.partition_key
-    with work_held(context, staging):
+    with work_held(context, staging, archive_shares) as unneeded:
         stored = stored_event(staging, rid)
         event, layout = stored.event, staging.layout
         places = Places(layout.zip(rid), layout.part(rid), layout.journal(rid))
@@ -64,7 +70,7 @@ def downloaded_bag(
         receipt = still_there(in_force(staging, stored).get(Stage.DOWNLOADED_BAG), there)
         if receipt and unchanged_since(receipt, folders):
             context.log.info(f"{rid}: the zip is here since {receipt.at}, from run {receipt.run_id}")
-            staging.room.promise(rid, receipt.left["room"], context.log.info)
+            staging.room.promise(rid, receipt.left["room"], context.log.info, unneeded.free_next)
         else:
             try:
                 wanted = source_of(stored, rid, s3, folders, context.log.info)
@@ -73,12 +79,12 @@ def downloaded_bag(
                 before = staging.receipt(rid, "downloaded_bag")
                 if before and wanted.is_in(before) and still_there(before, there):
                     context.log.info(f"{rid}: {wanted.where} is here since {before.at}, for another event")
-                    staging.room.promise(rid, before.left["room"], context.log.info)
+                    staging.room.promise(rid, before.left["room"], context.log.info, unneeded.free_next)
                     left = dict(before.left)
                 else:
                     unpacked = wanted.unpacked_size()
                     room = wanted.size + (unpacked.on_disk if unpacked else round(wanted.size * UNPACKED_TO_ZIP))
-                    staging.room.promise(rid, room, context.log.info)
+                    staging.room.promise(rid, room, context.log.info, unneeded.free_next)
                     context.log.info(f"{rid}: downloading {wanted.size:,} bytes from {wanted.where}")
                     staging.withdraw(rid, "downloaded_bag")
                     teller = ProgressTeller(rid, wanted.size, context.run_id, layout.progress(rid), context.log.info)

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.defs.restore.holding import meant_by_word, over_what_is_there, refuse_held
 from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.defs.restore.retries import TRY_AGAIN
@@ -58,7 +59,12 @@ class RestoredMessageConfig(dg.Config):
 
 @dg.asset(partitions_def=WORKS, kinds={"sqs"}, owners=OWNERS, group_name="restore", retry_policy=TRY_AGAIN)
 def restored_message(
-    context: dg.AssetExecutionContext, config: RestoredMessageConfig, staging: Staging, folders: Folders, drs: Drs
+    context: dg.AssetExecutionContext,
+    config: RestoredMessageConfig,
+    staging: Staging,
+    archive_shares: dg.ResourceParam[ArchiveShares],
+    folders: Folders,
+    drs: Drs,
 ) -> Iterator[Any]:
     """Glacier has restored the work, or a person has put its zip into a folder. The message that said so is stored, so
     that the work can be redone from it.
@@ -66,7 +72,7 @@ def restored_message(
     To redo a work, materialize the asset to start from and those after it; nothing need be configured.
     """
     rid = context.partition_key
-    with work_held(context, staging):
+    with work_held(context, staging, archive_shares):
         intake, given = config.intake, config.event()
         if given is None and config.force and (found := meant_by_word(context, staging)):
             intake, given = found

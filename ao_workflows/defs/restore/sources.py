@@ -28,9 +28,13 @@ class Source(Protocol):
     """A zip that can be brought into staging; ``size`` in bytes, ``where`` for people."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """The zip's size in bytes."""
+
     @property
-    def where(self) -> str: ...
+    def where(self) -> str:
+        """The zip's place, for people to read."""
+
     @property
     def modified(self) -> str:
         """When the object was written, as S3 says; empty for a file."""

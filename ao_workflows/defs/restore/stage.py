@@ -14,24 +14,28 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.bags.admission import no_manifest, without_its_own
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import (
     AoError,
     DeliveryHeld,
     NothingStored,
+    StagingFull,
 )
 from ao_workflows.events.dropped_files import Event, stored_in
 from ao_workflows.fixity.trees import Depth
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.staging import Staging
+from ao_workflows.staging.unneeded import Unneeded
 from ao_workflows.staging.validity import (
     depth_for,
     receipts_in_force,
 )
+from ao_workflows.status.advice import NOTHING_IS_LOST
 from ao_workflows.status.deliveries import Delivery
-from ao_workflows.status.standing import NOTHING_IS_LOST
+from ao_workflows.status.runs import has_run_in_flight
 from ao_workflows.works.stages import RUN_STAGES, Stage
 
 
@@ -134,18 +138,25 @@ def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: Event, da
 
 
 @contextmanager
-def work_held(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[None]:
+def work_held(context: dg.AssetExecutionContext, staging: Staging, archive_shares: ArchiveShares) -> Iterator[Unneeded]:
     """Holds the work's lock, and puts the platform's errors into words for Dagster, with the way out at their end.
 
-    What may mend itself is tried again by the asset's retry policy; anything else fails the run at once.
+    What may mend itself is tried again by the asset's retry policy; anything else fails the run at once. Whatever finds
+    the scratch disk full has it freed of all that no run needs, before the next try. Yields what does that, for who
+    needs room.
     """
     rid = context.partition_key
+    unneeded = Unneeded(
+        staging, archive_shares.look_for_all, lambda work: has_run_in_flight(context.instance, work), context.log
+    )
     # The message left its queue when the run was made: the run is all that is left of the event.
     way_out = f"{NOTHING_IS_LOST}ao reprocess {rid}"
     try:
         staging.hold(rid, f"run {context.run_id}")
-        yield
+        yield unneeded
     except AoError as error:
+        if isinstance(error, StagingFull):
+            unneeded.free_all()
         raise dg.Failure(
             description=str(error) if isinstance(error, NothingStored | DeliveryHeld) else f"{error}\n{way_out}",
             metadata={"RID": rid, "error": type(error).__name__},

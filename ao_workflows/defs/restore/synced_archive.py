@@ -5,13 +5,14 @@ sync (``ao_workflows.defs.restore.syncing``), and the script (``ao_workflows.arc
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.defs.restore import checks
 from ao_workflows.defs.restore.debagged_work import debagged_work
@@ -74,6 +75,7 @@ def synced_archive(
     context: dg.AssetExecutionContext,
     config: SyncedArchiveConfig,
     staging: Staging,
+    archive_shares: dg.ResourceParam[ArchiveShares],
     folders: Folders,
     sync_script: SyncScript,
     drs: Drs,
@@ -84,7 +86,7 @@ def synced_archive(
     by a folder removed from its save/.
     """
     rid = context.partition_key
-    with work_held(context, staging), ExitStack() as until_recorded:
+    with work_held(context, staging, archive_shares), ExitStack() as until_recorded:
         stored = stored_event(staging, rid)
         event, chain = stored.event, in_force(staging, stored)
         debagged, downloaded = chain.get(Stage.DEBAGGED_WORK), chain.get(Stage.DOWNLOADED_BAG)
@@ -163,7 +165,7 @@ def synced_archive(
             forget_held(context, staging, delivery)
             # Again: the database may have kept the record waiting while a share went away.
             syncing.shares.look_for_all(places)
-            freed = _free(context, staging, folders, downloaded, syncing.shares.are_there)
+            freed = _free(context, staging, folders, downloaded)
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
@@ -190,20 +192,15 @@ def synced_archive(
         )
 
 
-def _free(
-    context: dg.AssetExecutionContext,
-    staging: Staging,
-    folders: Folders,
-    downloaded: Receipt,
-    archived: Callable[[Iterable[str]], bool],
-) -> Freed:
-    """Frees the scratch disk, and the folder that the zip was put into, of what the archive is proven to hold.
+def _free(context: dg.AssetExecutionContext, staging: Staging, folders: Folders, downloaded: Receipt) -> Freed:
+    """Frees the scratch disk, and the folder that the zip was put into, of what the archive is proven to hold of the
+    work.
 
     What cannot be removed is told in the run's log: the work is in the archive, and nothing says otherwise.
     """
-    freed = staging.free_synced(downloaded.rid, archived)
-    for error in freed.stuck:
-        context.log.warning(str(error))
+    freed = staging.free_synced(downloaded.rid)
+    if freed.stuck:
+        context.log.warning(str(freed.stuck))
     try:
         if remove_original(folders, downloaded):
             context.log.info(f"{downloaded.rid}: the dropped zip was removed")

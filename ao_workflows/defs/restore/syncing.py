@@ -74,6 +74,7 @@ class Syncing:
 
     @property
     def shares(self) -> ArchiveShares:
+        """The archive's shares, into which the works go."""
         return ArchiveShares(Path(self.script.archive_parent), self.staging.layout.archive_shares())
 
     def heed_word(self, works: Sequence[str]) -> None:

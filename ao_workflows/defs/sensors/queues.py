@@ -1,7 +1,7 @@
 """Queue sensors: one an SQS intake. Each tick acknowledges, receives and requests, as ``intake.queue_rules`` decides.
 
-What belongs here: calling SQS and Dagster's instance for those decisions, and saying what the tick did. What does
-not: what a message means, and what a run does.
+What belongs here: calling SQS and Dagster's instance, and saying what the tick did. What does not: the decisions
+(``ao_workflows.intake.queue_rules``), what a message means, and what a run does.
 """
 
 from __future__ import annotations

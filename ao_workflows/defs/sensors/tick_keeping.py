@@ -1,7 +1,8 @@
 """What a queue's tick keeps on the scratch disk, and what becomes of a message where that, or SQS, fails.
 
 What belongs here: calling those, and saying in the tick what failed. What does not: which messages are kept, and why
-(``ao_workflows.intake.queue_rules``), and the files (``ao_workflows.resources``).
+(``ao_workflows.intake.queue_rules``), and the files
+(``ao_workflows.intake.messages_in_parts``, ``ao_workflows.staging.rejected_messages``).
 
 Whatever fails here leaves its message in the queue: it is hidden for some minutes, and comes again.
 """
@@ -68,6 +69,9 @@ def note(
 def kept_parts(
     context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection
 ) -> Mapping[str, Sequence[Wanted]]:
+    """Returns the events that are kept of each message in parts; none if they cannot be read, since the messages come
+    again.
+    """
     try:
         return messages_in_parts.of_queue(staging, intake.queue, intake.region)
     except StagingError as error:
@@ -94,6 +98,7 @@ def keep_parts(
 def forget_parts(
     context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection, ended: Iterable[InParts]
 ) -> None:
+    """Removes what is kept of messages whose events all have runs; what cannot be removed is logged."""
     for part in ended:
         try:
             messages_in_parts.remove(staging, intake.queue, intake.region, part.message_id)
@@ -119,6 +124,7 @@ def hide_parts(
 
 
 def told(context: dg.SensorEvaluationContext, call: Callable[[], list[str]]) -> None:
+    """Makes a call to SQS that may fail without harm, since its messages come again, and logs what it did not do."""
     try:
         if refused := call():
             context.log.warning(f"SQS left {len(refused)} messages as they were; they come again")

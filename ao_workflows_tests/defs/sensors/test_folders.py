@@ -24,7 +24,8 @@ from ao_workflows.status.evidence import event_in_force
 from ao_workflows.status.expiring import undownloaded
 from ao_workflows.status.gathering import Sources, of_works
 from ao_workflows.status.runs import stored_event_config
-from ao_workflows.status.standing import Limits, State, standing
+from ao_workflows.status.standing import Limits, standing
+from ao_workflows.status.state import State
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.folder_sites import FolderSite, folder_site, killed_before_step
 from ao_workflows_tests.support.sites import PAGE, bag_zip

@@ -16,7 +16,6 @@ from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
 from dagster._core.test_utils import create_run_for_test
 
-from ao_workflows.defs.restore.job import RESTORE_WORK
 from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.defs.sensors.lost_runs import lost_runs
 from ao_workflows.events.message_parts import Wanted
@@ -174,11 +173,6 @@ def test_a_run_that_failed_is_left_to_a_person(instance: dg.DagsterInstance, sta
     instance.report_run_failed(run, "a bad bag", JobFailureData(None, RunFailureReason.STEP_FAILURE))
     assert run_id not in _look(instance, staging, 2)
     assert _status(instance, run_id)[1][WILL_RETRY_TAG] == "false"
-
-
-def test_a_run_that_died_is_run_again_from_its_first_stage() -> None:
-    """Dagster finds nothing to do again for one that died after its last step, and leaves it failed."""
-    assert RESTORE_WORK.tags["dagster/retry_strategy"] == "ALL_STEPS"
 
 
 def test_it_looks_from_the_start_everywhere() -> None:

@@ -22,11 +22,9 @@ from ao_workflows.events.message_parts import Wanted
 from ao_workflows.events.s3_events import ObjectEvent, parse_message
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
+from ao_workflows.works.object_keys import LAYOUT, object_key
 from ao_workflows.works.stages import Stage
-from ao_workflows_tests.support.mariadb import MariaDb
-from ao_workflows_tests.support.moto_server import Aws
-from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
-from ao_workflows_tests.test_deliveries import (
+from ao_workflows_tests.support.deliveries import (
     AS_LARGE,
     DOWNLOAD,
     NEW,
@@ -39,6 +37,9 @@ from ao_workflows_tests.test_deliveries import (
     of_key,
     told,
 )
+from ao_workflows_tests.support.mariadb import MariaDb
+from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
 from ao_workflows_tests.test_whose_work import joined
 
 GUEST = "W1NLM4788"
@@ -68,7 +69,7 @@ def other_host(site: TrialSite) -> TrialSite:
 
 def sent(site: TrialSite, data: bytes, hour: int, rid: str = RID) -> str:
     """The message of a work's zip at that hour, whatever is in it."""
-    key = f"Archive0/{rid[-2:]}/{rid}/{rid}.bag.zip"
+    key = object_key(LAYOUT, rid)
     put = site.aws.s3.put_object(Bucket=site.intake.bucket, Key=key, Body=data, StorageClass="GLACIER")
     return told(site, key, hour, versionId=put["VersionId"], eTag=put["ETag"].strip('"'))
 

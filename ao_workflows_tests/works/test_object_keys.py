@@ -1,0 +1,42 @@
+"""Where a staging bucket keeps a work's zip: a key of its own for every work."""
+
+from __future__ import annotations
+
+import pytest
+
+from ao_workflows.works.object_keys import LAYOUT, check_layout, object_key
+
+
+@pytest.mark.parametrize(
+    ("rid", "key"),
+    [
+        ("W1NLM4700", "Archive0/00/W1NLM4700/W1NLM4700.bag.zip"),
+        ("W1NLM4749", "Archive0/49/W1NLM4749/W1NLM4749.bag.zip"),
+        ("W1NLM4750", "Archive1/50/W1NLM4750/W1NLM4750.bag.zip"),
+        ("W1NLM4799", "Archive1/99/W1NLM4799/W1NLM4799.bag.zip"),
+        ("W2CZ", "Archive0/00/W2CZ/W2CZ.bag.zip"),
+    ],
+)
+def test_a_works_key_is_the_archives(rid: str, key: str) -> None:
+    """A staging bucket has two shares, where the mounted archive has four."""
+    assert object_key(LAYOUT, rid) == key
+
+
+@pytest.mark.parametrize("layout", ["{nn}/all.zip", "{rid}/{name}", "{rid", "{rid}{}", "plain.zip", "{rid.nn}"])
+def test_a_layout_without_a_key_for_every_work_is_refused(layout: str) -> None:
+    """All works in one key would be one work restored for ever."""
+    with pytest.raises(ValueError, match=r"must be a key with \{rid\} in it"):
+        check_layout(layout)
+    assert check_layout("x/{rid}.zip") == "x/{rid}.zip"
+
+
+@pytest.mark.parametrize(
+    "layout",
+    ["{rid[1]}", "{rid}/{rid[8]}", "{rid:.8}", "{rid!r}", "{rid}/{nn.real}", "{rid}/{nn[0]}", "{rid}/{share:{nn}}"],
+)
+def test_a_layout_with_a_part_of_a_field_is_refused(layout: str) -> None:
+    """By a part of a RID two works have one key, and a RID too short for it ends in a stack trace."""
+    with pytest.raises(ValueError, match=r"must be a key with \{rid\} in it"):
+        check_layout(layout)
+    assert check_layout("{share:02d}/{nn:>4}/{{x}}/{rid}.zip")
+    assert check_layout(LAYOUT)
