@@ -38,6 +38,7 @@ ROOMS = {
     "kombu": (INSTANCE,),
     "kubernetes": (),
     "moto": ("ao_workflows/demo/",),
+    "psutil": ("ao_workflows/machine/",),
     "psycopg2": (),
     "pymysql": ("ao_workflows/drs/",),
     "redis": (INSTANCE,),
