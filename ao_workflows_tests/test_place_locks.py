@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,7 @@ from ao_workflows.fixity.trees import FileFixity, write_fixity
 from ao_workflows.machine import file_locks
 from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import Stage
-from ao_workflows_tests.defs.restore.test_syncing import FILES, OTHER, RID, Desk, two_works
-from ao_workflows_tests.support.moto_server import Aws
-from ao_workflows_tests.support.sites import trial_site
+from ao_workflows_tests.support.desks import FILES, OTHER, RID, Desk, two_works
 
 THIRD = "W1NLM4733"
 
@@ -40,12 +37,6 @@ echo "end $rid" >>{parent}/order
 while getopts AWa:w:s: option; do [ $option = s ] && echo $rid >>"$OPTARG"; done
 """
 """A site's own script, which locks nothing."""
-
-
-@pytest.fixture
-def desk(tmp_path: Path, aws: Aws) -> Iterator[Desk]:
-    with trial_site(tmp_path, aws) as site:
-        yield Desk(site)
 
 
 def staged(desk: Desk, rid: str, *works: str) -> Syncing:
