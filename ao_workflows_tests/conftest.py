@@ -21,6 +21,7 @@ from ao_workflows.site.sections import Site
 pytest_plugins = [
     "ao_workflows_tests.support.mariadb",
     "ao_workflows_tests.support.demo_fixture",
+    "ao_workflows_tests.support.share_disks",
     "ao_workflows_tests.support.moto_server",
     "ao_workflows_tests.support.postgres",
     "ao_workflows_tests.support.instances",

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,8 @@ from ao_workflows.machine import file_locks
 from ao_workflows.staging.receipts import Origin
 from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import Stage
-from ao_workflows_tests.defs.restore.test_syncing import FILES, OTHER, RID, Desk, two_works
 from ao_workflows_tests.support.archive_rule import FIND_BUCKET
-from ao_workflows_tests.support.moto_server import Aws
-from ao_workflows_tests.support.sites import trial_site
+from ao_workflows_tests.support.desks import FILES, OTHER, RID, Desk, two_works
 
 THIRD = "W1NLM4733"
 
@@ -44,12 +41,6 @@ echo "end $rid" >>{parent}/order
 while getopts AWa:w:s: option; do [ $option = s ] && echo $rid >>"$OPTARG"; done
 """
 """A site's own script, which locks nothing."""
-
-
-@pytest.fixture
-def desk(tmp_path: Path, aws: Aws) -> Iterator[Desk]:
-    with trial_site(tmp_path, aws) as site:
-        yield Desk(site)
 
 
 def staged(desk: Desk, rid: str, *works: str) -> Syncing:

@@ -7,7 +7,6 @@ What belongs here: what is left then, and that the next run goes on. What does n
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,31 +14,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ao_workflows import clients
-from ao_workflows_tests.defs.restore.test_syncing import RID, Desk
-from ao_workflows_tests.support.moto_server import Aws
-from ao_workflows_tests.support.mounts import LoopDisk, loop_disk
-from ao_workflows_tests.support.sites import bag_zip, trial_site
+from ao_workflows_tests.support.desks import RID, Desk
+from ao_workflows_tests.support.mounts import LoopDisk
+from ao_workflows_tests.support.sites import bag_zip
 from ao_workflows_tests.test_what_syncs_take import deliver, quick, replaced, tree
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def desk(tmp_path: Path, aws: Aws) -> Iterator[Desk]:
-    with trial_site(tmp_path, aws) as site:
-        yield Desk(site)
-
-
-@pytest.fixture
-def disk(desk: Desk, tmp_path: Path) -> Iterator[LoopDisk]:
-    """Share 0, in which the work belongs: a disk of 24 MiB."""
-    share = desk.site.folder / "archive/Archive0"
-    shutil.rmtree(share)
-    with loop_disk(tmp_path, share) as disk:
-        _, refused = clients.archive_shares(desk.site.site).set_up(exchanged=frozenset({0}))
-        assert not refused
-        yield disk
 
 
 @pytest.fixture(autouse=True)

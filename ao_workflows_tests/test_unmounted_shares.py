@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +22,11 @@ from ao_workflows.drs.client import Drs
 from ao_workflows.errors import ArchiveShareLost
 from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import Stage
-from ao_workflows_tests.defs.restore.test_syncing import FILES, RID, Desk
+from ao_workflows_tests.support.desks import FILES, RID, Desk
 from ao_workflows_tests.support.kept_works import kept as kept_work
 from ao_workflows_tests.support.kept_works import unneeded_of
-from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.mounts import UNSHARE, LoopDisk, loop_disk, skip_unless_mounts
-from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
-
-
-@pytest.fixture
-def desk(tmp_path: Path, aws: Aws) -> Iterator[Desk]:
-    with trial_site(tmp_path, aws) as site:
-        yield Desk(site)
-
-
-@pytest.fixture
-def disk(desk: Desk, tmp_path: Path) -> Iterator[LoopDisk]:
-    """Share 0, in which the work belongs, is a disk of its own. Below it lies an empty folder."""
-    tree = desk.site.folder / "archive/Archive0"
-    shutil.rmtree(tree)
-    with loop_disk(tmp_path, tree) as disk:
-        _, refused = shares(desk.site).set_up(exchanged=frozenset({0}))
-        assert not refused
-        yield disk
+from ao_workflows_tests.support.sites import TrialSite, bag_zip
 
 
 def shares(site: TrialSite) -> ArchiveShares:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ import pytest
 
 from ao_workflows.archive.places import web_prefix
 from ao_workflows.works.stages import Stage
-from ao_workflows_tests.defs.restore.test_syncing import FILES, OTHER, RID, SEND, Desk, two_works
 from ao_workflows_tests.support.archive_rule import FIND_BUCKET
-from ao_workflows_tests.support.moto_server import Aws
-from ao_workflows_tests.support.sites import PAGE, bag_zip, trial_site
+from ao_workflows_tests.support.desks import FILES, OTHER, RID, SEND, Desk, two_works
+from ao_workflows_tests.support.sites import PAGE, bag_zip
 from ao_workflows_tests.test_whose_work import with_settings
 
 QUICK = f"""#!/bin/bash
@@ -37,12 +35,6 @@ mkdir -p "$parent$share/$bucket" &&
 """
 PAGE_1 = "images/W1NLM4712-I1/0001.jpg"
 CORRECTED = b"X" + PAGE[1:]
-
-
-@pytest.fixture
-def desk(tmp_path: Path, aws: Aws) -> Iterator[Desk]:
-    with trial_site(tmp_path, aws) as site:
-        yield Desk(site)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
