@@ -214,7 +214,7 @@ import sys, time
 from ao_workflows.staging.staging import Staging
 from ao_workflows_tests.support.kept_works import unneeded_of
 root, rid, needed = sys.argv[1:]
-staging = Staging(root=root, keep_days=3, room_wait_hours=0.01)
+staging = Staging(root=root, keep_days=3, reserve_gib=0, room_wait_hours=0.01)
 unneeded = unneeded_of(staging)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -228,7 +228,7 @@ def test_two_runs_that_need_room_at_once_free_no_more_than_both_need(tmp_path: P
     """Each counted on what the other had freed, or freed the whole disk beside it."""
     with mounted(tmp_path / "disk", "size=16m") as disk:
         for rid, days_ago in (("W1", 9), ("W2", 8), ("W3", 7)):
-            kept(Staging(root=str(disk), keep_days=3), rid, days_ago, data=b"x" * 4 * MIB)
+            kept(Staging(root=str(disk), keep_days=3, reserve_gib=0), rid, days_ago, data=b"x" * 4 * MIB)
         words = [sys.executable, "-c", _MAKE_ROOM, str(disk)]
         runs = [
             subprocess.Popen([*words, rid, str(5 * MIB)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

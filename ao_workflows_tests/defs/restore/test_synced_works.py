@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ao_workflows.defs.restore.synced_works import SyncedWork, failure_of, left_alone_shown, proofs_shown, said_of
 from ao_workflows.errors import ArchiveMismatch, Problem, ServiceError, WorksNotSynced
+from ao_workflows.works.stages import Stage
 
 
 def synced(**others: object) -> SyncedWork:
@@ -14,7 +15,12 @@ def synced(**others: object) -> SyncedWork:
 
 
 MISMATCH = ArchiveMismatch(
-    "W1", Path("/a/W1"), [Problem("checksum", "1.jpg", "its digest is another")], staged=True, replacing="W1 --replace"
+    "W1",
+    Path("/a/W1"),
+    [Problem("checksum", "1.jpg", "its digest is another")],
+    staged=True,
+    replacing="W1 --replace",
+    start_from=Stage.DOWNLOADED_BAG,
 )
 
 
