@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from ao_workflows.aws.s3 import S3
     from ao_workflows.bags.debagger import Debagger
     from ao_workflows.drs.client import Drs
-    from ao_workflows.glacier.requests import Restores
+    from ao_workflows.glacier.requests import RestoreRequests
     from ao_workflows.intake.folders import Folders
     from ao_workflows.intake.sqs import Sqs
     from ao_workflows.site.sections import Site
     from ao_workflows.staging.staging import Staging
-    from ao_workflows.upkeep.backup import Place
+    from ao_workflows.upkeep.backup import BackupStore
 
 
 def resources(site: Site) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def archive_shares(site: Site) -> ArchiveShares:
     return ArchiveShares(site.archive.parent, StagingLayout(site.staging.root).archive_shares())
 
 
-def restores(site: Site, intake: str | None) -> Restores:
+def restores(site: Site, intake: str | None) -> RestoreRequests:
     """Builds the client that asks Glacier for works and notes it in DRS.
 
     :param intake: whose bucket alone is looked in; None for the buckets of all.
@@ -153,17 +153,17 @@ def restores(site: Site, intake: str | None) -> Restores:
     :raises WrongEnvironment: where each of them belongs to another environment.
     """
     from ao_workflows.glacier.client import Glacier
-    from ao_workflows.glacier.requests import Restores
+    from ao_workflows.glacier.requests import RestoreRequests
 
-    return Restores(site, intake, Glacier(connections(site)), drs(site))
+    return RestoreRequests(site, intake, Glacier(connections(site)), drs(site))
 
 
-def backup_place(site: Site, to: str | None = None) -> Place:
+def backup_place(site: Site, to: str | None = None) -> BackupStore:
     """Returns the place where backups are kept.
 
     :param to: a folder or an S3 prefix in place of the site's own.
     :raises BackupError: where neither names one.
     """
-    from ao_workflows.upkeep.backup import place_of
+    from ao_workflows.upkeep.backup import store_of
 
-    return place_of(to or site.backup.to, site.aws_credentials)
+    return store_of(to or site.backup.to, site.aws_credentials)

@@ -14,7 +14,7 @@ import pytest
 
 from ao_workflows import clients
 from ao_workflows.bags.admission import Terms
-from ao_workflows.bags.zip_directory import Limits
+from ao_workflows.bags.zip_directory import ZipLimits
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import parse
 
@@ -108,7 +108,7 @@ def test_no_client_has_a_default_that_the_site_has_not() -> None:
         found
     )
     debag = site.debag
-    assert Limits(debag.max_members, debag.max_bytes, debag.max_ratio, debag.control_characters) == Limits()
+    assert ZipLimits(debag.max_members, debag.max_bytes, debag.max_ratio, debag.control_characters) == ZipLimits()
     assert clients.debagger(site).unproven == Terms.unproven
 
 

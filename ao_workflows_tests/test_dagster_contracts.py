@@ -173,7 +173,7 @@ def test_the_states_of_a_run_are_those_that_are_known() -> None:
 @breaks("`ao status` does not say what a run is doing, or why it failed")
 def test_a_failed_run_says_its_stage_and_its_reason(plain: dg.DagsterInstance) -> None:
     """A step's failure is read from the event log, as Dagster writes it."""
-    from ao_workflows.status.runs import failure_of, run_seen
+    from ao_workflows.status.runs import failure_message, run_seen
 
     @dg.op(name="downloaded_bag")
     def fails() -> None:
@@ -187,7 +187,7 @@ def test_a_failed_run_says_its_stage_and_its_reason(plain: dg.DagsterInstance) -
     (record,) = plain.get_run_records(limit=1)
     seen = run_seen(plain, record)
     assert (seen.state, seen.stage, seen.error) == ("failed", "downloaded_bag", "BadBag")
-    assert failure_of(plain, result.run_id) == "the bag is damaged"
+    assert failure_message(plain, result.run_id) == "the bag is damaged"
 
 
 @breaks("a database that is away ends a command with a traceback, and the demo's trial with it")
@@ -242,7 +242,7 @@ def test_each_of_dagsters_processes_starts_and_says_that_it_works(tmp_path: Path
     code = ("-w", str(tmp_path / "workspace.yaml"))
     commands = {
         "the code server": (processes.code_server(code_port), lambda: processes.code_server_fault(code_port)),
-        "the web page": (processes.web_page(page_port, *code), lambda: processes.web_page_fault(page_port)),
+        "the web page": (processes.webserver(page_port, *code), lambda: processes.webserver_fault(page_port)),
         "the daemon": (processes.daemon(*code), lambda: processes.daemon_fault(instance, began)),
     }
     began = time.time()

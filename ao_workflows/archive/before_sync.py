@@ -17,7 +17,7 @@ from ao_workflows.fixity.trees import FileFixity, compare_tree, files_beside
 
 
 @dataclass(frozen=True)
-class Before:
+class ArchivedCopy:
     """What the archive has at a work's place: whether it is ``there``, and a problem for each file that is missing or
     differs.
 
@@ -35,29 +35,29 @@ class Before:
 
 
 @dataclass(frozen=True)
-class Going:
+class SyncChanges:
     """The archive's files that a sync will change, and those that it will remove, by path in the work."""
 
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
 
-def look(place: Path, files: Iterable[FileFixity]) -> Before:
+def compare_copy(place: Path, files: Iterable[FileFixity]) -> ArchivedCopy:
     """Reads all that the archive has of the work's files, whatever sizes and times say, and each file once."""
     try:
         place.lstat()
     except FileNotFoundError:
-        return Before(there=False)
+        return ArchivedCopy(there=False)
     except OSError:
         pass  # Each of the files will say so.
     marks: dict[str, bytes] = {}
     # What keeps its mark is not read again: so it is read from the disk here.
     each = ((file.path, file) for file in files)
     problems = compare_tree(place, each, "checksum", dropping_cache=True, marks=marks)
-    return Before(there=True, problems=tuple(problems), marks=marks)
+    return ArchivedCopy(there=True, problems=tuple(problems), marks=marks)
 
 
-def going(place: Path, before: Before, bagged: Iterable[str], *, replace: bool) -> Going:
+def changes_by_sync(place: Path, before: ArchivedCopy, bagged: Iterable[str], *, replace: bool) -> SyncChanges:
     """Returns which of the archive's files a sync will change or remove.
 
     :param bagged: the paths of the work's files.
@@ -65,7 +65,7 @@ def going(place: Path, before: Before, bagged: Iterable[str], *, replace: bool) 
     :raises ReplacedUnreadable: if a folder that would be removed cannot be read.
     """
     if not before.there:
-        return Going()
+        return SyncChanges()
     standing = [_standing(place, problem.path) for problem in before.changing]
     changed = dict.fromkeys(name for name in standing if name)
     beside = files_beside(place, set(bagged), strict=True) if replace else ()
@@ -73,7 +73,7 @@ def going(place: Path, before: Before, bagged: Iterable[str], *, replace: bool) 
         removed = tuple(name for name in beside if name not in changed)
     except OSError as error:
         raise ReplacedUnreadable(Path(error.filename or place), error.strerror or str(error)) from error
-    return Going(tuple(changed), removed)
+    return SyncChanges(tuple(changed), removed)
 
 
 def _standing(place: Path, name: str) -> str:

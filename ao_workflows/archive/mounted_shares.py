@@ -25,7 +25,7 @@ from ao_workflows.archive.shares import (
     SHARES,
     Device,
     Marker,
-    Noted,
+    ShareNote,
     device_of,
     dump_notes,
     fault_of,
@@ -58,7 +58,7 @@ class ArchiveShares:
         """Returns the share's folder."""
         return share_tree(self.parent, share)
 
-    def noted(self) -> Mapping[int, Noted]:
+    def noted(self) -> Mapping[int, ShareNote]:
         """Returns what was noted of the shares, by their numbers.
 
         :raises StagingError: if the notes cannot be read.
@@ -73,7 +73,7 @@ class ArchiveShares:
             reason = f"is not what was noted of the archive's shares ({error}): remove it, and run ao archive init"
             raise StagingError(self.notes, reason) from error
 
-    def look(self, share: int) -> Noted:
+    def look(self, share: int) -> ShareNote:
         """Checks that a share is the one that was noted, and returns the note.
 
         :raises ArchiveNotSetUp: if nothing was noted of it.
@@ -155,7 +155,7 @@ class ArchiveShares:
 
     def set_up(
         self, plain_folders: frozenset[int] = frozenset(), exchanged: frozenset[int] = frozenset()
-    ) -> tuple[dict[int, Noted], dict[int, str]]:
+    ) -> tuple[dict[int, ShareNote], dict[int, str]]:
         """Sets up each share that is not set up yet: gives it a marker, unless it has one, and notes what it is.
 
         Returns what is now noted of the shares, and why others were refused.
@@ -165,7 +165,7 @@ class ArchiveShares:
         :raises StagingError: if the notes cannot be read or written.
         """
         before = self.noted()
-        done: dict[int, Noted] = {}
+        done: dict[int, ShareNote] = {}
         refused: dict[int, str] = {}
         for share in SHARES:
             noted, tree = before.get(share), self.tree(share)
@@ -181,7 +181,7 @@ class ArchiveShares:
                 refused[share] = f"{_said(tree, error)}. {_way_out(error)}"
                 continue
             same = noted is not None and (noted.id, noted.device) == (marker.id, device)
-            done[share] = noted if noted and same else Noted(marker.id, device, _now())
+            done[share] = noted if noted and same else ShareNote(marker.id, device, _now())
         notes = {**before, **done}
         if notes != before:
             write_whole(self.notes, dump_notes(notes), flush=True)

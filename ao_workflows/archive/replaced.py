@@ -19,11 +19,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ao_workflows.archive.before_sync import Going
+from ao_workflows.archive.before_sync import SyncChanges
 from ao_workflows.archive.shares import REPLACED_AT
 from ao_workflows.errors import ReplacedNotKept
 from ao_workflows.fixity.trees import files_beside
-from ao_workflows.machine.disk import Removed, refusal, remove_tree
+from ao_workflows.machine.disk import Removed, disk_error, remove_tree
 
 SHOWN = 20
 _UNDER_WAY = ".part"
@@ -40,7 +40,7 @@ def write_changed(path: Path, names: Iterable[str]) -> Path:
     return _written(path, b"".join(os.fsencode(name) + b"\0" for name in names))
 
 
-def list_going(path: Path, going: Going, off_the_web: Sequence[str], say: Callable[[str], None]) -> None:
+def list_changes(path: Path, going: SyncChanges, off_the_web: Sequence[str], say: Callable[[str], None]) -> None:
     """Reports what the sync will take, the first names of each kind, and writes all names to ``path``.
 
     :param off_the_web: the keys that the sync will remove from the web.
@@ -59,7 +59,7 @@ def list_going(path: Path, going: Going, off_the_web: Sequence[str], say: Callab
             say(os.fsencode(f"will be {kind}: {len(names):,}: {shown}{more}; all in {path}").decode(errors="replace"))
 
 
-def keep(place: Path, going: Going, into: Path) -> None:
+def keep_replaced(place: Path, going: SyncChanges, into: Path) -> None:
     """Keeps what the sync will take from the work at ``place``, as the folder ``into``, which appears whole.
 
     To be called under the lock of the work's place. What a sync that failed has kept, and then not taken, becomes
@@ -121,7 +121,7 @@ def remove_outlived(folders: Iterable[Path], before: datetime) -> Removed:
     return Removed(count, size, oldest, tuple(stuck))
 
 
-def _has_all(kept: Path, place: Path, going: Going) -> bool:
+def _has_all(kept: Path, place: Path, going: SyncChanges) -> bool:
     """Whether what is kept is the files that are going, and no others, with the bytes that they have at ``place``.
 
     One that will change must be a copy: a script that writes in place would change what is kept through a link.
@@ -147,7 +147,7 @@ def _written(path: Path, data: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
-        raise refusal(path, "cannot be written", error, len(data)) from error
+        raise disk_error(path, "cannot be written", error, len(data)) from error
     return path
 
 

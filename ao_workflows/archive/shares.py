@@ -118,7 +118,7 @@ def _unescaped(field: str) -> str:
 
 
 @dataclass(frozen=True)
-class Noted:
+class ShareNote:
     """What a site has noted of a share: the marker's id, the device, and when."""
 
     id: str
@@ -126,24 +126,26 @@ class Noted:
     at: str
 
 
-def parse_notes(text: bytes) -> dict[int, Noted]:
+def parse_notes(text: bytes) -> dict[int, ShareNote]:
     """Reads what ``dump_notes`` returned.
 
     :raises ValueError: if the text is something else.
     """
     try:
         read: dict[str, Any] = json.loads(text)
-        return {int(share): Noted(noted["id"], Device(**noted["device"]), noted["at"]) for share, noted in read.items()}
+        return {
+            int(share): ShareNote(noted["id"], Device(**noted["device"]), noted["at"]) for share, noted in read.items()
+        }
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(str(error)) from error
 
 
-def dump_notes(notes: Mapping[int, Noted]) -> str:
+def dump_notes(notes: Mapping[int, ShareNote]) -> str:
     """Returns the notes of all shares as JSON, by the shares' numbers."""
     return json.dumps({str(share): asdict(noted) for share, noted in sorted(notes.items())}, indent=1) + "\n"
 
 
-def fault_of(share: int, noted: Noted, marker: Marker | None, device: Device) -> str:
+def fault_of(share: int, noted: ShareNote, marker: Marker | None, device: Device) -> str:
     """Returns how a share differs from what was noted of it; empty if it does not."""
     if marker is None:
         unmounted = noted.device.mounted_there and not device.mounted_there
@@ -160,7 +162,7 @@ def fault_of(share: int, noted: Noted, marker: Marker | None, device: Device) ->
 
 def refusal_of(
     share: int,
-    noted: Noted | None,
+    noted: ShareNote | None,
     marker: Marker | None,
     device: Device,
     *,

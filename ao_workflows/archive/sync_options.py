@@ -17,7 +17,7 @@ from ao_workflows.fixity.trees import Depth
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenValue:
     """A value in a file, and the line that it, or its key, begins in, counted from 1.
 
     ``value`` is a truth value, a text, a list or a mapping, and None for anything else. ``text`` is what was written,
@@ -25,7 +25,7 @@ class Written:
     """
 
     line: int
-    value: bool | str | list[Written] | Mapping[str, Written] | None
+    value: bool | str | list[WrittenValue] | Mapping[str, WrittenValue] | None
     text: str = ""
 
 
@@ -78,7 +78,7 @@ KEEP_REPLACED_DAYS = 30
 
 
 @dataclass(frozen=True)
-class Limit:
+class Permissions:
     """Which options a work's own file ``may`` set otherwise than the ``site`` has them.
 
     ``redo`` is how ``ao reprocess`` names the work: by its partition, with ``--others`` if it is not that partition's
@@ -112,7 +112,7 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {"audit": _AUDITS, "sync": _SWITCHES}
 _WORD = re.compile(r"[A-Za-z0-9_.,:=/+@%-]+(?: +[A-Za-z0-9_.,:=/+@%-]+)*")
 
 
-def parse_options(source: Path, written: Written | None, limit: Limit | None = None) -> SyncOptions:
+def parse_options(source: Path, written: WrittenValue | None, limit: Permissions | None = None) -> SyncOptions:
     """Returns the options that a file asks for, over the defaults.
 
     An option that the limit does not grant is as the site has it, except that nothing is replaced.
@@ -123,10 +123,10 @@ def parse_options(source: Path, written: Written | None, limit: Limit | None = N
     mistakes: list[tuple[int, str]] = []
     values: dict[str, bool | tuple[str, ...]] = {}
 
-    def mistake(at: Written, key: str, reason: str) -> None:
+    def mistake(at: WrittenValue, key: str, reason: str) -> None:
         mistakes.append((at.line, f"line {at.line}: {key}: {reason}" if key else f"line {at.line}: {reason}"))
 
-    def entries(at: Written, key: str, known: tuple[str, ...]) -> dict[str, Written]:
+    def entries(at: WrittenValue, key: str, known: tuple[str, ...]) -> dict[str, WrittenValue]:
         listed = ", ".join(known)
         if not isinstance(at.value, Mapping):
             mistake(at, key, f"must be a mapping with any of {listed}{_shown(at)}")
@@ -173,7 +173,7 @@ def _fixed(may: Collection[str]) -> list[str]:
     return [name for name in _SWITCHES if name not in may and name != "replace"] + audits
 
 
-def _shown(at: Written) -> str:
+def _shown(at: WrittenValue) -> str:
     longest = 60
     text = at.text if len(at.text) <= longest else at.text[:longest] + "…"
     return f" (is: {text!r})" if at.text else ""

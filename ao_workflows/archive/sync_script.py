@@ -30,7 +30,7 @@ from ao_workflows.errors import (
     SyncScriptMissing,
 )
 from ao_workflows.fixity.trees import Depth
-from ao_workflows.machine.disk import full_at, refusal
+from ao_workflows.machine.disk import disk_error, full_at
 from ao_workflows.machine.logged_command import Ended, run_logged
 
 _PASSED_ON = (
@@ -241,7 +241,7 @@ def _empty(success_list: Path, log: Path) -> None:
         success_list.parent.mkdir(parents=True, exist_ok=True)
         success_list.write_bytes(b"")
     except OSError as error:
-        raise refusal(log, "cannot be written", error) from error
+        raise disk_error(log, "cannot be written", error) from error
 
 
 def _words(success_list: Path) -> list[bytes]:

@@ -14,7 +14,7 @@ from ao_workflows.aws.connections import AwsConnection
 from ao_workflows.aws.s3 import S3
 from ao_workflows.errors import ObjectMissing, Problem
 from ao_workflows.fixity.digests import BLOCK, PieceDigests, digest_of_digests
-from ao_workflows.fixity.s3_checksums import ALGORITHMS, Claim
+from ao_workflows.fixity.s3_checksums import ALGORITHMS, StatedChecksum
 from ao_workflows.fixity.trees import FileFixity
 from ao_workflows.machine.threads import each_in_order
 
@@ -57,13 +57,13 @@ def compare_web(
             proof = s3.proof(_WEB, s3.look(_WEB, bucket, key, None))
         except ObjectMissing:
             return Problem("missing", file.path, f"was taken off the web meanwhile, as s3://{bucket}/{key}")
-        if proof.claim is None:
+        if proof.checksum is None:
             return None
-        bagged = _digest(file, local / file.path, proof.claim, proof.pieces)
-        if bagged == proof.claim.expected:
+        bagged = _digest(file, local / file.path, proof.checksum, proof.pieces)
+        if bagged == proof.checksum.expected:
             return None
-        reason = f"has another {ALGORITHMS[proof.claim.algorithm]} on the web than what was bagged"
-        return Problem("checksum", file.path, reason, proof.claim.algorithm, bagged, proof.claim.expected)
+        reason = f"has another {ALGORITHMS[proof.checksum.algorithm]} on the web than what was bagged"
+        return Problem("checksum", file.path, reason, proof.checksum.algorithm, bagged, proof.checksum.expected)
 
     images = 0
 
@@ -90,13 +90,13 @@ def images_beside(connection: AwsConnection, prefix: str, files: Iterable[FileFi
     return [key for key, _ in there if key not in bagged]
 
 
-def _digest(file: FileFixity, path: Path, claim: Claim, pieces: tuple[int, ...]) -> str:
+def _digest(file: FileFixity, path: Path, checksum: StatedChecksum, pieces: tuple[int, ...]) -> str:
     """The digest that S3 should state, in hex."""
-    if claim.parts is None and claim.algorithm in file.digests:
-        return file.digests[claim.algorithm]
-    digests = PieceDigests(claim.algorithm, pieces)
+    if checksum.parts is None and checksum.algorithm in file.digests:
+        return file.digests[checksum.algorithm]
+    digests = PieceDigests(checksum.algorithm, pieces)
     with path.open("rb", buffering=0) as stream:
         while block := stream.read(BLOCK):
             digests.update(memoryview(block))
     found = digests.hexdigests()
-    return found[0] if claim.parts is None else digest_of_digests(claim.algorithm, found)
+    return found[0] if checksum.parts is None else digest_of_digests(checksum.algorithm, found)

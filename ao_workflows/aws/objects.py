@@ -24,7 +24,7 @@ _ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
 
 
 @dataclass(frozen=True)
-class Storage:
+class ObjectStorage:
     """Where S3 keeps an object, and whether Glacier is making, or has made, a copy of it that can be read.
 
     ``archive_status`` is the tier of an object in INTELLIGENT_TIERING that has been moved into an archive, otherwise
@@ -54,11 +54,11 @@ class Storage:
         return f"{self.storage_class} ({self.archive_status})" if self.archive_status else self.storage_class
 
 
-def storage_of(head: Mapping[str, Any]) -> Storage:
+def storage_of(head: Mapping[str, Any]) -> ObjectStorage:
     """Returns where an object is kept, by S3's answer to HeadObject, which leaves the class out if it is STANDARD."""
     restore = head.get("Restore", "")
     expiry = re.search(r'expiry-date="([^"]+)"', restore)
-    return Storage(
+    return ObjectStorage(
         storage_class=head.get("StorageClass", "STANDARD"),
         archive_status=head.get("ArchiveStatus", ""),
         ongoing='ongoing-request="true"' in restore,

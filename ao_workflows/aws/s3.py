@@ -30,9 +30,9 @@ from ao_workflows.aws.objects import (
     written_at,
 )
 from ao_workflows.bags.zip_sizes import UnpackedSize, unpacked_size
-from ao_workflows.download.download import Brought, Places, bring
+from ao_workflows.download.download import DownloadPaths, FinishedDownload, bring
 from ao_workflows.download.pace import Pace
-from ao_workflows.download.plan import MIB, STALL_SECONDS, plan
+from ao_workflows.download.plan import MIB, STALL_SECONDS, plan_transfer
 from ao_workflows.errors import (
     ObjectChanged,
     ObjectError,
@@ -43,7 +43,7 @@ from ao_workflows.errors import (
 )
 from ao_workflows.events.intake_names import meant_by, not_meant
 from ao_workflows.fixity.digests import can_be_joined
-from ao_workflows.fixity.s3_checksums import Claim, Proof, best_claim, even_parts, in_base64, proof_by
+from ao_workflows.fixity.s3_checksums import ObjectProof, StatedChecksum, best_checksum, even_parts, in_base64, proof_by
 
 _FIRST_WAIT_SECONDS = 30.0
 _LONGEST_WAIT_SECONDS = 900.0
@@ -52,7 +52,7 @@ _WAIT = Event().wait
 
 
 @dataclass(frozen=True)
-class Download:
+class S3Download:
     """A finished download from S3: the object that it was in the end, its seconds, what proved it, and the transfer's
     figures.
     """
@@ -60,7 +60,7 @@ class Download:
     object: S3Object
     seconds: float
     proof: str
-    brought: Brought
+    brought: FinishedDownload
 
 
 class DownloadSettings(dg.Config):
@@ -171,9 +171,9 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         self,
         intake: str,
         wanted: S3Object,
-        places: Places,
+        places: DownloadPaths,
         tell: Callable[[int], None] = lambda _there: None,
-    ) -> Download:
+    ) -> S3Download:
         """Downloads the object to ``places.final``, and proves its bytes.
 
         If it becomes another object meanwhile, the download begins anew, once.
@@ -199,18 +199,18 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         except ObjectMissing:
             places.remove()
             raise
-        return Download(wanted, time.monotonic() - started, proof.name, brought)
+        return S3Download(wanted, time.monotonic() - started, proof.name, brought)
 
     def _bring(
-        self, intake: str, wanted: S3Object, places: Places, tell: Callable[[int], None]
-    ) -> tuple[Proof, Brought]:
+        self, intake: str, wanted: S3Object, places: DownloadPaths, tell: Callable[[int], None]
+    ) -> tuple[ObjectProof, FinishedDownload]:
         settings = self.settings
         proof = self.proof(intake, wanted)
-        cut = plan(
+        cut = plan_transfer(
             wanted.size,
             proof.pieces,
-            claimed=proof.claim is not None,
-            joinable=proof.claim is not None and can_be_joined(proof.claim.algorithm),
+            claimed=proof.checksum is not None,
+            joinable=proof.checksum is not None and can_be_joined(proof.checksum.algorithm),
             part_size=settings.part_mib * MIB if settings.part_mib else None,
             parallel=settings.parallel,
         )
@@ -227,10 +227,10 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
         return proof, brought
 
-    def proof(self, intake: str, wanted: S3Object) -> Proof:
+    def proof(self, intake: str, wanted: S3Object) -> ObjectProof:
         """Returns how the object's bytes can be proven: by the best of the checksums that S3 states."""
-        claim = best_claim(wanted.stated)
-        return proof_by(wanted.stated, claim, self._part_sizes(intake, wanted, claim))
+        checksum = best_checksum(wanted.stated)
+        return proof_by(wanted.stated, checksum, self._part_sizes(intake, wanted, checksum))
 
     def sizes(self, intake: str, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
         """Lists every object below a prefix: its key and its size in bytes.
@@ -252,26 +252,30 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
                         raise ObjectError(where, "there is no such bucket") from error
                 raise
 
-    def _part_sizes(self, intake: str, wanted: S3Object, claim: Claim | None) -> Sequence[int] | None:
+    def _part_sizes(self, intake: str, wanted: S3Object, checksum: StatedChecksum | None) -> Sequence[int] | None:
         """The sizes of the parts that the object was uploaded in, where the claim is over them and S3 says them."""
-        if claim is None or claim.parts is None:
+        if checksum is None or checksum.parts is None:
             return None
         first = self._head_part(intake, wanted, 1)
-        if first.get("PartsCount") != claim.parts:
+        if first.get("PartsCount") != checksum.parts:
             return None
-        last = first if claim.parts == 1 else self._head_part(intake, wanted, claim.parts)
-        even = even_parts(wanted.size, claim.parts, first["ContentLength"], last["ContentLength"])
+        last = first if checksum.parts == 1 else self._head_part(intake, wanted, checksum.parts)
+        even = even_parts(wanted.size, checksum.parts, first["ContentLength"], last["ContentLength"])
         if even:
             return even
-        heads = self._head_parts(intake, wanted, claim.parts)
+        heads = self._head_parts(intake, wanted, checksum.parts)
         return [head["ContentLength"] for head in heads]
 
-    def _wrong_pieces(self, intake: str, wanted: S3Object, proof: Proof, digests: Sequence[str]) -> Collection[int]:
+    def _wrong_pieces(
+        self, intake: str, wanted: S3Object, proof: ObjectProof, digests: Sequence[str]
+    ) -> Collection[int]:
         """The upload's parts whose own checksums are others than what was found; none where S3 does not say them."""
-        claim = proof.claim
-        if claim is None or claim.parts is None or claim.by_etag:
+        checksum = proof.checksum
+        if checksum is None or checksum.parts is None or checksum.by_etag:
             return ()
-        said = [stated(head).checksums.get(claim.algorithm) for head in self._head_parts(intake, wanted, claim.parts)]
+        said = [
+            stated(head).checksums.get(checksum.algorithm) for head in self._head_parts(intake, wanted, checksum.parts)
+        ]
         if None in said:
             return ()
         found = [in_base64(digest) for digest in digests]

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from ao_workflows.bags.admission import Terms, Unproven
-from ao_workflows.bags.debagging import Debagged, debag
-from ao_workflows.bags.zip_directory import Limits
+from ao_workflows.bags.debagging import DebaggedZip, debag
+from ao_workflows.bags.zip_directory import ZipLimits
 
 
 class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -45,14 +45,14 @@ class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def debag(
         self, zip_path: Path, into: Path, terms: Terms, under_way: Path, progress: Callable[[int, int], None]
-    ) -> Debagged:
+    ) -> DebaggedZip:
         """Calls ``ao_workflows.bags.debagging.debag``, and raises what that raises."""
         return debag(
             zip_path,
             into,
             terms=terms,
             under_way=under_way,
-            limits=Limits(self.max_members, self.max_bytes, self.max_ratio, self.control_characters),
+            limits=ZipLimits(self.max_members, self.max_bytes, self.max_ratio, self.control_characters),
             time_zone=ZoneInfo(self.time_zone) if self.time_zone else None,
             progress=progress,
         )

@@ -36,7 +36,7 @@ _APPLEDOUBLE = "._"
 
 
 @dataclass(frozen=True)
-class Layout:
+class ZipLayout:
     """A zip's bags, or its plain works: the name of each folder, with ``/`` at its end, and the RID that it would have.
 
     ``strays`` are the names that belong to none of them, except for ``litter``, which desktops and network storage
@@ -55,7 +55,7 @@ def too_deep(path: str) -> bool:
     return path.removesuffix("/").count("/") >= DEEPEST
 
 
-def recognise(names: Sequence[str], zip_name: str) -> Layout:
+def recognise(names: Sequence[str], zip_name: str) -> ZipLayout:
     """Returns the layout of a zip with these names.
 
     Bags are folders at the zip's top whose name ends in ``.bag``, or that contain a ``bagit.txt``. A zip without bags
@@ -74,7 +74,7 @@ def recognise(names: Sequence[str], zip_name: str) -> Layout:
     }
     works = {} if bags else _works(folders, tops, zip_name)
     strays, litter = _beside(names, [*bags, *works])
-    return Layout(bags, works, strays, litter, tuple(_astray(own, bags, listed)))
+    return ZipLayout(bags, works, strays, litter, tuple(_astray(own, bags, listed)))
 
 
 def _astray(names: Sequence[str], bags: Mapping[str, str], listed: Container[str]) -> Iterator[str]:

@@ -25,7 +25,7 @@ _BARE_PERCENT = re.compile(r"%(?!0[AaDd]|25)")
 
 
 @dataclass
-class Listed:
+class ManifestContent:
     """What a manifest lists: digests in lower-case hex by path, as it is written but for a leading ``*`` and ``./``.
 
     ``wrong`` says what makes lines unusable, ``unusual`` what is only odd. ``bare_percent`` says that a path has a
@@ -38,13 +38,13 @@ class Listed:
     bare_percent: bool = False
 
 
-def read_manifest(content: bytes, encoding: str, *, of_tags: bool, strict: bool) -> Listed:
+def read_manifest(content: bytes, encoding: str, *, of_tags: bool, strict: bool) -> ManifestContent:
     """Reads a manifest's lines.
 
     :param strict: whether the rules hold that came with version 1.0.
     :raises ValueError: if the content is not in that encoding.
     """
-    listed, marked = Listed(), False
+    listed, marked = ManifestContent(), False
     for number, line in enumerate(io.TextIOWrapper(io.BytesIO(content), encoding=encoding)):
         if number == 0 and line.startswith("\ufeff"):
             listed.unusual.append("begins with a byte-order mark")

@@ -19,7 +19,7 @@ from ao_workflows.works.rids import parse_rid
 
 
 @dataclass(frozen=True)
-class Plan:
+class UnpackingPlan:
     """The members that are unpacked, in the order of the file, each with its root and its place in the new tree.
 
     A root is the folder of a bag or a plain work, with ``/`` at its end; ``rids`` has the RID of each. ``bags`` has the
@@ -38,7 +38,7 @@ class Plan:
         return sorted(folders_of(self.targets))
 
 
-def plan_unpacking(zip_path: Path, members: list[Member]) -> Plan:
+def plan_unpacking(zip_path: Path, members: list[Member]) -> UnpackingPlan:
     """Returns the plan for these members.
 
     :raises ZipRefused: if the zip contains neither bags nor works, or something besides them, or a bag's files where
@@ -56,7 +56,7 @@ def plan_unpacking(zip_path: Path, members: list[Member]) -> Plan:
         raise ZipRefused(zip_path, layout.strays[0], f"it does not belong to {roots}{more}")
     warnings = [f"{name}: was left behind by a desktop or a network storage, and is left out" for name in layout.litter]
     warnings += [f"{one} and {other}: {TWINS}" for one, other in twins(member.name for member in members)]
-    plan = Plan(rids, _tag_folders(layout.bags, members), [], [], [], tuple(warnings))
+    plan = UnpackingPlan(rids, _tag_folders(layout.bags, members), [], [], [], tuple(warnings))
     left_out = frozenset(layout.litter)
     for member in members:
         root = None if member.name in left_out else _root_of(member.name, rids)
@@ -70,7 +70,7 @@ def plan_unpacking(zip_path: Path, members: list[Member]) -> Plan:
     return plan
 
 
-def check_rids(zip_path: Path, plan: Plan) -> None:
+def check_rids(zip_path: Path, plan: UnpackingPlan) -> None:
     """Refuses a zip with a folder whose name cannot be a RID, or with two folders of one RID.
 
     :raises ZipRefused: naming the folder.

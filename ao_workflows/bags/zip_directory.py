@@ -37,7 +37,7 @@ _DESCRIPTOR_FOLLOWS = 1 << 3
 
 
 @dataclass(frozen=True)
-class Limits:
+class ZipLimits:
     """How much a zip may contain, and whether names may have control characters.
 
     ``members`` are counted; ``bytes`` is the sum of all; ``ratio`` is that sum divided by the zip's own size.
@@ -75,7 +75,7 @@ class Member(NamedTuple):
         return self.name.endswith("/")
 
 
-def read_directory(path: Path, descriptor: int, limits: Limits) -> list[Member]:
+def read_directory(path: Path, descriptor: int, limits: ZipLimits) -> list[Member]:
     """Returns the zip's members in the order in which they lie in the file.
 
     :raises ZipRefused: if the file is not a zip, or cannot safely be unpacked by what its directory says.
@@ -104,7 +104,7 @@ def _reader(path: Path, descriptor: int) -> ReadRange:
     return read
 
 
-def _parse(path: Path, read: ReadRange, directory: Directory, limits: Limits) -> list[Member]:
+def _parse(path: Path, read: ReadRange, directory: Directory, limits: ZipLimits) -> list[Member]:
     members: list[Member] = []
     shift, start = directory.shift, directory.start
     for made_by, flags, method, time, crc, packed, size, disk, attributes, offset, raw, extras in walk(
@@ -176,7 +176,7 @@ def _check_names(path: Path, members: list[Member]) -> None:
         raise ZipRefused(path, *found)
 
 
-def _check_amount(path: Path, members: list[Member], file_size: int, limits: Limits) -> None:
+def _check_amount(path: Path, members: list[Member], file_size: int, limits: ZipLimits) -> None:
     if len(members) > limits.members:
         raise ZipRefused(path, None, f"it has {len(members)} members, more than the {limits.members} allowed")
     total = sum(member.size for member in members)

@@ -22,7 +22,7 @@ from ao_workflows.bags.zip_directory import LOCAL, STORED, HeaderMismatch, Membe
 from ao_workflows.bags.zip_times import local_time
 from ao_workflows.errors import StagingError, ZipRefused
 from ao_workflows.fixity.algorithms import HASHES
-from ao_workflows.machine.disk import refusal
+from ao_workflows.machine.disk import disk_error
 from ao_workflows.machine.new_trees import NewTree, Writer
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _TELL_EVERY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class MemberTask:
     """What to do with a member: hash it by ``algorithms`` (hashlib's names), and write it to ``target`` if that is not
     None.
     """
@@ -49,7 +49,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class MemberContent:
     """What a member was found to contain: its digests, in the order of its task's algorithms, and what is damaged.
 
     ``crc`` is that of the bytes if the directory has another one, else None; ``damage`` says why not all bytes could be
@@ -75,7 +75,7 @@ class OpenZip:
     time_zone: tzinfo | None = None
 
 
-def read_whole(source: OpenZip, task: Task) -> tuple[Content, bytes]:
+def read_whole(source: OpenZip, task: MemberTask) -> tuple[MemberContent, bytes]:
     """Does one task, and also returns the member's bytes.
 
     :raises ZipRefused: as ``ZipPass``.
@@ -96,10 +96,10 @@ class ZipPass:
     :raises StagingError: if the disk refuses.
     """
 
-    def __init__(self, source: OpenZip, tasks: Sequence[Task], threads: int) -> None:
+    def __init__(self, source: OpenZip, tasks: Sequence[MemberTask], threads: int) -> None:
         self._source = source
         self._tasks = tasks
-        self._contents: list[Content | None] = [None] * len(tasks)
+        self._contents: list[MemberContent | None] = [None] * len(tasks)
         self._units = deque(_units(tasks))
         self._done = [0] * threads
         self._stopped = False
@@ -119,7 +119,7 @@ class ZipPass:
         for thread in self._threads:
             thread.join()
 
-    def contents(self, progress: Callable[[int], None] | None = None) -> list[Content]:
+    def contents(self, progress: Callable[[int], None] | None = None) -> list[MemberContent]:
         """Waits until all tasks are done, and returns what each one's member contained.
 
         :param progress: called with the bytes done so far, several times a second.
@@ -153,7 +153,7 @@ class ZipPass:
             self._stopped = True
 
 
-def _units(tasks: Sequence[Task]) -> Iterator[tuple[int, int]]:
+def _units(tasks: Sequence[MemberTask]) -> Iterator[tuple[int, int]]:
     """The tasks in runs of neighbours that one read of ``_CHUNK`` bytes brings in whole, or single."""
     first = 0
     for number, task in enumerate(tasks):
@@ -189,14 +189,16 @@ class _Reader:
         if self._writer:
             self._writer.close()
 
-    def unit(self, tasks: Sequence[Task]) -> Iterator[Content]:
+    def unit(self, tasks: Sequence[MemberTask]) -> Iterator[MemberContent]:
         """Does neighbouring tasks from one read, as far as it reaches."""
         start = tasks[0].member.offset
         have = self._read(start, min(_CHUNK, _span_end(tasks[-1].member) - start))
         for task in tasks:
             yield self.member(task, have[task.member.offset - start :])
 
-    def member(self, task: Task, have: memoryview, keep: Callable[[bytes], object] | None = None) -> Content:
+    def member(
+        self, task: MemberTask, have: memoryview, keep: Callable[[bytes], object] | None = None
+    ) -> MemberContent:
         """Does one task. ``have`` is what has been read of the file from the member's offset on."""
         member = task.member
         try:
@@ -232,7 +234,7 @@ class _Reader:
         finally:
             if out >= 0:
                 os.close(out)
-        return Content(tuple([each.digest() for each in hashes]), None if crc == member.crc else crc, damage)
+        return MemberContent(tuple([each.digest() for each in hashes]), None if crc == member.crc else crc, damage)
 
     def _read(self, start: int, length: int) -> memoryview:
         """That part of the file, in this thread's buffer: the next read takes its place."""
@@ -293,7 +295,7 @@ class _Reader:
         if not inflater.eof or left:
             raise _Damaged(f"it inflates to {member.size - left} bytes, not to {member.size}")
 
-    def _new_file(self, task: Task) -> int:
+    def _new_file(self, task: MemberTask) -> int:
         """The descriptor of the task's file, or -1 if none is to be written."""
         if task.target is None or self._writer is None:
             return -1
@@ -304,7 +306,7 @@ class _Reader:
         except OSError as error:
             raise self._staging_error(task, error) from error
 
-    def _write(self, out: int, piece: bytes | memoryview, task: Task) -> None:
+    def _write(self, out: int, piece: bytes | memoryview, task: MemberTask) -> None:
         try:
             written = 0
             while written < len(piece):
@@ -312,9 +314,9 @@ class _Reader:
         except OSError as error:
             raise self._staging_error(task, error) from error
 
-    def _staging_error(self, task: Task, error: OSError) -> StagingError:
+    def _staging_error(self, task: MemberTask, error: OSError) -> StagingError:
         folder = self._source.tree.path if self._source.tree else self._source.path
-        return refusal(folder / (task.target or ""), "cannot be written", error, task.member.size)
+        return disk_error(folder / (task.target or ""), "cannot be written", error, task.member.size)
 
     def time_of(self, member: Member) -> int:
         """As ``modification_time``; each local time is worked out once."""

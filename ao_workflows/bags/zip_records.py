@@ -36,7 +36,7 @@ _LOOK_BACK = 4 << 20
 ReadRange = Callable[[int, int], bytes]
 """The bytes from the first number to before the second, all of them."""
 
-Entry = tuple[int, int, int, int, int, int, int, int, int, int, bytes, bytes]
+DirectoryEntry = tuple[int, int, int, int, int, int, int, int, int, int, bytes, bytes]
 """Version made by, flags, method, time, CRC, packed size, size, disk, attributes, offset, name, extra fields: as the
 directory has them, the time with its date in the upper half. A tuple, since a zip may have a million."""
 
@@ -145,7 +145,7 @@ def _find_end64(read: ReadRange, path: Path, start: int, locator_at: int) -> tup
     raise ZipRefused(path, None, "its zip64 end record is not where its locator says")
 
 
-def walk(read: ReadRange, directory: Directory, path: Path) -> Iterator[Entry]:
+def walk(read: ReadRange, directory: Directory, path: Path) -> Iterator[DirectoryEntry]:
     """Reads each entry of the directory, in its order.
 
     :raises ZipRefused: if the directory does not consist of as many entries as the end record says.

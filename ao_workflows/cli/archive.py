@@ -14,7 +14,7 @@ from dataclasses import asdict
 import click
 
 from ao_workflows import clients
-from ao_workflows.archive.shares import SHARES, Noted
+from ao_workflows.archive.shares import SHARES, ShareNote
 from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError
 
@@ -52,7 +52,7 @@ def init_command(plain_folders: tuple[str, ...], exchanged: tuple[str, ...], as_
     """
     from ao_workflows.site.loading import load
 
-    done: Mapping[int, Noted] = {}
+    done: Mapping[int, ShareNote] = {}
     errors: list[str] = []
     try:
         site = load()

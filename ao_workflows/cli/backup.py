@@ -15,7 +15,7 @@ import click
 from ao_workflows import clients
 
 if TYPE_CHECKING:
-    from ao_workflows.upkeep.backup import Place
+    from ao_workflows.upkeep.backup import BackupStore
 
 _PLACE = click.option("--to", "to", metavar="PLACE", help="A folder, or s3://bucket/prefix.  [backup.to in site.toml]")
 
@@ -44,12 +44,12 @@ def list_command(to: str | None) -> None:
     """Say which backups there are."""
     from ao_workflows.upkeep.backup import dumps_in
 
-    place, _ = _place(to)
-    found = dumps_in(place)
+    store, _ = _place(to)
+    found = dumps_in(store)
     for dump in found:
         click.echo(f"{dump.name}  {dump.made:%Y-%m-%d %H:%M} UTC  {dump.bytes / 1e6:10.1f} MB")
     if not found:
-        click.echo(f"{place} has none.")
+        click.echo(f"{store} has none.")
 
 
 @backup.command("restore")
@@ -67,13 +67,13 @@ def restore_command(name: str, to: str | None, database: str | None, replace: st
     if (database is None) == (replace is None):
         raise click.UsageError("either --into an empty database, or --replace one that is there?")
 
-    place, _ = _place(to)
+    store, _ = _place(to)
     kept = ""
     with tempfile.TemporaryDirectory() as scratch:
         if database is not None:
-            dump = backups.restore(place, name, database, Path(scratch))
+            dump = backups.restore(store, name, database, Path(scratch))
         else:
-            dump, kept = backups.put_back(place, name, str(replace), Path(scratch), datetime.now(UTC))
+            dump, kept = backups.put_back(store, name, str(replace), Path(scratch), datetime.now(UTC))
     click.echo(f"{dump.name} is restored: what Dagster knew at {dump.made:%Y-%m-%d %H:%M} UTC.")
     if kept:
         click.echo(f"What was there until now is the database {kept}: dropdb {kept}, when nobody wants it.")
@@ -84,12 +84,12 @@ def restore_command(name: str, to: str | None, database: str | None, replace: st
 def _make(to: str | None, database: str | None, keep_days: int | None) -> None:
     from ao_workflows.upkeep import backup as backups
 
-    place, days = _place(to)
+    store, days = _place(to)
     with tempfile.TemporaryDirectory() as scratch:
-        dump = backups.make(place, database or _storage(), Path(scratch))
-    click.echo(f"{place}/{dump.name}: {dump.bytes / 1e6:.1f} MB, read again")
+        dump = backups.make(store, database or _storage(), Path(scratch))
+    click.echo(f"{store}/{dump.name}: {dump.bytes / 1e6:.1f} MB, read again")
     days = keep_days or days
-    for old in backups.prune(place, days, datetime.now(UTC)) if days else ():
+    for old in backups.prune(store, days, datetime.now(UTC)) if days else ():
         click.echo(f"{old.name} is removed: it is older than {days} days")
 
 
@@ -107,12 +107,12 @@ def _storage() -> str:
         raise BackupError(f"Dagster's instance cannot be opened: {error}; --database names one") from error
 
 
-def _place(to: str | None) -> tuple[Place, int | None]:
+def _place(to: str | None) -> tuple[BackupStore, int | None]:
     """Where backups are kept, and for how many days; None where a person named the place."""
     from ao_workflows.site.loading import load
-    from ao_workflows.upkeep.backup import place_of
+    from ao_workflows.upkeep.backup import store_of
 
     if to is not None and not to.startswith("s3://"):
-        return place_of(to, None), None
+        return store_of(to, None), None
     site = load()
     return clients.backup_place(site, to), None if to else site.backup.keep_days

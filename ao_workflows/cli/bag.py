@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from ao_workflows.bags.debagging import Debagged, Validated, debag, validate
+from ao_workflows.bags.debagging import DebaggedZip, Validated, debag, validate
 from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError, BagInvalid, Problem, ZipRefused
 from ao_workflows.machine.new_trees import put_in_place
@@ -56,7 +56,7 @@ def validate_command(paths: tuple[Path, ...], as_json: bool) -> None:
             result = {"path": str(path), "valid": False, "problems": [], "warnings": [], "error": str(error)}
         results.append(result)
         if not as_json:
-            _print_verdict(result)
+            _print_result(result)
     if as_json:
         _print_json(results)
     sys.exit(0 if all(result["valid"] for result in results) else FAILED)
@@ -105,7 +105,7 @@ def debag_command(zip_path: Path, into: Path, time_zone: ZoneInfo | None, as_jso
         click.echo(work.rid)
 
 
-def _debag_beside_others(zip_path: Path, into: Path, time_zone: ZoneInfo | None) -> Debagged:
+def _debag_beside_others(zip_path: Path, into: Path, time_zone: ZoneInfo | None) -> DebaggedZip:
     """Unpacks next to what ``into`` has already, then puts each work in place of an earlier one of its name."""
     made = not into.exists()
     if made and not into.absolute().parent.is_dir():
@@ -154,7 +154,7 @@ def _as_json(result: Validated) -> dict[str, Any]:
     }
 
 
-def _summary(zip_path: Path, into: Path, done: Debagged) -> dict[str, Any]:
+def _summary(zip_path: Path, into: Path, done: DebaggedZip) -> dict[str, Any]:
     return {
         "zip": str(zip_path),
         "into": str(into),
@@ -169,7 +169,7 @@ def _print_json(value: object) -> None:
     click.echo(shown_json(json.dumps(value, indent=1, ensure_ascii=False)))
 
 
-def _print_verdict(result: dict[str, Any]) -> None:
+def _print_result(result: dict[str, Any]) -> None:
     if result["valid"]:
         click.echo(f"{shown(result['path'])}: valid, {result['files']} files, {result['bytes']} bytes")
     else:

@@ -141,7 +141,7 @@ def _tell(deployment: Deployment, *, dry_run: bool) -> bool:
     for step in deployment.steps:
         if step.change is not Change.SAME:
             click.echo(f"  {step.change.value:<18} {step.wanted.path}")
-    for line in deployment.said:
+    for line in deployment.remarks:
         click.echo(f"  .env: {line}")
     conflicts = [step for step in deployment.steps if step.change is Change.CONFLICT]
     for step in conflicts:

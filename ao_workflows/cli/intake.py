@@ -23,7 +23,7 @@ from ao_workflows import clients
 from ao_workflows.cli.complaints import FAILED
 from ao_workflows.errors import AoError
 from ao_workflows.events.intake_names import meant_by
-from ao_workflows.intake.queue_rules import Received, Verdict, judge
+from ao_workflows.intake.queue_rules import ReceivedMessage, Selection, select_events
 from ao_workflows.machine.times import moment, moment_of_seconds
 from ao_workflows.site.environments import refuse_other_environment, tagged_environment
 
@@ -123,7 +123,7 @@ def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[
     refuse_other_environment(name, settings.environment, site.environment)
     refuse_other_environment(name, tagged_environment(sqs.tags(name, until)), site.environment)
     state = sqs.state(name, until)
-    seen: list[Received] = []
+    seen: list[ReceivedMessage] = []
     stay: list[str] = []
     try:
         # One call at a time: a signal in the midst of one is heeded after it, when its messages are known.
@@ -140,19 +140,19 @@ def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[
         "queue": asdict(state),
         "stay_hidden": len(stay),
         "messages": [
-            _shown(message, judge(message.body, settings.bucket, settings.events, settings.keys))
+            _shown(message, select_events(message.body, settings.bucket, settings.events, settings.keys))
             for message in sorted(seen, key=lambda message: message.sent)
         ],
     }
 
 
-def _shown(message: Received, verdict: Verdict) -> dict[str, Any]:
+def _shown(message: ReceivedMessage, selection: Selection) -> dict[str, Any]:
     return {
         "message_id": message.message_id,
         "sent": at.isoformat(timespec="seconds") if (at := moment_of_seconds(message.sent)) else None,
         "received_before": message.times - 1,
-        "works": [wanted.rid for wanted in verdict.wanted],
-        "rejected": verdict.rejected,
+        "works": [wanted.rid for wanted in selection.wanted],
+        "rejected": selection.rejected,
         "body": message.body,
     }
 

@@ -82,13 +82,13 @@ def reprocess(
         raise click.UsageError(str(error)) from error
     # Dagster is two seconds of what this command takes; asking for help costs none of it.
     from ao_workflows.instance.opening import opened_instance
-    from ao_workflows.instance.run_queue import check_queue
+    from ao_workflows.instance.run_queue import check_run_queue
     from ao_workflows.site.loading import load
 
     site = load()
     refused = False
     with opened_instance() as instance:
-        check_queue(instance)
+        check_run_queue(instance)
         request = _Request(
             instance=instance,
             staging=clients.staging(site),

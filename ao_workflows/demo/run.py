@@ -33,7 +33,7 @@ GIVE_UP_SECONDS = 900.0
 LOOK_EVERY_SECONDS = 0.5
 
 
-class Folder:
+class DemoFolder:
     """The one folder that everything of the demo is in."""
 
     def __init__(self, root: Path) -> None:
@@ -90,7 +90,7 @@ class Folder:
 
 def run_demo(root: Path, out: TextIO) -> int:
     """Runs the whole demo in ``root``; returns 0 if everything is as it should be, else 1."""
-    folder = Folder(root)
+    folder = DemoFolder(root)
     console = Console(file=out)
     with folder.alone(), ExitStack() as stack:
         folder.make_anew()
@@ -111,7 +111,7 @@ def run_demo(root: Path, out: TextIO) -> int:
 
 def serve(root: Path, port: int, out: TextIO) -> int:
     """Serves the web page over what the last demo left, with its S3 brought back and its daemon, until Ctrl-C."""
-    folder = Folder(root)
+    folder = DemoFolder(root)
     if not folder.site.exists():
         print("There is no demo to look at yet: make demo", file=out)
         return 1
@@ -125,7 +125,7 @@ def serve(root: Path, port: int, out: TextIO) -> int:
         aws.restore(zips)
         aws.empty_queue()
         processes.start("daemon", dagster_processes.daemon(*dagster_processes.HERE))
-        processes.start("web", dagster_processes.web_page(port, *dagster_processes.HERE))
+        processes.start("web", dagster_processes.webserver(port, *dagster_processes.HERE))
         print(f"http://127.0.0.1:{port}/assets  (Ctrl-C ends it)", file=out, flush=True)
         while True:
             processes.check()
@@ -133,7 +133,7 @@ def serve(root: Path, port: int, out: TextIO) -> int:
 
 
 @contextmanager
-def processes_in(folder: Folder) -> Iterator[Processes]:
+def processes_in(folder: DemoFolder) -> Iterator[Processes]:
     """The folder's processes, none of them started; whatever was is ended on the way out."""
     processes = Processes(folder.logs, folder.environment)
     try:
@@ -143,7 +143,7 @@ def processes_in(folder: Folder) -> Iterator[Processes]:
             processes.end()
 
 
-def start_aws(folder: Folder, processes: Processes) -> EmulatedAws:
+def start_aws(folder: DemoFolder, processes: Processes) -> EmulatedAws:
     """Starts the emulated AWS, with its bucket and queue made, and writes the site that names it."""
     port = free_port()
     site = folder.write_site(port)
@@ -153,7 +153,7 @@ def start_aws(folder: Folder, processes: Processes) -> EmulatedAws:
     return aws
 
 
-def make_databases(folder: Folder) -> None:
+def make_databases(folder: DemoFolder) -> None:
     """Makes DRS, and Dagster's own tables."""
     from dagster import DagsterInstance
 
@@ -163,22 +163,27 @@ def make_databases(folder: Folder) -> None:
 
 
 def _watch_and_judge(
-    folder: Folder, processes: Processes, aws: EmulatedAws, samples: Sequence[Sample], console: Console, started: float
+    folder: DemoFolder,
+    processes: Processes,
+    aws: EmulatedAws,
+    samples: Sequence[Sample],
+    console: Console,
+    started: float,
 ) -> int:
     from dagster import DagsterInstance
 
     from ao_workflows.demo.verdict import judge, summary
-    from ao_workflows.demo.watch import Standing, read_standings, watch
+    from ao_workflows.demo.watch import SampleProgress, read_sample_progress, watch
 
     with DagsterInstance.from_config(str(folder.dagster_home)) as instance:
 
-        def read(before: Mapping[str, Standing]) -> dict[str, Standing]:
+        def read(before: Mapping[str, SampleProgress]) -> dict[str, SampleProgress]:
             processes.check()
-            return read_standings(instance, samples, before)
+            return read_sample_progress(instance, samples, before)
 
-        standings = watch(read, samples, aws, console, started, GIVE_UP_SECONDS)
+        progress_by_rid = watch(read, samples, aws, console, started, GIVE_UP_SECONDS)
     seconds = time.monotonic() - started
-    verdicts = [judge(sample, standings[sample.rid], folder.archive, folder.staging) for sample in samples]
+    verdicts = [judge(sample, progress_by_rid[sample.rid], folder.archive, folder.staging) for sample in samples]
     console.print(summary(verdicts, seconds, folder.root), highlight=False, soft_wrap=True, markup=False)
     if left := aws.waiting():
         console.print(f"NOT AS IT SHOULD BE: {left} messages are still in the queue", highlight=False)

@@ -19,8 +19,8 @@ from pathlib import Path
 from ao_workflows.deployment.order import UIDS, Order, required_text, text_of
 from ao_workflows.deployment.plan import (
     Change,
-    Step,
-    Wanted,
+    PlannedFile,
+    WantedFile,
     digest_of,
     merge_env,
     plan_files,
@@ -46,9 +46,9 @@ class Deployment:
 
     root: Path
     uid: int
-    steps: tuple[Step, ...]
+    steps: tuple[PlannedFile, ...]
     folders: tuple[tuple[Path, int], ...]
-    said: tuple[str, ...]
+    remarks: tuple[str, ...]
     recorded: Mapping[str, str]
 
     def changes(self) -> bool:
@@ -79,11 +79,11 @@ def prepare(order: Order) -> Deployment:
     if logs_on_s3 and not re.fullmatch(r"s3://[^/]+/.+", logs_on_s3):
         mistakes.append(f".env: COMPUTE_LOGS must be s3://bucket/prefix or empty (is: {logs_on_s3})")
     wanted = [
-        Wanted(".env", env.encode(), ours_to_merge=True),
-        Wanted("config/site.toml", site_text.encode()),
-        Wanted("config/sync.yml", (text_of(order.source / "sync.yml") or "").encode()),
-        *[Wanted(path, (CHECKOUT / own).read_bytes()) for path, own in _OF_PROJECT.items()],
-        Wanted("upgrade", (CHECKOUT / "docker/upgrade").read_bytes(), 0o755),
+        WantedFile(".env", env.encode(), ours_to_merge=True),
+        WantedFile("config/site.toml", site_text.encode()),
+        WantedFile("config/sync.yml", (text_of(order.source / "sync.yml") or "").encode()),
+        *[WantedFile(path, (CHECKOUT / own).read_bytes()) for path, own in _OF_PROJECT.items()],
+        WantedFile("upgrade", (CHECKOUT / "docker/upgrade").read_bytes(), 0o755),
         *wanted_secrets(order, site, root, mistakes, logs_on_s3=bool(logs_on_s3)),
         *certificate_files(order, root, mistakes),
     ]

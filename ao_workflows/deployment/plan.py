@@ -32,7 +32,7 @@ class Change(Enum):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedFile:
     """A file that is to be in the folder: its path there, its content, its mode.
 
     ``ours_to_merge`` says that the content was made from the file that is there, so that an edit of it is in it
@@ -46,10 +46,10 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Step:
+class PlannedFile:
     """One file, and what happens to it."""
 
-    wanted: Wanted
+    wanted: WantedFile
     change: Change
 
     @property
@@ -64,18 +64,18 @@ def digest_of(content: bytes) -> str:
 
 
 def plan_files(
-    wanted: Collection[Wanted], found: Mapping[str, bytes], recorded: Mapping[str, str], replace: Collection[str]
-) -> list[Step]:
+    wanted: Collection[WantedFile], found: Mapping[str, bytes], recorded: Mapping[str, str], replace: Collection[str]
+) -> list[PlannedFile]:
     """Returns what happens to each wanted file.
 
     :param found: what is there now, by path.
     :param recorded: the digest of what was put there last time, by path.
     :param replace: the paths that are overwritten even if they were edited.
     """
-    return [Step(each, _change(each, found.get(each.path), recorded.get(each.path), replace)) for each in wanted]
+    return [PlannedFile(each, _change(each, found.get(each.path), recorded.get(each.path), replace)) for each in wanted]
 
 
-def _change(wanted: Wanted, found: bytes | None, recorded: str | None, replace: Collection[str]) -> Change:
+def _change(wanted: WantedFile, found: bytes | None, recorded: str | None, replace: Collection[str]) -> Change:
     if found is None:
         return Change.NEW
     if found == wanted.content:

@@ -15,18 +15,18 @@ from typing import Any
 
 from ao_workflows.download.journal import FinishedPart, Journal
 from ao_workflows.download.pace import Pace
-from ao_workflows.download.plan import Plan
-from ao_workflows.download.source import Source
+from ao_workflows.download.plan import TransferPlan
+from ao_workflows.download.source import RangeSource
 from ao_workflows.download.transfer import Transfer
 from ao_workflows.errors import DownloadMismatch
 from ao_workflows.fixity.digests import BLOCK, can_be_joined, digest_of_digests, joined, new_digest
-from ao_workflows.fixity.s3_checksums import Proof
-from ao_workflows.machine.disk import refusal
+from ao_workflows.fixity.s3_checksums import ObjectProof
+from ao_workflows.machine.disk import disk_error
 from ao_workflows.machine.files import made_parents
 
 
 @dataclass(frozen=True)
-class Places:
+class DownloadPaths:
     """The files of one download: ``final`` once it is proven, until then ``part``, with its ``journal`` beside it."""
 
     final: Path
@@ -40,7 +40,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Brought:
+class FinishedDownload:
     """A finished download: bytes ``fetched`` and ``resumed``, number of ``parts``, ``retries``, and the file's
     CRC64NVME.
     """
@@ -53,16 +53,16 @@ class Brought:
 
 
 def bring(
-    source: Source,
+    source: RangeSource,
     where: str,
     identity: Mapping[str, Any],
-    plan: Plan,
-    proof: Proof,
-    places: Places,
+    plan: TransferPlan,
+    proof: ObjectProof,
+    places: DownloadPaths,
     pace: Pace,
     tell: Callable[[int], None],
     locate: Callable[[Sequence[str]], Collection[int]],
-) -> Brought:
+) -> FinishedDownload:
     """Downloads an object to ``places.final``.
 
     The journal stays, so that a download is not repeated after a crash before the caller has noted that it is done.
@@ -80,7 +80,7 @@ def bring(
     journal = Journal(places.journal, about)
     finished = _resume(journal, places, plan)
     resumed = sum(end - start for start, end in map(plan.span, finished))
-    algorithm = proof.claim.algorithm if proof.claim else None
+    algorithm = proof.checksum.algorithm if proof.checksum else None
     fetched = retries = 0
     wrong: str | None = None
     try:
@@ -101,20 +101,20 @@ def bring(
             journal.begin(finished.values())
     finally:
         journal.close()
-    if wrong is not None and proof.claim:
+    if wrong is not None and proof.checksum:
         places.remove()
-        raise DownloadMismatch(where, proof.name, proof.claim.expected, wrong)
+        raise DownloadMismatch(where, proof.name, proof.checksum.expected, wrong)
     try:
         places.part.replace(places.final)
     except OSError as error:
-        raise refusal(places.final, "cannot be put in place", error) from error
+        raise disk_error(places.final, "cannot be put in place", error) from error
     order = range(plan.parts)
     sizes = [end - start for start, end in map(plan.span, order)]
     whole = joined("crc64nvme", [finished[part].crc64nvme for part in order], sizes)
-    return Brought(fetched, resumed, plan.parts, retries, whole)
+    return FinishedDownload(fetched, resumed, plan.parts, retries, whole)
 
 
-def _resume(journal: Journal, places: Places, plan: Plan) -> dict[int, FinishedPart]:
+def _resume(journal: Journal, places: DownloadPaths, plan: TransferPlan) -> dict[int, FinishedPart]:
     """The parts that are there; with none, the file anew, as large as it is going to be."""
     made_parents(places.part)
     try:
@@ -128,7 +128,7 @@ def _resume(journal: Journal, places: Places, plan: Plan) -> dict[int, FinishedP
         places.remove()
         _allocate(places.part, plan.size)
     except OSError as error:
-        raise refusal(places.part, "cannot be written", error, plan.size) from error
+        raise disk_error(places.part, "cannot be written", error, plan.size) from error
     journal.begin()
     return {}
 
@@ -146,7 +146,7 @@ def _allocate(part: Path, size: int) -> None:
         os.close(handle)
 
 
-def _holds(part: Path, plan: Plan, entry: FinishedPart) -> bool:
+def _holds(part: Path, plan: TransferPlan, entry: FinishedPart) -> bool:
     """Whether the disk still has what an earlier boot's journal says of a part."""
     if not 0 <= entry.part < plan.parts:
         return False
@@ -163,15 +163,15 @@ def _holds(part: Path, plan: Plan, entry: FinishedPart) -> bool:
     return digest.hexdigest() == entry.crc64nvme
 
 
-def _wrong(proof: Proof, plan: Plan, digests: Sequence[str]) -> str | None:
+def _wrong(proof: ObjectProof, plan: TransferPlan, digests: Sequence[str]) -> str | None:
     """What was found, where it is not what S3 states; None where it is."""
-    if proof.claim is None:
+    if proof.checksum is None:
         return None
-    algorithm = proof.claim.algorithm
-    if proof.claim.parts is not None:
+    algorithm = proof.checksum.algorithm
+    if proof.checksum.parts is not None:
         found = digest_of_digests(algorithm, digests)
     elif plan.way == "joined" and can_be_joined(algorithm):
         found = joined(algorithm, digests, [end - start for start, end in map(plan.span, range(plan.parts))])
     else:
         found = digests[0]
-    return None if found == proof.claim.expected else found
+    return None if found == proof.checksum.expected else found

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Container
 from pathlib import Path
 
-from ao_workflows.download.plan import Plan
+from ao_workflows.download.plan import TransferPlan
 from ao_workflows.download.source import BLOCK
 from ao_workflows.errors import StagingError
 from ao_workflows.fixity.digests import PieceDigests
@@ -36,7 +36,7 @@ class InOrderDigest:
     def __init__(
         self,
         part: Path,
-        plan: Plan,
+        plan: TransferPlan,
         algorithm: str,
         finished: Container[int],
         changed: threading.Condition,

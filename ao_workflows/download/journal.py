@@ -21,7 +21,7 @@ from typing import Any
 
 from ao_workflows.fixity.digests import PieceDigests, new_digest
 from ao_workflows.machine.boot import boot_id
-from ao_workflows.machine.disk import refusal
+from ao_workflows.machine.disk import disk_error
 from ao_workflows.machine.files import write_whole
 
 
@@ -94,7 +94,7 @@ class Journal:
         try:
             self._handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         except OSError as error:
-            raise refusal(self._path, "cannot be opened", error) from error
+            raise disk_error(self._path, "cannot be opened", error) from error
 
     def add(self, entry: FinishedPart) -> None:
         """Notes that a part is whole; to be called after ``resume`` or ``begin``, by any thread: a line is one write.
@@ -110,7 +110,7 @@ class Journal:
                         # What a disk does that becomes full with these bytes; the next line must not follow on half.
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301
         except OSError as error:
-            raise refusal(self._path, "cannot be written", error) from error
+            raise disk_error(self._path, "cannot be written", error) from error
 
     def close(self) -> None:
         """Closes the file."""

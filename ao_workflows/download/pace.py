@@ -34,7 +34,7 @@ class Pace:
         return random.uniform(longest / 2, longest)  # noqa: S311 - nobody gains by guessing it
 
 
-class Limit:
+class RateLimit:
     """A limit of bytes a second, over all threads."""
 
     def __init__(self, megabytes_per_second: float | None, clock: Callable[[], float] = time.monotonic) -> None:

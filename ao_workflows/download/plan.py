@@ -27,7 +27,7 @@ Way = Literal["size", "joined", "pieces", "in order"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class TransferPlan:
     """The division of ``size`` bytes into parts of ``part_size``, of which ``parallel`` are fetched at once.
 
     ``pieces`` are the sizes over which the proof's digests are computed; ``way`` says how they are.
@@ -66,7 +66,7 @@ class Plan:
         return range(start // self.part_size, -(-end // self.part_size))
 
 
-def plan(
+def plan_transfer(
     size: int,
     pieces: Sequence[int],
     *,
@@ -74,7 +74,7 @@ def plan(
     joinable: bool,
     part_size: int | None = None,
     parallel: int | None = None,
-) -> Plan:
+) -> TransferPlan:
     """Returns the plan for an object of ``size`` bytes, whose proof is over ``pieces``.
 
     :param claimed: whether there is a checksum to compare with.
@@ -92,7 +92,7 @@ def plan(
         way = "pieces"
         wanted = pieces[0] * max(1, wanted // pieces[0])
     parts = max(1, -(-size // wanted))
-    return Plan(size, wanted, min(parts, parallel or _parallel(size)), way, tuple(pieces))
+    return TransferPlan(size, wanted, min(parts, parallel or _parallel(size)), way, tuple(pieces))
 
 
 def _part_size(size: int) -> int:

@@ -49,7 +49,7 @@ class DownloadProgress:
         )
 
 
-class ProgressTeller:
+class ProgressReporter:
     """Reports the progress of one download at each tenth and every 30 s: with ``say``, and in the file ``path``."""
 
     def __init__(
@@ -90,7 +90,7 @@ class ProgressTeller:
         with suppress(StagingFull):
             write_whole(self._path, json.dumps(asdict(progress), indent=1))
 
-    def __enter__(self) -> ProgressTeller:
+    def __enter__(self) -> ProgressReporter:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -28,7 +28,7 @@ class Body(Protocol):
         """Ends a ``read`` that another thread is waiting in."""
 
 
-class Source(Protocol):
+class RangeSource(Protocol):
     """Where the bytes come from; ``where`` names it in errors. What may mend itself is raised as ``ServiceError``."""
 
     where: str

@@ -20,11 +20,11 @@ from pathlib import Path
 
 from ao_workflows.download.in_order_digest import InOrderDigest, Stopped
 from ao_workflows.download.journal import FinishedPart, Journal, PartDigests
-from ao_workflows.download.pace import Limit, Pace
-from ao_workflows.download.plan import Plan
-from ao_workflows.download.source import BLOCK, Body, Opened, Source
+from ao_workflows.download.pace import Pace, RateLimit
+from ao_workflows.download.plan import TransferPlan
+from ao_workflows.download.source import BLOCK, Body, Opened, RangeSource
 from ao_workflows.errors import ServiceError
-from ao_workflows.machine.disk import refusal
+from ao_workflows.machine.disk import disk_error
 
 WRITTEN = 32 << 10
 """What is written at once. The kernel takes the memory for a write in one piece, and small pieces are at hand. On a
@@ -50,9 +50,9 @@ class Transfer:
 
     def __init__(
         self,
-        source: Source,
+        source: RangeSource,
         part: Path,
-        plan: Plan,
+        plan: TransferPlan,
         algorithm: str | None,
         journal: Journal,
         finished: dict[int, FinishedPart],
@@ -65,7 +65,7 @@ class Transfer:
         self._journal = journal
         self._finished = finished
         self._pace = pace
-        self._limit = Limit(pace.megabytes_per_second)
+        self._limit = RateLimit(pace.megabytes_per_second)
         self._missing = iter([number for number in range(plan.parts) if number not in finished])
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -133,7 +133,7 @@ class Transfer:
         except Stopped:
             pass
         except OSError as error:
-            self._fail(refusal(self._part, "cannot be written", error, self._plan.size))
+            self._fail(disk_error(self._part, "cannot be written", error, self._plan.size))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller's thread raises it
             self._fail(error)
         with self._changed:

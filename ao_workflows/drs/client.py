@@ -23,9 +23,9 @@ import dagster as dg
 
 from ao_workflows.drs.check import check_table
 from ao_workflows.drs.config import Database, named_database
-from ao_workflows.drs.failures import told
-from ao_workflows.drs.rows import Progress, entry_of, row_to_write, stored_entry, stored_list
-from ao_workflows.drs.table import TABLE, latest_first, progress_of, progress_table, unfinished_first
+from ao_workflows.drs.failures import database_error
+from ao_workflows.drs.rows import DrsRow, entry_of, row_to_write, stored_entry, stored_list
+from ao_workflows.drs.table import TABLE, latest_first, parsed_row, progress_table, unfinished_first
 from ao_workflows.errors import AoError, DatabaseError, DatabaseUnavailable
 from ao_workflows.works.stages import Stage
 
@@ -116,31 +116,31 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         self._attempt(database, write, writes=True)
 
-    def rows(self, rids: Sequence[str] | None = None) -> list[Progress]:
+    def rows(self, rids: Sequence[str] | None = None) -> list[DrsRow]:
         """Returns of each work the row that was updated last, in the order of the RIDs: of the works named, or of all.
 
         :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
         """
 
-        def read(connection: Connection) -> list[Progress]:
-            latest: dict[str, Progress] = {}
+        def read(connection: Connection) -> list[DrsRow]:
+            latest: dict[str, DrsRow] = {}
             for query in latest_first(progress_table(connection.dialect.name), rids):
                 for row in connection.execute(query):
                     if row.object_name is not None and row.object_name not in latest:
-                        latest[row.object_name] = progress_of(row)
+                        latest[row.object_name] = parsed_row(row)
             # A MySQL database compares names without case, RIDs have it
             wanted = latest.keys() if rids is None else latest.keys() & set(rids)
             return [latest[rid] for rid in sorted(wanted)]
 
         return self._attempt(self._existing_database(), read, writes=False)
 
-    def rows_of(self, rid: str) -> list[Progress]:
+    def rows_of(self, rid: str) -> list[DrsRow]:
         """Returns all rows of one work, one for each of its restores, those updated last first.
 
         :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
         """
 
-        def read(connection: Connection) -> list[Progress]:
+        def read(connection: Connection) -> list[DrsRow]:
             return _rows_of(connection, progress_table(connection.dialect.name), rid)
 
         return self._attempt(self._existing_database(), read, writes=False)
@@ -215,7 +215,7 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
                     connection.commit()
                     return result
             except (DBAPIError, DatabaseUnavailable) as error:
-                failure = told(database, error) if isinstance(error, DBAPIError) else error
+                failure = database_error(database, error) if isinstance(error, DBAPIError) else error
                 pause = delay * random.uniform(0.5, 1.5)  # noqa: S311 - so that writers do not meet again
                 if not failure.transient or time.monotonic() + pause > until:
                     raise failure from (None if failure is error else error)
@@ -300,13 +300,13 @@ def _one_writer_at_a_time(connection: Connection, database: Database, name: str)
         raise DatabaseUnavailable(database.where, f"another writer has held {name} for {LOCK_SECONDS} s")
 
 
-def _rows_of(connection: Connection, table: Table, rid: str) -> list[Progress]:
+def _rows_of(connection: Connection, table: Table, rid: str) -> list[DrsRow]:
     """All rows of a work, those updated last first. A MySQL database compares names without case, RIDs have it."""
     (query,) = latest_first(table, [rid])
-    return [progress_of(row) for row in connection.execute(query) if row.object_name == rid]
+    return [parsed_row(row) for row in connection.execute(query) if row.object_name == rid]
 
 
-def _not_before(rows: Sequence[Progress]) -> Any:
+def _not_before(rows: Sequence[DrsRow]) -> Any:
     """The time, and no earlier than the work's other rows: a clock that is set back must not reorder them."""
     from sqlalchemy import DateTime, case, func, literal
 

@@ -58,12 +58,12 @@ def no_table(database: Database) -> DatabaseError:
     return DatabaseError(database.where, f"there is no table {TABLE}; `ao drs init` makes it")
 
 
-def told(database: Database, error: DBAPIError) -> DatabaseError:
+def database_error(database: Database, error: DBAPIError) -> DatabaseError:
     """Returns the platform's error for a driver's error: ``DatabaseUnavailable`` if it may pass by itself."""
-    return _told_of_sqlite(database, error) if database.is_sqlite else _told_of_mysql(database, error)
+    return _sqlite_error(database, error) if database.is_sqlite else _mysql_error(database, error)
 
 
-def _told_of_sqlite(database: Database, error: DBAPIError) -> DatabaseError:
+def _sqlite_error(database: Database, error: DBAPIError) -> DatabaseError:
     # The low byte; the others tell kinds of it apart. https://sqlite.org/rescode.html
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     if code in _SQLITE_PASSING:
@@ -73,7 +73,7 @@ def _told_of_sqlite(database: Database, error: DBAPIError) -> DatabaseError:
     return DatabaseError(database.where, str(error.orig))
 
 
-def _told_of_mysql(database: Database, error: DBAPIError) -> DatabaseError:
+def _mysql_error(database: Database, error: DBAPIError) -> DatabaseError:
     arguments = error.orig.args if error.orig else ()
     code, said = arguments if len(arguments) == 2 else (0, str(error.orig))  # noqa: PLR2004
     cause = getattr(error.orig, "original_exception", None)

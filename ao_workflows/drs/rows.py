@@ -19,7 +19,7 @@ from ao_workflows.works.stages import Stage
 
 
 @dataclass(frozen=True)
-class Entry:
+class DrsEntry:
     """One entry of ``user_data``.
 
     ``stage`` is an asset's name; it is empty for a note that completes no stage, such as that of a failure. ``event``
@@ -34,13 +34,13 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Progress:
+class DrsRow:
     """One row: how far one restore of a work has come. Times are in UTC, in whole seconds."""
 
     row: int
     rid: str
     times: Mapping[Stage, datetime]
-    entries: tuple[Entry, ...]
+    entries: tuple[DrsEntry, ...]
     created: datetime | None
     updated: datetime | None
 
@@ -85,12 +85,12 @@ def stored_list(stored: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
-def entry_of(item: object) -> Entry:
+def entry_of(item: object) -> DrsEntry:
     """Reads one item of ``user_data``, whoever wrote it. One that is no mapping is in the entry's data as ``value``."""
     if not (isinstance(item, dict) and "user_data" in item):
-        return Entry(None, "", "", _mapping(item))
+        return DrsEntry(None, "", "", _mapping(item))
     data = _mapping(item["user_data"])
-    return Entry(
+    return DrsEntry(
         at=moment(item.get("time_stamp")),
         stage=str(data.pop("stage", "") or ""),
         event=str(data.pop("event", "") or ""),
@@ -102,7 +102,7 @@ def _mapping(value: object) -> dict[str, object]:
     return dict(value) if isinstance(value, dict) else {"value": value}
 
 
-def row_to_write(rows: Sequence[Progress], stage: Stage | None, entry: Entry) -> Progress | None:
+def row_to_write(rows: Sequence[DrsRow], stage: Stage | None, entry: DrsEntry) -> DrsRow | None:
     """Returns the row of a work that an entry belongs to; None if it begins a new row.
 
     It is the row that has the entry already, since a commit whose answer was lost is tried again; else the row with the

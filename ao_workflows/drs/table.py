@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ao_workflows.drs.rows import Progress, entry_of, stored_list
+from ao_workflows.drs.rows import DrsRow, entry_of, stored_list
 from ao_workflows.machine.times import moment
 from ao_workflows.works.stages import Stage
 
@@ -97,9 +97,9 @@ def unfinished_first(table: Table, since: datetime, most: int, before: datetime 
     return within.order_by(updated.desc(), c.id.desc()).limit(most)
 
 
-def progress_of(row: Row[Any]) -> Progress:
+def parsed_row(row: Row[Any]) -> DrsRow:
     """Returns a row of the table as a value."""
-    return Progress(
+    return DrsRow(
         row=row.id,
         rid=row.object_name,
         times={stage: at for stage in Stage if (at := moment(getattr(row, stage.column)))},

@@ -139,11 +139,11 @@ def event_of(claim: Claim, folder: str, modified: float, size: int) -> DroppedFi
     )
 
 
-Event = ObjectEvent | DroppedFile
+WorkEvent = ObjectEvent | DroppedFile
 """What starts a run: a restored object, or a file that was put into a folder."""
 
 
-def given_in(config: Mapping[str, Any]) -> Event | None:
+def given_in(config: Mapping[str, Any]) -> WorkEvent | None:
     """Returns the event in a run's config, or None if there is none.
 
     Keys that are not known, such as those that another version of the platform wrote, are ignored.

@@ -19,7 +19,7 @@ from ao_workflows.machine.times import in_order
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedRun:
     """An event for which a run of the work ``rid`` is wanted."""
 
     rid: str
@@ -27,7 +27,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class InParts:
+class MessageInParts:
     """What one tick passes to the next about a message in parts: the first ``done`` of its events have runs.
 
     ``receipt_handle`` is empty and ``hidden_until`` is 0 if SQS shows the message to other receivers again, or soon
@@ -41,25 +41,25 @@ class InParts:
 
 
 @dataclass(frozen=True)
-class Part:
+class MessagePart:
     """The part of a message that a tick takes.
 
     ``missing`` has the events without a run, by their identities. The first ``done`` of the message's events have runs.
     ``whole`` says that no event is left for a later tick.
     """
 
-    missing: Mapping[str, Wanted]
+    missing: Mapping[str, WantedRun]
     done: int
     whole: bool
 
 
-def newest_of_each(wanted: Iterable[Wanted]) -> list[Wanted]:
+def newest_of_each(wanted: Iterable[WantedRun]) -> list[WantedRun]:
     """Returns the events that need a run: of several about one object only the newest.
 
     A run downloads the object, so the run of the newest event does what the older ones ask for. Two events are about
     one object if bucket, key, version and ETag are the same. An event with neither version nor ETag needs its own run.
     """
-    newest: dict[object, Wanted] = {}
+    newest: dict[object, WantedRun] = {}
     for each in wanted:
         event = each.event
         known = event.version_id or event.etag
@@ -71,13 +71,13 @@ def newest_of_each(wanted: Iterable[Wanted]) -> list[Wanted]:
 
 
 def next_part(
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedRun],
     done: int,
     has_run: Callable[[str], bool],
     requested: Container[str],
     room: int,
     in_time: Callable[[], bool],
-) -> Part:
+) -> MessagePart:
     """Returns the next part of a message: as many of its events as there is room for.
 
     The search for an event's run takes time, so the part also ends when time is up.
@@ -87,44 +87,44 @@ def next_part(
     :param room: how many more runs may be requested.
     :param in_time: returns false once the tick's time is up.
     """
-    missing: dict[str, Wanted] = {}
+    missing: dict[str, WantedRun] = {}
     taken = 0
     for number, each in enumerate(wanted[done:], done):
         key = each.event.identity
         if key not in requested:
             if not in_time():
-                return Part(missing, done, whole=False)
+                return MessagePart(missing, done, whole=False)
             if has_run(key):
                 done = number + 1 if not missing else done
                 continue
             # Out of time, nobody looked.
             if taken >= room or not in_time():
-                return Part(missing, done, whole=False)
+                return MessagePart(missing, done, whole=False)
             taken += 1
         missing[key] = each
-    return Part(missing, done, whole=True)
+    return MessagePart(missing, done, whole=True)
 
 
 @dataclass(frozen=True)
-class GoneOn:
+class PartsPlan:
     """What a tick does with the messages that earlier ticks began.
 
     ``requests`` has the events to request runs for, by their identities; ``parts`` the messages that are not done yet;
     ``ended`` those whose events all have runs.
     """
 
-    requests: Mapping[str, Wanted]
-    parts: tuple[InParts, ...]
-    ended: tuple[InParts, ...]
+    requests: Mapping[str, WantedRun]
+    parts: tuple[MessageInParts, ...]
+    ended: tuple[MessageInParts, ...]
 
 
-def go_on(
-    kept: Mapping[str, Sequence[Wanted]],
-    parts: Iterable[InParts],
+def plan_parts(
+    kept: Mapping[str, Sequence[WantedRun]],
+    parts: Iterable[MessageInParts],
     has_run: Callable[[str], bool],
     room: int,
     in_time: Callable[[], bool],
-) -> GoneOn:
+) -> PartsPlan:
     """Decides what a tick does with the messages that earlier ticks began, in their order: the first gets all the room
     it needs.
 
@@ -135,19 +135,19 @@ def go_on(
     :param room: how many more runs may be requested.
     """
     known = {each.message_id: each for each in parts}
-    requests: dict[str, Wanted] = {}
-    stays: list[InParts] = []
-    ended: list[InParts] = []
+    requests: dict[str, WantedRun] = {}
+    stays: list[MessageInParts] = []
+    ended: list[MessageInParts] = []
     for message_id, wanted in kept.items():
-        before = known.get(message_id, InParts(message_id))
+        before = known.get(message_id, MessageInParts(message_id))
         part = next_part(wanted, before.done, has_run, requests, room - len(requests), in_time)
         requests |= part.missing
         now = replace(before, done=part.done)
         (ended if part.whole and not part.missing else stays).append(now)
-    return GoneOn(requests, tuple(stays), tuple(ended))
+    return PartsPlan(requests, tuple(stays), tuple(ended))
 
 
-def hidden(part: InParts, asked: Container[str], refused: Container[str], until: float) -> InParts:
+def after_hiding(part: MessageInParts, asked: Container[str], refused: Container[str], until: float) -> MessageInParts:
     """Returns the message as it is after SQS was asked to hide it.
 
     :param asked: the receipt handles that SQS was asked to hide.

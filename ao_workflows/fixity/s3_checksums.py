@@ -58,7 +58,7 @@ class Stated:
 
 
 @dataclass(frozen=True)
-class Claim:
+class StatedChecksum:
     """One checksum that S3 states of an object; ``expected`` is its digest in hex.
 
     ``parts`` is None if it is of the whole object, else the number of uploaded parts whose digests it is computed from.
@@ -81,48 +81,47 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Proof:
+class ObjectProof:
     """How an object will be proven: by which checksum, computed over pieces of which sizes.
 
-    ``claim`` is None if nothing but the size can be compared; ``why_not`` then says why. ``pieces`` is the whole object
-    as one piece, unless the checksum is over an upload's parts.
-    """
+    ``checksum`` is None if nothing but the size can be compared; ``why_not`` then says why. ``pieces`` is the whole
+    object as one piece, unless the checksum is over an upload's parts."""
 
-    claim: Claim | None
+    checksum: StatedChecksum | None
     pieces: tuple[int, ...]
     why_not: str = ""
 
     @property
     def name(self) -> str:
         """The proof's name in the run's metadata."""
-        if self.claim:
-            return self.claim.name
+        if self.checksum:
+            return self.checksum.name
         return f"{SIZE_ONLY}: {self.why_not}" if self.why_not else SIZE_ONLY
 
 
-def best_claim(stated: Stated) -> Claim | None:
+def best_checksum(stated: Stated) -> StatedChecksum | None:
     """Returns the checksum to prove an object by; None if S3 states none that can be checked."""
     claims = [
-        claim
+        checksum
         for algorithm in ALGORITHMS
-        if (text := stated.checksums.get(algorithm)) and (claim := _checksum_claim(algorithm, text, stated))
+        if (text := stated.checksums.get(algorithm)) and (checksum := _stated_checksum(algorithm, text, stated))
     ]
-    whole = [claim for claim in claims if claim.parts is None]
-    return next(iter([*whole, *claims]), None) or _etag_claim(stated)
+    whole = [checksum for checksum in claims if checksum.parts is None]
+    return next(iter([*whole, *claims]), None) or _etag_checksum(stated)
 
 
-def proof_by(stated: Stated, claim: Claim | None, part_sizes: Sequence[int] | None) -> Proof:
+def proof_by(stated: Stated, checksum: StatedChecksum | None, part_sizes: Sequence[int] | None) -> ObjectProof:
     """Returns how an object is proven by a checksum.
 
     :param part_sizes: the sizes of the upload's parts; None if S3 did not give them.
     """
-    if claim is None:
-        return Proof(None, (stated.size,), _why_no_claim(stated))
-    if claim.parts is None:
-        return Proof(claim, (stated.size,))
-    if part_sizes is None or len(part_sizes) != claim.parts or sum(part_sizes) != stated.size:
-        return Proof(None, (stated.size,), "S3 does not say how the object's parts are cut")
-    return Proof(claim, tuple(part_sizes))
+    if checksum is None:
+        return ObjectProof(None, (stated.size,), _why_no_checksum(stated))
+    if checksum.parts is None:
+        return ObjectProof(checksum, (stated.size,))
+    if part_sizes is None or len(part_sizes) != checksum.parts or sum(part_sizes) != stated.size:
+        return ObjectProof(None, (stated.size,), "S3 does not say how the object's parts are cut")
+    return ObjectProof(checksum, tuple(part_sizes))
 
 
 def even_parts(size: int, parts: int, first: int, last: int) -> tuple[int, ...] | None:
@@ -141,27 +140,27 @@ def in_base64(digest: str) -> str:
     return base64.b64encode(bytes.fromhex(digest)).decode()
 
 
-def _checksum_claim(algorithm: str, text: str, stated: Stated) -> Claim | None:
+def _stated_checksum(algorithm: str, text: str, stated: Stated) -> StatedChecksum | None:
     composite = _COMPOSITE.fullmatch(text)
     digest = _hex(algorithm, composite[1] if composite else text)
     if digest is None:
         return None
     if composite:
-        return Claim(algorithm, digest, int(composite[2]), by_etag=False)
+        return StatedChecksum(algorithm, digest, int(composite[2]), by_etag=False)
     if stated.checksum_type == "COMPOSITE":
         parts = _parts_of_etag(stated.etag)
-        return Claim(algorithm, digest, parts, by_etag=False) if parts else None
-    return Claim(algorithm, digest, None, by_etag=False)
+        return StatedChecksum(algorithm, digest, parts, by_etag=False) if parts else None
+    return StatedChecksum(algorithm, digest, None, by_etag=False)
 
 
-def _etag_claim(stated: Stated) -> Claim | None:
+def _etag_checksum(stated: Stated) -> StatedChecksum | None:
     found = _ETAG.fullmatch(stated.etag)
     if not found or stated.customer_key or stated.encryption not in _ETAG_IS_MD5_UNDER:
         return None
-    return Claim("md5", found[1], int(found[2]) if found[2] else None, by_etag=True)
+    return StatedChecksum("md5", found[1], int(found[2]) if found[2] else None, by_etag=True)
 
 
-def _why_no_claim(stated: Stated) -> str:
+def _why_no_checksum(stated: Stated) -> str:
     if stated.customer_key:
         return "S3 states no checksum, and the ETag of an object encrypted with a customer's key is no MD5"
     if stated.encryption not in _ETAG_IS_MD5_UNDER:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from ao_workflows.errors import Problem
-from ao_workflows.machine.disk import refusal
+from ao_workflows.machine.disk import disk_error
 from ao_workflows.machine.threads import each_in_order
 
 Depth = Literal["checksum", "size"]
@@ -55,7 +55,7 @@ def write_fixity(path: Path, files: Iterable[FileFixity]) -> None:
                 out.write(json.dumps([file.work, file.path, file.size, dict(file.digests)], ensure_ascii=False))
                 out.write("\n")
     except OSError as error:
-        raise refusal(path, "cannot be written", error) from error
+        raise disk_error(path, "cannot be written", error) from error
 
 
 def read_fixity(path: Path) -> Iterator[FileFixity]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from ao_workflows.aws.objects import Storage
-from ao_workflows.drs.rows import Progress
+from ao_workflows.aws.objects import ObjectStorage
+from ao_workflows.drs.rows import DrsRow
 from ao_workflows.errors import AoError, RidError
 from ao_workflows.works.rids import parse_rid, rid_of_key
 from ao_workflows.works.stages import Stage
@@ -30,7 +30,7 @@ class Tier(StrEnum):
     EXPEDITED = "Expedited"
 
 
-class State(StrEnum):
+class RestoreState(StrEnum):
     """How far the restore of an object is.
 
     ``ASKED`` is known from DRS alone: S3 does not show it yet. ``SYNCED`` is a work that an earlier restore brought
@@ -58,7 +58,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Place:
+class ObjectAddress:
     """Where a work's object is, or may be: a key in the bucket of one intake."""
 
     intake: str
@@ -82,7 +82,7 @@ def parse_target(word: str) -> Target:
     return Target(rid_of_key(key), bucket, key)
 
 
-def listed(lines: Iterable[str]) -> list[str]:
+def names_in_list(lines: Iterable[str]) -> list[str]:
     """Returns the names in a list, one a line, each once; blank lines are ignored, and so is a ``#`` with what follows
     it.
 
@@ -92,43 +92,45 @@ def listed(lines: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(filter(None, words)))
 
 
-def requested_on(progress: Progress | None) -> datetime | None:
+def requested_on(row: DrsRow | None) -> datetime | None:
     """Returns when the restore in a work's row was asked for; None if the row does not say."""
-    return progress.times.get(Stage.RESTORE_REQUESTED) if progress else None
+    return row.times.get(Stage.RESTORE_REQUESTED) if row else None
 
 
-def awaited(progress: Progress | None) -> bool:
+def awaited(row: DrsRow | None) -> bool:
     """Whether DRS has a request whose object has not come yet."""
-    return progress is not None and progress.stage is Stage.RESTORE_REQUESTED
+    return row is not None and row.stage is Stage.RESTORE_REQUESTED
 
 
-def state_of(storage: Storage, progress: Progress | None, now: datetime) -> State:
+def restore_state(storage: ObjectStorage, row: DrsRow | None, now: datetime) -> RestoreState:
     """Returns how far a restore is: by S3 if it shows that, else by the work's row in DRS."""
     if storage.ongoing:
-        return State.UNDER_WAY
+        return RestoreState.UNDER_WAY
     if not storage.archived:
-        return State.NOT_IN_GLACIER
+        return RestoreState.NOT_IN_GLACIER
     if storage.restored and (storage.expires is None or storage.expires > now):
-        return State.RESTORED
-    if progress and Stage.SYNCED_ARCHIVE in progress.times:
-        return State.SYNCED
-    if progress is None or progress.stage is None:
-        return State.EXPIRED if storage.restored else State.NOT_ASKED
-    asked = requested_on(progress)
+        return RestoreState.RESTORED
+    if row and Stage.SYNCED_ARCHIVE in row.times:
+        return RestoreState.SYNCED
+    if row is None or row.stage is None:
+        return RestoreState.EXPIRED if storage.restored else RestoreState.NOT_ASKED
+    asked = requested_on(row)
     recently = asked is not None and now - asked < SLOWEST_RETRIEVAL
-    return State.ASKED if awaited(progress) and recently else State.EXPIRED
+    return RestoreState.ASKED if awaited(row) and recently else RestoreState.EXPIRED
 
 
-def is_to_be_asked(state: State, *, again: bool) -> bool:
+def is_to_be_asked(state: RestoreState, *, again: bool) -> bool:
     """Whether to ask Glacier: if there is no copy, and none on its way.
 
     A list that is used again a month later must not pay again for the works that are in the archive by then; ``again``
     says that these are meant, too.
     """
-    return state in (State.NOT_ASKED, State.ASKED, State.EXPIRED) or (state is State.SYNCED and again)
+    return state in (RestoreState.NOT_ASKED, RestoreState.ASKED, RestoreState.EXPIRED) or (
+        state is RestoreState.SYNCED and again
+    )
 
 
-def refusal(storage: Storage, tier: Tier) -> str | None:
+def tier_refusal(storage: ObjectStorage, tier: Tier) -> str | None:
     """Returns why an object cannot be restored by the tier; None if it can.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html
@@ -139,7 +141,7 @@ def refusal(storage: Storage, tier: Tier) -> str | None:
 
 
 @dataclass(frozen=True)
-class Told:
+class RestoreStatus:
     """What is known of the restore of one work: its ``state``, or the ``error`` that prevented that.
 
     ``asked_now`` says that Glacier accepted this request; an ``error`` beside it came afterwards.
@@ -147,9 +149,9 @@ class Told:
 
     name: str
     rid: str = ""
-    place: Place | None = None
-    storage: Storage | None = None
-    state: State | None = None
+    address: ObjectAddress | None = None
+    storage: ObjectStorage | None = None
+    state: RestoreState | None = None
     asked_now: bool = False
     requested: datetime | None = None
     synced: datetime | None = None
@@ -159,22 +161,22 @@ class Told:
         """Returns the same in one line, without the work's name."""
         if self.asked_now:
             return f"asked; it is in {self.storage}"
-        since = f" on {moment(self.requested)}" if self.requested else ""
+        since = f" on {in_utc(self.requested)}" if self.requested else ""
         match self.state:
-            case State.UNDER_WAY:
+            case RestoreState.UNDER_WAY:
                 return f"already asked{since}; Glacier is at it"
-            case State.RESTORED if self.storage and self.storage.expires:
-                return f"restored until {moment(self.storage.expires)}"
-            case State.NOT_IN_GLACIER:
+            case RestoreState.RESTORED if self.storage and self.storage.expires:
+                return f"restored until {in_utc(self.storage.expires)}"
+            case RestoreState.NOT_IN_GLACIER:
                 return f"not in Glacier but in {self.storage}: it can be read as it is"
-            case State.SYNCED:
-                return f"in the archive since {moment(self.synced)}, its restored copy gone; --again asks for another"
-            case State.ASKED:
+            case RestoreState.SYNCED:
+                return f"in the archive since {in_utc(self.synced)}, its restored copy gone; --again asks for another"
+            case RestoreState.ASKED:
                 return f"asked{since}; S3 does not show it yet"
             case _:
                 return f"{self.state}{since and f'; it was asked for{since}'}"
 
 
-def moment(at: datetime | None) -> str:
+def in_utc(at: datetime | None) -> str:
     """Returns a time as people read it, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else "an unknown time"

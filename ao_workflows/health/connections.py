@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ao_workflows import clients
 from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
 from ao_workflows.errors import AoError
-from ao_workflows.health.findings import Finding, fail, judge_tag, ok, warn, without_secrets
+from ao_workflows.health.findings import Finding, fail, ok, tag_finding, warn, without_secrets
 from ao_workflows.instance.dagster_processes import HEARD_OF_SECONDS
 from ao_workflows.site.environments import tagged_environment
 from ao_workflows.site.sections import Site
@@ -34,7 +34,7 @@ def check_queue(site: Site, intake: str) -> Iterator[Finding]:
         do = f"{_AWS_HELP}; the profile needs sqs:GetQueueUrl and sqs:ListQueueTags"
         yield fail(what, without_secrets(str(error)), do)
     else:
-        yield judge_tag(what, intake, section.environment, tagged_environment(tags), site.environment)
+        yield tag_finding(what, intake, section.environment, tagged_environment(tags), site.environment)
 
 
 def check_bucket(site: Site, intake: str) -> Iterator[Finding]:

@@ -77,7 +77,7 @@ def nothing_mounted(what: str, path: Path, mountinfo: str) -> Finding | None:
     return warn(what, said, "mount its disk or share; leave it so where the root disk is meant")
 
 
-def judge_tag(what: str, intake: str, belongs_to: str, tag: str | None, site: str) -> Finding:
+def tag_finding(what: str, intake: str, belongs_to: str, tag: str | None, site: str) -> Finding:
     """Returns whether a queue is the site's own, by site.toml and by its tag ``environment``.
 
     :param belongs_to: the intake's environment by site.toml; ``tag`` is the queue's, and ``site`` the site's own.

@@ -35,7 +35,7 @@ def code_server(port: int) -> list[str]:
     return ["-m", "dagster", "api", "grpc", *where, *HERE, "--location-name", LOCATION]
 
 
-def web_page(port: int, *code: str, read_only: bool = False) -> list[str]:
+def webserver(port: int, *code: str, read_only: bool = False) -> list[str]:
     """The web page at ``port``, over the ``code`` as Dagster's options name it."""
     where = ["-h", "127.0.0.1", "-p", str(port)]
     return ["-m", "dagster_webserver", *where, *code, *(["--read-only"] if read_only else [])]
@@ -58,7 +58,7 @@ def make_tables(instance: DagsterInstance) -> None:
     instance.all_instigator_state()
 
 
-def web_page_fault(port: int) -> str:
+def webserver_fault(port: int) -> str:
     """Why the web page on this machine does not answer; empty where it does."""
     import urllib.request
     from http.client import HTTPException

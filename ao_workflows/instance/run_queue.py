@@ -35,7 +35,7 @@ from ao_workflows.works.stages import Stage
 _LOOKED_AT = 20
 
 
-def check_queue(instance: dg.DagsterInstance) -> None:
+def check_run_queue(instance: dg.DagsterInstance) -> None:
     """Sees that what is put into the queue is going to be run, and by the site's limits.
 
     :raises InstanceUnusable: where it is not.

@@ -19,7 +19,7 @@ from dagster_celery.launcher import CeleryRunLauncher
 
 from ao_workflows.instance.broker import LONGEST_RUN, QUEUE, celery_app
 from ao_workflows.instance.cancelling import EndsItself
-from ao_workflows.instance.run_claims import RunClaims
+from ao_workflows.instance.run_leases import RunLeases
 from ao_workflows.works import run_tags
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
         return celery_app(self._broker)
 
     @cached_property
-    def _claims(self) -> RunClaims:
-        return RunClaims(self.celery.conf.broker_url)
+    def _leases(self) -> RunLeases:
+        return RunLeases(self.celery.conf.broker_url)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
 
     def lives(self, run: DagsterRun) -> bool:
         """Whether a worker executes the run, or it waits for one. For a moment between the two it does neither."""
-        return self._claims.holder(run.run_id) is not None or self._waits(run.tags[run_tags.CELERY_TASK])
+        return self._leases.holder(run.run_id) is not None or self._waits(run.tags[run_tags.CELERY_TASK])
 
     def _waits(self, task_id: str) -> bool:
         with self.celery.connection_for_read() as connection:
@@ -74,7 +74,7 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
 
     def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str | None:
         """Returns which worker executes the run, for Dagster's messages about it."""
-        return f"Executed by {self._claims.holder(run.run_id) or 'no worker'}"
+        return f"Executed by {self._leases.holder(run.run_id) or 'no worker'}"
 
     @property
     def supports_resume_run(self) -> bool:

@@ -32,7 +32,7 @@ from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 
 from ao_workflows.errors import StackError
 from ao_workflows.instance.broker import celery_app
-from ao_workflows.instance.run_claims import RunClaims
+from ao_workflows.instance.run_leases import RunLeases
 
 ALIVE = Path(tempfile.gettempdir(), "worker-alive")
 """Touched while the worker hears from its broker; the container's health check looks at it."""
@@ -60,7 +60,7 @@ def execute_job(self: Task, execute_job_args_packed: dict[str, Any]) -> str:
     """
     run_id = unpack_value(execute_job_args_packed, ExecuteRunArgs).run_id
     holder = f"{self.request.hostname}, process {os.getpid()} on {socket.gethostname()}"
-    with _claims().held(run_id, holder, lambda: _status(run_id) in _WANTED) as is_ours:
+    with _leases().held(run_id, holder, lambda: _status(run_id) in _WANTED) as is_ours:
         refused = "another worker executes it" if not is_ours else _refusal(_status(run_id))
         if refused:
             _log.warning("Run %s is not executed: %s", run_id, refused)
@@ -105,8 +105,8 @@ def _instance() -> DagsterInstance:
 
 
 @cache
-def _claims() -> RunClaims:
-    return RunClaims(app.conf.broker_url)
+def _leases() -> RunLeases:
+    return RunLeases(app.conf.broker_url)
 
 
 @worker_init.connect

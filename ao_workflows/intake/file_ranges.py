@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ao_workflows.errors import AoError, FileChanged, FileGone, FolderError, ServiceError
-from ao_workflows.intake.file_writers import open_to_read
+from ao_workflows.intake.file_writers import open_plain_file
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class FileRange:
         self._at = start
         self._end = end
         try:
-            self._handle = open_to_read(file.path)
+            self._handle = open_plain_file(file.path)
         except OSError as error:
             raise explained(file.path, error) from error
         try:

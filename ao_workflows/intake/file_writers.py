@@ -31,7 +31,7 @@ _LOCAL = {
 _STATFS_BYTES = 512
 
 
-def open_to_read(path: Path) -> int:
+def open_plain_file(path: Path) -> int:
     """Opens a file for reading without following a link or waiting for a FIFO, and returns its descriptor.
 
     :raises OSError: as open(2).
@@ -44,7 +44,7 @@ def writers(path: Path) -> Writers:
 
     :raises OSError: if it cannot be opened for reading.
     """
-    handle = open_to_read(path)
+    handle = open_plain_file(path)
     try:
         if _file_system(path) not in _LOCAL:
             return "unknown"

@@ -29,7 +29,7 @@ Writers = Literal["none", "some", "unknown"]
 
 
 @dataclass(frozen=True)
-class Look:
+class SeenFile:
     """A file in the folder as it was seen; times are in nanoseconds since 1970.
 
     ``trouble`` says why it cannot be taken, if that is plain already.
@@ -48,7 +48,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Left:
+class SkippedFile:
     """A file that stays in the folder, and why."""
 
     name: str
@@ -59,19 +59,19 @@ class Left:
         return f"{self.name!r} {self.reason}"
 
 
-def candidates(looks: Iterable[Look]) -> tuple[list[Look], list[Left]]:
+def candidates(looks: Iterable[SeenFile]) -> tuple[list[SeenFile], list[SkippedFile]]:
     """Returns the files that are works' zips, the oldest first, and those that stay in the folder."""
-    wanted: list[Look] = []
-    left: list[Left] = []
+    wanted: list[SeenFile] = []
+    left: list[SkippedFile] = []
     for look in looks:
         try:
             rid_of_key(look.name)
         except RidError as error:
             reason = "is no .zip" if not look.name.endswith(".zip") else f"names no work: {error.reason}"
-            left.append(Left(look.name, reason))
+            left.append(SkippedFile(look.name, reason))
             continue
         if look.trouble or not look.size:
-            left.append(Left(look.name, look.trouble or "is empty"))
+            left.append(SkippedFile(look.name, look.trouble or "is empty"))
         else:
             wanted.append(look)
     wanted.sort(key=lambda look: (look.modified_ns, look.name))
@@ -87,7 +87,7 @@ class Sighting:
     since: float
 
 
-def why_not_yet(look: Look, writers: Writers, before: Sighting | None, now: float) -> str | None:
+def why_not_yet(look: SeenFile, writers: Writers, before: Sighting | None, now: float) -> str | None:
     """Returns why a file is not complete, or None if it is.
 
     A file is complete if it is closed and unchanged. If nobody has it open, it is unchanged if an earlier tick saw it
@@ -136,7 +136,7 @@ class FolderCursor:
         return cls(seen, frozenset(read["started"]))
 
 
-def sightings(waiting: Sequence[Look], before: Mapping[str, Sighting], now: float) -> dict[str, Sighting]:
+def sightings(waiting: Sequence[SeenFile], before: Mapping[str, Sighting], now: float) -> dict[str, Sighting]:
     """Returns what to remember of the files that wait, the oldest first."""
     remembered = {}
     for look in waiting[:REMEMBERED]:
@@ -154,7 +154,7 @@ def of_this_intake(claims: Iterable[Claim], owners: Collection[str]) -> tuple[li
     return mine, others
 
 
-def told(left: Sequence[Left], others: int) -> str:
+def skipped_in_words(left: Sequence[SkippedFile], others: int) -> str:
     """Returns, in words for the tick, which files stay in the folder and why; empty if none does.
 
     :param others: how many claimed files belong to others.

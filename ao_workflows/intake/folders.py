@@ -23,16 +23,16 @@ from pathlib import Path
 import dagster as dg
 
 from ao_workflows.bags.zip_sizes import UnpackedSize, unpacked_size
-from ao_workflows.download.download import Places, bring
+from ao_workflows.download.download import DownloadPaths, bring
 from ao_workflows.download.pace import Pace
-from ao_workflows.download.plan import plan
+from ao_workflows.download.plan import plan_transfer
 from ao_workflows.errors import FolderError
 from ao_workflows.events.dropped_files import SAVE, Claim, DroppedFile, event_of, owner_of
 from ao_workflows.events.intake_names import meant_by, not_meant
-from ao_workflows.fixity.s3_checksums import Proof
+from ao_workflows.fixity.s3_checksums import ObjectProof
 from ao_workflows.intake.file_ranges import ClaimedFile, FileRanges, explained
 from ao_workflows.intake.file_writers import writers
-from ao_workflows.intake.folder_rules import Look, Writers
+from ao_workflows.intake.folder_rules import SeenFile, Writers
 from ao_workflows.staging.receipts import DownloadedZip
 
 _RENAME_NOREPLACE = 1
@@ -66,7 +66,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         names = [intake, *(former for former, today in self.formerly.items() if today == intake)]
         return frozenset(owner_of(instance, name) for name in names)
 
-    def look(self, intake: str) -> list[Look]:
+    def look(self, intake: str) -> list[SeenFile]:
         """Returns everything in the folder but ``save/``, in no order; only what may be a zip is looked at closely.
 
         :raises FolderError: if the folder cannot be read.
@@ -81,14 +81,14 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
                         with suppress(FileNotFoundError):
                             found.append(_looked_at(entry))
                     elif entry.name != SAVE:
-                        found.append(Look(entry.name))
+                        found.append(SeenFile(entry.name))
         except OSError as error:
             raise FolderError(
                 folder, f"the folder of the intake {intake!r} cannot be read: {error.strerror}. Is it mounted?"
             ) from error
         return found
 
-    def writers(self, intake: str, look: Look) -> Writers:
+    def writers(self, intake: str, look: SeenFile) -> Writers:
         """Returns whether anybody has a file of the folder open for writing.
 
         :raises FolderError: if it may not be read; ``FileGone`` if it is not there.
@@ -99,7 +99,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         except OSError as error:
             raise explained(path, error) from error
 
-    def claim(self, intake: str, look: Look, owner: str) -> Claim | None:
+    def claim(self, intake: str, look: SeenFile, owner: str) -> Claim | None:
         """Claims a file for ``owner`` (see ``owner_of``); returns None if another was faster, or it is another file by
         now.
 
@@ -179,7 +179,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Returns how large the zip's files are, by its directory; None if it has none."""
         return unpacked_size(FileRanges(file).read, file.size)
 
-    def bring(self, file: ClaimedFile, places: Places, tell: Callable[[int], None]) -> DownloadedZip:
+    def bring(self, file: ClaimedFile, places: DownloadPaths, tell: Callable[[int], None]) -> DownloadedZip:
         """Copies a claimed file to ``places.final`` while computing its digest; a killed copy is resumed.
 
         Returns what a receipt keeps of it, without its source.
@@ -189,9 +189,9 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         :raises StagingError: if the disk is full, or cannot be written to.
         """
         started = time.monotonic()
-        proof = Proof(None, (file.size,), PROOF)
+        proof = ObjectProof(None, (file.size,), PROOF)
         # One reader: a disk reads a file fastest from its first byte to its last.
-        cut = plan(file.size, proof.pieces, claimed=False, joinable=False, parallel=1)
+        cut = plan_transfer(file.size, proof.pieces, claimed=False, joinable=False, parallel=1)
         brought = bring(
             FileRanges(file), file.where, file.identity, cut, proof, places, Pace(), tell, lambda _digests: ()
         )
@@ -237,7 +237,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._save(intake) / claim.name
 
 
-def _looked_at(entry: os.DirEntry[str]) -> Look:
+def _looked_at(entry: os.DirEntry[str]) -> SeenFile:
     found = entry.stat(follow_symlinks=False)
     trouble = None
     if stat.S_ISLNK(found.st_mode):
@@ -246,7 +246,7 @@ def _looked_at(entry: os.DirEntry[str]) -> Look:
         trouble = "is a folder"
     elif not stat.S_ISREG(found.st_mode):
         trouble = "is no plain file"
-    return Look(entry.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, trouble)
+    return SeenFile(entry.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, trouble)
 
 
 def _renamed_to_nothing(source: Path, target: Path) -> bool:

@@ -18,7 +18,7 @@ from pydantic import PrivateAttr
 
 from ao_workflows.aws.connections import AwsConnection, answered_within, calls_explained, make_client
 from ao_workflows.errors import ServiceError
-from ao_workflows.intake.queue_rules import Received
+from ao_workflows.intake.queue_rules import ReceivedMessage
 
 HIDDEN_SECONDS = 600
 """How long a received message is hidden from others: long enough for the next tick to find its runs there."""
@@ -99,15 +99,15 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
         most: int,
         until: float,
         hidden: int = HIDDEN_SECONDS,
-        enough: Callable[[Sequence[Received]], bool] = lambda _received: False,
-    ) -> list[Received]:
+        enough: Callable[[Sequence[ReceivedMessage]], bool] = lambda _received: False,
+    ) -> list[ReceivedMessage]:
         """Receives up to ``most`` messages, until there are no more, the time is up, or there are enough.
 
         :param hidden: for how many seconds each message is hidden from other receivers.
         :param enough: called with what was received so far; returns whether that is enough.
         """
         client, url = self._queue(intake, until)
-        received: list[Received] = []
+        received: list[ReceivedMessage] = []
         while len(received) < most and not enough(received) and until - time.monotonic() >= LEAST_SECONDS:
             asked = time.time()
             try:
@@ -131,7 +131,7 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
             for message in messages:
                 attributes = message.get("Attributes", {})
                 received.append(
-                    Received(
+                    ReceivedMessage(
                         message["MessageId"],
                         message["ReceiptHandle"],
                         message["Body"],

@@ -32,7 +32,7 @@ _BATCH = 64
 """Files a task: what a task costs is more than the removal of a small file."""
 
 
-def refusal(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingError:
+def disk_error(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingError:
     """Returns the error for what the disk refused at ``path``: ``StagingFull`` if the disk is full.
 
     :param what: what was tried, such as "cannot be written".
@@ -45,7 +45,7 @@ def refusal(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingEr
 
 def full_at(path: Path, wanted: int) -> StagingFull | None:
     """Tries whether a file of ``wanted`` bytes finds room beside ``path``: the error where it does not, else None."""
-    probe = unfinished(path)
+    probe = unfinished_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -53,7 +53,7 @@ def full_at(path: Path, wanted: int) -> StagingFull | None:
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:
-        refused = refusal(path, "cannot be written", error)
+        refused = disk_error(path, "cannot be written", error)
         return refused if isinstance(refused, StagingFull) else None
     return None
 
@@ -70,7 +70,7 @@ def _free(path: Path) -> int:
     return 0
 
 
-def unfinished(path: Path) -> Path:
+def unfinished_name(path: Path) -> Path:
     """Returns a hidden name beside ``path`` for the file while it is being written.
 
     The name is random: two machines, or two containers, may share the disk and have the same process ids.
@@ -78,7 +78,7 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
-def going(path: Path) -> Path:
+def removal_name(path: Path) -> Path:
     """Returns a hidden name beside ``path`` for what is there and is about to be removed.
 
     The name is another one each time, so what could not be removed the last time is not in the way. A name that is
@@ -88,8 +88,8 @@ def going(path: Path) -> Path:
     return path.with_name(f".{hidden[1] if hidden else path.name}.going-{secrets.token_hex(4)}.tmp")
 
 
-def is_going(name: str) -> bool:
-    """Whether ``name`` is one that ``going`` returned."""
+def is_removal_name(name: str) -> bool:
+    """Whether ``name`` is one that ``removal_name`` returned."""
     return _GOING.fullmatch(name) is not None
 
 
@@ -118,7 +118,7 @@ def remove_tree(top: Path) -> int:
         removed = removal.remove()
     finally:
         os.close(descriptor)
-    with removal.told(""):
+    with removal.noting_refusal(""):
         top.rmdir()
     if removal.refused:
         raise removal.refused[0]
@@ -142,7 +142,7 @@ class _Removal:
         """Renames every folder into the top one, and lists the files of each."""
         disk = os.fstat(self._descriptor).st_dev
         for folder in self._folders:  # grows meanwhile
-            with self.told(folder):
+            with self.noting_refusal(folder):
                 here = self._opened(folder)
                 try:
                     status = os.fstat(here)
@@ -164,7 +164,7 @@ class _Removal:
             elif not below:
                 self._folders.append(entry.name)
             else:
-                with self.told(f"{below}{entry.name}"):
+                with self.noting_refusal(f"{below}{entry.name}"):
                     self._folders.append(self._brought_up(entry.name, here))
 
     def _brought_up(self, name: str, here: int) -> str:
@@ -191,25 +191,25 @@ class _Removal:
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "remove") as pool:
             removed = sum(pool.map(self._remove_some, batches))
         for folder in self._folders[1:]:
-            with self.told(folder):
+            with self.noting_refusal(folder):
                 os.rmdir(folder, dir_fd=self._descriptor)
         return removed
 
     def _remove_some(self, files: Sequence[str]) -> int:
         removed = 0
         for name in files:
-            with self.told(name):
+            with self.noting_refusal(name):
                 size = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_size
                 os.unlink(name, dir_fd=self._descriptor)
                 removed += size
         return removed
 
-    def told(self, name: str) -> _Told:
+    def noting_refusal(self, name: str) -> _NoteRefusal:
         """Keeps a refusal for the end, so that the rest goes on."""
-        return _Told(self.refused, self._top / name)
+        return _NoteRefusal(self.refused, self._top / name)
 
 
-class _Told:
+class _NoteRefusal:
     """What the system refuses within is noted with its path; that somebody else was faster is no refusal."""
 
     def __init__(self, refused: list[OSError], path: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ao_workflows.machine.disk import refusal, unfinished
+from ao_workflows.machine.disk import disk_error, unfinished_name
 
 
 def now() -> str:
@@ -27,7 +27,7 @@ def made_parents(path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise refusal(path.parent, "cannot be made", error) from error
+        raise disk_error(path.parent, "cannot be made", error) from error
     return path
 
 
@@ -38,7 +38,7 @@ def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
     :raises StagingError: if it cannot be written.
     """
     made_parents(path)
-    under_way = unfinished(path)
+    under_way = unfinished_name(path)
     try:
         # A lone surrogate in a message's JSON becomes the escape that JSON has for it.
         with under_way.open("w", encoding="utf-8", errors="backslashreplace") as out:
@@ -54,4 +54,4 @@ def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
     except OSError as error:
         with suppress(OSError):
             under_way.unlink()
-        raise refusal(path, "cannot be written", error, len(text)) from error
+        raise disk_error(path, "cannot be written", error, len(text)) from error

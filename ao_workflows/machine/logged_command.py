@@ -19,7 +19,7 @@ from time import monotonic
 
 from ao_workflows.errors import CommandNotStarted, StagingError
 from ao_workflows.machine.child_process import Lines, Output, ended_with_its_group
-from ao_workflows.machine.disk import refusal
+from ao_workflows.machine.disk import disk_error
 from ao_workflows.shown_names import shown
 
 LAST_LINES = 40
@@ -128,7 +128,7 @@ def _opened(log: Path) -> Iterator[io.FileIO]:
         log.parent.mkdir(parents=True, exist_ok=True)
         out = log.open("ab", buffering=0)
     except OSError as error:
-        raise refusal(log, "cannot be written", error) from error
+        raise disk_error(log, "cannot be written", error) from error
     with out:
         yield out
 
@@ -139,7 +139,7 @@ def _write_lines(out: io.FileIO, lines: Sequence[str], log: Path) -> None:
         while unwritten:
             unwritten = unwritten[out.write(unwritten) :]
     except OSError as error:
-        raise refusal(log, "cannot be written", error) from error
+        raise disk_error(log, "cannot be written", error) from error
 
 
 class _Late:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ao_workflows.errors import StagingError
-from ao_workflows.machine.disk import going, is_going, refusal, remove_tree
+from ao_workflows.machine.disk import disk_error, is_removal_name, removal_name, remove_tree
 from ao_workflows.machine.file_locks import lock_if_free
 
 _FILE_MODE = 0o644
@@ -50,7 +50,7 @@ class NewTree:
             self._lock = os.open(under_way, _FOLDER)
             locked = lock_if_free(self._lock)
         except OSError as error:
-            raise refusal(under_way, "cannot be made", error) from error
+            raise disk_error(under_way, "cannot be made", error) from error
         if not locked:
             os.close(self._lock)
             raise StagingError(under_way, _TAKEN)
@@ -65,7 +65,7 @@ class NewTree:
                 os.fchmod(self._descriptor, _FOLDER_MODE)
         except OSError as error:
             self._clear_away()
-            raise refusal(under_way, "cannot be made", error) from error
+            raise disk_error(under_way, "cannot be made", error) from error
 
     def _remove_abandoned(self) -> None:
         try:
@@ -79,7 +79,7 @@ class NewTree:
                 remove_tree(self._outer)
             except OSError:
                 # What will not go must not be in the way for ever; whoever sweeps this folder tries it again.
-                self._outer.rename(going(self._outer))
+                self._outer.rename(removal_name(self._outer))
         finally:
             os.close(descriptor)
 
@@ -111,7 +111,7 @@ class NewTree:
         except FileExistsError:
             raise
         except OSError as error:
-            raise refusal(self.path / path, "cannot be made", error) from error
+            raise disk_error(self.path / path, "cannot be made", error) from error
 
     def set_times(self, times: Iterable[tuple[str, int]]) -> None:
         """Sets the modification times of folders, in ns since 1970; to be called when nothing more is put into them."""
@@ -168,7 +168,7 @@ def put_in_place(new: Path, into: Path) -> Path | None:
 
     :raises StagingError: if the file system refuses; what was there before is then there again.
     """
-    before = going(into)
+    before = removal_name(into)
     try:
         _remove_what_went_before(into)
         with contextlib.suppress(FileNotFoundError):
@@ -180,7 +180,7 @@ def put_in_place(new: Path, into: Path) -> Path | None:
                 before.rename(into)
             raise
     except OSError as error:
-        raise refusal(into, "cannot be put in place", error) from error
+        raise disk_error(into, "cannot be put in place", error) from error
     try:
         remove_tree(before)
     except OSError:
@@ -191,7 +191,7 @@ def put_in_place(new: Path, into: Path) -> Path | None:
 def _remove_what_went_before(into: Path) -> None:
     """Removes what an earlier ``put_in_place`` could not, or was killed before it did."""
     for name in os.listdir(into.parent):
-        if is_going(name) and name.startswith(f".{into.name}.going-"):
+        if is_removal_name(name) and name.startswith(f".{into.name}.going-"):
             with contextlib.suppress(OSError):
                 remove_tree(into.with_name(name))
 

@@ -21,23 +21,23 @@ LONG_AGO = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 _ERRORS = (ValueError, TypeError, OverflowError, OSError, IndexError)
 
 
-def moment(said: object) -> datetime | None:
+def moment(value: object) -> datetime | None:
     """Returns the moment in UTC that a text of RFC 3339 (ISO 8601), or a database driver's own value, means; else None.
 
     A time without a zone is taken as UTC, as those in the archive's database are.
     """
     try:
-        if isinstance(said, str):
-            said = datetime.fromisoformat(said)
-        return _usable(said) if isinstance(said, datetime) else None
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        return _usable(value) if isinstance(value, datetime) else None
     except _ERRORS:
         return None
 
 
-def moment_with_zone(said: object) -> datetime | None:
+def moment_with_zone(value: object) -> datetime | None:
     """Returns the moment that a text with a time zone means; None if it has no zone or is not a time."""
     try:
-        return moment(said) if isinstance(said, str) and datetime.fromisoformat(said).tzinfo else None
+        return moment(value) if isinstance(value, str) and datetime.fromisoformat(value).tzinfo else None
     except _ERRORS:
         return None
 
@@ -52,17 +52,17 @@ def moment_of_seconds(seconds: float) -> datetime | None:
         return None
 
 
-def moment_of_header(said: str) -> datetime | None:
+def moment_of_header(value: str) -> datetime | None:
     """Returns the moment that an HTTP header means (RFC 9110, 5.6.7); None if it is not a time."""
     try:
-        return _usable(parsedate_to_datetime(said))
+        return _usable(parsedate_to_datetime(value))
     except _ERRORS:
         return None
 
 
-def in_order(said: object) -> datetime:
+def in_order(value: object) -> datetime:
     """Returns the moment that a text means, for sorting; a text that is not a time comes before all others."""
-    return moment(said) or LONG_AGO
+    return moment(value) or LONG_AGO
 
 
 def _usable(at: datetime) -> datetime | None:

@@ -16,7 +16,7 @@ from ao_workflows.errors import ServicesError
 from ao_workflows.instance.dagster_processes import executes_a_run
 from ao_workflows.machine import file_locks
 from ao_workflows.machine.processes import ProcessId, command_line, is_alive, marked
-from ao_workflows.services.record import Recorded, Service, parse_recorded
+from ao_workflows.services.record import Service, ServicesRecord, parse_record
 
 MARK = "AO_UP"
 """The variable that everything below the services is given: their instance's folder. So a run is found whose code
@@ -24,7 +24,7 @@ server is gone, and no process of anybody else's is."""
 
 
 @dataclass(frozen=True)
-class Place:
+class ServicesFolder:
     """Where a site and its instance are: ``site`` is its site.toml, ``home`` Dagster's folder."""
 
     site: Path
@@ -40,7 +40,7 @@ class Place:
         return self.folder / f"{name}.log"
 
     @classmethod
-    def find(cls, site: Path | None) -> Place:
+    def find(cls, site: Path | None) -> ServicesFolder:
         """Finds the folder of ``site``, else of the site that AO_SITE names; Dagster's is DAGSTER_HOME, else
         ``dagster`` beside it.
 
@@ -73,14 +73,14 @@ class Place:
         finally:
             os.close(lock)
 
-    def recorded(self) -> Recorded | None:
+    def recorded(self) -> ServicesRecord | None:
         """Returns what was started here last; None if nothing was, or the record is broken.
 
         :raises ServicesError: if the record may not be read.
         """
         path = self.folder / "services.json"
         try:
-            return parse_recorded(path.read_text(errors="replace"))
+            return parse_record(path.read_text(errors="replace"))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -93,7 +93,7 @@ class Place:
             path.unlink(missing_ok=True)
             return
         under_way = path.with_suffix(".tmp")
-        under_way.write_text(Recorded(str(self.site), services).dump())
+        under_way.write_text(ServicesRecord(str(self.site), services).dump())
         under_way.replace(path)
 
     def below(self, *, runs_only: bool = False) -> list[ProcessId]:
@@ -107,7 +107,7 @@ class Place:
         return [process for process in below if not runs_only or executes_a_run(command_line(process))]
 
 
-def alive(recorded: Recorded | None) -> dict[str, Service]:
+def alive(recorded: ServicesRecord | None) -> dict[str, Service]:
     """Returns the services of the record whose processes are alive."""
     services = recorded.services.values() if recorded else ()
     return {service.name: service for service in services if is_alive(service.process)}

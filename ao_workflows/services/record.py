@@ -34,7 +34,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class ServicesRecord:
     """The services that were started, for the site.toml at ``site``."""
 
     site: str
@@ -45,17 +45,17 @@ class Recorded:
         return json.dumps({"site": self.site, "services": [asdict(each) for each in self.services.values()]}, indent=1)
 
 
-def parse_recorded(text: str) -> Recorded | None:
+def parse_record(text: str) -> ServicesRecord | None:
     """Reads the record; returns None if the text is broken: then the machine crashed, and nothing of it is alive."""
     try:
         found = json.loads(text)
         services = [Service(**{**each, "process": ProcessId(**each["process"])}) for each in found["services"]]
-        return Recorded(str(found["site"]), {each.name: each for each in services if each.name in SERVICES})
+        return ServicesRecord(str(found["site"]), {each.name: each for each in services if each.name in SERVICES})
     except (ValueError, TypeError, KeyError):
         return None
 
 
-def ports(recorded: Recorded | None, alive: Container[str], given: Mapping[str, int | None]) -> dict[str, int]:
+def ports(recorded: ServicesRecord | None, alive: Container[str], given: Mapping[str, int | None]) -> dict[str, int]:
     """Returns the port of each page: the one it is up at, else the one ``given``, else its last one, else Dagster's own
     or the next one.
 
@@ -82,7 +82,7 @@ def address(service: Service) -> str:
     return f"{scheme}127.0.0.1:{service.port}"
 
 
-def table(services: Mapping[str, Service]) -> list[str]:
+def services_table(services: Mapping[str, Service]) -> list[str]:
     """Returns a line for each service, of at most 80 columns."""
     rows = [("service", "pid", "address", "log")]
     rows += [

@@ -38,7 +38,7 @@ from ao_workflows.events.intake_names import clash
 from ao_workflows.events.s3_events import EVENT_NAMES
 from ao_workflows.fixity.trees import Depth
 from ao_workflows.staging.room import RESERVE_GIB, ROOM_WAIT_HOURS
-from ao_workflows.status.standing import Limits
+from ao_workflows.status.standing import StuckLimits
 from ao_workflows.works.object_keys import LAYOUT, check_layout
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -173,10 +173,10 @@ def _time_zone(name: str) -> str:
 class DebagSection(_Section):
     """How much a zip may contain, which names, the time zone of its local times, and works without a manifest."""
 
-    max_members: Annotated[int, Field(gt=0)] = zip_directory.Limits.members
-    max_bytes: Annotated[int, Field(gt=0)] = zip_directory.Limits.bytes
-    max_ratio: Annotated[int, Field(gt=0)] = zip_directory.Limits.ratio
-    control_characters: bool = zip_directory.Limits.control_characters
+    max_members: Annotated[int, Field(gt=0)] = zip_directory.ZipLimits.members
+    max_bytes: Annotated[int, Field(gt=0)] = zip_directory.ZipLimits.bytes
+    max_ratio: Annotated[int, Field(gt=0)] = zip_directory.ZipLimits.ratio
+    control_characters: bool = zip_directory.ZipLimits.control_characters
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
     unproven: Unproven = Terms.unproven
 
@@ -226,9 +226,9 @@ class WatchSection(_Section):
     expiring_days: Annotated[float, Field(ge=0, le=_TEN_YEARS)] = 2
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> StuckLimits:
         """The same two limits, as ``ao_workflows.status.standing`` takes them."""
-        return Limits(timedelta(hours=self.stuck_hours), timedelta(hours=self.restore_hours))
+        return StuckLimits(timedelta(hours=self.stuck_hours), timedelta(hours=self.restore_hours))
 
 
 class BackupSection(_Section):

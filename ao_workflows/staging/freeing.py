@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ao_workflows.errors import StagingError
-from ao_workflows.machine.disk import Removed, going, is_going, remove_tree
+from ao_workflows.machine.disk import Removed, is_removal_name, removal_name, remove_tree
 from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.works.rids import rid_of_left_over
 
@@ -43,7 +43,7 @@ def free(layout: StagingLayout, rid: str) -> int:
     for folder in (layout.incoming(rid), layout.work(rid)):
         try:
             # Under a name of its own first: half a work must not stand where a receipt says a whole one does.
-            renamed.append(folder.rename(going(folder)))
+            renamed.append(folder.rename(removal_name(folder)))
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -72,7 +72,7 @@ def sweep(layout: StagingLayout, rid: str) -> Removed:
                     stuck.append(str(_not_removed(Path(error.filename or path), error)))
                     # No run is to take it for a tree under way, whose room was promised.
                     with suppress(OSError):
-                        _ = is_going(path.name) or path.rename(going(path))
+                        _ = is_removal_name(path.name) or path.rename(removal_name(path))
     for folder in (layout.receipt(rid, "any").parent, layout.incoming(rid)):
         for path in _hidden(folder):
             if path.name.endswith(".tmp"):

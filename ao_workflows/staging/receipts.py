@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from ao_workflows.events.dropped_files import Event
+from ao_workflows.events.dropped_files import WorkEvent
 from ao_workflows.machine.boot import boot_id
 from ao_workflows.works.stages import Stage
 
@@ -121,7 +121,7 @@ class Restored(Receipt):
     stage: ClassVar[str] = Stage.RESTORED_MESSAGE
 
     intake: str
-    event: Event
+    event: WorkEvent
     over: tuple[str, ...] | None = None
 
 
@@ -132,7 +132,7 @@ class Held(Receipt):
     stage: ClassVar[str] = "held"
 
     intake: str
-    event: Event
+    event: WorkEvent
     error: str
     why: str
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Event
 
 from ao_workflows.errors import NoRoom
-from ao_workflows.machine.disk import files_below, is_going, refusal
+from ao_workflows.machine.disk import disk_error, files_below, is_removal_name
 from ao_workflows.machine.file_locks import lock_if_free, take_when_free
 from ao_workflows.staging.layout import StagingLayout
 
@@ -153,7 +153,7 @@ class Room:
         works, left_over = self._layout.work(rid).parent, self._layout.left_over(rid)
         names = os.listdir(works) if works.exists() else []
         # What could not be removed is no part of what the work still has to write.
-        under_way = [works / name for name in names if left_over.fullmatch(name) and not is_going(name)]
+        under_way = [works / name for name in names if left_over.fullmatch(name) and not is_removal_name(name)]
         places = [self._layout.incoming(rid), self._layout.work(rid), *under_way]
         return max(0, needed - sum(map(_allocated, places)))
 
@@ -183,7 +183,7 @@ class Room:
             try:
                 handle = take_when_free(path)
             except OSError as error:
-                raise refusal(path, "cannot be written", error) from error
+                raise disk_error(path, "cannot be written", error) from error
             self._held[promise.rid] = handle
         text = json.dumps(asdict(promise)).encode()
         try:
@@ -192,7 +192,7 @@ class Room:
         except OSError as error:
             # Half a promise is none: held on, it would keep others waiting for nothing.
             self.release(promise.rid)
-            raise refusal(self._layout.reservation(promise.rid), "cannot be written", error) from error
+            raise disk_error(self._layout.reservation(promise.rid), "cannot be written", error) from error
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -202,7 +202,7 @@ class Room:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = take_when_free(path)
         except OSError as error:
-            raise refusal(path, "cannot be written", error) from error
+            raise disk_error(path, "cannot be written", error) from error
         try:
             yield
         finally:

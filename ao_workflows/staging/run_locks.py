@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ao_workflows.machine.disk import full_at, refusal
+from ao_workflows.machine.disk import disk_error, full_at
 from ao_workflows.machine.file_locks import is_at, lock_if_free, take_when_free
 
 
@@ -37,7 +37,7 @@ class RunLocks:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._held[run_id] = take_when_free(path, shared=True)
         except OSError as error:
-            raise refusal(path, "cannot be opened", error) from error
+            raise disk_error(path, "cannot be opened", error) from error
 
     def release(self) -> None:
         """Lets go of every lock of this process's, and removes those that no other process holds."""

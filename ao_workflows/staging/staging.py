@@ -19,7 +19,7 @@ from pydantic import PrivateAttr
 
 from ao_workflows.errors import Problem, StagingError, StagingFull
 from ao_workflows.machine import file_locks
-from ao_workflows.machine.disk import refusal, remove_tree
+from ao_workflows.machine.disk import disk_error, remove_tree
 from ao_workflows.machine.files import made_parents, now, write_whole
 from ao_workflows.shown_names import shown_json
 from ao_workflows.staging import freeing
@@ -111,7 +111,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             file_locks.say_holder(self._held[rid], holder)
         except OSError as error:
             self._let_go(rid)
-            raise refusal(self.layout.lock(rid), "cannot be written", error) from error
+            raise disk_error(self.layout.lock(rid), "cannot be written", error) from error
 
     def _lock(self, rid: str) -> None:
         path = self.layout.lock(rid)
@@ -119,7 +119,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             self._held[rid] = file_locks.take(path, rid)
         except OSError as error:
-            raise refusal(path, "cannot be opened", error) from error
+            raise disk_error(path, "cannot be opened", error) from error
 
     @contextmanager
     def held_for_no_run(self, rid: str) -> Iterator[None]:

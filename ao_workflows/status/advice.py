@@ -9,7 +9,7 @@ from __future__ import annotations
 from ao_workflows.events.dropped_files import DroppedFile
 from ao_workflows.status.drs_notes import last_of_its_own
 from ao_workflows.status.evidence import Evidence, event_in_force
-from ao_workflows.status.state import State
+from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
 
 REFUSALS = ("BagInvalid", "ZipRefused")
@@ -30,7 +30,7 @@ def start_from(stage: str, *, zip_there: bool, tree_there: bool) -> str:
     return Stage.RESTORED_MESSAGE if stage == Stage.RESTORED_MESSAGE else Stage.DOWNLOADED_BAG
 
 
-def advise(evidence: Evidence, state: State, stage: str, *, stuck: bool, disagrees: bool) -> str:
+def advise(evidence: Evidence, state: WorkState, stage: str, *, stuck: bool, disagrees: bool) -> str:
     """What to do about a work in that state and stage; empty where there is nothing to do.
 
     :param stuck: Whether it has been there for too long.
@@ -43,7 +43,7 @@ def advise(evidence: Evidence, state: State, stage: str, *, stuck: bool, disagre
     has_event = in_force is not None
     advice = ""
     match state:
-        case State.FAILED if _was_refused(evidence):
+        case WorkState.FAILED if _was_refused(evidence):
             if in_force and isinstance(dropped := in_force[1], DroppedFile):
                 advice = (
                     f"Have the bag made again and put its zip into {dropped.folder}, which starts a new run; then "
@@ -53,26 +53,26 @@ def advise(evidence: Evidence, state: State, stage: str, *, stuck: bool, disagre
                 advice = "Have the bag made and uploaded again; the event that follows starts a new run."
             if evidence.report:
                 advice += f" What is wrong with it: {evidence.report}"
-        case State.FAILED if evidence.run and evidence.run.again:
+        case WorkState.FAILED if evidence.run and evidence.run.again:
             advice = "Dagster runs it again by itself, from what is done, while its daemon is up."
-        case State.FAILED if has_event:
+        case WorkState.FAILED if has_event:
             advice = f"When the cause is gone: {redo}"
-        case State.STOPPED if has_event:
+        case WorkState.STOPPED if has_event:
             advice = f"To go on with it: {redo}"
-        case State.FAILED | State.STOPPED | State.UNKNOWN:
+        case WorkState.FAILED | WorkState.STOPPED | WorkState.UNKNOWN:
             # Glacier is paid for each answer: nobody is sent there for what may lie in the archive.
             advice = (
                 f"Ask again when {' and '.join(evidence.not_asked)} can be asked: it may be done already."
                 if evidence.not_asked
                 else f"No restore event is stored to redo it by, so ask Glacier: ao restore request {rid}"
             )
-        case State.ASKED if stuck:
+        case WorkState.ASKED if stuck:
             advice = f"To see how far Glacier is: ao restore status {rid}"
-        case State.UNDER_WAY if evidence.lock == "abandoned" and evidence.run:
+        case WorkState.UNDER_WAY if evidence.lock == "abandoned" and evidence.run:
             advice = f"Dagster's run monitoring ends such a run in a minute or two; then: {redo}"
-        case State.UNDER_WAY if stuck:
+        case WorkState.UNDER_WAY if stuck:
             advice = f"The run's log says what it waits for. To do it anew, end it in the web page, then: {redo}"
-        case State.IN_ARCHIVE if disagrees and has_event:
+        case WorkState.IN_ARCHIVE if disagrees and has_event:
             compare = f"ao reprocess {rid} --from {Stage.SYNCED_ARCHIVE}"
             advice = f"To compare the archive's copy and note it again: {compare}"
     return advice

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ao_workflows.drs.rows import Entry, Progress
+from ao_workflows.drs.rows import DrsEntry, DrsRow
 from ao_workflows.works.stages import Stage
 
 
-def noted_failure(row: Progress | None) -> tuple[datetime | None, str] | None:
+def noted_failure(row: DrsRow | None) -> tuple[datetime | None, str] | None:
     """The failure that DRS has as the last thing of the work: when, and in which words."""
     last = last_of_its_own(row) if row else None
     if last is None:
@@ -20,7 +20,7 @@ def noted_failure(row: Progress | None) -> tuple[datetime | None, str] | None:
     return (last.at, str(said)) if said and not last.stage else None
 
 
-def last_of_its_own(row: Progress) -> Entry | None:
+def last_of_its_own(row: DrsRow) -> DrsEntry | None:
     """The last entry of the row that is of its restore. A delivery that was held since, or another work's zip that
     brought the work, has not mended what failed.
     """
@@ -28,7 +28,7 @@ def last_of_its_own(row: Progress) -> Entry | None:
     return next((entry for entry in reversed(row.entries) if not others & entry.data.keys()), None)
 
 
-def noted_remarks(row: Progress | None) -> dict[str, str]:
+def noted_remarks(row: DrsRow | None) -> dict[str, str]:
     """What DRS has of the work's last unpacking that is out of the common, by its kind."""
     entries = row.entries if row else ()
     last = next((entry for entry in reversed(entries) if entry.stage == Stage.DEBAGGED_WORK), None)

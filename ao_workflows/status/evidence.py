@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from ao_workflows.drs.rows import Progress
-from ao_workflows.events.dropped_files import Event
+from ao_workflows.drs.rows import DrsRow
+from ao_workflows.events.dropped_files import WorkEvent
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.receipt_chain import Receipts
@@ -31,7 +31,7 @@ class RunSeen:
     """The work's newest run in Dagster.
 
     ``at`` is when it came to its state or, under way, to its ``stage``: the step that it is in or failed in, empty
-    where there is none. ``said`` is what it failed with, or its stage is tried again after; ``error`` is the class of
+    where there is none. ``reason`` is what it failed with, or its stage is tried again after; ``error`` is the class of
     what it failed with. ``selected`` has the stages it was asked for. ``event`` is the restore event in its config,
     which came by ``intake``; None where it has none, or begins after the stage that stores one: it takes the event that
     is stored. ``again`` says of a failed one that Dagster runs it again by itself.
@@ -41,16 +41,16 @@ class RunSeen:
     state: RunState
     at: datetime
     stage: str = ""
-    said: str = ""
+    reason: str = ""
     error: str = ""
     selected: tuple[str, ...] = RUN_STAGES
-    event: Event | None = None
+    event: WorkEvent | None = None
     intake: str = ""
     again: bool = False
 
 
 @dataclass(frozen=True)
-class Transfer:
+class DownloadSeen:
     """A download under way. ``seconds_left`` is None while no rate is known."""
 
     percent: float
@@ -61,7 +61,7 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class Noted:
+class NotedEvent:
     """An event that was taken from the queue of ``intake`` at that time, and that no run has stored since."""
 
     intake: str
@@ -77,15 +77,15 @@ class Evidence:
     """
 
     rid: str
-    row: Progress | None = None
+    row: DrsRow | None = None
     receipts: Receipts = field(default_factory=Receipts)
     run: RunSeen | None = None
-    transfer: Transfer | None = None
+    transfer: DownloadSeen | None = None
     lock: LockState = "free"
     report: str | None = None
     zip_there: bool = False
     tree_there: bool = False
-    noted: Noted | None = None
+    noted: NotedEvent | None = None
     asked_drs: bool = True
     asked_dagster: bool = True
     asked_staging: bool = True
@@ -97,7 +97,7 @@ class Evidence:
         return tuple(name for name, asked in sources.items() if not asked)
 
 
-def event_in_force(evidence: Evidence) -> tuple[str, Event] | None:
+def event_in_force(evidence: Evidence) -> tuple[str, WorkEvent] | None:
     """The restore event that the work's stages are for, and its intake: the stored one, or that of a run which has not
     come to storing it, or one that has no run. A run whose delivery is held never comes to storing it.
     """
@@ -109,7 +109,7 @@ def event_in_force(evidence: Evidence) -> tuple[str, Event] | None:
     return (found.intake, found.event) if found else None
 
 
-def lost_event(evidence: Evidence) -> Noted | None:
+def lost_event(evidence: Evidence) -> NotedEvent | None:
     """The event that came from a queue and that Dagster knows nothing of: its database was put back to an earlier state
     than the one in which the event's message was deleted.
     """

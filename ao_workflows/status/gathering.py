@@ -20,14 +20,14 @@ import dagster as dg
 
 from ao_workflows.download.progress import read_progress
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Progress
+from ao_workflows.drs.rows import DrsRow
 from ao_workflows.errors import DatabaseError, RidError, StagingError
 from ao_workflows.machine.file_locks import lock_if_free
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
-from ao_workflows.status.evidence import Evidence, LockState, Transfer
+from ao_workflows.status.evidence import DownloadSeen, Evidence, LockState
 from ao_workflows.status.noted_events import last_noted
 from ao_workflows.status.runs import UNFINISHED, newest_run, works_of_runs
 from ao_workflows.works.rids import parse_rid
@@ -46,7 +46,7 @@ LOOKED_AT = 300
 
 
 @dataclass(frozen=True)
-class Sources:
+class EvidenceSources:
     """Where to look. ``drs`` or ``instance`` is None where it cannot be asked."""
 
     staging: Staging
@@ -68,10 +68,10 @@ class Gathered:
     odd: tuple[str, ...] = ()
 
 
-def of_works(sources: Sources, rids: Sequence[str]) -> Gathered:
+def of_works(sources: EvidenceSources, rids: Sequence[str]) -> Gathered:
     """The evidence of the works named, in their order."""
     gathered = Gathered()
-    rows: Mapping[str, Progress] = {}
+    rows: Mapping[str, DrsRow] = {}
     drs = sources.drs
     if drs is not None:
         try:
@@ -96,7 +96,7 @@ def of_works(sources: Sources, rids: Sequence[str]) -> Gathered:
 
 
 def of_unfinished(
-    sources: Sources, now: datetime, untouched: timedelta | None = None, most: int = LOOKED_AT
+    sources: EvidenceSources, now: datetime, untouched: timedelta | None = None, most: int = LOOKED_AT
 ) -> Gathered:
     """The evidence of the works that are under way, waiting or failed; among them may be some that have reached the
     archive. Of each source the newest ``most`` are looked at.
@@ -117,7 +117,7 @@ def of_unfinished(
             found.append(sources.drs.unfinished(since, most, before))
         except DatabaseError as error:
             drs_error = error
-            sources = Sources(sources.staging, None, sources.instance)
+            sources = EvidenceSources(sources.staging, None, sources.instance)
     unread = []
     try:
         found.append(noted_events.works(sources.staging, most))
@@ -182,11 +182,11 @@ def _with_staging(evidence: Evidence, staging: Staging) -> Evidence:
         raise StagingError(Path(error.filename or layout.root), f"cannot be read: {error.strerror}") from error
 
 
-def _transfer(layout: StagingLayout, rid: str) -> Transfer | None:
+def _transfer(layout: StagingLayout, rid: str) -> DownloadSeen | None:
     found = read_progress(layout.progress(rid))
     if found is None:
         return None
-    return Transfer(found.percent, found.megabytes_per_second, found.seconds_left, found.run_id, in_order(found.at))
+    return DownloadSeen(found.percent, found.megabytes_per_second, found.seconds_left, found.run_id, in_order(found.at))
 
 
 def _each_once(lists: Iterable[Iterable[str]]) -> tuple[list[str], tuple[str, ...]]:

@@ -132,7 +132,7 @@ def run_seen(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunSeen:
         state=state,
         at=at,
         stage=stage if stage in RUN_STAGES else "",
-        said=said,
+        reason=said,
         error=error,
         selected=tuple(each.value for each in RUN_STAGES if each in chosen and each.value in keys),
         event=given_in(config),
@@ -141,7 +141,7 @@ def run_seen(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunSeen:
     )
 
 
-def failure_of(instance: dg.DagsterInstance, run_id: str) -> str:
+def failure_message(instance: dg.DagsterInstance, run_id: str) -> str:
     """What the run's failed step says of itself; empty where none has failed."""
     entry = _last_event(instance, run_id, dg.DagsterEventType.STEP_FAILURE)
     return _failure(entry.get_dagster_event().step_failure_data)[0] if entry else ""

@@ -19,13 +19,13 @@ from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipts import StageReceipt
 from ao_workflows.status.advice import NOTHING_IS_LOST, advise
 from ao_workflows.status.drs_notes import noted_failure, noted_remarks
-from ao_workflows.status.evidence import GOES_ON, HELD, Evidence, RunSeen, Transfer, event_in_force, lost_event
-from ao_workflows.status.state import State, state_of, stopped_before_it_began
+from ao_workflows.status.evidence import GOES_ON, HELD, DownloadSeen, Evidence, RunSeen, event_in_force, lost_event
+from ao_workflows.status.state import WorkState, state_of, stopped_before_it_began
 from ao_workflows.works.stages import RUN_STAGES, Stage
 
 
 @dataclass(frozen=True)
-class Limits:
+class StuckLimits:
     """How long a work may be in one stage, and how long Glacier may take, before it is called stuck."""
 
     stage: timedelta
@@ -49,12 +49,12 @@ class Standing:
     """
 
     rid: str
-    state: State
+    state: WorkState
     stage: str
     since: datetime | None
     stuck: bool
     done: Mapping[str, datetime]
-    transfer: Transfer | None
+    transfer: DownloadSeen | None
     run_id: str
     failure: str
     held: str
@@ -63,7 +63,7 @@ class Standing:
     remarks: Mapping[str, str] = field(default_factory=dict)
 
 
-def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
+def standing_of(evidence: Evidence, now: datetime, limits: StuckLimits) -> Standing:
     """What the evidence comes to, at the time ``now``."""
     refused = evidence.receipts.refused
     if _asked_anew(evidence):
@@ -88,17 +88,17 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
         state, stage, since = state_of(evidence, done, noted, goes_on=goes_on)
     if held and goes_on:
         held = None  # Perhaps it is what the run is for.
-    waits = held is not None and (held.undecided or not (held.behind or state is State.IN_ARCHIVE))
-    if held and waits and not lost and state is not State.FAILED:
-        state, stage, since = State.HELD, "", held.at
-    failure = _failure(run, noted) if state is State.FAILED else ""
-    if state is State.UNDER_WAY and run and run.said:
-        failure = f"Tried again after: {run.said}"
-    patience = limits.restore if state is State.ASKED else limits.stage
-    may_stick = state in {State.ASKED, State.UNDER_WAY, State.FAILED, State.STOPPED, State.HELD}
+    waits = held is not None and (held.undecided or not (held.behind or state is WorkState.IN_ARCHIVE))
+    if held and waits and not lost and state is not WorkState.FAILED:
+        state, stage, since = WorkState.HELD, "", held.at
+    failure = _failure(run, noted) if state is WorkState.FAILED else ""
+    if state is WorkState.UNDER_WAY and run and run.reason:
+        failure = f"Tried again after: {run.reason}"
+    patience = limits.restore if state is WorkState.ASKED else limits.stage
+    may_stick = state in {WorkState.ASKED, WorkState.UNDER_WAY, WorkState.FAILED, WorkState.STOPPED, WorkState.HELD}
     stuck = may_stick and since is not None and now - since > patience
     disagreements = tuple(_disagreements(evidence, state, event, receipts, row_counts=row_counts))
-    if held and state in {State.HELD, State.IN_ARCHIVE}:
+    if held and state in {WorkState.HELD, WorkState.IN_ARCHIVE}:
         advice = f"To do it all the same: ao reprocess {evidence.rid} --force"
         if held.undecided:
             compare = f" --from {Stage.SYNCED_ARCHIVE}" if Stage.SYNCED_ARCHIVE in receipts else ""
@@ -106,7 +106,7 @@ def standing(evidence: Evidence, now: datetime, limits: Limits) -> Standing:
     else:
         advice = advise(evidence, state, stage, stuck=stuck, disagrees=bool(disagreements))
     transfer = evidence.transfer
-    if state is not State.UNDER_WAY or (run and transfer and transfer.run_id != run.run_id):
+    if state is not WorkState.UNDER_WAY or (run and transfer and transfer.run_id != run.run_id):
         transfer = None
     return Standing(
         rid=evidence.rid,
@@ -148,7 +148,7 @@ def _held(evidence: Evidence) -> _Held | None:
     """The delivery of the last run that was held, or else the one that was kept."""
     run, kept = evidence.run, evidence.receipts.held
     if run and _did_nothing(run):
-        why = run.said.partition("\n")[0].removeprefix(f"{evidence.rid}: ")
+        why = run.reason.partition("\n")[0].removeprefix(f"{evidence.rid}: ")
         return _Held(why, run.at, run.error)
     return _Held(kept.why, kept.at, kept.error) if kept else None
 
@@ -180,7 +180,9 @@ def _asked_anew(evidence: Evidence) -> bool:
 def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> str:
     if run and run.state == "failed":
         # What to do is said by the advice, which knows more than the run did.
-        return run.said.partition(f"\n{NOTHING_IS_LOST}")[0] or "Its run was ended from outside, and could not say why"
+        return (
+            run.reason.partition(f"\n{NOTHING_IS_LOST}")[0] or "Its run was ended from outside, and could not say why"
+        )
     return noted[1] if noted else ""
 
 
@@ -190,10 +192,10 @@ def _refused_remarks(refused: Sequence[ReceiptRefused]) -> dict[str, str]:
 
 
 def _disagreements(
-    evidence: Evidence, state: State, event: str, receipts: Mapping[Stage, StageReceipt], *, row_counts: bool
+    evidence: Evidence, state: WorkState, event: str, receipts: Mapping[Stage, StageReceipt], *, row_counts: bool
 ) -> Iterable[str]:
     run, row = evidence.run, evidence.row
-    goes_on = state in {State.QUEUED, State.UNDER_WAY}
+    goes_on = state in {WorkState.QUEUED, WorkState.UNDER_WAY}
     if run and run.state == "under way" and evidence.lock == "abandoned":
         yield f"Dagster says that run {run.run_id[:8]} is under way, and the process that had the work was killed"
     if lost := lost_event(evidence):
@@ -222,7 +224,7 @@ def _disagreements(
     ended_well = run is not None and run.state == "succeeded" and Stage.SYNCED_ARCHIVE in run.selected
     if run and ended_well and evidence.asked_drs and not synced and Stage.SYNCED_ARCHIVE not in receipts:
         yield f"Dagster says that run {run.run_id[:8]} ended well, and DRS does not have the work as synced"
-    if run and state is State.FAILED and synced:
+    if run and state is WorkState.FAILED and synced:
         yield f"DRS has the work as synced, and its last run, {run.run_id[:8]}, failed"
 
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
-from ao_workflows.status.evidence import Evidence, Noted
+from ao_workflows.status.evidence import Evidence, NotedEvent
 from ao_workflows.works.stages import RUN_STAGES, Stage
 
 
-class State(StrEnum):
+class WorkState(StrEnum):
     """What a work is at, in words."""
 
     UNKNOWN = "not known"
@@ -33,7 +33,7 @@ def state_of(
     noted: tuple[datetime | None, str] | None,
     *,
     goes_on: bool,
-) -> tuple[State, str, datetime | None]:
+) -> tuple[WorkState, str, datetime | None]:
     """What the work is at, in which stage, and since when.
 
     :param done: When each stage was done.
@@ -45,18 +45,18 @@ def state_of(
     last = max(done.values(), default=None)
     synced = done.get(Stage.SYNCED_ARCHIVE)
     if run and goes_on:
-        state = State.QUEUED if run.state == "queued" else State.UNDER_WAY
+        state = WorkState.QUEUED if run.state == "queued" else WorkState.UNDER_WAY
         return state, run.stage or (run.selected[0] if run.selected else next_stage), run.at
     if evidence.lock == "held":
-        return State.UNDER_WAY, next_stage, evidence.transfer.at if evidence.transfer else last
+        return WorkState.UNDER_WAY, next_stage, evidence.transfer.at if evidence.transfer else last
     if run and run.state == "failed" and (synced is None or run.at > synced):
-        return State.FAILED, run.stage or next_stage, run.at
+        return WorkState.FAILED, run.stage or next_stage, run.at
     return _state_by_what_was_done(evidence, done, noted, next_stage)
 
 
-def stopped_before_it_began(lost: Noted) -> tuple[State, str, datetime | None]:
+def stopped_before_it_began(lost: NotedEvent) -> tuple[WorkState, str, datetime | None]:
     """The state, stage and moment of a work whose event came, and of whose run Dagster knows nothing."""
-    return State.STOPPED, Stage.RESTORED_MESSAGE.value, lost.at
+    return WorkState.STOPPED, Stage.RESTORED_MESSAGE.value, lost.at
 
 
 def _state_by_what_was_done(
@@ -64,18 +64,18 @@ def _state_by_what_was_done(
     done: Mapping[Stage, datetime],
     noted: tuple[datetime | None, str] | None,
     next_stage: str,
-) -> tuple[State, str, datetime | None]:
+) -> tuple[WorkState, str, datetime | None]:
     """The same where no run goes on or has failed since."""
     last = max(done.values(), default=None)
     if Stage.SYNCED_ARCHIVE in done:
-        return State.IN_ARCHIVE, "", done[Stage.SYNCED_ARCHIVE]
+        return WorkState.IN_ARCHIVE, "", done[Stage.SYNCED_ARCHIVE]
     if noted is not None:
-        return State.FAILED, next_stage, noted[0] or last
+        return WorkState.FAILED, next_stage, noted[0] or last
     if evidence.run is not None:
-        return State.STOPPED, next_stage, evidence.run.at
+        return WorkState.STOPPED, next_stage, evidence.run.at
     if set(done) == {Stage.RESTORE_REQUESTED}:
-        return State.ASKED, Stage.RESTORED_MESSAGE.value, last
+        return WorkState.ASKED, Stage.RESTORED_MESSAGE.value, last
     # A row or a receipt without a single time is still somebody's trace.
     if done or evidence.row is not None or evidence.receipts.by_stage():
-        return State.STOPPED, next_stage, last
-    return State.UNKNOWN, "", None
+        return WorkState.STOPPED, next_stage, last
+    return WorkState.UNKNOWN, "", None

@@ -42,7 +42,7 @@ class Dump:
     bytes: int
 
 
-class Place(Protocol):
+class BackupStore(Protocol):
     """Where backups are kept."""
 
     def entries(self) -> list[tuple[str, int]]:
@@ -58,7 +58,7 @@ class Place(Protocol):
         """Removes a dump."""
 
 
-class Folder:
+class FolderStore:
     """Backups in a folder: a dump appears whole, and is on the disk when ``put`` returns."""
 
     def __init__(self, path: Path) -> None:
@@ -95,7 +95,7 @@ class Folder:
         (self.path / name).unlink(missing_ok=True)
 
 
-class Bucket:
+class BucketStore:
     """Backups below an S3 prefix, sent with a checksum that S3 compares."""
 
     def __init__(self, url: str, connection: AwsConnection) -> None:
@@ -131,7 +131,7 @@ class Bucket:
         self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
 
 
-def place_of(to: str | None, aws_credentials: Path | None) -> Place:
+def store_of(to: str | None, aws_credentials: Path | None) -> BackupStore:
     """Returns where a setting says that backups are stored; S3 is reached with the site's default profile.
 
     :raises BackupError: if the setting names no place.
@@ -139,10 +139,10 @@ def place_of(to: str | None, aws_credentials: Path | None) -> Place:
     if not to:
         raise BackupError("where to? Set [backup] to in site.toml, or give --to")
     if not to.startswith("s3://"):
-        return Folder(Path(to))
+        return FolderStore(Path(to))
     from ao_workflows.aws.connections import AwsConnection
 
-    return Bucket(
+    return BucketStore(
         to, AwsConnection(region="us-east-1", credentials_file=str(aws_credentials) if aws_credentials else None)
     )
 
@@ -152,16 +152,16 @@ def storage_url(instance: dg.DagsterInstance) -> str:
     return str(getattr(instance.run_storage, "postgres_url", ""))
 
 
-def dumps_in(place: Place) -> list[Dump]:
+def dumps_in(store: BackupStore) -> list[Dump]:
     """Returns the backups that are stored there, the oldest first; files with other names are ignored."""
     found = []
-    for name, size in place.entries():
+    for name, size in store.entries():
         if (match := _NAME.fullmatch(name)) and (made := moment(match[1])):
             found.append(Dump(name, made, size))
     return sorted(found, key=lambda dump: dump.made)
 
 
-def make(place: Place, storage_url: str, scratch: Path) -> Dump:
+def make(store: BackupStore, storage_url: str, scratch: Path) -> Dump:
     """Dumps the database, reads the dump from its first byte to its last, and stores it.
 
     :param scratch: a folder for the dump meanwhile.
@@ -173,12 +173,12 @@ def make(place: Place, storage_url: str, scratch: Path) -> Dump:
         _run("pg_dump", ["--format=custom", "--no-owner", "--no-privileges", f"--file={path}", libpq_url(storage_url)])
         check(path)
         try:
-            place.put(path)
-            sizes = dict(place.entries())
+            store.put(path)
+            sizes = dict(store.entries())
         except Exception as error:
-            raise BackupError(f"{place}: the backup cannot be put there: {error}") from error
+            raise BackupError(f"{store}: the backup cannot be put there: {error}") from error
         if sizes.get(path.name) != path.stat().st_size:
-            raise BackupError(f"{place}: {path.name} is not there as it was sent")
+            raise BackupError(f"{store}: {path.name} is not there as it was sent")
         return Dump(path.name, begun, path.stat().st_size)
     finally:
         path.unlink(missing_ok=True)
@@ -195,25 +195,25 @@ def check(path: Path) -> None:
         raise BackupError(f"{path.name}: holds no table {missing[0]}: it is no backup of Dagster's storage")
 
 
-def prune(place: Place, keep_days: int, now: datetime) -> list[Dump]:
+def prune(store: BackupStore, keep_days: int, now: datetime) -> list[Dump]:
     """Removes the backups that are older than ``keep_days``, but never the last one; returns those that are gone."""
-    there = dumps_in(place)
+    there = dumps_in(store)
     old = [dump for dump in there[:-1] if dump.made < now - timedelta(days=keep_days)]
     for dump in old:
-        place.remove(dump.name)
+        store.remove(dump.name)
     return old
 
 
-def restore(place: Place, name: str, storage_url: str, scratch: Path) -> Dump:
+def restore(store: BackupStore, name: str, storage_url: str, scratch: Path) -> Dump:
     """Restores a backup into an empty database, whole or not at all.
 
     :param scratch: a folder for the dump meanwhile.
     :raises BackupError: if there is no such backup, it cannot be read, or the database is not empty.
     """
-    there = {dump.name: dump for dump in dumps_in(place)}
+    there = {dump.name: dump for dump in dumps_in(store)}
     dump = list(there.values())[-1] if name == "latest" and there else there.get(name)
     if dump is None:
-        raise BackupError(f"{place}: has no backup {name}; `ao backup list` says which there are")
+        raise BackupError(f"{store}: has no backup {name}; `ao backup list` says which there are")
     url = libpq_url(storage_url)
     count = _sql(url, "select count(*) from information_schema.tables where table_schema = 'public'")
     if count != "0":
@@ -223,7 +223,7 @@ def restore(place: Place, name: str, storage_url: str, scratch: Path) -> Dump:
         )
     path = scratch / dump.name
     try:
-        place.get(dump.name, path)
+        store.get(dump.name, path)
         check(path)
         _run("pg_restore", ["--single-transaction", "--exit-on-error", "--no-owner", f"--dbname={url}", str(path)])
     finally:
@@ -231,7 +231,7 @@ def restore(place: Place, name: str, storage_url: str, scratch: Path) -> Dump:
     return dump
 
 
-def put_back(place: Place, name: str, storage_url: str, scratch: Path, now: datetime) -> tuple[Dump, str]:
+def put_back(store: BackupStore, name: str, storage_url: str, scratch: Path, now: datetime) -> tuple[Dump, str]:
     """Replaces the database with a backup; the old database is kept under another name, which is returned, too.
 
     The backup goes into a new database; when that is complete, the two change names, both or neither. Whoever is
@@ -246,7 +246,7 @@ def put_back(place: Place, name: str, storage_url: str, scratch: Path, now: date
     server = _with_database(url, "postgres")
     _sql(server, f"drop database if exists {_name(fresh)}")
     _sql(server, f"create database {_name(fresh)}")
-    dump = restore(place, name, _with_database(url, fresh), scratch)
+    dump = restore(store, name, _with_database(url, fresh), scratch)
     _sql(server, f"alter database {_name(database)} with allow_connections false")
     try:
         connected = f"from pg_stat_activity where datname = {_text(database)}"

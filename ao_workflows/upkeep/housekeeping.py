@@ -17,7 +17,7 @@ _DAY = timedelta(days=1)
 _OVERLAP = timedelta(seconds=1)
 
 
-def before(now: datetime, keep_days: int, under_way: Sequence[datetime]) -> datetime:
+def cutoff(now: datetime, keep_days: int, under_way: Sequence[datetime]) -> datetime:
     """Returns the moment before which logs must have been written last to be removed.
 
     No run under way may lose a log, and which logs are whose is not always known. So nothing is removed that is younger

@@ -24,11 +24,11 @@ from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
 from ao_workflows.cli.status import _lines
-from ao_workflows.download.progress import ProgressTeller
-from ao_workflows.drs.rows import Progress
+from ao_workflows.download.progress import ProgressReporter
+from ao_workflows.drs.rows import DrsRow
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.evidence import Evidence
-from ao_workflows.status.standing import Limits, standing
+from ao_workflows.status.standing import StuckLimits, standing_of
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import TrialSite
@@ -99,7 +99,7 @@ def test_a_download_under_way_is_told_with_percent_and_rate(site: TrialSite) -> 
     lock = site.layout.lock(QUEUED)
     lock.parent.mkdir(parents=True, exist_ok=True)
     clock = iter((0.0, 0.0, 2.0))
-    with lock.open("w") as held, ProgressTeller(QUEUED, 200_000_000, "", path, print, lambda: next(clock)) as tell:
+    with lock.open("w") as held, ProgressReporter(QUEUED, 200_000_000, "", path, print, lambda: next(clock)) as tell:
         fcntl.flock(held, fcntl.LOCK_EX)
         tell(0)
         tell(50_000_000)
@@ -280,7 +280,9 @@ def test_names_of_other_writers_in_drs_are_counted_and_left_out(site: TrialSite)
 def test_a_long_name_leaves_room_for_what_is_said_of_it() -> None:
     """The state and its time ran into one another, past the edge of the terminal."""
     rid = "W1NLM4700_I1NLM4700_001"
-    found = standing(Evidence(rid, row=_row(rid)), datetime.now(UTC), Limits(timedelta(hours=1), timedelta(hours=1)))
+    found = standing_of(
+        Evidence(rid, row=_row(rid)), datetime.now(UTC), StuckLimits(timedelta(hours=1), timedelta(hours=1))
+    )
     column = len(rid) + 2
     lines = click.unstyle("\n".join(_lines(found, column, 80))).splitlines()
     assert lines[0] == f"{rid}  stopped before restored_message, stuck"
@@ -298,7 +300,7 @@ def test_a_long_name_leaves_room_for_what_is_said_of_it() -> None:
 )
 def test_a_command_stands_on_one_line_wherever_it_is_said(said: str) -> None:
     """Copied from two lines, its second half was another command, or none."""
-    found = standing(Evidence("W1NLM4715"), datetime.now(UTC), Limits(timedelta(hours=1), timedelta(hours=1)))
+    found = standing_of(Evidence("W1NLM4715"), datetime.now(UTC), StuckLimits(timedelta(hours=1), timedelta(hours=1)))
     lines = list(_lines(dataclasses.replace(found, failure=said), 11, 80))
     command = re.search("ao [^.;]+", said)
     assert command
@@ -306,9 +308,9 @@ def test_a_command_stands_on_one_line_wherever_it_is_said(said: str) -> None:
     assert max(map(len, lines[1:])) <= 80
 
 
-def _row(rid: str) -> Progress:
+def _row(rid: str) -> DrsRow:
     times = {Stage.DOWNLOADED_BAG: datetime(2020, 1, 1, tzinfo=UTC)}
-    return Progress(1, rid, times, (), datetime(2020, 1, 1, tzinfo=UTC), None)
+    return DrsRow(1, rid, times, (), datetime(2020, 1, 1, tzinfo=UTC), None)
 
 
 def test_a_daemon_that_is_gone_is_told(site: TrialSite) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.download.in_order_digest import ROUNDS_AHEAD, InOrderDigest, Stopped
-from ao_workflows.download.plan import Plan
+from ao_workflows.download.plan import TransferPlan
 from ao_workflows.errors import StagingError
 
 PART = 1000
-PLAN = Plan(size=19_500, part_size=PART, parallel=2, way="in order", pieces=(12_345, 7_155))
+PLAN = TransferPlan(size=19_500, part_size=PART, parallel=2, way="in order", pieces=(12_345, 7_155))
 BYTES = os.urandom(PLAN.size)
 RIGHT = tuple(hashlib.sha256(piece).hexdigest() for piece in (BYTES[: PLAN.pieces[0]], BYTES[PLAN.pieces[0] :]))
 

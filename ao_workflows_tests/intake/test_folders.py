@@ -14,12 +14,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from ao_workflows.download.download import Places
+from ao_workflows.download.download import DownloadPaths
 from ao_workflows.errors import FileChanged, FileGone, FolderError
 from ao_workflows.events.dropped_files import Claim
 from ao_workflows.fixity.digests import file_crc64nvme
 from ao_workflows.intake.file_ranges import FileRanges
-from ao_workflows.intake.folder_rules import Look, candidates
+from ao_workflows.intake.folder_rules import SeenFile, candidates
 from ao_workflows.intake.folders import Folders
 from ao_workflows_tests.conftest import skip_or_fail
 from ao_workflows_tests.support.other_users import as_nobody
@@ -53,12 +53,12 @@ def staging(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def places(folder: Path) -> Places:
+def places(folder: Path) -> DownloadPaths:
     final = folder / "incoming/W1NLM4712/W1NLM4712.bag.zip"
-    return Places(final, Path(f"{final}.part"), Path(f"{final}.journal"))
+    return DownloadPaths(final, Path(f"{final}.part"), Path(f"{final}.journal"))
 
 
-def look(folders: Folders, name: str = NAME) -> Look:
+def look(folders: Folders, name: str = NAME) -> SeenFile:
     (found,) = [one for one in folders.look("drop") if one.name == name]
     return found
 
@@ -103,7 +103,7 @@ def test_a_file_that_may_not_be_read_is_said_to_be_one(folders: Folders, drop: P
     for folder in (drop, *drop.parents):
         with suppress(PermissionError):
             folder.chmod(folder.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
-    said = as_nobody(lambda: folders.writers("drop", Look(NAME)))
+    said = as_nobody(lambda: folders.writers("drop", SeenFile(NAME)))
     assert "FolderError" in said
     assert "may not be read by the user" in said
 

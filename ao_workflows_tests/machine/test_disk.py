@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.errors import StagingFull
-from ao_workflows.machine.disk import files_below, full_at, going, is_going, refusal, remove_tree
+from ao_workflows.machine.disk import disk_error, files_below, full_at, is_removal_name, removal_name, remove_tree
 from ao_workflows_tests.support.small_disks import fill, mounted
 
 
@@ -125,7 +125,7 @@ def test_a_tree_of_many_files_is_removed_in_little_memory(tmp_path: Path) -> Non
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_and_a_used_up_quota_may_mend_themselves(tmp_path: Path, number: int) -> None:
     """Told as for good, a run would end that had only to wait."""
-    told = refusal(tmp_path / "no/such/folder/file", "cannot be written", OSError(number, "x"), 7)
+    told = disk_error(tmp_path / "no/such/folder/file", "cannot be written", OSError(number, "x"), 7)
     assert isinstance(told, StagingFull)
     assert (told.transient, told.wanted) == (True, 7)
     assert told.free > 0
@@ -135,18 +135,18 @@ def test_a_full_disk_and_a_used_up_quota_may_mend_themselves(tmp_path: Path, num
 @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG])
 def test_a_disk_that_fails_otherwise_is_for_good(tmp_path: Path, number: int) -> None:
     """A dying disk, tried again for two hours, is a person's two hours later."""
-    told = refusal(tmp_path / "file", "cannot be written", OSError(number, os.strerror(number)))
+    told = disk_error(tmp_path / "file", "cannot be written", OSError(number, os.strerror(number)))
     assert not told.transient
     assert str(told) == f"staging: {tmp_path}/file: cannot be written: {os.strerror(number)}"
 
 
 def test_what_is_about_to_go_has_another_name_each_time(tmp_path: Path) -> None:
     """What would not go the last time must not be in the way of what goes now."""
-    names = {going(tmp_path / name).name for name in ("W1", "W1", "W1.x", ".W1.run.tmp")}
+    names = {removal_name(tmp_path / name).name for name in ("W1", "W1", "W1.x", ".W1.run.tmp")}
     assert len(names) == 4
     assert sorted(name[: name.index("going")] for name in names) == [".W1.", ".W1.", ".W1.", ".W1.x."]
-    assert all(map(is_going, names))
-    assert not any(map(is_going, ("W1", ".W1.run.tmp", ".W1.going-1.run.tmp", ".W1.going-0123456x.tmp")))
+    assert all(map(is_removal_name, names))
+    assert not any(map(is_removal_name, ("W1", ".W1.run.tmp", ".W1.going-1.run.tmp", ".W1.going-0123456x.tmp")))
 
 
 def test_whether_a_disk_is_full_is_tried_and_leaves_nothing(tmp_path: Path) -> None:

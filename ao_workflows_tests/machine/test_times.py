@@ -29,7 +29,7 @@ from ao_workflows.staging.receipt_format import dump, parse
 from ao_workflows.staging.receipts import Restored
 from ao_workflows.status.evidence import Evidence
 from ao_workflows.status.expiring import end_in_words, undownloaded
-from ao_workflows.status.standing import standing
+from ao_workflows.status.standing import standing_of
 from ao_workflows_tests.status.test_standing import EVENT, LIMITS, NOON, run
 from ao_workflows_tests.support.receipts import restored
 
@@ -131,7 +131,7 @@ def test_a_work_whose_times_are_odd_is_looked_at_like_the_others(ends: str, came
     cases: list[dict[str, Any]] = [{"run": run("queued", event=event)}, {"receipts": _receipts(event, written)}]
     for case in cases:
         evidence = Evidence("W1", **case)
-        for work in undownloaded([(evidence, standing(evidence, NOON, LIMITS))]):
+        for work in undownloaded([(evidence, standing_of(evidence, NOON, LIMITS))]):
             work.ends_before(NOON + TEN_YEARS)
             _reckoned_with(work.until)
 

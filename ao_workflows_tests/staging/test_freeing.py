@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from ao_workflows.machine.disk import going
+from ao_workflows.machine.disk import removal_name
 from ao_workflows.staging import rejected_messages
 from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.room import Room
@@ -303,4 +303,4 @@ def test_what_is_half_made_in_place_of_another_is_set_aside(tmp_path: Path) -> N
             tree.publish(into)
         assert [path.name for path in into.iterdir()] == ["new"]
         names = {path.name.rpartition("-")[0] for path in into.parent.iterdir() if path != into}
-        assert names == {going(into).name.rpartition("-")[0]}
+        assert names == {removal_name(into).name.rpartition("-")[0]}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from ao_workflows.events.dropped_files import Claim, event_of
-from ao_workflows.status.state import State
+from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.status.test_standing import EVENT, NOON, receipts_until, run, told
 
 
 def test_a_refused_bag_is_not_to_be_tried_again_but_made_again() -> None:
     """A second run of a bad bag only costs time."""
-    failed = run("failed", stage="debagged_work", said="its sha512 differs", error="BagInvalid")
+    failed = run("failed", stage="debagged_work", reason="its sha512 differs", error="BagInvalid")
     found = told(run=failed, receipts=receipts_until(Stage.DOWNLOADED_BAG), report="/s/quarantine/works/W1/report.json")
     assert found.failure == "its sha512 differs"
     assert "made and uploaded again" in found.advice
@@ -24,7 +24,7 @@ def test_of_a_refused_bag_from_a_folder_it_says_where_the_mended_one_goes_and_th
     """Nobody uploads to a folder, no event follows, and the refused zip stays in save/ until somebody removes it."""
     claim = Claim("W1", NOON, "0a1b2c3d", "4e5f6071", ".bag.zip")
     dropped = event_of(claim, "/mnt/drop", NOON.timestamp(), 7)
-    failed = run("failed", stage="debagged_work", said="its sha512 differs", error="BagInvalid", event=dropped)
+    failed = run("failed", stage="debagged_work", reason="its sha512 differs", error="BagInvalid", event=dropped)
     advice = told(run=failed).advice
     assert "put its zip into /mnt/drop," in advice
     assert f"remove the refused one, /mnt/drop/save/{claim.name}" in advice
@@ -33,9 +33,9 @@ def test_of_a_refused_bag_from_a_folder_it_says_where_the_mended_one_goes_and_th
 
 def test_of_a_run_that_dagster_runs_again_by_itself_it_asks_nobody_to_do_so() -> None:
     """After a night that the machine was off, a person would redo by hand what goes on anyway."""
-    failed = run("failed", stage="downloaded_bag", said="Its run was interrupted", again=True, event=EVENT)
+    failed = run("failed", stage="downloaded_bag", reason="Its run was interrupted", again=True, event=EVENT)
     found = told(run=failed)
-    assert (found.state, found.failure) == (State.FAILED, "Its run was interrupted")
+    assert (found.state, found.failure) == (WorkState.FAILED, "Its run was interrupted")
     assert "again by itself" in found.advice
     assert "reprocess" not in found.advice
 

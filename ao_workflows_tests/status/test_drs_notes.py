@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from ao_workflows.drs.rows import Entry, Progress
+from ao_workflows.drs.rows import DrsEntry, DrsRow
 from ao_workflows.status.drs_notes import last_of_its_own, noted_failure, noted_remarks
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.status.test_standing import HOUR, NOON
 
 
-def row(*notes: tuple[str, dict[str, object]]) -> Progress:
+def row(*notes: tuple[str, dict[str, object]]) -> DrsRow:
     """A row with these entries, a minute apart: each of a stage, or of none, with what was noted."""
-    entries = [Entry(NOON + minute * HOUR / 60, stage, "event", data) for minute, (stage, data) in enumerate(notes)]
-    return Progress(1, "W1", {}, tuple(entries), NOON, NOON)
+    entries = [DrsEntry(NOON + minute * HOUR / 60, stage, "event", data) for minute, (stage, data) in enumerate(notes)]
+    return DrsRow(1, "W1", {}, tuple(entries), NOON, NOON)
 
 
 @pytest.mark.parametrize("kind", ["refused", "failed"])

@@ -9,31 +9,31 @@ from typing import Any
 
 import pytest
 
-from ao_workflows.drs.rows import Entry, Progress
+from ao_workflows.drs.rows import DrsEntry, DrsRow
 from ao_workflows.errors import ReceiptRefused
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipts import Held, Origin
-from ao_workflows.status.evidence import Evidence, RunSeen, RunState, Transfer
-from ao_workflows.status.standing import Limits, Standing, standing
-from ao_workflows.status.state import State
+from ao_workflows.status.evidence import DownloadSeen, Evidence, RunSeen, RunState
+from ao_workflows.status.standing import Standing, StuckLimits, standing_of
+from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.receipts import EVENT, NOON, debagged, receipts_until, synced
 
 HOUR = timedelta(hours=1)
-LIMITS = Limits(stage=24 * HOUR, restore=72 * HOUR)
+LIMITS = StuckLimits(stage=24 * HOUR, restore=72 * HOUR)
 NAMELESS = Origin("", "abc=", 7)
 """What a receipt of a version that named no event came from."""
 LATER = replace(EVENT, time="2026-11-21T11:00:00Z")
 
 
-def row_until(last: Stage, event: str = EVENT.identity, noted: dict[str, object] | None = None) -> Progress:
+def row_until(last: Stage, event: str = EVENT.identity, noted: dict[str, object] | None = None) -> DrsRow:
     """DRS's row of a work that has come so far, with a note at the end."""
     done = [stage for stage in Stage if list(Stage).index(stage) <= list(Stage).index(last)]
-    entries = [Entry(NOON, stage, event, {}) for stage in done if event]
+    entries = [DrsEntry(NOON, stage, event, {}) for stage in done if event]
     if noted:
-        entries.append(Entry(NOON, "", event, noted))
-    return Progress(1, "W1", dict.fromkeys(done, NOON), tuple(entries), NOON, NOON)
+        entries.append(DrsEntry(NOON, "", event, noted))
+    return DrsRow(1, "W1", dict.fromkeys(done, NOON), tuple(entries), NOON, NOON)
 
 
 def run(state: RunState, *, at: datetime = NOON, **others: Any) -> RunSeen:
@@ -42,7 +42,7 @@ def run(state: RunState, *, at: datetime = NOON, **others: Any) -> RunSeen:
 
 def told(now: datetime = NOON + HOUR, held: Held | None = None, **evidence: Any) -> Standing:
     receipts = replace(evidence.pop("receipts", Receipts()), held=held)
-    return standing(Evidence("W1", receipts=receipts, **evidence), now, LIMITS)
+    return standing_of(Evidence("W1", receipts=receipts, **evidence), now, LIMITS)
 
 
 WHOLE = {"receipts": receipts_until(Stage.SYNCED_ARCHIVE), "row": row_until(Stage.SYNCED_ARCHIVE)}
@@ -51,7 +51,7 @@ WHOLE = {"receipts": receipts_until(Stage.SYNCED_ARCHIVE), "row": row_until(Stag
 def test_a_work_that_all_sources_have_as_synced_is_in_the_archive() -> None:
     """The common case must not be cluttered: nothing to do, nobody disagrees."""
     found = told(run=run("succeeded"), **WHOLE)
-    assert (found.state, found.since, found.stuck) == (State.IN_ARCHIVE, NOON, False)
+    assert (found.state, found.since, found.stuck) == (WorkState.IN_ARCHIVE, NOON, False)
     assert (found.failure, found.advice, found.disagreements) == ("", "", ())
     assert list(found.done) == [stage.value for stage in Stage]
 
@@ -59,23 +59,23 @@ def test_a_work_that_all_sources_have_as_synced_is_in_the_archive() -> None:
 def test_a_second_restore_is_not_taken_for_the_first_that_is_done() -> None:
     """A work that was synced last year and is queued again is not in the archive as its new object is."""
     found = told(run=run("queued", event=LATER), **WHOLE)
-    assert found.state is State.QUEUED
+    assert found.state is WorkState.QUEUED
     assert found.done == {}
 
 
 def test_a_work_that_glacier_was_asked_for_anew_is_asked_and_not_done() -> None:
     """Its receipts and its last run tell of the restore before."""
-    asked = Progress(2, "W1", {Stage.RESTORE_REQUESTED: NOON + HOUR}, (), NOON, NOON)
+    asked = DrsRow(2, "W1", {Stage.RESTORE_REQUESTED: NOON + HOUR}, (), NOON, NOON)
     for state in ("succeeded", "failed"):
         found = told(run=run(state), receipts=receipts_until(Stage.SYNCED_ARCHIVE), row=asked)  # type: ignore[arg-type]
-        assert (found.state, found.since, found.disagreements) == (State.ASKED, NOON + HOUR, ())
+        assert (found.state, found.since, found.disagreements) == (WorkState.ASKED, NOON + HOUR, ())
 
 
 def test_receipts_of_the_version_before_contradict_nobody() -> None:
     """After an update each work that is in the archive would be told as something to look into."""
     old = replace(receipts_until(Stage.DOWNLOADED_BAG), debagged=debagged(NAMELESS), synced=synced(NAMELESS))
     found = told(receipts=old, row=row_until(Stage.SYNCED_ARCHIVE), run=run("succeeded"))
-    assert (found.state, found.disagreements) == (State.IN_ARCHIVE, ())
+    assert (found.state, found.disagreements) == (WorkState.IN_ARCHIVE, ())
 
 
 def test_a_receipt_that_cannot_be_used_is_a_remark_and_changes_nothing_else() -> None:
@@ -85,9 +85,9 @@ def test_a_receipt_that_cannot_be_used_is_a_remark_and_changes_nothing_else() ->
     plain = told(receipts=known, run=run("failed", stage="debagged_work"))
     found = told(receipts=replace(known, refused=(refused,)), run=run("failed", stage="debagged_work"))
     assert found == replace(plain, remarks={"receipts": str(refused)})
-    asked = Progress(2, "W1", {Stage.RESTORE_REQUESTED: NOON + HOUR}, (), NOON, NOON)
+    asked = DrsRow(2, "W1", {Stage.RESTORE_REQUESTED: NOON + HOUR}, (), NOON, NOON)
     anew = told(receipts=replace(known, refused=(refused,)), row=asked)
-    assert (anew.state, anew.remarks) == (State.ASKED, {"receipts": str(refused)})
+    assert (anew.state, anew.remarks) == (WorkState.ASKED, {"receipts": str(refused)})
 
 
 ELSEWHERE = replace(LATER, key="trash/2019/W1.bag.zip")
@@ -100,7 +100,7 @@ def kept(event: ObjectEvent, error: str) -> Held:
 
 def held_run(event: ObjectEvent, error: str, **others: Any) -> RunSeen:
     said = "W1: this delivery is not the archive's\nTo do it all the same: ao reprocess W1 --force"
-    return run("failed", at=NOON + HOUR, stage="restored_message", said=said, error=error, event=event, **others)
+    return run("failed", at=NOON + HOUR, stage="restored_message", reason=said, error=error, event=event, **others)
 
 
 EARLIER = replace(EVENT, time="2026-11-21T08:00:00Z")
@@ -118,7 +118,7 @@ FORCE = "To do it all the same: ao reprocess W1 --force"
 def test_a_work_whose_last_run_was_an_older_delivery_is_in_the_archive_with_a_note(evidence: dict[str, Any]) -> None:
     """It is not failed: the newest delivery is where it belongs. But somebody may have wanted the other."""
     found = told(**WHOLE, **evidence)
-    assert (found.state, found.since, found.failure, found.disagreements) == (State.IN_ARCHIVE, NOON, "", ())
+    assert (found.state, found.since, found.failure, found.disagreements) == (WorkState.IN_ARCHIVE, NOON, "", ())
     assert (found.held, found.advice) == ("this delivery is not the archive's", FORCE)
 
 
@@ -133,7 +133,7 @@ def test_a_work_whose_last_run_was_an_older_delivery_is_in_the_archive_with_a_no
 def test_a_work_that_came_from_another_object_too_waits_for_a_decision(evidence: dict[str, Any]) -> None:
     """Which of the two is right nobody but a person knows; after a day it is one of the stuck."""
     found = told(**WHOLE, **evidence)
-    assert (found.state, found.since, found.stuck) == (State.HELD, NOON + HOUR, False)
+    assert (found.state, found.since, found.stuck) == (WorkState.HELD, NOON + HOUR, False)
     assert (found.failure, found.disagreements) == ("", ())
     assert found.held == "this delivery is not the archive's"
     assert found.advice == f"{FORCE}; to leave the archive as it is: ao reprocess W1 --from synced_archive"
@@ -145,7 +145,7 @@ def test_a_delivery_that_was_held_late_is_not_taken_for_what_the_archive_has() -
     newer = row_until(Stage.SYNCED_ARCHIVE, LATER.identity)
     late = {"receipts": receipts_until(Stage.DEBAGGED_WORK), "held": kept(EVENT, "OlderDelivery"), "row": newer}
     found = told(run=held_run(EVENT, "OlderDelivery"), **late)
-    assert (found.state, found.disagreements) == (State.IN_ARCHIVE, ())
+    assert (found.state, found.disagreements) == (WorkState.IN_ARCHIVE, ())
     assert found.held
 
 
@@ -154,13 +154,13 @@ def test_what_is_to_be_done_is_the_newer_delivery_that_is_stored_and_not_the_one
     run_known: bool,
 ) -> None:
     """The advice was to have the older one done by force, and a refusal of the newer was no longer told."""
-    refused = Entry(NOON, "", EVENT.identity, {"refused": "a page is missing"})
-    held = Entry(NOON + HOUR, "", EVENT.identity, {"held": "this delivery is not the archive's"})
+    refused = DrsEntry(NOON, "", EVENT.identity, {"refused": "a page is missing"})
+    held = DrsEntry(NOON + HOUR, "", EVENT.identity, {"held": "this delivery is not the archive's"})
     row = replace(row_until(Stage.DOWNLOADED_BAG, EVENT.identity), entries=(refused, held))
     known = {"run": held_run(EARLIER, "NewerStored")} if run_known else {}
     kept_here = kept(EARLIER, "NewerStored")
     found = told(receipts=receipts_until(Stage.DOWNLOADED_BAG), row=row, held=kept_here, zip_there=True, **known)
-    assert (found.state, found.failure) == (State.FAILED, "a page is missing")
+    assert (found.state, found.failure) == (WorkState.FAILED, "a page is missing")
     assert found.held
     assert found.advice.startswith("Have the bag made and uploaded again")
 
@@ -169,9 +169,9 @@ def test_a_run_for_a_held_delivery_or_a_failure_after_it_is_what_is_told() -> No
     """A person who has decided must not be asked again, and one who has not must see what failed."""
     held = kept(ELSEWHERE, "OtherObject")
     queued = told(run=run("queued", event=ELSEWHERE), held=held, **WHOLE)
-    assert (queued.state, queued.held) == (State.QUEUED, "")
-    failed = told(run=run("failed", at=NOON + 2 * HOUR, event=LATER, said="no"), held=held, **WHOLE)
-    assert (failed.state, failed.failure) == (State.FAILED, "no")
+    assert (queued.state, queued.held) == (WorkState.QUEUED, "")
+    failed = told(run=run("failed", at=NOON + 2 * HOUR, event=LATER, reason="no"), held=held, **WHOLE)
+    assert (failed.state, failed.failure) == (WorkState.FAILED, "no")
     assert "--force" not in failed.advice
 
 
@@ -197,7 +197,7 @@ def test_a_work_is_stuck_when_its_stage_takes_longer_than_the_site_says(
 
 def test_the_rate_is_that_of_the_run_that_is_under_way() -> None:
     """A killed download leaves its last figures, which are nobody's now."""
-    here = Transfer(43.0, 81.2, 190, "0123456789ab", NOON)
+    here = DownloadSeen(43.0, 81.2, 190, "0123456789ab", NOON)
     under_way = run("under way", stage="downloaded_bag")
     assert told(run=under_way, transfer=here).transfer == here
     assert told(run=under_way, transfer=replace(here, run_id="another")).transfer is None

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from ao_workflows.events.dropped_files import DroppedFile, Event
+from ao_workflows.events.dropped_files import DroppedFile, WorkEvent
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipts import (
@@ -36,7 +36,7 @@ def a_zip(size: int = 7, crc64nvme: str = "abc=") -> DownloadedZip:
     return DownloadedZip(size, crc64nvme, "CRC64NVME", 1.5, size, 0, 1, 0, object=found)
 
 
-def restored(event: Event = EVENT, rid: str = "W1", **others: Any) -> Restored:
+def restored(event: WorkEvent = EVENT, rid: str = "W1", **others: Any) -> Restored:
     return Restored(rid=rid, intake="fpl", event=event, **{"run_id": "run"} | others)
 
 
@@ -54,7 +54,7 @@ def synced(origin: Origin, rid: str = "W1", *, kept: bool = False, **others: Any
     return Synced(rid=rid, origin=origin, places={rid: f"/mnt/Archive0/01/{rid}"}, kept=kept, **more)
 
 
-def receipts_until(last: Stage | None, event: Event = EVENT, at: datetime = NOON) -> Receipts:
+def receipts_until(last: Stage | None, event: WorkEvent = EVENT, at: datetime = NOON) -> Receipts:
     """The receipts of a work that has come so far."""
     done = RUN_STAGES[: RUN_STAGES.index(last) + 1] if last else ()
     frame = {"boot": "boot", "at": at}

@@ -45,7 +45,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
         now = datetime.now(UTC)
         old = now - timedelta(days=keep_days)
         under_way = old_records.beginnings_of_runs(context.instance, but=context.run_id)
-        logs_before = housekeeping.before(now, keep_days, under_way)
+        logs_before = housekeeping.cutoff(now, keep_days, under_way)
         staging, shares = clients.staging(site), clients.archive_shares(site)
         layout = staging.layout
         unneeded = Unneeded(

@@ -23,8 +23,8 @@ from ao_workflows.defs.restore.stage import (
     stored_event,
     work_held,
 )
-from ao_workflows.download.download import Places
-from ao_workflows.download.progress import ProgressTeller
+from ao_workflows.download.download import DownloadPaths
+from ao_workflows.download.progress import ProgressReporter
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import (
     DownloadMismatch,
@@ -67,7 +67,7 @@ def downloaded_bag(
         receipts = receipts_of_work(context, staging)
         stored = stored_event(receipts, rid, staging.root)
         event, layout = stored.event, staging.layout
-        places = Places(layout.zip(rid), layout.part(rid), layout.journal(rid))
+        places = DownloadPaths(layout.zip(rid), layout.part(rid), layout.journal(rid))
         there = zip_is_there(places.final)
         receipt = still_there(receipts.in_force(event.identity).downloaded, there)
         if receipt and unchanged_since(receipt, folders):
@@ -90,7 +90,7 @@ def downloaded_bag(
                     staging.room.promise(rid, room, context.log.info, unneeded.free_next)
                     context.log.info(f"{rid}: downloading {wanted.size:,} bytes from {wanted.where}")
                     staging.withdraw(rid, Stage.DOWNLOADED_BAG)
-                    teller = ProgressTeller(rid, wanted.size, context.run_id, layout.progress(rid), context.log.info)
+                    teller = ProgressReporter(rid, wanted.size, context.run_id, layout.progress(rid), context.log.info)
                     with teller:
                         found = wanted.bring(places, teller)
             except DownloadMismatch as error:

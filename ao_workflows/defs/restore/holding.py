@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ao_workflows.drs.client import Drs
-from ao_workflows.events.dropped_files import Event
+from ao_workflows.events.dropped_files import WorkEvent
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.receipt_chain import Receipts
@@ -25,7 +25,9 @@ REDONE_TAG = "ao/reprocess"
 """On the runs by which a person has a work redone."""
 
 
-def over_what_is_there(context: dg.AssetExecutionContext, staging: Staging, drs: Drs, event: Event) -> tuple[str, ...]:
+def deliveries_overridden(
+    context: dg.AssetExecutionContext, staging: Staging, drs: Drs, event: WorkEvent
+) -> tuple[str, ...]:
     """The deliveries over which a person's word has an event done: those that DRS has as synced by now.
 
     A run that was killed and is run again brings no new word: what was synced since was not known to whoever gave it.
@@ -44,7 +46,7 @@ def refuse_held(
     staging: Staging,
     drs: Drs,
     intake: str,
-    event: Event,
+    event: WorkEvent,
     *,
     over: Sequence[str] | None,
     modified: str = "",
@@ -82,7 +84,7 @@ def refuse_held(
     raise error
 
 
-def meant_by_word(context: dg.AssetExecutionContext, staging: Staging) -> tuple[str, Event] | None:
+def meant_by_word(context: dg.AssetExecutionContext, staging: Staging) -> tuple[str, WorkEvent] | None:
     """The delivery that a person's word is for who gives it without an event, as in the web page: the one that is held,
     and the intake that it came by; None where none is, so that the word is for the stored event.
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows.archive.mounted_shares import ArchiveShares
-from ao_workflows.defs.restore.holding import meant_by_word, over_what_is_there, refuse_held
+from ao_workflows.defs.restore.holding import deliveries_overridden, meant_by_word, refuse_held
 from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.defs.restore.sources import newer_in_save
@@ -19,7 +19,7 @@ from ao_workflows.defs.restore.stage import (
     work_held,
 )
 from ao_workflows.drs.client import Drs
-from ao_workflows.events.dropped_files import DroppedFile, Event, given_in
+from ao_workflows.events.dropped_files import DroppedFile, WorkEvent, given_in
 from ao_workflows.instance.opening import instance_id
 from ao_workflows.intake.folders import Folders
 from ao_workflows.machine.times import moment
@@ -51,7 +51,7 @@ class RestoredMessageConfig(dg.Config):
     modified: str = ""
     force: bool = False
 
-    def event(self) -> Event | None:
+    def event(self) -> WorkEvent | None:
         """What was given; None where nothing was."""
         return given_in(self.model_dump())
 
@@ -88,7 +88,7 @@ def restored_message(
             event = given
         # Before it is stored: the stages after this one work for whichever event is.
         if config.force:
-            over = over_what_is_there(context, staging, drs, event)
+            over = deliveries_overridden(context, staging, drs, event)
         refuse_held(context, staging, drs, intake, event, over=over)
         if given or config.force:
             stored = Restored(rid=rid, run_id=context.run_id, intake=intake, event=event, over=over)

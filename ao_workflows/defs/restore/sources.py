@@ -13,7 +13,7 @@ from typing import Protocol
 from ao_workflows.aws.objects import S3Object
 from ao_workflows.aws.s3 import S3
 from ao_workflows.bags.zip_sizes import UnpackedSize
-from ao_workflows.download.download import Places
+from ao_workflows.download.download import DownloadPaths
 from ao_workflows.errors import FileGone, FolderError, ObjectError
 from ao_workflows.events.dropped_files import DroppedFile
 from ao_workflows.events.s3_events import ObjectEvent
@@ -24,7 +24,7 @@ from ao_workflows.staging.receipts import Downloaded, DownloadedZip, Restored, S
 from ao_workflows.staging.staging import Staging
 
 
-class Source(Protocol):
+class ZipSource(Protocol):
     """A zip that can be brought into staging; ``size`` in bytes, ``where`` for people."""
 
     @property
@@ -45,11 +45,11 @@ class Source(Protocol):
     def unpacked_size(self) -> UnpackedSize | None:
         """How large the zip's files are, where its directory says."""
 
-    def bring(self, places: Places, tell: Callable[[int], None]) -> DownloadedZip:
+    def bring(self, places: DownloadPaths, tell: Callable[[int], None]) -> DownloadedZip:
         """Brings it, proven, to ``places.final``, and returns what a receipt keeps of it."""
 
 
-def source_of(stored: Restored, rid: str, s3: S3, folders: Folders, say: Callable[[str], None]) -> Source:
+def source_of(stored: Restored, rid: str, s3: S3, folders: Folders, say: Callable[[str], None]) -> ZipSource:
     """The zip that a stored event names, as it is now; ``say`` is told of a wait for Glacier."""
     event, intake = stored.event, _intake_for(stored, s3, folders)
     if isinstance(event, DroppedFile):
@@ -102,7 +102,7 @@ class _FromS3:
     def unpacked_size(self) -> UnpackedSize | None:
         return self._s3.unpacked_size(self._intake, self._object)
 
-    def bring(self, places: Places, tell: Callable[[int], None]) -> DownloadedZip:
+    def bring(self, places: DownloadPaths, tell: Callable[[int], None]) -> DownloadedZip:
         done = self._s3.download(self._intake, self._object, places, tell)
         return DownloadedZip(
             size=done.object.size,
@@ -144,7 +144,7 @@ class _FromFolder:
     def unpacked_size(self) -> UnpackedSize | None:
         return self.folders.unpacked_size(self.file)
 
-    def bring(self, places: Places, tell: Callable[[int], None]) -> DownloadedZip:
+    def bring(self, places: DownloadPaths, tell: Callable[[int], None]) -> DownloadedZip:
         original = SourceFile(self.intake, self.folder, self.file.path.name, self.file.modified_ns)
         return replace(self.folders.bring(self.file, places, tell), original=original)
 

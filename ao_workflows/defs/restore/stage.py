@@ -22,7 +22,7 @@ from ao_workflows.errors import (
     NothingStored,
     StagingFull,
 )
-from ao_workflows.events.dropped_files import Event
+from ao_workflows.events.dropped_files import WorkEvent
 from ao_workflows.fixity.trees import Depth
 from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipts import Debagged, Placed, Receipt, Restored, StageReceipt
@@ -77,13 +77,13 @@ def remarks_on(debagged: Debagged) -> dict[str, str]:
     return remarks
 
 
-def record_stage(drs: Drs, event: Event, receipt: StageReceipt, data: Mapping[str, object]) -> None:
+def record_stage(drs: Drs, event: WorkEvent, receipt: StageReceipt, data: Mapping[str, object]) -> None:
     """Writes a stage's end into DRS, as its receipt has it: the same receipt again changes nothing."""
     noted = {"run_id": receipt.run_id, **data}
     drs.record(receipt.rid, Stage(receipt.stage), receipt.at, noted, event=event.identity)
 
 
-def record_work(drs: Drs, event: Event, placed: Placed | None, delivery: Delivery) -> None:
+def record_work(drs: Drs, event: WorkEvent, placed: Placed | None, delivery: Delivery) -> None:
     """Notes in DRS that one of several works of a zip was synced, as its receipt has it."""
     if placed:
         noted = {"run_id": placed.run_id, "synced": placed.work, "place": placed.place, "delivery": delivery.noted()}
@@ -108,7 +108,7 @@ def record_guest(drs: Drs, placed: Placed, delivery: Delivery) -> None:
     drs.record(placed.work, stage, placed.at, noted, event=event)
 
 
-def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: Event, data: Mapping[str, object]) -> None:
+def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: WorkEvent, data: Mapping[str, object]) -> None:
     """Writes a note of what went wrong into DRS."""
     noted = {"run_id": context.run_id, **data}
     drs.record(context.partition_key, None, datetime.now(UTC), noted, event=event.identity)

@@ -34,14 +34,14 @@ from ao_workflows.defs.restore.stage import (
     stored_event,
     work_held,
 )
-from ao_workflows.defs.restore.synced_works import failure_of, left_alone_shown, proofs_shown, said_of
+from ao_workflows.defs.restore.synced_works import combined_failure, left_alone_shown, proof_in_words, proofs_shown
 from ao_workflows.defs.restore.syncing import Syncing, sync_each
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import (
     FolderError,
     NothingStored,
 )
-from ao_workflows.events.dropped_files import Event
+from ao_workflows.events.dropped_files import WorkEvent
 from ao_workflows.intake.folders import Folders
 from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.receipts import Downloaded, Synced
@@ -130,7 +130,7 @@ def synced_archive(
         )
         synced, failed = sync_each(syncing, works)
         if failed:
-            error, problems = failure_of(synced, failed)
+            error, problems = combined_failure(synced, failed)
             yield checks.failed(checks.IS_IN_THE_ARCHIVE, str(error), problems)
         for done in synced.values() if len(works) > 1 else ():
             record_work(drs, event, done.receipt, delivery)
@@ -185,7 +185,7 @@ def synced_archive(
                 if left_out
                 else checks.passed(
                     checks.IS_IN_THE_ARCHIVE,
-                    "; ".join([said_of(synced, files, sync_script.verify), *remarks.values()]),
+                    "; ".join([proof_in_words(synced, files, sync_script.verify), *remarks.values()]),
                 )
             ],
         )
@@ -195,7 +195,7 @@ def _not_there(rid: str, what: str) -> NothingStored:
     return NothingStored(rid, f"the unpacked work {what}", Stage.DOWNLOADED_BAG)
 
 
-def _delivery(event: Event, downloaded: Downloaded) -> Delivery:
+def _delivery(event: WorkEvent, downloaded: Downloaded) -> Delivery:
     """The delivery that the event tells of, with what S3 said of the object when it was downloaded."""
     seen = downloaded.zip.object
     if seen is None:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from ao_workflows.archive.before_sync import Before, going, look
+from ao_workflows.archive.before_sync import ArchivedCopy, changes_by_sync, compare_copy
 from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.archive.places import archive_place
-from ao_workflows.archive.replaced import keep, list_going, write_changed
+from ao_workflows.archive.replaced import keep_replaced, list_changes, write_changed
 from ao_workflows.archive.shares import replaced_place
 from ao_workflows.archive.sync_options import SyncOptions
 from ao_workflows.archive.sync_script import SyncScript
@@ -144,10 +144,10 @@ class Syncing:
                 return done
         at, log = datetime.now().astimezone(), ""
         web = self.script.web_place(work, options)
-        before = Before(there=False)
+        before = ArchivedCopy(there=False)
         if options.archive:
             self._flush(self._standing(work))
-            before = look(self._standing(work), self._bagged(work))
+            before = compare_copy(self._standing(work), self._bagged(work))
         if self._is_guest(work) and self._has_all_of_guest(work, web, before):
             self.say(f"{work} came beside {self.rid}, and the archive has it as it was bagged: nothing is done")
         else:
@@ -198,7 +198,7 @@ class Syncing:
             return replace(options, replace=False)
         return options
 
-    def _has_all_of_guest(self, work: str, web: str | None, before: Before) -> bool:
+    def _has_all_of_guest(self, work: str, web: str | None, before: ArchivedCopy) -> bool:
         """Whether all that a guest brings is there already.
 
         :raises WorkHeld: if it would change what is there.
@@ -217,18 +217,20 @@ class Syncing:
         in_place = before.there and self._standing(work) == self._place(work)
         return in_place and not before.problems and not lacking
 
-    def _ready(self, work: str, options: SyncOptions, before: Before, web: str | None, at: datetime) -> Path | None:
+    def _ready(
+        self, work: str, options: SyncOptions, before: ArchivedCopy, web: str | None, at: datetime
+    ) -> Path | None:
         """Lists and keeps what the script will take from what is there, and returns the list of what differs for it."""
         place, logs = self._standing(work), self.script.log_folder(work, at, self.run_id)
-        taken = going(place, before, (file.path for file in self._bagged(work)), replace=options.replace)
+        taken = changes_by_sync(place, before, (file.path for file in self._bagged(work)), replace=options.replace)
         off_the_web: list[str] = []
         if web and options.replace:
             off_the_web = images_beside(self.script.web_connection(), web, self._bagged(work))
-        list_going(logs / f"replaced-{work}.txt", taken, off_the_web, lambda said: self.say(f"{work}: {said}"))
+        list_changes(logs / f"replaced-{work}.txt", taken, off_the_web, lambda said: self.say(f"{work}: {said}"))
         if self.script.keep_replaced_days and (taken.changed or taken.removed):
             kept = replaced_place(Path(self.script.archive_parent), work, at)
             self.shares.look_for(work)
-            keep(place, taken, kept)
+            keep_replaced(place, taken, kept)
             # On the disk before the script takes the original: a power cut would leave neither.
             self._flush(kept)
             self.say(f"{work}: what the archive had of these is kept in {kept}")
@@ -263,7 +265,7 @@ class Syncing:
         web: str | None,
         depth: Depth,
         receipt: Placed | None,
-        before: Before | None = None,
+        before: ArchivedCopy | None = None,
     ) -> SyncedWork:
         """The proof. Where the place was looked at ``before`` the script, what was right then, and still has its mark,
         is not read again; what was known to be wrong is read, whatever the depth.

@@ -21,12 +21,12 @@ from ao_workflows.events.dropped_files import Claim, DroppedFile, owner_of
 from ao_workflows.instance.opening import instance_id
 from ao_workflows.intake.folder_rules import (
     FolderCursor,
-    Left,
-    Look,
+    SeenFile,
+    SkippedFile,
     candidates,
     of_this_intake,
     sightings,
-    told,
+    skipped_in_words,
     why_not_yet,
 )
 from ao_workflows.intake.folders import Folders
@@ -66,7 +66,7 @@ def folder_sensor(name: str, intake: FolderIntakeSection, site: Site) -> dg.Sens
         said = (
             f"{len(files)} files found, {len(claimed)} claimed, {len(waiting)} runs requested"
             + ("" if room > 0 else f"; the run queue is full ({site.max_queued_runs}), the rest waits in the folder")
-            + told([*left, *kept], len(others))
+            + skipped_in_words([*left, *kept], len(others))
         )
         context.log.info(said)
         return intakes.requested(name, waiting, said, FolderCursor(seen, frozenset(started)).dump())
@@ -75,8 +75,8 @@ def folder_sensor(name: str, intake: FolderIntakeSection, site: Site) -> dg.Sens
 
 
 def _claim(
-    folders: Folders, intake: str, files: Iterable[Look], cursor: FolderCursor, owner: str, most: int
-) -> tuple[list[Claim], list[Left]]:
+    folders: Folders, intake: str, files: Iterable[SeenFile], cursor: FolderCursor, owner: str, most: int
+) -> tuple[list[Claim], list[SkippedFile]]:
     """Claims the first ``most`` of the files that are complete, and says why others were left."""
     claimed: list[Claim] = []
     left = []
@@ -95,7 +95,7 @@ def _claim(
         except (FolderError, ServiceError) as error:
             # One file that cannot be had must not keep the others waiting.
             reason = f"cannot be taken: {error.reason}"
-        left.append(Left(look.name, reason))
+        left.append(SkippedFile(look.name, reason))
     return claimed, left
 
 

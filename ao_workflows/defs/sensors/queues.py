@@ -13,8 +13,16 @@ import dagster as dg
 
 from ao_workflows.defs.sensors import intakes, tick_keeping
 from ao_workflows.defs.sensors.intakes import BATCH
-from ao_workflows.events.message_parts import go_on, newest_of_each
-from ao_workflows.intake.queue_rules import Cursor, Received, Verdict, acknowledge, judge, plan, received_again
+from ao_workflows.events.message_parts import newest_of_each, plan_parts
+from ao_workflows.intake.queue_rules import (
+    QueueCursor,
+    ReceivedMessage,
+    Selection,
+    acknowledge,
+    plan_tick,
+    received_again,
+    select_events,
+)
 from ao_workflows.intake.sqs import Sqs
 from ao_workflows.site.environments import refuse_other_environment, tagged_environment
 from ao_workflows.site.sections import IntakeSection, Site
@@ -48,14 +56,14 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
         def has_run(run_key: str) -> bool:
             return in_time() and intakes.has_run(context.instance, run_key)
 
-        cursor = Cursor.parse(context.cursor)
+        cursor = QueueCursor.parse(context.cursor)
         earlier = acknowledge(cursor.pending, has_run, time.time())
         # A tick that dies here, or whose deletion fails, deletes again next time: SQS does not mind.
         sqs.delete(name, [message.receipt_handle for message in earlier.deletable], until - REST_SECONDS)
 
         room = intakes.room_in_queue(context.instance, site.max_queued_runs) - len(earlier.waiting)
         most = min(room, BATCH)
-        further = go_on(
+        further = plan_parts(
             tick_keeping.kept_parts(context, staging, intake),
             cursor.parts,
             has_run,
@@ -63,36 +71,36 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
             functools.partial(in_time, RECEIVE_SECONDS + REST_SECONDS),
         )
         handles = [part.receipt_handle for part in further.ended if part.receipt_handle]
-        tick_keeping.told(context, lambda: sqs.delete(name, handles, until - REST_SECONDS))
+        tick_keeping.log_refused(context, lambda: sqs.delete(name, handles, until - REST_SECONDS))
         tick_keeping.forget_parts(context, staging, intake, further.ended)
         parts = tick_keeping.hide_parts(context, sqs, name, further.parts, until - REST_SECONDS)
 
         @functools.cache
-        def verdict_on(body: str) -> Verdict:
-            return judge(body, intake.bucket, intake.events, intake.keys)
+        def select(body: str) -> Selection:
+            return select_events(body, intake.bucket, intake.events, intake.keys)
 
         left = most - len(further.requests)
-        received: list[Received] = []
+        received: list[ReceivedMessage] = []
         if left > 0:
             noted_events.check(staging, name)
             received = sqs.receive(
                 name,
                 left,
                 min(time.monotonic() + RECEIVE_SECONDS, until - REST_SECONDS),
-                enough=lambda here: sum(len(newest_of_each(verdict_on(one.body).wanted)) for one in here) >= left,
+                enough=lambda here: sum(len(newest_of_each(select(one.body).wanted)) for one in here) >= left,
             )
         parts, new = received_again(parts, received)
-        planned = plan(new, verdict_on, has_run, left, in_time)
+        planned = plan_tick(new, select, has_run, left, in_time)
         requests = {each.event.identity: each for each in (*further.requests.values(), *planned.requests)}
-        unnoted = tick_keeping.note(context, staging, name, requests.values())
+        unnoted = tick_keeping.note_events(context, staging, name, requests.values())
         kept = tick_keeping.keep_rejected(context, staging, name, intake.queue, planned.taken)
         kept = [taken for taken in kept if taken.rest or not unnoted.intersection(taken.run_keys)]
         parts += tick_keeping.keep_parts(context, staging, intake, kept)
         ended = [taken.message.receipt_handle for taken in kept if not taken.run_keys and not taken.rest]
         # What was received is worth its runs: what fails from here on is told, and comes again.
-        tick_keeping.told(context, lambda: sqs.delete(name, ended, until))
-        back = [message.receipt_handle for message in planned.left]
-        tick_keeping.told(context, lambda: sqs.give_back(name, back, until))
+        tick_keeping.log_refused(context, lambda: sqs.delete(name, ended, until))
+        back = [message.receipt_handle for message in planned.given_back]
+        tick_keeping.log_refused(context, lambda: sqs.give_back(name, back, until))
 
         wanted = [each for key, each in requests.items() if key not in unnoted]
         rejected = sum(taken.rejected is not None for taken in planned.taken)
@@ -109,7 +117,7 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
         )
         context.log.info(said)
         pending = tuple(taken.pending for taken in kept if taken.run_keys and not taken.rest)
-        after = Cursor(earlier.waiting + pending, tuple(parts)).dump()
+        after = QueueCursor(earlier.waiting + pending, tuple(parts)).dump()
         return intakes.requested(name, [(each.rid, each.event) for each in wanted], said, after)
 
     return sensor

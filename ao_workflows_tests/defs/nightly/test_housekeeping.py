@@ -21,7 +21,7 @@ from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.clients import archive_shares
 from ao_workflows.clients import staging as staging_of
 from ao_workflows.definitions import build
-from ao_workflows.machine.disk import going
+from ao_workflows.machine.disk import removal_name
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import parse
 from ao_workflows.staging.layout import StagingLayout
@@ -110,7 +110,7 @@ def test_each_night_tries_again_what_could_not_be_freed_and_tells_of_it(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     """No run of the work may come for years, and 300 GB lie there, under a hidden name."""
-    left = going(StagingLayout(tmp_path / "staging").work("W1"))
+    left = removal_name(StagingLayout(tmp_path / "staging").work("W1"))
     page = written(left / "W1/page.jpg", 0)
     with mounted(left / "mounted", "size=1m"):
         keep_house(tmp_path, instance, fails=True)

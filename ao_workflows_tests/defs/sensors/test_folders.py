@@ -23,10 +23,10 @@ from ao_workflows.staging.receipt_files import read_receipts
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.evidence import event_in_force
 from ao_workflows.status.expiring import undownloaded
-from ao_workflows.status.gathering import Sources, of_works
+from ao_workflows.status.gathering import EvidenceSources, of_works
 from ao_workflows.status.runs import stored_event_config
-from ao_workflows.status.standing import Limits, standing
-from ao_workflows.status.state import State
+from ao_workflows.status.standing import StuckLimits, standing_of
+from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.folder_sites import FolderSite, folder_site, killed_before_step
 from ao_workflows_tests.support.sites import PAGE, bag_zip
@@ -248,9 +248,9 @@ def test_where_a_dropped_work_stands_is_told_and_a_reprocess_has_its_event(site:
     site.put(NAME, bag_zip(RID, FILES)[:-30])
     site.run_requested(site.tick())
     staging = Staging(root=str(site.site.staging.root))
-    (evidence,) = of_works(Sources(staging, site.drs, site.instance), [RID]).evidence
-    stands = standing(evidence, datetime.now(UTC), Limits(timedelta(hours=1), timedelta(hours=1)))
-    assert stands.state is State.FAILED
+    (evidence,) = of_works(EvidenceSources(staging, site.drs, site.instance), [RID]).evidence
+    stands = standing_of(evidence, datetime.now(UTC), StuckLimits(timedelta(hours=1), timedelta(hours=1)))
+    assert stands.state is WorkState.FAILED
     assert undownloaded([(evidence, stands)]) == []
     in_force = event_in_force(evidence)
     assert in_force
