@@ -24,6 +24,7 @@ ONLY_WIRE = {
     "demo/run.py": "calls the demo's other modules in their order; e2e/test_demo.py runs it",
     "demo/trial.py": "calls the demo's other modules in their order; stack/test_works.py runs it",
     "fixity/algorithms.py": "one table",
+    "works/run_tags.py": "names; test_dagster_contracts.py holds each against Dagster's own",
 }
 """The modules that decide nothing, each with what it does instead."""
 
@@ -58,9 +59,9 @@ def test_each_test_says_which_failure_it_prevents(test: Path) -> None:
 
 def test_no_module_holds_more_than_one_thing() -> None:
     """Past this length nobody reads a module before changing it."""
-    lines = {name_of(module): len(module.read_text().splitlines()) for module in MODULES}
+    lines = {name_of(module): len(module.read_text().splitlines()) for module in PACKAGE.rglob("*.py")}
     assert {name for name, count in lines.items() if count > LONGEST} <= LONGER.keys()
-    assert median(lines.values()) <= 110
+    assert median(lines.values()) < 110
 
 
 @pytest.mark.parametrize("room", sorted({module.parent for module in MODULES}), ids=name_of)

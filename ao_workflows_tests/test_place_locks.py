@@ -18,7 +18,8 @@ import pytest
 from ao_workflows import clients
 from ao_workflows.archive import mounted_shares as archive_shares
 from ao_workflows.archive.shares import place_lock
-from ao_workflows.defs.restore.syncing import Syncing, sync_each
+from ao_workflows.defs.restore.syncing import Syncing
+from ao_workflows.defs.restore.zip_works import sync_each
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import ArchiveShareLost, WorkBusy
 from ao_workflows.fixity.trees import FileFixity, write_fixity

@@ -21,7 +21,8 @@ from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.archive.places import archive_place
 from ao_workflows.archive.shares import SHARES
 from ao_workflows.archive.sync_script import SyncScript
-from ao_workflows.defs.restore.syncing import Syncing, sync_each
+from ao_workflows.defs.restore.syncing import Syncing
+from ao_workflows.defs.restore.zip_works import sync_each
 from ao_workflows.fixity.trees import FileFixity, compare_tree, read_fixity, write_fixity
 from ao_workflows.site.sections import CHECKOUT
 from ao_workflows.staging.receipts import Origin, placed_name

@@ -161,6 +161,7 @@ def test_it_says_on_80_columns_where_each_service_is_and_what_to_do_next(up: Up)
 
 
 def test_the_web_page_can_act_and_the_viewer_cannot(up: Up) -> None:
+    """Who is given the viewer's port may look, and must not be able to end or start a run."""
     query = "{ permissions { permission value } }"
     may = {
         port: {each["permission"]: each["value"] for each in _asked(port, query)["permissions"]}
@@ -193,6 +194,7 @@ def test_what_is_up_is_left_as_it_is_and_what_was_killed_is_started_again(up: Up
 
 
 def test_another_site_does_not_get_into_an_instance_that_is_up(up: Up, tmp_path: Path) -> None:
+    """Two sites in one instance would take each other's runs, with each other's secrets."""
     (tmp_path / "site.toml").write_text(demo_site(tmp_path, None))
     other = up.laptop.ao("up", "--site", str(tmp_path / "site.toml"), DAGSTER_HOME=str(up.laptop.home))
     assert other.returncode == 1
@@ -240,6 +242,7 @@ def test_down_lets_runs_end_or_interrupts_them_and_leaves_nothing(up: Up) -> Non
 
 
 def test_ctrl_c_leaves_nothing_behind(laptop: Laptop) -> None:
+    """A daemon that outlives the command starts runs that nobody watches."""
     with laptop.started("up", "--port", str(laptop.port), "--viewer-port", str(laptop.viewer_port)) as command:
         _wait_until((laptop.home / "services/services.json").exists, "the first service is started")
         command.send_signal(signal.SIGINT)
@@ -249,6 +252,7 @@ def test_ctrl_c_leaves_nothing_behind(laptop: Laptop) -> None:
 
 
 def test_a_port_that_is_taken_is_told_of_before_anything_is_started(laptop: Laptop) -> None:
+    """Half of the services up, and the reason in a log, is a riddle."""
     with socket.create_server(("127.0.0.1", laptop.viewer_port)):
         refused = laptop.up()
         assert refused.returncode == 1

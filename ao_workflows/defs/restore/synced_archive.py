@@ -35,7 +35,8 @@ from ao_workflows.defs.restore.stage import (
     work_held,
 )
 from ao_workflows.defs.restore.synced_works import combined_failure, left_alone_shown, proof_in_words, proofs_shown
-from ao_workflows.defs.restore.syncing import Syncing, sync_each
+from ao_workflows.defs.restore.syncing import Syncing
+from ao_workflows.defs.restore.zip_works import sync_each
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import (
     FolderError,

@@ -26,10 +26,8 @@ from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.archive.web_copy import compare_web, images_beside
 from ao_workflows.defs.restore.synced_works import SyncedWork
 from ao_workflows.errors import (
-    AoError,
     ArchiveMismatch,
     CopyMismatch,
-    DeliveryHeld,
     Problem,
     ReceiptRefused,
     WebMismatch,
@@ -312,40 +310,3 @@ class Syncing:
 
     def _bagged(self, work: str) -> Iterator[FileFixity]:
         return (file for file in read_fixity(self.staging.layout.fixity(self.rid)) if file.work == work)
-
-
-def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedWork], dict[str, AoError]]:
-    """Syncs each of a zip's works, and returns those that are done and what went wrong with the others. One that a
-    person has left alone is in neither.
-
-    The event's own work comes last: its place stays locked until the work is recorded, and two runs of which each has
-    the other's work in its zip would wait for one another.
-
-    :raises DeliveryHeld: where another host has synced a newer delivery meanwhile.
-    :raises WordInVain, SyncScriptMissing: before anything starts, if there is no such work, or no script.
-    """
-    syncing.heed_word(works)
-    if syncing.staged:
-        syncing.script.found()
-    synced: dict[str, SyncedWork] = {}
-    failed: dict[str, AoError] = {}
-    for work in sorted(works, key=lambda work: work == syncing.rid):
-        if work in syncing.leave:
-            syncing.say(f"{work} came beside {syncing.rid}, and is left as it is in the archive, by a person's word")
-            continue
-        try:
-            with syncing.place_held(work) as lock:
-                syncing.still_wanted()
-                with syncing.shares.blamed_first(work):
-                    done = syncing.sync(work, lock)
-                if work != syncing.rid and done.receipt:
-                    syncing.record_guest(done.receipt)
-                synced[work] = done
-        except DeliveryHeld:
-            raise
-        except AoError as error:
-            failed[work] = error
-            if len(works) > 1:
-                syncing.say(f"{work} failed: {error}")
-    in_order = (work for work in works if work in synced)
-    return {work: synced[work] for work in in_order}, failed
