@@ -5,6 +5,7 @@
 # make test-stack  the deployment with docker compose, where a Docker engine is: some minutes
 # make lint    format, style, types, layers
 # make bench   the benchmarks; ONLY=name for one
+# make upgrade-check  the contracts with Dagster's private names, tried with the newest Dagster that there is
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 ARGS ?=
@@ -13,7 +14,7 @@ SHARED := -n 3 --dist loadscope --no-loadscope-reorder
 # Playwright's driver needs libatomic.
 FOR_BROWSER := chromium:chromium '/usr/lib/*/libatomic.so.1:libatomic1'
 
-.PHONY: demo ui test test-stack soak lint format bench pictures constraints clean
+.PHONY: demo ui test test-stack soak lint format bench pictures constraints upgrade-check clean
 
 demo: .venv/demo
 	@.ci/debian-packages rsync:rsync
@@ -67,6 +68,10 @@ pictures: .venv/test
 # Every version as it is installed now, by name alone: where from is the machine's own business.
 constraints: .venv/bench .venv/lint .venv/test
 	@$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt
+
+# In an environment of its own, which is made anew each time.
+upgrade-check: .venv/bin/python
+	@$(BIN)/python .ci/upgrade_check.py
 
 clean:
 	rm -rf .venv .demo .build

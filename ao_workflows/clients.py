@@ -1,29 +1,49 @@
-"""A site's clients: S3, SQS, folders, staging, DRS, the debagger and the sync script, each built of ``site.toml`` here.
+"""A site's clients: S3, SQS, folders, staging, DRS, Glacier, the debagger, the sync script, the archive, backups.
 
-What belongs here: which setting goes to which client. What does not: what a client does, which is in its own room.
+What belongs here: which setting of ``site.toml`` goes to which client. Nothing else builds one of a site, so that a
+command and a run work by the same settings. What does not belong here: what a client does, which is in its own room,
+and the settings' defaults (``ao_workflows.site.sections``).
+
+A client is imported where it is made: a command pays for those that it asks for.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ao_workflows.archive.mounted_shares import ArchiveShares
-from ao_workflows.archive.sync_script import SyncScript
-from ao_workflows.aws.connections import AwsConnection
-from ao_workflows.aws.s3 import S3, DownloadSettings
-from ao_workflows.bags.debagger import Debagger
-from ao_workflows.drs.client import Drs
-from ao_workflows.glacier.client import Glacier
-from ao_workflows.glacier.requests import Restores
-from ao_workflows.intake.folders import Folders
-from ao_workflows.intake.sqs import Sqs
-from ao_workflows.site.sections import Site
-from ao_workflows.staging.layout import StagingLayout
-from ao_workflows.staging.staging import Staging
+if TYPE_CHECKING:
+    from ao_workflows.archive.mounted_shares import ArchiveShares
+    from ao_workflows.archive.sync_script import SyncScript
+    from ao_workflows.aws.connections import AwsConnection
+    from ao_workflows.aws.s3 import S3
+    from ao_workflows.bags.debagger import Debagger
+    from ao_workflows.drs.client import Drs
+    from ao_workflows.glacier.requests import RestoreRequests
+    from ao_workflows.intake.folders import Folders
+    from ao_workflows.intake.sqs import Sqs
+    from ao_workflows.site.sections import Site
+    from ao_workflows.staging.staging import Staging
+    from ao_workflows.upkeep.backup import BackupStore
+
+
+def resources(site: Site) -> dict[str, Any]:
+    """Returns the clients that assets and sensors ask for, by the names that they ask by."""
+    return {
+        "s3": s3(site),
+        "sqs": sqs(site),
+        "folders": folders(site),
+        "staging": staging(site),
+        "debagger": debagger(site),
+        "drs": drs(site),
+        "sync_script": sync_script(site),
+        "archive_shares": archive_shares(site),
+    }
 
 
 def connections(site: Site) -> dict[str, AwsConnection]:
-    """The way to each intake's AWS, by the intake's name."""
+    """Returns how each intake's AWS is reached, by the intake's name."""
+    from ao_workflows.aws.connections import AwsConnection
+
     return {
         name: AwsConnection(
             region=intake.region,
@@ -35,8 +55,72 @@ def connections(site: Site) -> dict[str, AwsConnection]:
     }
 
 
+def s3(site: Site) -> S3:
+    """Builds the client of the intakes' buckets."""
+    from ao_workflows.aws.s3 import S3, DownloadSettings
+
+    return S3(
+        connections=connections(site),
+        buckets={name: intake.bucket for name, intake in site.queues.items()},
+        formerly={former: name for former, name in site.formerly.items() if name in site.queues},
+        settings=DownloadSettings(**site.download.model_dump()),
+    )
+
+
+def sqs(site: Site) -> Sqs:
+    """Builds the client of the intakes' queues."""
+    from ao_workflows.intake.sqs import Sqs
+
+    return Sqs(connections=connections(site), queues={name: intake.queue for name, intake in site.queues.items()})
+
+
+def folders(site: Site) -> Folders:
+    """Builds the client of the folders that people put zips into."""
+    from ao_workflows.intake.folders import Folders
+
+    return Folders(
+        folders={name: str(intake.folder) for name, intake in site.folders.items()},
+        formerly={former: name for former, name in site.formerly.items() if name in site.folders},
+    )
+
+
+def staging(site: Site) -> Staging:
+    """Builds the client of the scratch disk, with the site's reserve and the time that a synced work stays there."""
+    from ao_workflows.staging.staging import Staging
+
+    return Staging(
+        root=str(site.staging.root),
+        keep_days=site.staging.keep_for.days,
+        reserve_gib=site.staging.reserve_gib,
+        room_wait_hours=site.staging.room_wait_hours,
+    )
+
+
+def debagger(site: Site) -> Debagger:
+    """Builds the debagger, with the site's limits on zips."""
+    from ao_workflows.bags.debagger import Debagger
+
+    batches = [name for name, intake in site.intake.items() if intake.batches]
+    return Debagger(**site.debag.model_dump(), batches=batches)
+
+
+def drs(site: Site, *, patience: float | None = None) -> Drs:
+    """Builds the client of the archive's database.
+
+    :param patience: for how many seconds a database that does not answer is tried again; None for as long as a run
+        does.
+    """
+    from ao_workflows.drs.client import Drs
+
+    if patience is None:
+        return Drs(url=site.drs.url, config=site.drs.config)
+    return Drs(url=site.drs.url, config=site.drs.config, patience=patience)
+
+
 def sync_script(site: Site) -> SyncScript:
-    """The one that site.toml names."""
+    """Builds the archive's sync script, with what the site gives it."""
+    from ao_workflows.archive.sync_script import SyncScript
+
     return SyncScript(
         script=site.sync.script,
         archive_parent=str(site.archive.parent),
@@ -54,43 +138,32 @@ def sync_script(site: Site) -> SyncScript:
 
 
 def archive_shares(site: Site) -> ArchiveShares:
-    """The archive's shares that site.toml names."""
+    """Builds the client of the archive's mounted shares."""
+    from ao_workflows.archive.mounted_shares import ArchiveShares
+    from ao_workflows.staging.layout import StagingLayout
+
     return ArchiveShares(site.archive.parent, StagingLayout(site.staging.root).archive_shares())
 
 
-def restores(site: Site, intake: str | None) -> Restores:
-    """The works of the site, or of one ``intake`` of it, as far as Glacier has to do with them.
+def restores(site: Site, intake: str | None) -> RestoreRequests:
+    """Builds the client that asks Glacier for works and notes it in DRS.
 
+    :param intake: whose bucket alone is looked in; None for the buckets of all.
     :raises SiteError: where the site has no intake.
     :raises WrongEnvironment: where each of them belongs to another environment.
     """
-    return Restores(site, intake, Glacier(connections(site)), Drs(url=site.drs.url, config=site.drs.config))
+    from ao_workflows.glacier.client import Glacier
+    from ao_workflows.glacier.requests import RestoreRequests
+
+    return RestoreRequests(site, intake, Glacier(connections(site)), drs(site))
 
 
-def resources(site: Site) -> dict[str, Any]:
-    """The site's clients, by the names that assets and sensors ask for."""
-    ways = connections(site)
-    return {
-        "s3": S3(
-            connections=ways,
-            buckets={name: intake.bucket for name, intake in site.queues.items()},
-            formerly={former: name for former, name in site.formerly.items() if name in site.queues},
-            settings=DownloadSettings(**site.download.model_dump()),
-        ),
-        "sqs": Sqs(connections=ways, queues={name: intake.queue for name, intake in site.queues.items()}),
-        "folders": Folders(
-            folders={name: str(intake.folder) for name, intake in site.folders.items()},
-            formerly={former: name for former, name in site.formerly.items() if name in site.folders},
-        ),
-        "staging": Staging(
-            root=str(site.staging.root),
-            keep_days=site.staging.keep_for.days,
-            reserve_gib=site.staging.reserve_gib,
-            room_wait_hours=site.staging.room_wait_hours,
-        ),
-        "debagger": Debagger(
-            **site.debag.model_dump(), batches=[name for name, intake in site.intake.items() if intake.batches]
-        ),
-        "drs": Drs(url=site.drs.url, config=site.drs.config),
-        "sync_script": sync_script(site),
-    }
+def backup_place(site: Site, to: str | None = None) -> BackupStore:
+    """Returns the place where backups are kept.
+
+    :param to: a folder or an S3 prefix in place of the site's own.
+    :raises BackupError: where neither names one.
+    """
+    from ao_workflows.upkeep.backup import store_of
+
+    return store_of(to or site.backup.to, site.aws_credentials)

@@ -24,7 +24,8 @@ for one fact that all share: ``transient``, whether trying again may help.
     │   └── ServiceNotUp          one of them did not come up
     ├── StagingError          the scratch disk does not do what was asked of it
     │   ├── StagingFull           it has no room left, whoever took it                  transient
-    │   └── NoRoom                a work waited for room as long as the site allows
+    │   ├── NoRoom                a work waited for room as long as the site allows
+    │   └── ReceiptRefused        a stage's receipt that this release cannot use
     ├── FolderError           an intake's folder does not do what was asked of it
     │   ├── FileGone              a claimed file is not in save/ any more
     │   └── FileChanged           it was written to while it was being copied           transient
@@ -53,6 +54,7 @@ for one fact that all share: ``transient``, whether trying again may help.
     │   ├── ArchiveNotSetUp       a share of the archive that this site has no note of
     │   ├── ArchiveShareLost      a share is not what was noted of it: not mounted      transient
     │   └── WorksNotSynced        some of a zip's works failed                   transient, if all did
+    ├── CommandNotStarted     a command that is not there, or cannot be executed
     ├── BackupError           a backup of Dagster's storage that cannot be made, read or restored
     └── DatabaseError         DRS
         └── DatabaseUnavailable                                                         transient
@@ -281,6 +283,18 @@ class StagingFull(StagingError):
         )
 
 
+class ReceiptRefused(StagingError):
+    """A receipt is broken, or another release's or program's; ``fault`` is what is wrong with it."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        self.fault = fault
+        super().__init__(
+            path,
+            f"is no receipt that can be used: {fault}. It is passed over, and what it would have spared is done again, "
+            f"which writes another: ao reprocess {path.parent.name}",
+        )
+
+
 class NoRoom(StagingError):
     """A work did not get room on the scratch disk; every figure in bytes.
 
@@ -506,23 +520,28 @@ class CopyMismatch(SyncError):
 
 
 class ArchiveMismatch(CopyMismatch):
-    """The archive does not hold what was bagged; ``replacing`` are the words for ``ao reprocess`` that replace it."""
+    """The archive does not hold what was bagged; ``replacing`` are the words for ``ao reprocess`` that replace it.
 
-    def __init__(self, rid: str, place: Path, problems: Sequence[Problem], *, staged: bool, replacing: str) -> None:
+    ``start_from`` is the asset whose materialization brings the work back, where it is not ``staged`` any more.
+    """
+
+    def __init__(
+        self, rid: str, place: Path, problems: Sequence[Problem], *, staged: bool, replacing: str, start_from: str
+    ) -> None:
         way_out = (
             "The staged work was kept. Find out why: the disk, or a script that takes files of the same size and time "
             f"to be the same. To have the archive's copy replaced, for one run: ao reprocess {replacing}"
             if staged
-            else "The work was synced before; bring it back from S3 by materializing downloaded_bag and what follows"
+            else f"The work was synced before; bring it back from S3 by materializing {start_from} and what follows"
         )
         super().__init__(rid, place, problems, way_out)
 
 
 class WebMismatch(CopyMismatch):
-    """The web does not hold the images that were bagged."""
+    """The web does not hold the images that were bagged; ``start_from`` is the asset that sends them."""
 
-    def __init__(self, rid: str, prefix: str, problems: Sequence[Problem]) -> None:
-        super().__init__(rid, prefix, problems, "Nothing was freed. Find out why, and materialize synced_archive again")
+    def __init__(self, rid: str, prefix: str, problems: Sequence[Problem], *, start_from: str) -> None:
+        super().__init__(rid, prefix, problems, f"Nothing was freed. Find out why, and materialize {start_from} again")
 
 
 class WorkHeld(CopyMismatch):
@@ -613,6 +632,15 @@ class ArchiveShareLost(SyncError):
             f"is mounted on. If its disk was exchanged on purpose: ao archive init --exchanged {tree.name[-1]}"
         )
         super().__init__(f"{tree}: {reason}. Nothing was freed. {self.way_out}")
+
+
+class CommandNotStarted(AoError):
+    """A command is not there, or cannot be executed."""
+
+    def __init__(self, command: str, reason: str) -> None:
+        self.command = command
+        self.reason = reason
+        super().__init__(f"{command} cannot be started: {reason}")
 
 
 class BackupError(AoError):

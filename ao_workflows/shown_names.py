@@ -1,7 +1,7 @@
-"""Names as people are shown them: on a terminal, in a log, in the web page.
+"""Names as people see them: on a terminal, in a log, in Dagster's web page.
 
-What belongs here: making a text from outside harmless to look at. What does not: whether such a name is taken
-(``member_names``); data for programs has names as they are.
+What belongs here: making a text from outside harmless to look at. What does not: whether a bag may have such a name
+(``ao_workflows.bags.member_names``). Programs get names as they are.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ _SHORT = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def shown(text: str) -> str:
-    """The text with each character that must not be printed as Python writes it: ``Icon\\r``, ``\\x1b``.
+    """Returns the text with unprintable characters escaped as Python writes them: ``Icon\\r``, ``\\x1b``.
 
-    What is shown once is the same when it is shown again.
+    A text that was escaped before stays the same.
     """
     return text if text.isascii() and text.isprintable() else _NOT_SHOWN.sub(_escaped, text)
 
 
 def shown_json(text: str) -> str:
-    """JSON, made with ``ensure_ascii=False``, in which such characters are escaped as JSON does: it says the same."""
+    """Returns JSON, made with ``ensure_ascii=False``, with unprintable characters escaped; it means the same."""
     return _NOT_SHOWN.sub(lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text)
 
 

@@ -20,10 +20,11 @@ import pytest
 
 from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
-from ao_workflows.defs.sensors.queues import run_config
-from ao_workflows.events.s3_events import parse_message
+from ao_workflows.defs.sensors.intakes import run_config
+from ao_workflows.events.s3_events import ObjectEvent, parse_message
 from ao_workflows.site.sections import CHECKOUT
-from ao_workflows.staging.freeing import Freed
+from ao_workflows.staging.receipt_files import read_placed, read_receipts
+from ao_workflows.staging.receipts import Debagged, Receipt
 from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.deliveries import (
@@ -38,7 +39,9 @@ from ao_workflows_tests.support.deliveries import (
     of_key,
     told,
 )
+from ao_workflows_tests.support.kept_works import freed_of
 from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.receipts import unversioned
 from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
 
 DEADLINE_SECONDS = 120
@@ -180,9 +183,10 @@ def test_another_object_of_the_same_name_is_not_the_work_without_a_word(site: Tr
     assert kind == "OtherObject"
     assert prefix in said
     assert in_archive(site) == NEW
-    held = Staging(root=str(site.site.staging.root)).receipt(RID, "held")
+    held = read_receipts(site.layout, RID).held
     assert held
-    assert held.left["event"]["key"].startswith(prefix)
+    assert isinstance(held.event, ObjectEvent)
+    assert held.event.key.startswith(prefix)
     assert site.run(RID, config=forced(elsewhere)).success
     assert in_archive(site) == OLD
     assert not site.layout.receipt(RID, "held").exists()
@@ -238,7 +242,7 @@ def test_a_sync_by_itself_does_not_take_an_old_debag_for_a_delivery_that_was_ref
         identity: str = parse_message(refused)[0].identity  # type: ignore[union-attr]
         assert Stage.SYNCED_ARCHIVE not in rows[identity].times
         # Nor does a night's freeing take what nobody has archived.
-        assert Staging(root=str(site.site.staging.root), keep_days=0).free_outlived(lambda _works: True) == Freed()
+        assert freed_of(Staging(root=str(site.site.staging.root), keep_days=0)) == ()
 
 
 @pytest.mark.parametrize(
@@ -261,11 +265,12 @@ def test_a_receipt_that_names_no_event_has_its_stage_done_again(tmp_path: Path, 
     """They are on each site's disk after an update: of which delivery they are, nobody can say any more."""
     with trial_site(tmp_path, aws, keep="3 days") as site:
         assert site.run(RID, site.restore(RID, bag_zip(RID, NEW))).success
-        for path in site.layout.receipt(RID, "x").parent.glob("*.json"):
-            receipt = json.loads(path.read_text())
-            if len(receipt["took"]) > 1:
-                del receipt["took"]["event"]
-                path.write_text(json.dumps(receipt))
+        receipts = read_receipts(site.layout, RID)
+        for receipt in (receipts.debagged, receipts.synced, read_placed(site.layout, RID, RID)):
+            assert receipt
+            old = unversioned(receipt)
+            del old["took"]["event"]
+            site.layout.receipt(RID, receipt.name).write_text(json.dumps(old))
         kind, said = failed_with(site.run(RID, select="synced_archive"), "synced_archive")
         assert kind == "NothingStored"
         assert "is not there for s3://" in said
@@ -283,10 +288,10 @@ def test_a_receipt_never_speaks_of_what_a_killed_run_of_another_delivery_left(
     assert site.run(RID, first, select=unpack).success
     write = Staging.write_receipt
 
-    def killed(staging: Staging, rid: str, stage: str, *others: Any, **more: Any) -> Any:
-        if stage == "debagged_work":
+    def killed(staging: Staging, receipt: Receipt, **more: Any) -> None:
+        if isinstance(receipt, Debagged):
             raise OSError(errno.EIO, "the machine goes down")
-        return write(staging, rid, stage, *others, **more)
+        write(staging, receipt, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(Staging, "write_receipt", killed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import tomllib
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from ao_workflows.cli.site import LIMIT_SECONDS
 from ao_workflows.definitions import build
 from ao_workflows.errors import AoError
+from ao_workflows.instance.dagster_processes import HEARD_OF_SECONDS
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import parse
 from ao_workflows.site.sections import FolderIntakeSection, IntakeSection, Site
@@ -20,6 +23,8 @@ from ao_workflows.staging.layout import StagingLayout
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DESIGN = (CHECKOUT / "docs/design.md").read_text()
+OPERATIONS = (CHECKOUT / "docs/operations.md").read_text()
+SETTINGS = (CHECKOUT / "docs/site.md").read_text()
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 
 
@@ -33,7 +38,9 @@ def _commands() -> Iterator[str]:
             yield from (line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ "))
 
 
-TARGETS = sorted({target for page in PAGES for target in re.findall(r"(?:`|\$ )make ([a-z]+)", page.read_text())})
+TARGETS = sorted(
+    {target for page in PAGES for target in re.findall(r"(?:`|\$ )make ([a-z]+(?:-[a-z]+)*)", page.read_text())}
+)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -69,6 +76,39 @@ def test_every_setting_is_documented_and_no_other() -> None:
             keys = IntakeSection.model_fields | FolderIntakeSection.model_fields
         there |= {f"{name}.{key}" for key in keys} if keys else {name}
     assert shown == there
+
+
+def test_every_setting_s_default_on_the_page_is_the_code_s() -> None:
+    """An operator who reads 60 and has 20 looks for the mistake everywhere else."""
+    shown = dict(re.findall(r"^\| `([a-z_.]+)` \|.*\| ([^|]+) \|$", SETTINGS, re.MULTILINE))
+    fields = {"intake.name": IntakeSection.model_fields["queue"]}  # a key of the file that becomes the section's name
+    for name, field in Site.model_fields.items():
+        sections = [field.annotation] if name != "intake" else [FolderIntakeSection, IntakeSection]
+        for section in sections:
+            inner = getattr(section, "model_fields", None)
+            fields |= {f"{name}.{key}": each for key, each in inner.items()} if inner else {name: field}
+    assert shown.keys() == fields.keys()
+    for key, field in fields.items():
+        cell = shown[key]
+        match field.default:
+            case _ if field.is_required():
+                assert cell == "required", key
+            case None | {}:
+                assert cell != "required", key
+                assert "`" not in cell, key
+            case str(default):
+                assert cell == f"`{default}`", key
+            case default:
+                assert re.sub(r" \(.*\)$", "", cell) == f"`{json.dumps(default)}`", key
+
+
+def test_the_page_says_how_long_a_daemon_may_be_silent_and_a_look_may_take() -> None:
+    """They are no settings, but who is woken by them wants to know them."""
+    page = " ".join(SETTINGS.split())
+    assert f"nothing takes longer than {LIMIT_SECONDS:g} s" in page
+    assert f"has said nothing for {HEARD_OF_SECONDS} s is called silent" in page
+    told = OPERATIONS.partition("| `daemon` is unhealthy |")[2].partition("|")[0]
+    assert told.strip().startswith(f"it has not said for {HEARD_OF_SECONDS // 60} minutes that it is alive")
 
 
 def test_every_alarm_is_explained_to_who_is_called_at_night() -> None:
@@ -124,6 +164,19 @@ def test_each_place_on_the_scratch_disk_is_in_the_table() -> None:
             places += found if isinstance(found, tuple) else [found]
     tops = {place.relative_to("/staging").parts[0] for place in places}
     assert {top if top.endswith(".json") else f"{top}/" for top in tops} <= shown
+
+
+def test_each_module_that_the_code_names_is_there() -> None:
+    """A docstring says where to go on reading; the module that it names may have moved since."""
+    paths = sorted((CHECKOUT / "ao_workflows").rglob("*.py"))
+    code = {".".join(path.relative_to(CHECKOUT).with_suffix("").parts): path.read_text() for path in paths}
+    modules = {name.removesuffix(".__init__"): text for name, text in code.items()}
+    named = {(path, found) for path, text in code.items() for found in re.findall(r"``(ao_workflows(?:\.\w+)+)", text)}
+    assert len(named) > 100
+    for path, name in named:
+        module, _, last = name.rpartition(".")
+        defined = rf"^(?:(?:async )?def|class) {last}\b|^{last}\b.* = "
+        assert name in modules or re.search(defined, modules.get(module, ""), re.MULTILINE), f"{path}: {name}"
 
 
 def _errors(root: type[AoError]) -> set[str]:

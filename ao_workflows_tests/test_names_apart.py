@@ -24,7 +24,7 @@ from ao_workflows.archive.sync_options import SyncOptions
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.errors import RidError
 from ao_workflows.events.dropped_files import Claim
-from ao_workflows.machine.disk import going, is_going, unfinished
+from ao_workflows.machine.disk import is_removal_name, removal_name, unfinished_name
 from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.works.rids import parse_rid, rid_of_left_over
 from ao_workflows.works.stages import Stage
@@ -99,7 +99,7 @@ def staging_places(rid: str, run_id: str, works: Iterable[str]) -> set[Path]:
             for name in takes:
                 given_each = [{**given, name: value} for given in given_each for value in known[name]]
             found |= {place for given in given_each for place in places_in(method(**given))}
-    return found | {hidden for place in found for hidden in (going(place), unfinished(place))}
+    return found | {hidden for place in found for hidden in (removal_name(place), unfinished_name(place))}
 
 
 def are_apart(some: Iterable[Path], others: Iterable[Path]) -> bool:
@@ -137,11 +137,11 @@ def test_a_sweep_takes_what_is_the_works_and_half_made_and_nothing_else(
     """The room of ``W1`` counted what ``W1.1`` had unpacked: names with a dot begin alike."""
     assume(one != other)
     pattern = LAYOUT.left_over(one)
-    half_made = {LAYOUT.work_under_way(one, run), going(LAYOUT.work(one)), going(LAYOUT.incoming(one))}
-    half_made |= {going(LAYOUT.work_under_way(one, run))}
+    half_made = {LAYOUT.work_under_way(one, run), removal_name(LAYOUT.work(one)), removal_name(LAYOUT.incoming(one))}
+    half_made |= {removal_name(LAYOUT.work_under_way(one, run))}
     assert all(pattern.fullmatch(path.name) and rid_of_left_over(path.name) == one for path in half_made)
     assert {path.parent for path in half_made} == set(LAYOUT.may_have_left_overs())
-    assert not is_going(LAYOUT.work_under_way(one, run).name)
+    assert not is_removal_name(LAYOUT.work_under_way(one, run).name)
     assert not any(pattern.fullmatch(path.name) for path in (LAYOUT.work(one), LAYOUT.incoming(one)))
     looked_at = set(LAYOUT.may_have_left_overs())
     others = {place for place in staging_places(other, other_run, [one]) if place.parent in looked_at}

@@ -13,6 +13,7 @@ import pytest
 
 from ao_workflows.bags.member_names import PART_LENGTH, PATH_LENGTH
 from ao_workflows.clients import resources
+from ao_workflows.staging.receipt_files import read_receipts
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import TrialSite, trial_site
 from ao_workflows_tests.support.zip_bytes import bag_files, entries_of, zip_bytes
@@ -131,5 +132,6 @@ def test_a_fake_end_record_in_a_comment_takes_no_room_from_a_work(site: TrialSit
     data = out.getvalue()
     result = site.run(RID, site.restore(RID, data), select="+downloaded_bag")
     assert result.success
-    receipt = json.loads(site.layout.receipt(RID, "downloaded_bag").read_text())
-    assert receipt["left"]["room"] > len(data) + 900_000
+    downloaded = read_receipts(site.layout, RID).downloaded
+    assert downloaded
+    assert downloaded.room > len(data) + 900_000

@@ -23,14 +23,18 @@ from ao_workflows.drs.client import Drs
 from ao_workflows.errors import ArchiveShareLost, WorkBusy
 from ao_workflows.fixity.trees import FileFixity, write_fixity
 from ao_workflows.machine import file_locks
+from ao_workflows.staging.receipts import Origin
 from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import Stage
+from ao_workflows_tests.support.archive_rule import FIND_BUCKET
 from ao_workflows_tests.support.desks import FILES, OTHER, RID, Desk, two_works
 
 THIRD = "W1NLM4733"
 
 UNLOCKED = """\
-place={parent}/archive/Archive$((10#${{work: -2}} / 25))/${{work: -2}}
+{rule}
+find_bucket
+place={parent}/archive/Archive$share/$bucket
 echo "begin $rid" >>{parent}/order
 mkdir -p $place && sleep 0.5 && cp -rT "$work" $place/$rid
 echo "end $rid" >>{parent}/order
@@ -54,12 +58,14 @@ def staged(desk: Desk, rid: str, *works: str) -> Syncing:
     script = clients.sync_script(desk.site.site)
     # By a person's word each work is written, also where the archive has it already.
     said = {"until_recorded": ExitStack(), "still_wanted": lambda: None, "record_guest": lambda *_of: None}
-    return Syncing(staging, script, rid, {"zip": rid}, f"run-{rid}", True, lambda _line: None, others=works, **said)
+    return Syncing(
+        staging, script, rid, Origin("an event", rid, 0), f"run-{rid}", True, lambda _line: None, others=works, **said
+    )
 
 
 def test_two_zips_with_one_work_never_write_it_at_the_same_moment(desk: Desk) -> None:
     """Each run has its own partition's lock, and the site's own script has none: both wrote one tree, file by file."""
-    desk.wrap(UNLOCKED.format(parent=desk.site.folder))
+    desk.wrap(UNLOCKED.format(parent=desk.site.folder, rule=FIND_BUCKET))
     zips = [(staged(desk, RID, RID, OTHER), (OTHER, RID)), (staged(desk, THIRD, OTHER, THIRD), (OTHER, THIRD))]
     results: list[Any] = []
     barrier = threading.Barrier(2)
@@ -81,7 +87,7 @@ def test_two_zips_with_one_work_never_write_it_at_the_same_moment(desk: Desk) ->
 
 def test_two_runs_with_one_anothers_works_do_not_wait_for_one_another(desk: Desk) -> None:
     """Each had its own work locked until it was recorded, and waited for the other's until both gave up."""
-    desk.wrap(UNLOCKED.format(parent=desk.site.folder))
+    desk.wrap(UNLOCKED.format(parent=desk.site.folder, rule=FIND_BUCKET))
     results = []
     barrier = threading.Barrier(2)
 
@@ -157,10 +163,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from ao_workflows.archive.sync_options import SyncOptions
-from ao_workflows.machine import child_process
+from ao_workflows.archive import sync_script
 from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.archive.sync_script import SyncScript
-child_process.GRACE_SECONDS = 2
+sync_script.GRACE_SECONDS = 2
 script, parent, notes, logs = sys.argv[1:]
 resource = SyncScript(script=script, archive_parent=parent, logs=logs, timeout_minutes=5)
 with ArchiveShares(Path(parent), Path(notes)).place_held("W1NLM4712", "run") as lock:

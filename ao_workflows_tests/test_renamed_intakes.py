@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from ao_workflows.clients import resources
 from ao_workflows.defs.sensors.folders import folder_sensor
 from ao_workflows.site.loading import parse
 from ao_workflows.site.sections import Site
+from ao_workflows.staging.receipt_files import read_receipts
 from ao_workflows_tests.support.folder_sites import FolderSite, folder_site, folder_site_toml
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
@@ -155,8 +155,10 @@ def test_a_stored_event_of_a_folder_is_redone_under_its_new_name(drop: FolderSit
     assert drop.run(RID, select="restored_message", run_config=dict(request.run_config)).success
     renamed = replace(drop, site=_folder_renamed(drop, more))
     assert renamed.run(RID, select="downloaded_bag").success
-    receipt = json.loads(drop.layout.receipt(RID, "downloaded_bag").read_text())
-    assert receipt["left"]["original"]["intake"] == "new"
+    downloaded = read_receipts(drop.layout, RID).downloaded
+    assert downloaded
+    assert downloaded.zip.original
+    assert downloaded.zip.original.intake == "new"
     assert renamed.run(RID, select="downloaded_bag").success, "what is there is compared with its original"
     assert renamed.run(RID, select="debagged_work").success
     assert renamed.run(RID, select="synced_archive").success
@@ -169,4 +171,6 @@ def test_a_file_whose_run_stored_nothing_is_found_under_the_new_name(drop: Folde
     drop.tick()
     renamed = replace(drop, site=_folder_renamed(drop, 'formerly = ["drop"]'))
     assert renamed.run(RID, select="restored_message").success
-    assert json.loads(drop.layout.receipt(RID, "restored_message").read_text())["left"]["intake"] == "new"
+    stored = read_receipts(drop.layout, RID).restored
+    assert stored
+    assert stored.intake == "new"

@@ -19,8 +19,12 @@ from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.definitions import build
 from ao_workflows.defs.restore import syncing
 from ao_workflows.drs.client import Drs
+from ao_workflows.errors import ArchiveShareLost
+from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.desks import FILES, RID, Desk
+from ao_workflows_tests.support.kept_works import kept as kept_work
+from ao_workflows_tests.support.kept_works import unneeded_of
 from ao_workflows_tests.support.mounts import UNSHARE, LoopDisk, loop_disk, skip_unless_mounts
 from ao_workflows_tests.support.sites import TrialSite, bag_zip
 
@@ -150,6 +154,15 @@ class UnmountedMeanwhile(Drs):
             subprocess.run(["umount", "-l", self.disk], check=False)
 
 
+def are_there(desk: Desk, works: list[str]) -> bool:
+    """Whether all of the shares that the works are in are there as they were noted."""
+    try:
+        shares(desk.site).look_for_all(works)
+    except ArchiveShareLost:
+        return False
+    return True
+
+
 def test_nothing_is_freed_when_the_share_went_away_after_the_proof(
     desk: Desk, disk: LoopDisk, tries: list[Callable[[], object]]
 ) -> None:
@@ -175,11 +188,17 @@ def test_a_work_that_was_freed_is_not_missing_while_its_share_is_away(
 
 def test_kept_works_stay_while_their_share_is_away(desk: Desk, disk: LoopDisk) -> None:
     """Their time is over in the one night in which nobody can read the archive."""
-    archived = shares(desk.site).are_there
-    assert archived([RID])
+    staging = Staging(root=str(desk.site.site.staging.root), keep_days=1)
+    for rid in (RID, "W1NLM4799"):
+        kept_work(staging, rid, days_ago=9)
+    unneeded = unneeded_of(staging, shares(desk.site).look_for_all)
     disk.unmount()
-    assert not archived([RID])
-    assert archived(["W1NLM4799"])
+    unneeded.free_all()
+    assert unneeded.freed == ("W1NLM4799",)
+    assert "is the share mounted?" in unneeded.kept.stuck[0]
+    disk.mount()
+    unneeded.free_all()
+    assert (unneeded.freed, unneeded.kept.stuck) == (("W1NLM4799", RID), ())
 
 
 def test_nothing_is_removed_from_what_has_a_shares_place_and_is_another(
@@ -256,14 +275,14 @@ def test_two_shares_that_are_mounted_in_one_anothers_places_are_told(
         disk.unmount()
         other.mount(disk.path)
         disk.mount(other.path)
-        assert not shares(desk.site).are_there([RID])
-        assert not shares(desk.site).are_there(["W1NLM4730"])
-        assert shares(desk.site).are_there(["W1NLM4799"])
+        assert not are_there(desk, [RID])
+        assert not are_there(desk, ["W1NLM4730"])
+        assert are_there(desk, ["W1NLM4799"])
         disk.unmount(other.path)
         other.unmount(disk.path)
         disk.mount()
         other.mount()
-        assert shares(desk.site).are_there([RID, "W1NLM4730"])
+        assert are_there(desk, [RID, "W1NLM4730"])
 
 
 _OLDER = """
@@ -291,7 +310,7 @@ def test_a_process_whose_mounts_are_older_than_the_share_does_not_write_below_it
         assert older.stdout is not None
         assert older.stdout.readline() == "began\n"
         disk.mount()
-        assert shares(desk.site).are_there([RID])
+        assert are_there(desk, [RID])
         said, _ = older.communicate("now\n")
     assert said.startswith(f"ArchiveShareLost True {disk.path}: has no marker")
     disk.unmount()

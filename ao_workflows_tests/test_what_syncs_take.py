@@ -16,19 +16,21 @@ import pytest
 
 from ao_workflows.archive.places import web_prefix
 from ao_workflows.works.stages import Stage
+from ao_workflows_tests.support.archive_rule import FIND_BUCKET
 from ao_workflows_tests.support.desks import FILES, OTHER, RID, SEND, Desk, two_works
 from ao_workflows_tests.support.sites import PAGE, bag_zip
 from ao_workflows_tests.test_whose_work import with_settings
 
-QUICK = """#!/bin/bash
+QUICK = f"""#!/bin/bash
+{FIND_BUCKET}
 # A site's own script, which leaves it to rsync whether a file is the same, and writes into the files that are there.
 while getopts a:w:s:AW option; do
     case $option in a) parent=$OPTARG ;; s) list=$OPTARG ;; A) delete=--delete-after ;; w | W) ;; esac
 done
-work=${!OPTIND}; rid=$(basename "$work"); bucket=${rid: -2}
+work=${{!OPTIND}}; rid=$(basename "$work"); find_bucket
 echo "$rid" >>"$0.starts"
-mkdir -p "$parent$((10#$bucket / 25))/$bucket" &&
-    rsync -rt --inplace ${delete:+--delete-after --ignore-times} "$work/" "$parent$((10#$bucket / 25))/$bucket/$rid/" &&
+mkdir -p "$parent$share/$bucket" &&
+    rsync -rt --inplace ${{delete:+--delete-after --ignore-times}} "$work/" "$parent$share/$bucket/$rid/" &&
     echo "$rid" >>"$list"
 """
 PAGE_1 = "images/W1NLM4712-I1/0001.jpg"

@@ -17,8 +17,9 @@ from ao_workflows.bags.admission import Terms
 from ao_workflows.cli import status
 from ao_workflows.clients import resources
 from ao_workflows.staging.staging import Staging
-from ao_workflows.status.gathering import Sources, of_works
-from ao_workflows.status.standing import State, standing
+from ao_workflows.status.gathering import EvidenceSources, of_works
+from ao_workflows.status.standing import standing_of
+from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.folder_sites import folder_site
 from ao_workflows_tests.support.moto_server import Aws
@@ -83,10 +84,10 @@ def refusal(site: TrialSite, result: dg.ExecuteInProcessResult) -> str:
 
 
 def told_by_status(site: TrialSite, capsys: pytest.CaptureFixture[str]) -> str:
-    sources = Sources(Staging(root=str(site.site.staging.root)), site.drs, site.instance)
+    sources = EvidenceSources(Staging(root=str(site.site.staging.root)), site.drs, site.instance)
     (evidence,) = of_works(sources, [RID]).evidence
-    found = standing(evidence, datetime.now(UTC), site.site.watch.limits)
-    assert found.state == State.IN_ARCHIVE
+    found = standing_of(evidence, datetime.now(UTC), site.site.watch.limits)
+    assert found.state == WorkState.IN_ARCHIVE
     capsys.readouterr()
     status._print([found], 1, "", limited=False)
     return " ".join(capsys.readouterr().out.split())

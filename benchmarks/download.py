@@ -26,8 +26,8 @@ from statistics import median
 from typing import Any
 
 from ao_workflows.aws.connections import AwsConnection, make_client
-from ao_workflows.aws.s3 import S3, Download, DownloadSettings
-from ao_workflows.download.download import Places
+from ao_workflows.aws.s3 import S3, DownloadSettings, S3Download
+from ao_workflows.download.download import DownloadPaths
 from benchmarks.measure import Result, at_most
 from benchmarks.s3_server import BUCKET, served, tool
 
@@ -47,8 +47,8 @@ class Bench:
     folder: Path
 
     @property
-    def places(self) -> Places:
-        return Places(self.folder / "ours.zip", self.folder / "ours.part", self.folder / "ours.journal")
+    def places(self) -> DownloadPaths:
+        return DownloadPaths(self.folder / "ours.zip", self.folder / "ours.part", self.folder / "ours.journal")
 
     def client(self) -> Any:
         return make_client("s3", AwsConnection(region="us-east-1", endpoint_url=self.url))
@@ -57,7 +57,7 @@ class Bench:
         connection = AwsConnection(region="us-east-1", endpoint_url=self.url)
         return S3(connections={"bench": connection}, settings=DownloadSettings(part_mib=PART >> 20, parallel=PARALLEL))
 
-    def bring(self, s3: S3, key: str) -> Download:
+    def bring(self, s3: S3, key: str) -> S3Download:
         """Our download, from the first question to the proof."""
         done = s3.download("bench", s3.look("bench", BUCKET, key, None), self.places)
         assert done.proof == PROOFS[key], done.proof

@@ -25,9 +25,9 @@ from ao_workflows.aws.connections import make_client
 from ao_workflows.clients import resources
 from ao_workflows.definitions import build
 from ao_workflows.defs.restore.partitions import WORKS
-from ao_workflows.defs.sensors.queues import BATCH
+from ao_workflows.defs.sensors.intakes import BATCH
 from ao_workflows.demo.aws import write_credentials
-from ao_workflows.intake.queue_rules import Cursor
+from ao_workflows.intake.queue_rules import QueueCursor
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import parse
 from ao_workflows.site.sections import Site
@@ -105,7 +105,7 @@ def _drain(folder: Path, tick: Tick, queue: Queue) -> float:
     with _instance(folder / "drain", 10) as instance:
         queue.send(MESSAGES)
         cursor, spent, made = None, 0.0, 0
-        while made < MESSAGES or Cursor.parse(cursor).pending:
+        while made < MESSAGES or QueueCursor.parse(cursor).pending:
             result, seconds = tick(instance, cursor)
             cursor, spent = result.cursor, spent + seconds
             made += len(result.run_requests)

@@ -24,6 +24,7 @@ from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.defs.restore.syncing import Syncing, sync_each
 from ao_workflows.fixity.trees import FileFixity, compare_tree, read_fixity, write_fixity
 from ao_workflows.site.sections import CHECKOUT
+from ao_workflows.staging.receipts import Origin, placed_name
 from ao_workflows.staging.staging import Staging
 from benchmarks.bag_zips import images
 from benchmarks.measure import Result, at_most, seconds_in_turn
@@ -80,11 +81,13 @@ def _put(work: Path, number: int, data: bytes) -> FileFixity:
 
 def _sync(staging: Staging, script: SyncScript) -> None:
     """As ``synced_archive`` does it: the look before, the script, the proof, the receipt."""
-    staging.layout.receipt(RID, f"synced_archive.{RID}").unlink(missing_ok=True)
+    staging.layout.receipt(RID, placed_name(RID)).unlink(missing_ok=True)
     said: list[str] = []
-    took = {"event": "an event", "crc64nvme": "0", "bytes": 0}
+    origin = Origin("an event", "0", 0)
     with ExitStack() as until_recorded:
-        syncing = Syncing(staging, script, RID, took, "a-run", True, said.append, until_recorded, lambda: None)
+        syncing = Syncing(
+            staging, script, RID, origin, "a-run", True, said.append, until_recorded, lambda: None, lambda _placed: None
+        )
         _, failed = sync_each(syncing, [RID])
     assert not failed, failed
     assert any("nothing is copied" in line for line in said), said

@@ -28,13 +28,13 @@ import dagster as dg
 from bag import bag_ops
 from botocore.config import Config
 
-from ao_workflows import definitions
+from ao_workflows import clients, definitions
 from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.archive.places import archive_place
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.defs.restore import syncing
 from ao_workflows.defs.restore.partitions import WORKS
-from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.errors import Problem
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.fixity.trees import compare_tree
@@ -111,8 +111,8 @@ class _Sides:
         for folder in ("staging", "theirs"):
             (self._here / folder).mkdir(parents=True)
         described = parse(_site(self._here, self._url), "the benchmark's site")
-        make_archive(described)
-        self._resources = definitions.resources(described)
+        make_archive(clients.archive_shares(described))
+        self._resources = clients.resources(described)
         self._resources["sync_script"] = _Unflushed(**self._resources["sync_script"].model_dump())
         self._resources["drs"].init()
         os.sync()

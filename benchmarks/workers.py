@@ -22,9 +22,9 @@ import yaml
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from ao_workflows.archive.places import archive_place
-from ao_workflows.defs.sensors.queues import TICK_SECONDS
+from ao_workflows.defs.sensors.intakes import TICK_SECONDS
 from ao_workflows.demo.processes import Processes
-from ao_workflows.demo.run import Folder
+from ao_workflows.demo.run import DemoFolder
 from ao_workflows.site.sections import CHECKOUT
 from ao_workflows_tests.support.postgres_server import Postgres
 from ao_workflows_tests.support.redis_server import RedisServer
@@ -63,7 +63,7 @@ def _round() -> float:
         return seconds
 
 
-def write_dagster_yaml(folder: Folder) -> None:
+def write_dagster_yaml(folder: DemoFolder) -> None:
     """The deployment's, with the two folders that are a container's."""
     settings = yaml.safe_load((CHECKOUT / "docker/config/dagster.yaml").read_text())
     settings["compute_logs"]["config"]["folder"] = str(folder.logs / "compute")
@@ -101,6 +101,6 @@ def _start(processes: Processes) -> None:
     processes.start("daemon", ["-m", "dagster._daemon", "run", "-m", "ao_workflows.definitions"])
 
 
-def _are_warm(folder: Folder) -> bool:
+def _are_warm(folder: DemoFolder) -> bool:
     logs = [folder.logs / f"worker-{number}.log" for number in range(WORKERS)]
     return all(" ready." in log.read_text() for log in logs)

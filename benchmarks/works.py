@@ -24,10 +24,10 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.scheduler.instigation import SensorInstigatorData
 
 from ao_workflows.archive.places import archive_place
-from ao_workflows.defs.sensors.queues import TICK_SECONDS
+from ao_workflows.defs.sensors.intakes import TICK_SECONDS
 from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.processes import Processes
-from ao_workflows.demo.run import Folder, make_databases, processes_in, start_aws
+from ao_workflows.demo.run import DemoFolder, make_databases, processes_in, start_aws
 from ao_workflows.instance import dagster_processes
 from ao_workflows.machine.processes import signals_interrupt
 from ao_workflows.site.sections import CHECKOUT
@@ -87,10 +87,10 @@ def _round() -> float:
 
 
 @contextmanager
-def platform(rids: Sequence[str]) -> Iterator[tuple[Folder, Processes, EmulatedAws]]:
+def platform(rids: Sequence[str]) -> Iterator[tuple[DemoFolder, Processes, EmulatedAws]]:
     """The demo's folder and AWS, with a zip of each work in Glacier; all of it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="ao-works-") as name:
-        folder = Folder(Path(name))
+        folder = DemoFolder(Path(name))
         folder.make_anew()
         with signals_interrupt(), processes_in(folder) as processes:
             aws = start_aws(folder, processes)

@@ -1,7 +1,7 @@
-"""Before a sync: what the archive has of the work already, and what the sync will do to that.
+"""Before a sync: what the archive has of the work already, and what the sync will change of that.
 
-What belongs here: the comparison before the script, and which of the archive's files will change or go. What does not:
-keeping those (``ao_workflows.archive.replaced``), and the proof afterwards (``ao_workflows.defs.restore.syncing``).
+What belongs here: the comparison before the script runs, and which of the archive's files will be changed or removed.
+What does not: keeping those (``replaced``), and the proof afterwards (``ao_workflows.defs.restore.syncing``).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from ao_workflows.fixity.trees import FileFixity, compare_tree, files_beside
 
 
 @dataclass(frozen=True)
-class Before:
-    """What the archive has at a work's place: whether it is ``there``, and each file that it lacks or has otherwise.
+class ArchivedCopy:
+    """What the archive has at a work's place: whether it is ``there``, and a problem for each file that is missing or
+    differs.
 
-    ``marks`` are those of the files that were read and are right: see ``compare_tree``.
+    ``marks`` are those of the files that were read and are right: see ``ao_workflows.fixity.trees.compare_tree``.
     """
 
     there: bool
@@ -29,40 +30,42 @@ class Before:
 
     @property
     def changing(self) -> tuple[Problem, ...]:
-        """Those that the archive has, and not as they were bagged: all but what would only be added."""
+        """The problems of files that the archive has and that differ: all but those that would only be added."""
         return tuple(problem for problem in self.problems if problem.kind != "missing")
 
 
 @dataclass(frozen=True)
-class Going:
-    """The archive's files that a sync will change, and those that it will remove; paths in the work."""
+class SyncChanges:
+    """The archive's files that a sync will change, and those that it will remove, by path in the work."""
 
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
 
-def look(place: Path, files: Iterable[FileFixity]) -> Before:
-    """Reads what the archive has of the work's files: all of it, whatever sizes and times say, and once."""
+def compare_copy(place: Path, files: Iterable[FileFixity]) -> ArchivedCopy:
+    """Reads all that the archive has of the work's files, whatever sizes and times say, and each file once."""
     try:
         place.lstat()
     except FileNotFoundError:
-        return Before(there=False)
+        return ArchivedCopy(there=False)
     except OSError:
         pass  # Each of the files will say so.
     marks: dict[str, bytes] = {}
     # What keeps its mark is not read again: so it is read from the disk here.
     each = ((file.path, file) for file in files)
     problems = compare_tree(place, each, "checksum", dropping_cache=True, marks=marks)
-    return Before(there=True, problems=tuple(problems), marks=marks)
+    return ArchivedCopy(there=True, problems=tuple(problems), marks=marks)
 
 
-def going(place: Path, before: Before, bagged: Iterable[str], *, replace: bool) -> Going:
-    """What a sync takes from the archive; with ``replace`` also all that is not among the ``bagged`` files.
+def changes_by_sync(place: Path, before: ArchivedCopy, bagged: Iterable[str], *, replace: bool) -> SyncChanges:
+    """Returns which of the archive's files a sync will change or remove.
 
+    :param bagged: the paths of the work's files.
+    :param replace: whether the sync also removes what is not among the ``bagged`` files.
     :raises ReplacedUnreadable: if a folder that would be removed cannot be read.
     """
     if not before.there:
-        return Going()
+        return SyncChanges()
     standing = [_standing(place, problem.path) for problem in before.changing]
     changed = dict.fromkeys(name for name in standing if name)
     beside = files_beside(place, set(bagged), strict=True) if replace else ()
@@ -70,7 +73,7 @@ def going(place: Path, before: Before, bagged: Iterable[str], *, replace: bool) 
         removed = tuple(name for name in beside if name not in changed)
     except OSError as error:
         raise ReplacedUnreadable(Path(error.filename or place), error.strerror or str(error)) from error
-    return Going(tuple(changed), removed)
+    return SyncChanges(tuple(changed), removed)
 
 
 def _standing(place: Path, name: str) -> str:

@@ -1,15 +1,13 @@
 """The archive's shares as they are mounted now: markers and notes read and written, and works' places locked.
 
-What belongs here: reading and writing markers, notes and locks. What does not: what follows from what is found
-(``ao_workflows.archive.shares``).
+What belongs here: reading and writing markers, notes and locks. What does not: the conclusions from them (``shares``).
 
-Each look is the process's own: a process whose mounts are older than a share's finds another file system at the same
-path than a new one does.
+Each process looks for itself: a process whose mounts are older than a share's finds another file system at the same
+path than a new process does.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import uuid
@@ -20,21 +18,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+from ao_workflows.archive.places import share_number, share_tree
 from ao_workflows.archive.shares import (
     MARKER,
     OWN_FOLDER,
     SHARES,
     Device,
     Marker,
-    Noted,
+    ShareNote,
     device_of,
     dump_notes,
     fault_of,
     parse_notes,
     place_lock,
     refusal_of,
-    share_number,
-    share_tree,
 )
 from ao_workflows.errors import AoError, ArchiveNotSetUp, ArchiveShareLost, StagingError
 from ao_workflows.machine import file_locks
@@ -50,17 +47,19 @@ _MAKE_USABLE = f"Mount it; the folder {OWN_FOLDER} in it must belong to the user
 
 @dataclass(frozen=True)
 class ArchiveShares:
-    """The shares of the archive at ``parent``, a path that takes a digit, and the file with what was noted of them."""
+    """The shares of the archive at ``parent``, a path that takes a digit; ``notes`` is the file with what was noted of
+    them.
+    """
 
     parent: Path
     notes: Path
 
     def tree(self, share: int) -> Path:
-        """The share's folder."""
+        """Returns the share's folder."""
         return share_tree(self.parent, share)
 
-    def noted(self) -> Mapping[int, Noted]:
-        """What was noted of the shares, by their numbers.
+    def noted(self) -> Mapping[int, ShareNote]:
+        """Returns what was noted of the shares, by their numbers.
 
         :raises StagingError: if the notes cannot be read.
         """
@@ -74,11 +73,11 @@ class ArchiveShares:
             reason = f"is not what was noted of the archive's shares ({error}): remove it, and run ao archive init"
             raise StagingError(self.notes, reason) from error
 
-    def look(self, share: int) -> Noted:
-        """What was noted of a share, which is there now as it was then.
+    def look(self, share: int) -> ShareNote:
+        """Checks that a share is the one that was noted, and returns the note.
 
         :raises ArchiveNotSetUp: if nothing was noted of it.
-        :raises ArchiveShareLost: if another thing than what was noted is there, or nothing.
+        :raises ArchiveShareLost: if something else is there, or nothing.
         """
         tree, noted = self.tree(share), self.noted().get(share)
         if noted is None:
@@ -92,24 +91,16 @@ class ArchiveShares:
         return noted
 
     def look_for(self, work: str) -> None:
-        """The same for the share that a work is in."""
+        """Checks the share that a work is in, as ``look`` does."""
         self.look(share_number(work))
 
     def look_for_all(self, works: Iterable[str]) -> None:
-        """The same for the shares that several works are in."""
+        """Checks the shares that several works are in, as ``look`` does."""
         for share in sorted({share_number(work) for work in works}):
             self.look(share)
 
-    def are_there(self, works: Iterable[str]) -> bool:
-        """Whether all of the shares that the works are in are there as they were noted."""
-        try:
-            self.look_for_all(works)
-        except (ArchiveNotSetUp, ArchiveShareLost):
-            return False
-        return True
-
     def trees_there(self) -> list[Path]:
-        """The folders of those shares that are there as they were noted."""
+        """Returns the folders of the shares that are the ones that were noted."""
         there = []
         for share in SHARES:
             with suppress(ArchiveNotSetUp, ArchiveShareLost):
@@ -119,10 +110,11 @@ class ArchiveShares:
 
     @contextmanager
     def blamed_first(self, work: str) -> Iterator[None]:
-        """Where something fails that needs the work's share, looks whether the share is lost, and tells that instead: a
-        script that fails and a file that is missing then mean nothing, and the work is to be tried again.
+        """If something inside fails, checks the work's share, and raises that the share is lost if it is.
 
-        :raises ArchiveShareLost: instead of what failed.
+        A script that fails and a file that is missing mean nothing then, and the work is to be tried again.
+
+        :raises ArchiveShareLost: in place of what failed.
         """
         try:
             yield
@@ -132,12 +124,14 @@ class ArchiveShares:
 
     @contextmanager
     def place_held(self, work: str, holder: str) -> Iterator[int]:
-        """Holds the lock of a work's place, for who writes there; its descriptor, for a script to inherit.
+        """Holds the lock of a work's place while something is written there; gives its descriptor, for a script to
+        inherit.
 
-        The file stays when the lock is given back. Where several hosts have the share, each may remember for a while
-        what another has removed, and two could then lock a file each.
+        The lock's file stays. Where several hosts have the share, each may for a while remember a file that another has
+        removed, and two hosts could then lock a file each.
 
-        :raises WorkBusy: if another process has it for longer than ``PATIENCE_SECONDS``.
+        :param holder: what others are told of who holds it.
+        :raises WorkBusy: if another process holds it for longer than ``PATIENCE_SECONDS``.
         :raises ArchiveShareLost: if the share is not there, or nothing can be locked on it.
         """
         self.look_for(work)
@@ -156,21 +150,22 @@ class ArchiveShares:
                 os.ftruncate(handle, 0)
             # Not by closing alone: what the script has left running would keep it.
             with suppress(OSError):
-                fcntl.flock(handle, fcntl.LOCK_UN)
+                file_locks.unlock(handle)
             os.close(handle)
 
     def set_up(
         self, plain_folders: frozenset[int] = frozenset(), exchanged: frozenset[int] = frozenset()
-    ) -> tuple[dict[int, Noted], dict[int, str]]:
-        """Sets up each share that is not: gives it a marker, unless it has one, and notes what it is.
+    ) -> tuple[dict[int, ShareNote], dict[int, str]]:
+        """Sets up each share that is not set up yet: gives it a marker, unless it has one, and notes what it is.
 
-        Returns what is noted of the shares now, and why others were refused. ``plain_folders`` are meant to be folders
-        of the disk above them, ``exchanged`` not to be what was noted of them.
+        Returns what is now noted of the shares, and why others were refused.
 
+        :param plain_folders: the shares that are meant to be folders of the disk above them.
+        :param exchanged: the shares that are meant to be others than those that were noted.
         :raises StagingError: if the notes cannot be read or written.
         """
         before = self.noted()
-        done: dict[int, Noted] = {}
+        done: dict[int, ShareNote] = {}
         refused: dict[int, str] = {}
         for share in SHARES:
             noted, tree = before.get(share), self.tree(share)
@@ -186,7 +181,7 @@ class ArchiveShares:
                 refused[share] = f"{_said(tree, error)}. {_way_out(error)}"
                 continue
             same = noted is not None and (noted.id, noted.device) == (marker.id, device)
-            done[share] = noted if noted and same else Noted(marker.id, device, _now())
+            done[share] = noted if noted and same else ShareNote(marker.id, device, _now())
         notes = {**before, **done}
         if notes != before:
             write_whole(self.notes, dump_notes(notes), flush=True)
@@ -206,11 +201,11 @@ def make_archive(shares: ArchiveShares) -> None:
 
 
 def found_at(tree: Path) -> tuple[Marker | None, Device]:
-    """The marker in a share's folder, if there is one, and the device that it is on.
+    """Returns the marker in a share's folder, if there is one, and the device that the folder is on.
 
-    Both by one descriptor of the folder: what is mounted meanwhile is not mixed up with what was there.
+    Both are read by one descriptor of the folder, so that what is mounted meanwhile is not mixed with what was there.
 
-    :raises OSError: if it cannot be looked at.
+    :raises OSError: if the folder cannot be looked at.
     """
     folder = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

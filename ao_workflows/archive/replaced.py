@@ -1,11 +1,11 @@
-"""What syncs take from the archive: listed before, kept on the same share for a while, and freed when that is over.
+"""What syncs take from the archive: listed before, kept on the same share for a while, and removed when that is over.
 
 What belongs here: making and removing those copies, and the lists beside the script's log. What does not: which files
-will change or go (``ao_workflows.archive.before_sync``), and where they are kept (``ao_workflows.works.rids``).
+will be changed or removed (``before_sync``), and where they are kept (``shares``).
 
-A file that will be removed is kept as a hard link: nobody writes into what he removes. One that will change is copied:
-a site's own script may write in place, and so through every link. Where the file system can share blocks between files,
-the copy costs nothing; elsewhere it costs about what the new file costs.
+A file that will be removed is kept as a hard link, since nobody writes into what he removes. A file that will be
+changed is copied: a site's own script may write in place, and so through every link. Where the file system can share
+blocks between files, the copy costs nothing; elsewhere it costs about what the new file costs.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ao_workflows.archive.before_sync import Going
+from ao_workflows.archive.before_sync import SyncChanges
 from ao_workflows.archive.shares import REPLACED_AT
 from ao_workflows.errors import ReplacedNotKept
 from ao_workflows.fixity.trees import files_beside
-from ao_workflows.machine.disk import Removed, refusal, remove_tree
+from ao_workflows.machine.disk import Removed, disk_error, remove_tree
 
 SHOWN = 20
 _UNDER_WAY = ".part"
@@ -32,16 +32,18 @@ _NOT_IN_THE_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP,
 
 
 def write_changed(path: Path, names: Iterable[str]) -> Path:
-    """Writes the list that the script is given of the files that the archive lacks or has otherwise.
+    """Writes the list of the files that the archive lacks or has otherwise, which the script is given; returns its
+    path.
 
     :raises StagingError: if it cannot be written.
     """
     return _written(path, b"".join(os.fsencode(name) + b"\0" for name in names))
 
 
-def list_going(path: Path, going: Going, off_the_web: Sequence[str], say: Callable[[str], None]) -> None:
-    """Says what the sync will take, the first names of each kind, and writes all of them to ``path``.
+def list_changes(path: Path, going: SyncChanges, off_the_web: Sequence[str], say: Callable[[str], None]) -> None:
+    """Reports what the sync will take, the first names of each kind, and writes all names to ``path``.
 
+    :param off_the_web: the keys that the sync will remove from the web.
     :raises StagingError: if the list cannot be written.
     """
     kinds = {"changed": going.changed, "removed": going.removed, "removed from the web": off_the_web}
@@ -57,14 +59,14 @@ def list_going(path: Path, going: Going, off_the_web: Sequence[str], say: Callab
             say(os.fsencode(f"will be {kind}: {len(names):,}: {shown}{more}; all in {path}").decode(errors="replace"))
 
 
-def keep(place: Path, going: Going, into: Path) -> None:
-    """Keeps what the sync will take from the work at ``place``, as the folder ``into``, which appears whole. Whoever
-    calls it holds the lock of the work's place.
+def keep_replaced(place: Path, going: SyncChanges, into: Path) -> None:
+    """Keeps what the sync will take from the work at ``place``, as the folder ``into``, which appears whole.
 
-    What a sync that failed had kept, and then did not take, becomes ``into``: each try would else fill the share with
-    one copy more. What a keeping that was killed left is removed.
+    To be called under the lock of the work's place. What a sync that failed has kept, and then not taken, becomes
+    ``into``: otherwise each attempt would put one more copy on the share. What a killed process left half kept is
+    removed.
 
-    :raises ReplacedNotKept: if it cannot all be kept.
+    :raises ReplacedNotKept: if not all of it can be kept.
     """
     under_way = into.with_name(f"{into.name}{_UNDER_WAY}")
     try:
@@ -91,9 +93,9 @@ def keep(place: Path, going: Going, into: Path) -> None:
 
 
 def remove_outlived(folders: Iterable[Path], before: datetime) -> Removed:
-    """Removes what was kept before that moment in the ``folders``, one a share: each ``<RID>/<moment>``.
+    """Removes what was kept before a moment; what cannot be removed is in the result, and the rest is still removed.
 
-    What the disk will not let go is told, and the rest goes on.
+    :param folders: one on each share, with what is kept as ``<RID>/<moment>``.
     """
     count = size = 0
     oldest: datetime | None = None
@@ -119,7 +121,7 @@ def remove_outlived(folders: Iterable[Path], before: datetime) -> Removed:
     return Removed(count, size, oldest, tuple(stuck))
 
 
-def _has_all(kept: Path, place: Path, going: Going) -> bool:
+def _has_all(kept: Path, place: Path, going: SyncChanges) -> bool:
     """Whether what is kept is the files that are going, and no others, with the bytes that they have at ``place``.
 
     One that will change must be a copy: a script that writes in place would change what is kept through a link.
@@ -145,7 +147,7 @@ def _written(path: Path, data: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
-        raise refusal(path, "cannot be written", error, len(data)) from error
+        raise disk_error(path, "cannot be written", error, len(data)) from error
     return path
 
 

@@ -1,11 +1,11 @@
-"""Rules for the archive's shares: how each is told from another, and from a mount point with nothing mounted on it.
+"""Rules for the archive's shares: how one is distinguished from another, and from a mount point with nothing on it.
 
-What belongs here: what a share is known by, its own places, and judging what was found by what was noted. What does
-not: looking, and writing marker and notes (``ao_workflows.archive.mounted_shares``).
+What belongs here: what a share is known by, its own places, and comparing what was found with what was noted. What does
+not: looking, and writing markers and notes (``mounted_shares``).
 
-A share is known by two things that were noted when it was set up: the id in its marker, a file in the share itself,
-and its device. The marker tells one share from another, and from what lies below its mount point. The device tells a
-share from a copy of it, marker and all, in the folder that it is mounted on.
+A share is known by two things that were noted when it was set up: the id in its marker, a file in the share itself, and
+its device. The marker distinguishes a share from another, and from what lies below its mount point. The device
+distinguishes a share from a copy of it, marker and all, in the folder that it is mounted on.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ao_workflows.archive.places import BUCKETS_PER_SHARE
-from ao_workflows.works.rids import bucket_number
+from ao_workflows.archive.places import share_number, share_tree
 
 SHARES = range(4)
 
@@ -29,18 +28,8 @@ OWN_FOLDER = ".ao-archive"
 MARKER = f"{OWN_FOLDER}/share.json"
 
 
-def share_number(rid: str) -> int:
-    """The number of the share that a work is in."""
-    return bucket_number(rid) // BUCKETS_PER_SHARE
-
-
-def share_tree(parent: Path, share: int) -> Path:
-    """The share's folder: ``/mnt/Archive`` and 2 make ``/mnt/Archive2``."""
-    return parent.with_name(f"{parent.name}{share}")
-
-
 def place_lock(parent: Path, rid: str) -> Path:
-    """The file that is locked by who writes the work into the archive."""
+    """Returns the file that is locked by whoever writes the work into the archive."""
     return share_tree(parent, share_number(rid)) / OWN_FOLDER / "locks" / f"{rid}.lock"
 
 
@@ -49,19 +38,19 @@ REPLACED_AT = "%Y-%m-%dT%H.%M.%S.%fZ"
 
 
 def replaced_folder(share: Path) -> Path:
-    """Where a share of the archive keeps what syncs took from its works."""
+    """Returns where a share of the archive keeps what syncs took from its works."""
     return share / OWN_FOLDER / "replaced"
 
 
 def replaced_place(parent: Path, rid: str, at: datetime) -> Path:
-    """Where what the sync that begins at that moment takes from the work is kept: below the work's RID, by the time."""
+    """Returns where that is kept which the sync beginning at a moment takes from the work."""
     tree = share_tree(parent, share_number(rid))
     return replaced_folder(tree) / rid / at.astimezone(UTC).strftime(REPLACED_AT)
 
 
 @dataclass(frozen=True)
 class Marker:
-    """What is in a share's marker: its id, its number, and when and by which host it was set up."""
+    """The content of a share's marker: its id, its number, and when and by which host it was set up."""
 
     id: str
     share: int
@@ -70,7 +59,7 @@ class Marker:
 
     @classmethod
     def parse(cls, text: bytes) -> Marker | None:
-        """What ``dump`` made; None if it is not that."""
+        """Reads what ``dump`` returned; returns None if the text is something else."""
         try:
             marker = cls(**json.loads(text))
         except (ValueError, TypeError):
@@ -78,12 +67,15 @@ class Marker:
         return marker if isinstance(marker.id, str) and marker.id and isinstance(marker.share, int) else None
 
     def dump(self) -> str:
+        """Returns the marker as JSON."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
 
 @dataclass(frozen=True)
 class Device:
-    """The file system that a folder is on: its type, its source as mounted, and whether it is mounted right there."""
+    """The file system that a folder is on: its type, its source as mounted, and whether it is mounted at that very
+    folder.
+    """
 
     kind: str
     source: str
@@ -93,7 +85,7 @@ class Device:
         return f"{self.kind} from {self.source}, {'' if self.mounted_there else 'not '}mounted there"
 
     def is_like(self, other: Device) -> bool:
-        """Whether the two may be the same, on two days or in two containers."""
+        """Whether the two may be the same device, seen on two days or in two containers."""
         return (self.kind, self.mounted_there, _stable(self.source)) == (
             other.kind,
             other.mounted_there,
@@ -108,8 +100,10 @@ def _stable(source: str) -> str:
 
 
 def device_of(mount: int, mount_above: int, mountinfo: str) -> Device:
-    """The device of a folder, by the ids of its mount and that of the folder above, and /proc/self/mountinfo's text.
+    """Returns the device of a folder.
 
+    :param mount: the id of the folder's mount; ``mount_above`` is that of the folder above it.
+    :param mountinfo: the text of /proc/self/mountinfo,
     https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
     """
     kind = source = "unknown"
@@ -124,7 +118,7 @@ def _unescaped(field: str) -> str:
 
 
 @dataclass(frozen=True)
-class Noted:
+class ShareNote:
     """What a site has noted of a share: the marker's id, the device, and when."""
 
     id: str
@@ -132,24 +126,27 @@ class Noted:
     at: str
 
 
-def parse_notes(text: bytes) -> dict[int, Noted]:
-    """What ``dump_notes`` made.
+def parse_notes(text: bytes) -> dict[int, ShareNote]:
+    """Reads what ``dump_notes`` returned.
 
-    :raises ValueError: if it is not that.
+    :raises ValueError: if the text is something else.
     """
     try:
         read: dict[str, Any] = json.loads(text)
-        return {int(share): Noted(noted["id"], Device(**noted["device"]), noted["at"]) for share, noted in read.items()}
+        return {
+            int(share): ShareNote(noted["id"], Device(**noted["device"]), noted["at"]) for share, noted in read.items()
+        }
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(str(error)) from error
 
 
-def dump_notes(notes: Mapping[int, Noted]) -> str:
+def dump_notes(notes: Mapping[int, ShareNote]) -> str:
+    """Returns the notes of all shares as JSON, by the shares' numbers."""
     return json.dumps({str(share): asdict(noted) for share, noted in sorted(notes.items())}, indent=1) + "\n"
 
 
-def fault_of(share: int, noted: Noted, marker: Marker | None, device: Device) -> str:
-    """What is wrong with a share by what was noted of it; empty if it is what was noted."""
+def fault_of(share: int, noted: ShareNote, marker: Marker | None, device: Device) -> str:
+    """Returns how a share differs from what was noted of it; empty if it does not."""
     if marker is None:
         unmounted = noted.device.mounted_there and not device.mounted_there
         there = "is no disk of its own now" if unmounted else f"is on {device}"
@@ -165,17 +162,18 @@ def fault_of(share: int, noted: Noted, marker: Marker | None, device: Device) ->
 
 def refusal_of(
     share: int,
-    noted: Noted | None,
+    noted: ShareNote | None,
     marker: Marker | None,
     device: Device,
     *,
     plain_folder: bool,
     exchanged: bool,
 ) -> str:
-    """Why a share is not set up as what was found at its place, with the way out; empty if it is.
+    """Returns why a share is not set up with what was found at its place, and what to do about it; empty if it is.
 
-    ``plain_folder`` says that it is meant to be a folder of the disk above it, ``exchanged`` that it is not to be what
-    was noted of it.
+    :param noted: what was noted of it before, if anything.
+    :param plain_folder: whether it is meant to be a folder of the disk above it.
+    :param exchanged: whether it is meant to be another share than the one that was noted.
     """
     plain_before = noted is not None and not noted.device.mounted_there
     if not (device.mounted_there or plain_folder or plain_before):

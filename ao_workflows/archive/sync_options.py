@@ -1,8 +1,7 @@
 """Sync options: which options a ``sync.yml`` may have, and what each becomes for the sync script.
 
-What belongs here: the options as values, the rules that a file must keep, and the words and variables that they
-become. What does not: reading YAML (``ao_workflows.archive.sync_yml``) and running the script
-(``ao_workflows.archive.sync_script``).
+What belongs here: the options as values, the rules that a file must keep, and the script's arguments and variables for
+them. What does not: reading YAML (``sync_yml``) and running the script (``sync_script``).
 """
 
 from __future__ import annotations
@@ -14,26 +13,29 @@ from pathlib import Path
 from typing import Literal
 
 from ao_workflows.errors import SyncOptionsError
+from ao_workflows.fixity.trees import Depth
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenValue:
     """A value in a file, and the line that it, or its key, begins in, counted from 1.
 
-    ``value`` is a truth value, a text, a list or a mapping; None where it is anything else. ``text`` is what was
-    written, for messages.
+    ``value`` is a truth value, a text, a list or a mapping, and None for anything else. ``text`` is what was written,
+    for messages.
     """
 
     line: int
-    value: bool | str | list[Written] | Mapping[str, Written] | None
+    value: bool | str | list[WrittenValue] | Mapping[str, WrittenValue] | None
     text: str = ""
 
 
 @dataclass(frozen=True)
 class SyncOptions:
-    """``archive`` and ``web`` say where to, ``replace`` instead of adding, ``update_web`` refreshes the web's copy.
+    """What the sync script is asked to do.
 
-    ``audit_pre`` and ``audit_post`` are words for the audit tool before and after.
+    ``archive`` and ``web`` say where the work goes; ``replace`` replaces what is there instead of adding to it;
+    ``update_web`` refreshes the web's copy. ``audit_pre`` and ``audit_post`` are arguments of the audit tool before and
+    after.
     """
 
     archive: bool = True
@@ -44,7 +46,7 @@ class SyncOptions:
     audit_post: tuple[str, ...] = ()
 
     def words(self, archive_parent: str, web_parent: str | None) -> tuple[str, ...]:
-        """The script's options; ``-w`` is left out at a site without a web prefix."""
+        """Returns the script's arguments; ``-w`` is left out at a site without a web prefix."""
         words: list[str] = []
         if self.archive:
             words += ["-a", archive_parent, *(["-A"] if self.replace else [])]
@@ -53,7 +55,7 @@ class SyncOptions:
         return tuple(words)
 
     def environment(self) -> dict[str, str]:
-        """The variables that the script reads of these options."""
+        """Returns the variables by which the script reads these options."""
         return {
             "LOCAL_AUDIT_OPTIONS": " ".join(self.audit_pre),
             "REPO_AUDIT_OPTIONS": " ".join(self.audit_post),
@@ -68,12 +70,19 @@ WISHES: tuple[Wish, ...] = ("archive", "web", "update_web", "audit", "replace")
 WORKS_MAY: tuple[Wish, ...] = ("archive", "web", "update_web", "audit")
 """What a work's own file may ask for where the site says nothing of it: nothing that destroys."""
 
+VERIFY: Depth = "checksum"
+"""How the archive's copy is compared with what was bagged where the site says nothing of it."""
+
+KEEP_REPLACED_DAYS = 30
+"""So long what syncs change or remove of the archive's files is kept, unless the site says otherwise."""
+
 
 @dataclass(frozen=True)
-class Limit:
-    """What a work's own file ``may`` ask for beyond what the ``site`` has.
+class Permissions:
+    """Which options a work's own file ``may`` set otherwise than the ``site`` has them.
 
-    ``redo`` is how ``ao reprocess`` names the work: by its partition, and by ``--others`` where it is not that one's.
+    ``redo`` is how ``ao reprocess`` names the work: by its partition, with ``--others`` if it is not that partition's
+    own.
     """
 
     may: Collection[str]
@@ -81,12 +90,14 @@ class Limit:
     redo: str
 
     def lets(self, wish: str, name: str, value: object) -> bool:
-        """Whether the value may be asked for; never to destroy is always granted."""
+        """Whether the file may set the option to this value. To replace nothing is always allowed, and so is what the
+        site has.
+        """
         asks_for_less = wish == "replace" and value is False
         return wish in self.may or asks_for_less or value == getattr(self.site, name)
 
     def refusal(self, wish: str) -> str:
-        """Why it was not granted, and who may."""
+        """Returns why the option was not granted, and who may set it."""
         listed = ", ".join(self.may) or "nothing"
         said = f"a work may not ask for this; [sync] works_may in site.toml lets works ask for {listed}"
         return f"{said}. A person may, for one run: ao reprocess {self.redo} --replace" if wish == "replace" else said
@@ -101,20 +112,21 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {"audit": _AUDITS, "sync": _SWITCHES}
 _WORD = re.compile(r"[A-Za-z0-9_.,:=/+@%-]+(?: +[A-Za-z0-9_.,:=/+@%-]+)*")
 
 
-def parse_options(source: Path, written: Written | None, limit: Limit | None = None) -> SyncOptions:
-    """The options that a file asks for, laid over the default; None is an empty file.
+def parse_options(source: Path, written: WrittenValue | None, limit: Permissions | None = None) -> SyncOptions:
+    """Returns the options that a file asks for, over the defaults.
 
-    What a ``limit`` does not let the file ask for is as the site has it, but that nothing is replaced.
+    An option that the limit does not grant is as the site has it, except that nothing is replaced.
 
-    :raises SyncOptionsError: with every mistake, each with its line and key, and what the limit does not let it ask.
+    :param written: the file's content; None for an empty file.
+    :raises SyncOptionsError: with every mistake, each with its line and key, and with what the limit does not grant.
     """
     mistakes: list[tuple[int, str]] = []
     values: dict[str, bool | tuple[str, ...]] = {}
 
-    def mistake(at: Written, key: str, reason: str) -> None:
+    def mistake(at: WrittenValue, key: str, reason: str) -> None:
         mistakes.append((at.line, f"line {at.line}: {key}: {reason}" if key else f"line {at.line}: {reason}"))
 
-    def entries(at: Written, key: str, known: tuple[str, ...]) -> dict[str, Written]:
+    def entries(at: WrittenValue, key: str, known: tuple[str, ...]) -> dict[str, WrittenValue]:
         listed = ", ".join(known)
         if not isinstance(at.value, Mapping):
             mistake(at, key, f"must be a mapping with any of {listed}{_shown(at)}")
@@ -161,7 +173,7 @@ def _fixed(may: Collection[str]) -> list[str]:
     return [name for name in _SWITCHES if name not in may and name != "replace"] + audits
 
 
-def _shown(at: Written) -> str:
+def _shown(at: WrittenValue) -> str:
     longest = 60
     text = at.text if len(at.text) <= longest else at.text[:longest] + "…"
     return f" (is: {text!r})" if at.text else ""

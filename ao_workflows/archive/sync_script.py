@@ -1,38 +1,37 @@
 """The sync script: one run of the archive's ``syncOneWork.sh`` for one work.
 
-What belongs here: its words, environment, logs and process. What does not: whether the archive then holds the
-work (``ao_workflows.fixity.trees``).
+What belongs here: its words, its environment, the places of its logs, and what its end means. What does not: a command
+that is run and logged (``ao_workflows.machine.logged_command``), and whether the archive then holds the work
+(``ao_workflows.fixity.trees``).
 """
 
 from __future__ import annotations
 
 import getpass
-import io
 import os
 import platform
 import shutil
-import signal
 import subprocess
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from time import monotonic
-from typing import Literal
 
 import dagster as dg
 from pydantic import Field
 
 from ao_workflows.archive.places import web_prefix
-from ao_workflows.archive.sync_options import WORKS_MAY, SyncOptions
+from ao_workflows.archive.sync_options import KEEP_REPLACED_DAYS, VERIFY, WORKS_MAY, SyncOptions
 from ao_workflows.archive.sync_yml import read_options
 from ao_workflows.aws.connections import AwsConnection
-from ao_workflows.errors import ArchiveNotFlushed, StagingError, StagingFull, SyncFailed, SyncScriptMissing
-from ao_workflows.machine.child_process import Lines, Output, ended_with_its_group
-from ao_workflows.machine.disk import refusal, unfinished
-from ao_workflows.shown_names import shown
+from ao_workflows.errors import (
+    ArchiveNotFlushed,
+    CommandNotStarted,
+    SyncFailed,
+    SyncScriptMissing,
+)
+from ao_workflows.fixity.trees import Depth
+from ao_workflows.machine.disk import disk_error, full_at
+from ao_workflows.machine.logged_command import Ended, run_logged
 
 _PASSED_ON = (
     "PATH",
@@ -50,22 +49,11 @@ _PASSED_ON = (
 )
 _OFF = {"", "0", "No", "NO", "no", "False", "FALSE", "false"}
 """What the reference script takes for no in ``NO_REFRESH_WEB``."""
-_TAIL = 40
 _PROBE = 64 << 10
 _FLUSH_SECONDS = 1800
 
-_TOLD_WHOLE = 1000
-_TOLD_SECONDS = 60
-_LONGEST_TOLD = 1000
-
-
-@dataclass(frozen=True)
-class Synced:
-    """A run of the script that ended well: the words it was started with, its log, its time in seconds."""
-
-    command: tuple[str, ...]
-    log: Path
-    seconds: float
+GRACE_SECONDS = 10.0
+"""How long a script that is asked to end may clear up before it is killed."""
 
 
 class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -76,13 +64,13 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
     web_parent: str | None = None
     logs: str
     timeout_minutes: int
-    verify: Literal["checksum", "size"] = "checksum"
+    verify: Depth = VERIFY
     env: Mapping[str, str] = {}
     db_config: str = ""
     credentials_file: str | None = None
     options: str | None = None
     works_may: list[str] = Field(default=[*WORKS_MAY])
-    keep_replaced_days: int = 30
+    keep_replaced_days: int = KEEP_REPLACED_DAYS
 
     def options_of(self, work: Path, redo: str = "", *, replacing: bool = False) -> SyncOptions:
         """What the work's ``config/sync.yml`` asks for, else the site's ``options``, else the default.
@@ -133,7 +121,7 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         at: datetime,
         inherits: Sequence[int] = (),
         changed: Path | None = None,
-    ) -> Synced:
+    ) -> Ended:
         """Runs the script for one work and waits for its end; each line that it prints goes to ``say`` and its log.
 
         It ``inherits`` descriptors: where this process is killed, what is locked by them stays so until the script has
@@ -158,49 +146,29 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
             str(success_list),
             str(work),
         )
-        started = datetime.now().astimezone()
-        tail: deque[str] = deque(maxlen=_TAIL)
-        until = monotonic() + self.timeout_minutes * 60
-        with _opened(log, success_list) as out:
-            process = self._started(command, environment, inherits)
-            with ended_with_its_group(process, _Late(out, log, tail).add):
-                output = Output(process)
-                told = _Told(say, log)
-                for lines in output.lines(until):
-                    _write_lines(out, lines, log)
-                    tail.extend(lines[-_TAIL:])
-                    told.tell(lines)
-                told.end()
-        reason = None
-        if output.overdue:
-            reason = f"ran for longer than {self.timeout_minutes} minutes and was ended"
-        elif process.returncode < 0:
-            reason = f"was ended by signal {-process.returncode} ({signal.strsignal(-process.returncode)})"
-        elif process.returncode > 0:
-            reason = f"exited with {process.returncode}"
-        elif rid.encode() not in _words(success_list):
-            reason = f"exited with 0, but did not name the work in its success list {success_list}"
-        if reason:
-            failure = SyncFailed(rid, command, reason, log, tail)
-            _look_for_room(log, failure)
-            raise failure
-        return Synced(command, log, (datetime.now().astimezone() - started).total_seconds())
-
-    def _started(
-        self, command: tuple[str, ...], environment: Mapping[str, str], inherits: Sequence[int]
-    ) -> subprocess.Popen[bytes]:
+        _empty(success_list, log)
         try:
-            return subprocess.Popen(
+            ended = run_logged(
                 command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=inherits,
+                environment,
+                log,
+                say,
+                time_limit=self.timeout_minutes * 60,
+                grace=GRACE_SECONDS,
+                inherits=inherits,
             )
-        except OSError as error:
-            raise SyncScriptMissing(self.script, f"cannot be started: {error.strerror}") from error
+        except CommandNotStarted as error:
+            raise SyncScriptMissing(self.script, f"cannot be started: {error.reason}") from error
+        fault = ended.fault
+        if not fault and rid.encode() not in _words(success_list):
+            fault = f"exited with 0, but did not name the work in its success list {success_list}"
+        if fault:
+            failure = SyncFailed(rid, command, fault, log, ended.last_lines)
+            # A script whose logs found no room fails as it may; it is tried again when there is room.
+            if full := full_at(log, _PROBE):
+                raise full from failure
+            raise failure
+        return ended
 
     def flush(self, place: Path | str) -> None:
         """Has the file system of the archive's ``place`` put on disk what it was given, before that is proven.
@@ -267,97 +235,13 @@ def _user() -> str:
         return str(os.getuid())
 
 
-@contextmanager
-def _opened(log: Path, success_list: Path) -> Iterator[io.FileIO]:
-    """The log, each write of which is in it at once, and an empty success list, with the folders that they are in."""
+def _empty(success_list: Path, log: Path) -> None:
+    """Makes an empty success list, with its folder; ``log`` is what its disk is for."""
     try:
         success_list.parent.mkdir(parents=True, exist_ok=True)
-        log.parent.mkdir(parents=True, exist_ok=True)
         success_list.write_bytes(b"")
-        out = log.open("ab", buffering=0)
     except OSError as error:
-        raise refusal(log, "cannot be written", error) from error
-    with out:
-        yield out
-
-
-def _write_lines(out: io.FileIO, lines: list[str], log: Path) -> None:
-    left = memoryview("".join(f"{line}\n" for line in lines).encode())
-    try:
-        while left:
-            left = left[out.write(left) :]
-    except OSError as error:
-        raise refusal(log, "cannot be written", error) from error
-
-
-def _look_for_room(log: Path, failure: SyncFailed) -> None:
-    """A script whose logs found no room fails as it may; that it is tried again when there is room is ours to see to.
-
-    :raises StagingFull: instead of ``failure``, where the disk of the logs is full.
-    """
-    probe = unfinished(log)
-    try:
-        try:
-            probe.write_bytes(bytes(_PROBE))
-        finally:
-            probe.unlink(missing_ok=True)
-    except OSError as error:
-        if isinstance(full := refusal(log, "cannot be written", error), StagingFull):
-            raise full from failure
-
-
-class _Late:
-    """What the script prints once it was asked to end: of use to who reads the failure, and no reason for another."""
-
-    def __init__(self, out: io.FileIO, log: Path, tail: deque[str]) -> None:
-        self._lines = Lines()
-        self._out = out
-        self._log = log
-        self._tail = tail
-
-    def add(self, chunk: bytes) -> None:
-        lines = self._lines.add(chunk)
-        self._tail.extend(lines[-_TAIL:])
-        with suppress(StagingError):
-            _write_lines(self._out, lines, self._log)
-
-
-class _Told:
-    """What of the output goes into the run's log, where each line is a row of Dagster's database: the first thousand
-    lines, then one a minute. The file has all of them.
-    """
-
-    def __init__(self, say: Callable[[str], None], log: Path) -> None:
-        self._say = say
-        self._log = log
-        self._whole = _TOLD_WHOLE
-        self._passed_over = 0
-        self._last = ""
-        self._told_at = 0.0
-
-    def tell(self, lines: list[str]) -> None:
-        for line in lines[: self._whole]:
-            self._say(_short(line))
-        rest = lines[self._whole :]
-        self._whole -= len(lines) - len(rest)
-        if rest:
-            self._passed_over += len(rest)
-            self._last = rest[-1]
-            if monotonic() - self._told_at >= _TOLD_SECONDS:
-                self.end()
-
-    def end(self) -> None:
-        if self._passed_over:
-            more = f"{self._passed_over:,} more line{'s'[: self._passed_over != 1]}"
-            self._say(f"… {more} in {self._log}, the last: {_short(self._last)}")
-            self._passed_over = 0
-            self._told_at = monotonic()
-
-
-def _short(line: str) -> str:
-    # A script tells names as they are; the file has the line itself.
-    line = shown(line.expandtabs())
-    return line if len(line) <= _LONGEST_TOLD else f"{line[:_LONGEST_TOLD]}…"
+        raise disk_error(log, "cannot be written", error) from error
 
 
 def _words(success_list: Path) -> list[bytes]:

@@ -1,10 +1,10 @@
 """Reading sync.yml: a work's file or the site's, found, parsed, and its faults told with their lines.
 
 What belongs here: finding the file, and reading YAML with its lines. What does not: which options there are
-(``ao_workflows.archive.sync_options``).
+(``sync_options``).
 
-A work's file comes from outside, in its bag. No tag is read, so that nothing is constructed; no alias, so that
-nothing grows; and the file has its bounds in bytes and in depth.
+A work's file comes from outside, in its bag. Tags are not read, so nothing is constructed; nor are aliases, so nothing
+grows; and the file is limited in bytes and in depth.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ao_workflows.archive.sync_options import WISHES, Limit, SyncOptions, Written, parse_options
+from ao_workflows.archive.sync_options import WISHES, Permissions, SyncOptions, WrittenValue, parse_options
 from ao_workflows.errors import SyncOptionsError
 
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ _TRUE = {"true", "yes", "on"}
 def read_options(
     work: Path, sites: Path | None, may: Collection[str] = WISHES, redo: str = "", *, replacing: bool = False
 ) -> SyncOptions:
-    """What the work's ``config/sync.yml`` asks for, else the site's file, else the default.
+    """Returns the options in the work's ``config/sync.yml``, else in the site's file, else the defaults.
 
-    The work's file asks for no more than it ``may`` and the site's file has; ``replacing`` is a person's word for this
-    run, and replaces whatever the files say. ``redo`` is how ``ao reprocess`` names the work.
-
+    :param sites: the site's own sync.yml.
+    :param may: which options the work's file may set otherwise than the site's.
+    :param redo: how ``ao reprocess`` names the work.
+    :param replacing: whether a person has asked for this run to replace what is there, whatever the files say.
     :raises SyncOptionsError: with the file, and each mistake's line and key.
     """
     options = SyncOptions()
@@ -51,7 +52,7 @@ def read_options(
     text = _text(own, os.O_NOFOLLOW)
     if text is not None:
         granted = replace(options, replace=options.replace or replacing)
-        options = parse_options(own, _written(own, text), Limit(may, granted, redo))
+        options = parse_options(own, _written(own, text), Permissions(may, granted, redo))
     return replace(options, replace=options.replace or replacing)
 
 
@@ -77,7 +78,7 @@ def _text(path: Path, flags: int = 0) -> str | None:
         raise SyncOptionsError(path, [f"line {line}: is no UTF-8"]) from error
 
 
-def _written(path: Path, text: str) -> Written | None:
+def _written(path: Path, text: str) -> WrittenValue | None:
     import yaml
 
     try:
@@ -120,14 +121,14 @@ def _refuse_what_may_grow(path: Path, events: Iterator[yaml.Event]) -> None:
             raise SyncOptionsError(path, [f"line {event.start_mark.line + 1}: {reason}"])
 
 
-def _of_node(path: Path, node: yaml.Node, line: int | None = None) -> Written:
+def _of_node(path: Path, node: yaml.Node, line: int | None = None) -> WrittenValue:
     import yaml
 
     line = line or node.start_mark.line + 1
     if isinstance(node, yaml.SequenceNode):
-        return Written(line, [_of_node(path, item) for item in node.value], "a list")
+        return WrittenValue(line, [_of_node(path, item) for item in node.value], "a list")
     if isinstance(node, yaml.MappingNode):
-        found: dict[str, Written] = {}
+        found: dict[str, WrittenValue] = {}
         for key, value in node.value:
             at = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
@@ -136,8 +137,8 @@ def _of_node(path: Path, node: yaml.Node, line: int | None = None) -> Written:
                 said = f"line {at}: {key.value}: is there twice, first in line {found[key.value].line}"
                 raise SyncOptionsError(path, [said])
             found[key.value] = _of_node(path, value, at)
-        return Written(line, found, "a mapping")
+        return WrittenValue(line, found, "a mapping")
     assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - YAML has no fourth kind
     if node.tag == _BOOL:
-        return Written(line, node.value.lower() in _TRUE, node.value)
-    return Written(line, node.value if node.tag == _STR else None, node.value)
+        return WrittenValue(line, node.value.lower() in _TRUE, node.value)
+    return WrittenValue(line, node.value if node.tag == _STR else None, node.value)

@@ -1,4 +1,4 @@
-"""The web: the copy of a work's images that the image server reads from S3, compared with what was bagged.
+"""The copy of a work's images on the web, which the image server reads from S3, compared with what was bagged.
 
 What belongs here: that comparison. What does not: sending the images, which the sync script does, and S3 itself
 (``ao_workflows.aws.s3``).
@@ -14,7 +14,7 @@ from ao_workflows.aws.connections import AwsConnection
 from ao_workflows.aws.s3 import S3
 from ao_workflows.errors import ObjectMissing, Problem
 from ao_workflows.fixity.digests import BLOCK, PieceDigests, digest_of_digests
-from ao_workflows.fixity.s3_checksums import ALGORITHMS, Claim
+from ao_workflows.fixity.s3_checksums import ALGORITHMS, StatedChecksum
 from ao_workflows.fixity.trees import FileFixity
 from ao_workflows.machine.threads import each_in_order
 
@@ -30,13 +30,14 @@ def compare_web(
     local: Path,
     how: Literal["checksum", "size"],
 ) -> tuple[int, list[Problem]]:
-    """How many images the work has, and every one that is not below the prefix ``s3://bucket/…/images/`` as bagged.
+    """Returns how many images the work has, and a problem for each that is not below the prefix as it was bagged.
 
-    Compares sizes and, by ``checksum``, the best checksum that S3 states, where it states one. ``local`` is a folder
-    of the work whose files have been proven: S3's checksums are not always those of the manifests.
+    Sizes are compared, and with ``how="checksum"`` also the best checksum that S3 states, if it states one.
 
+    :param prefix: of the form ``s3://bucket/…/images/``.
+    :param local: a folder of the work whose files have been proven: S3's checksums may be others than the manifests'.
     :raises ServiceError: if S3 does not answer.
-    :raises ObjectError: if it refuses.
+    :raises ObjectError: if S3 refuses.
     """
     bucket, _, start = prefix.removeprefix("s3://").partition("/")
     s3 = S3(connections={_WEB: connection})
@@ -56,13 +57,13 @@ def compare_web(
             proof = s3.proof(_WEB, s3.look(_WEB, bucket, key, None))
         except ObjectMissing:
             return Problem("missing", file.path, f"was taken off the web meanwhile, as s3://{bucket}/{key}")
-        if proof.claim is None:
+        if proof.checksum is None:
             return None
-        bagged = _digest(file, local / file.path, proof.claim, proof.pieces)
-        if bagged == proof.claim.expected:
+        bagged = _digest(file, local / file.path, proof.checksum, proof.pieces)
+        if bagged == proof.checksum.expected:
             return None
-        reason = f"has another {ALGORITHMS[proof.claim.algorithm]} on the web than what was bagged"
-        return Problem("checksum", file.path, reason, proof.claim.algorithm, bagged, proof.claim.expected)
+        reason = f"has another {ALGORITHMS[proof.checksum.algorithm]} on the web than what was bagged"
+        return Problem("checksum", file.path, reason, proof.checksum.algorithm, bagged, proof.checksum.expected)
 
     images = 0
 
@@ -78,10 +79,10 @@ def compare_web(
 
 
 def images_beside(connection: AwsConnection, prefix: str, files: Iterable[FileFixity]) -> list[str]:
-    """The keys of what lies below the prefix ``s3://bucket/…/images/`` and is none of the work's images.
+    """Returns the keys of the objects below the prefix ``s3://bucket/…/images/`` that are not the work's images.
 
     :raises ServiceError: if S3 does not answer.
-    :raises ObjectError: if it refuses.
+    :raises ObjectError: if S3 refuses.
     """
     bucket, _, start = prefix.removeprefix("s3://").partition("/")
     there = S3(connections={_WEB: connection}).sizes(_WEB, bucket, start)
@@ -89,13 +90,13 @@ def images_beside(connection: AwsConnection, prefix: str, files: Iterable[FileFi
     return [key for key, _ in there if key not in bagged]
 
 
-def _digest(file: FileFixity, path: Path, claim: Claim, pieces: tuple[int, ...]) -> str:
+def _digest(file: FileFixity, path: Path, checksum: StatedChecksum, pieces: tuple[int, ...]) -> str:
     """The digest that S3 should state, in hex."""
-    if claim.parts is None and claim.algorithm in file.digests:
-        return file.digests[claim.algorithm]
-    digests = PieceDigests(claim.algorithm, pieces)
+    if checksum.parts is None and checksum.algorithm in file.digests:
+        return file.digests[checksum.algorithm]
+    digests = PieceDigests(checksum.algorithm, pieces)
     with path.open("rb", buffering=0) as stream:
         while block := stream.read(BLOCK):
             digests.update(memoryview(block))
     found = digests.hexdigests()
-    return found[0] if claim.parts is None else digest_of_digests(claim.algorithm, found)
+    return found[0] if checksum.parts is None else digest_of_digests(checksum.algorithm, found)

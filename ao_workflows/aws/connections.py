@@ -1,6 +1,6 @@
 """How an intake's AWS is reached: region, profile, endpoint, the time-out of a stalled read, and errors in words.
 
-What belongs here: making a client of boto3's, and naming where a call went. What does not: the calls themselves
+What belongs here: making boto3's clients, and naming where a call went. What does not: the calls themselves
 (``ao_workflows.aws.s3``, ``ao_workflows.intake.sqs``).
 """
 
@@ -14,17 +14,20 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from ao_workflows.download.plan import STALL_SECONDS
 from ao_workflows.errors import AoError, ServiceError
 
 CONNECT_SECONDS = 5
-READ_SECONDS = 60
 ATTEMPTS = 5
 
 T = TypeVar("T")
 
 
 class AwsConnection(dg.Config):
-    """The way to one intake's AWS. No secret: ``profile`` names a section of the file ``credentials_file``."""
+    """How one intake's AWS is reached.
+
+    It holds no secret: ``profile`` names a section of the file ``credentials_file``.
+    """
 
     region: str
     profile: str | None = None
@@ -48,16 +51,19 @@ def make_client(
     connection: AwsConnection,
     *,
     pool: int = 10,
-    read_seconds: float = READ_SECONDS,
+    read_seconds: float = STALL_SECONDS,
     attempts: int | None = None,
 ) -> Any:
-    """A boto3 client with time-outs and boto3's own retries; ``pool`` connections are kept open at most, and one that
-    brings nothing for ``read_seconds`` is given up.
+    """Makes a boto3 client with time-outs and boto3's own retries.
 
-    boto3 compares no checksum of its own with what it reads: it would take that of the whole object, which some
-    servers send with a range too, for the range's.
+    boto3 compares none of its own checksums with what it reads: some servers send the checksum of the whole object also
+    with a range of it, and boto3 would take it for the range's. boto3 is imported here, since importing it costs a
+    fifth of what Dagster costs.
 
-    boto3 is imported here, since importing it costs a fifth of what Dagster costs.
+    :param service: AWS's name of it, such as "s3".
+    :param pool: how many connections are kept open at most.
+    :param read_seconds: a connection that brings nothing for so long is given up.
+    :param attempts: how often boto3 tries a call.
     """
     import boto3
     import botocore.session
@@ -85,7 +91,9 @@ def make_client(
 
 @contextmanager
 def calls_explained(doing: str, where: str) -> Iterator[None]:
-    """Turns what boto3 raises into ``ServiceError``: what was being done, where, and what came back."""
+    """While inside, what boto3 raises becomes a ``ServiceError`` that says what was being done, where, and what came
+    back.
+    """
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
     try:
@@ -100,12 +108,13 @@ def calls_explained(doing: str, where: str) -> Iterator[None]:
 
 
 def answered_within(seconds: float, call: Callable[[], T]) -> T:
-    """What ``call`` returns or raises, if it does so in time.
+    """Returns what ``call`` returns, or raises what it raises, if it does so in time.
 
-    boto3's time-outs are those of one read of one attempt: a name server that hangs, an address after the other, or
-    an answer that comes byte by byte may take minutes. So the call has a thread of its own, which is left behind.
+    boto3's time-outs hold for one read of one attempt. A name server that hangs, one address after the other, or an
+    answer that comes byte by byte may take minutes. So the call runs in a thread of its own, which is abandoned if it
+    is late.
 
-    :raises TimeoutError: if it does not.
+    :raises TimeoutError: if the call has not ended in time.
     """
     answers: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 

@@ -1,6 +1,6 @@
-"""What S3 says of an object when it is asked for its head.
+"""S3 objects as values, read from S3's answer to HeadObject.
 
-What belongs here: the object as a value, read from the answer to HeadObject. What does not: asking
+What belongs here: HeadObject, and what its answer means. What does not: waiting for a restore
 (``ao_workflows.aws.s3``), and which checksum proves the object (``ao_workflows.fixity.s3_checksums``).
 """
 
@@ -17,16 +17,19 @@ from ao_workflows.errors import ObjectError, ObjectMissing, ObjectNotRestored
 from ao_workflows.fixity.s3_checksums import ALGORITHMS, Stated
 from ao_workflows.machine.times import moment_of_header
 
+RESTORE_WAIT_HOURS = 12
+"""So long a run waits for an object that Glacier has not restored yet, unless the site says otherwise."""
+
 _ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
 
 
 @dataclass(frozen=True)
-class Storage:
-    """Where S3 keeps an object's bytes, and whether Glacier is bringing, or has brought, a copy that can be read.
+class ObjectStorage:
+    """Where S3 keeps an object, and whether Glacier is making, or has made, a copy of it that can be read.
 
-    ``archive_status`` is the tier of an object in INTELLIGENT_TIERING that has been moved into an archive, else empty.
-    ``ongoing`` and ``restored`` are both false where nobody has asked, or the copy has gone again. ``expires`` is when
-    it goes.
+    ``archive_status`` is the tier of an object in INTELLIGENT_TIERING that has been moved into an archive, otherwise
+    empty. ``ongoing`` says that Glacier is at it, ``restored`` that there is a copy, and ``expires`` until when. Both
+    are false if nobody has asked, or the copy is gone again.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
     """
@@ -39,23 +42,23 @@ class Storage:
 
     @property
     def archived(self) -> bool:
-        """Whether the object itself cannot be read, but only a restored copy of it."""
+        """Whether only a restored copy of the object can be read, not the object itself."""
         return bool(self.archive_status) or self.storage_class in _ARCHIVED
 
     @property
     def deep(self) -> bool:
-        """Whether it is in the slower of S3's two archives, which knows no Expedited retrieval."""
+        """Whether it is in the slower of S3's two archives, which has no Expedited retrieval."""
         return "DEEP_ARCHIVE" in (self.archive_status or self.storage_class)
 
     def __str__(self) -> str:
         return f"{self.storage_class} ({self.archive_status})" if self.archive_status else self.storage_class
 
 
-def storage_of(head: Mapping[str, Any]) -> Storage:
-    """What the answer to HeadObject says of the place; S3 leaves the class out where it is STANDARD."""
+def storage_of(head: Mapping[str, Any]) -> ObjectStorage:
+    """Returns where an object is kept, by S3's answer to HeadObject, which leaves the class out if it is STANDARD."""
     restore = head.get("Restore", "")
     expiry = re.search(r'expiry-date="([^"]+)"', restore)
-    return Storage(
+    return ObjectStorage(
         storage_class=head.get("StorageClass", "STANDARD"),
         archive_status=head.get("ArchiveStatus", ""),
         ongoing='ongoing-request="true"' in restore,
@@ -66,9 +69,10 @@ def storage_of(head: Mapping[str, Any]) -> Storage:
 
 @dataclass(frozen=True)
 class S3Object:
-    """What S3 holds; ``version_id`` is None in a bucket without versions. ``where`` names it, and the way to it.
+    """An object as S3 describes it. ``where`` names it and its connection, for messages.
 
-    ``modified`` is when it was written, RFC 3339; empty where S3 does not say.
+    ``version_id`` is None in a bucket without versions. ``modified`` is when the object was written, RFC 3339; it is
+    empty if S3 does not say.
     """
 
     bucket: str
@@ -80,11 +84,12 @@ class S3Object:
 
     @property
     def size(self) -> int:
+        """The object's size in bytes."""
         return self.stated.size
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells this object from every other, and from what it was before."""
+        """What distinguishes this object from every other, and from what it was before, as a receipt keeps it."""
         return {
             "bucket": self.bucket,
             "key": self.key,
@@ -95,7 +100,7 @@ class S3Object:
 
 
 def stated(head: Mapping[str, Any]) -> Stated:
-    """What the answer to HeadObject states."""
+    """Returns the checksums and the size that S3's answer to HeadObject states."""
     return Stated(
         size=head["ContentLength"],
         etag=head["ETag"].strip('"'),
@@ -107,16 +112,17 @@ def stated(head: Mapping[str, Any]) -> Stated:
 
 
 def written_at(head: Mapping[str, Any]) -> str:
-    """When the object was written, RFC 3339, by the answer to HeadObject; empty where it does not say."""
+    """Returns when the object was written, RFC 3339, by S3's answer to HeadObject; empty if it does not say."""
     modified = head.get("LastModified")
     return modified.isoformat() if isinstance(modified, datetime) else ""
 
 
 def check_restored(head: Mapping[str, Any], bucket: str, key: str, where: str) -> None:
-    """Whether an object that is in an archive has a restored copy, by the answer to HeadObject.
+    """Checks that an object can be read: that it is in no archive, or has a restored copy.
 
-    :raises ObjectNotRestored: while Glacier is at it.
-    :raises ObjectError: if nobody has asked for one, or it has expired.
+    :param head: S3's answer to HeadObject.
+    :raises ObjectNotRestored: if Glacier is still restoring it.
+    :raises ObjectError: if nobody has asked for a copy, or it has expired.
     """
     storage = storage_of(head)
     if storage.restored or not storage.archived:
@@ -131,10 +137,11 @@ def check_restored(head: Mapping[str, Any], bucket: str, key: str, where: str) -
 
 
 def head_object(client: Any, where: str, **wanted: str) -> dict[str, Any]:
-    """S3's answer to HeadObject. An answer to HEAD has no body, so S3 gives no reason besides its number.
+    """Returns S3's answer to HeadObject. That answer has no body, so S3 gives an error's number and no reason.
 
-    :raises ObjectMissing: where there is no such object.
-    :raises ObjectError: where it may not be looked at.
+    :param wanted: the call's arguments, such as ``Bucket`` and ``Key``.
+    :raises ObjectMissing: if there is no such object.
+    :raises ObjectError: if S3 refuses access to it.
     """
     try:
         head: dict[str, Any] = client.head_object(**wanted)

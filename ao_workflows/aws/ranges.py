@@ -1,7 +1,7 @@
-"""Ranges of one object, each read pinned to the version and the ETag that were seen first.
+"""Ranges of one object, each read from the version and with the ETag that were seen first.
 
-What belongs here: GetObject with a range, and what its answers and failures mean. What does not: what is done with
-the bytes (``ao_workflows.download.transfer``).
+What belongs here: GetObject with a range, and what its answers and failures mean. What does not: what is done with the
+bytes (``ao_workflows.download.transfer``).
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ _CREDENTIALS_ENDED = {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "
 
 
 class PinnedObject:
-    """One object of S3's, to be read by ranges from any thread. ``where`` names it in errors.
+    """One S3 object, of which any thread may read ranges, and which must not change meanwhile.
 
-    ``client`` gives the client to call with; told of one whose credentials have ended, it makes a new one.
+    :param client: called with None, returns the client to use; called with a client whose credentials have ended, it
+        makes a new one.
+    :param where: names the object in errors.
     """
 
     def __init__(
@@ -43,11 +45,11 @@ class PinnedObject:
             self._wanted["VersionId"] = version_id
 
     def open(self, start: int, end: int) -> RangeBody:
-        """The answer that brings the bytes from ``start`` to before ``end``.
+        """Asks S3 for the bytes from ``start`` to before ``end``.
 
-        :raises ServiceError: for what may mend itself.
-        :raises ObjectChanged: if it is not the object any more that was pinned.
-        :raises ObjectError: if S3 will not give it.
+        :raises ServiceError: if trying again may help.
+        :raises ObjectChanged: if the object is not the one that was seen first any more.
+        :raises ObjectError: if S3 refuses to give it.
         """
         wanted = f"bytes {start}-{end - 1}/{self._size}"
         client = self._client(None)
@@ -72,9 +74,9 @@ class PinnedObject:
         return body
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes from ``start`` to before ``end``, at once.
+        """Returns the bytes from ``start`` to before ``end``.
 
-        :raises ServiceError: as ``open`` does, and where the server knows no ranges.
+        :raises ServiceError: as ``open`` does, and if the server does not support ranges.
         """
         body = self.open(start, end)
         try:
@@ -111,7 +113,7 @@ class PinnedObject:
 
 
 class RangeBody:
-    """The bytes of one answer. ``whole`` where it is all of the object and a part was asked for."""
+    """The bytes of one answer. ``whole`` says that a part was asked for and the whole object came."""
 
     def __init__(self, stream: Any, where: str, *, whole: bool) -> None:
         self.whole = whole
@@ -119,7 +121,7 @@ class RangeBody:
         self._where = where
 
     def read(self, amount: int) -> bytes:
-        """At most ``amount`` bytes; none at the end.
+        """Returns at most ``amount`` bytes; none at the end.
 
         :raises ServiceError: if the connection fails or stalls.
         """
@@ -131,10 +133,11 @@ class RangeBody:
         return block
 
     def close(self) -> None:
+        """Closes the connection."""
         self._stream.close()
 
     def abort(self) -> None:
-        """Ends a ``read`` that another thread is waiting in."""
+        """Ends a ``read`` in which another thread is waiting."""
         raw = getattr(self._stream, "_raw_stream", None)
         if raw is None:
             return

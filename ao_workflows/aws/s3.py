@@ -1,8 +1,8 @@
 """The S3 client: an object looked at, waited for while Glacier restores it, and downloaded with its checksum.
 
-What belongs here: HeadObject, the wait for Glacier, and what a download needs to know of S3. What does not: reading
-the bytes (``ao_workflows.aws.ranges``), bringing them to the disk (``ao_workflows.download.download``), and
-what a run makes of it.
+What belongs here: HeadObject, the wait for Glacier, and what a download needs to know of S3. What does not: reading the
+bytes (``ao_workflows.aws.ranges``), bringing them to the disk (``ao_workflows.download.download``), and what a run does
+with them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from threading import Event, Lock
 from typing import Any
@@ -19,12 +19,20 @@ from typing import Any
 import dagster as dg
 from pydantic import PrivateAttr
 
-from ao_workflows.aws.connections import READ_SECONDS, AwsConnection, calls_explained, make_client
-from ao_workflows.aws.objects import S3Object, check_restored, head_object, stated, storage_of, written_at
+from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
+from ao_workflows.aws.objects import (
+    RESTORE_WAIT_HOURS,
+    S3Object,
+    check_restored,
+    head_object,
+    stated,
+    storage_of,
+    written_at,
+)
 from ao_workflows.bags.zip_sizes import UnpackedSize, unpacked_size
-from ao_workflows.download.download import Brought, Places, bring
+from ao_workflows.download.download import DownloadPaths, FinishedDownload, bring
 from ao_workflows.download.pace import Pace
-from ao_workflows.download.plan import MIB, plan
+from ao_workflows.download.plan import MIB, STALL_SECONDS, plan_transfer
 from ao_workflows.errors import (
     ObjectChanged,
     ObjectError,
@@ -35,7 +43,7 @@ from ao_workflows.errors import (
 )
 from ao_workflows.events.intake_names import meant_by, not_meant
 from ao_workflows.fixity.digests import can_be_joined
-from ao_workflows.fixity.s3_checksums import Claim, Proof, best_claim, even_parts, in_base64, proof_by
+from ao_workflows.fixity.s3_checksums import ObjectProof, StatedChecksum, best_checksum, even_parts, in_base64, proof_by
 
 _FIRST_WAIT_SECONDS = 30.0
 _LONGEST_WAIT_SECONDS = 900.0
@@ -44,42 +52,35 @@ _WAIT = Event().wait
 
 
 @dataclass(frozen=True)
-class Download:
-    """A finished download: which object it was in the end, its seconds, what proved it, and what was done for it."""
+class S3Download:
+    """A finished download from S3: the object that it was in the end, its seconds, what proved it, and the transfer's
+    figures.
+    """
 
     object: S3Object
     seconds: float
     proof: str
-    brought: Brought
-
-    def left(self) -> dict[str, Any]:
-        """The same as a receipt keeps it."""
-        return {
-            "bytes": self.object.size,
-            "etag": self.object.stated.etag,
-            "version": self.object.version_id,
-            "modified": self.object.modified,
-            "object": self.object.identity,
-            "seconds": self.seconds,
-            "proof": self.proof,
-            **asdict(self.brought),
-        }
+    brought: FinishedDownload
 
 
 class DownloadSettings(dg.Config):
-    """A site's wishes. None leaves part size and parallelism to the object's size, and the rate to the line."""
+    """A site's settings for downloads. None leaves the size and the number of parts to the object's size.
+
+    ``megabytes_per_second`` is no limit if it is None.
+    """
 
     part_mib: int | None = None
     parallel: int | None = None
     megabytes_per_second: float | None = None
-    stall_seconds: float = READ_SECONDS
-    backoff_seconds: float = 1.0
-    restore_wait_hours: float = 12.0
+    stall_seconds: float = STALL_SECONDS
+    backoff_seconds: float = Pace.backoff_seconds
+    restore_wait_hours: float = RESTORE_WAIT_HOURS
 
 
 class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """S3 as each intake reaches it; ``connections`` and ``buckets`` are by the intake's name, ``formerly`` has the
-    names of today by former ones.
+    """S3 as each intake reaches it.
+
+    ``connections`` and ``buckets`` are by the intake's name; ``formerly`` has the present names by the former ones.
     """
 
     connections: Mapping[str, AwsConnection]
@@ -91,10 +92,11 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
     _clients_lock: Any = PrivateAttr(default_factory=Lock)
 
     def intake_for(self, name: str, bucket: str, region: str) -> str:
-        """The intake of today for an event of that bucket and region which came by the intake ``name``, perhaps long
-        ago.
+        """Returns the present name of the intake that an event came by, which may be of long ago.
 
-        :raises ObjectError: where none is meant.
+        :param name: the name that the intake had then.
+        :param bucket: the event's bucket; ``region`` is its region.
+        :raises ObjectError: if no intake of today is meant.
         """
         ways = self.connections
         alike = [each for each, its in self.buckets.items() if its == bucket and ways[each].region == region]
@@ -108,19 +110,19 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
     def look(self, intake: str, bucket: str, key: str, version_id: str | None) -> S3Object:
         """Asks S3 for the object as it is now.
 
-        :raises ObjectNotRestored: while Glacier is at it.
-        :raises ObjectMissing: where there is none.
-        :raises ObjectError: where it may not be read, or it was not restored.
+        :raises ObjectNotRestored: if Glacier is still restoring it.
+        :raises ObjectMissing: if there is none.
+        :raises ObjectError: if S3 refuses access to it, or it was not restored.
         """
         head, where = self._head(intake, bucket, key, version_id)
         check_restored(head, bucket, key, where)
         return S3Object(bucket, key, head.get("VersionId", version_id), stated(head), where, written_at(head))
 
     def restored_until(self, intake: str, bucket: str, key: str, version_id: str | None) -> datetime | None:
-        """When the object's restored copy ends; None for an object that needs none.
+        """Returns when the object's restored copy ends; None for an object that needs none.
 
-        :raises ObjectNotRestored: while Glacier is at it.
-        :raises ObjectError: where there is no copy, or it has ended; ``ObjectMissing`` where there is no object.
+        :raises ObjectNotRestored: if Glacier is still restoring it.
+        :raises ObjectError: if there is no copy, or it has ended; ``ObjectMissing`` if there is no object.
         """
         head, where = self._head(intake, bucket, key, version_id)
         check_restored(head, bucket, key, where)
@@ -135,9 +137,10 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         say: Callable[[str], None],
         wait: Callable[[float], object] = _WAIT,
     ) -> S3Object:
-        """The same, after waiting for Glacier as long as the site allows; ``say`` is told of each wait.
+        """Asks S3 for the object, after waiting for Glacier for as long as the site allows.
 
-        :raises RestoreTooSlow: if that was not long enough.
+        :param say: called with a sentence at each wait.
+        :raises RestoreTooSlow: if Glacier was not done by then.
         """
         left = self.settings.restore_wait_hours * 3600
         pause = _FIRST_WAIT_SECONDS
@@ -159,7 +162,7 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
                 pause = min(2 * pause, _LONGEST_WAIT_SECONDS)
 
     def unpacked_size(self, intake: str, wanted: S3Object) -> UnpackedSize | None:
-        """How large the zip's files are, by its directory; None where that cannot be read."""
+        """Returns how large the zip's files are, by the zip's directory; None if the directory cannot be read."""
         with suppress(ServiceError):
             return unpacked_size(self._pinned(intake, wanted).read, wanted.size)
         return None
@@ -168,15 +171,16 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         self,
         intake: str,
         wanted: S3Object,
-        places: Places,
+        places: DownloadPaths,
         tell: Callable[[int], None] = lambda _there: None,
-    ) -> Download:
-        """Brings the object to ``places.final``, proven. ``tell`` is called with the bytes that are there.
+    ) -> S3Download:
+        """Downloads the object to ``places.final``, and proves its bytes.
 
-        An object that becomes another one meanwhile is begun anew, once.
+        If it becomes another object meanwhile, the download begins anew, once.
 
+        :param tell: called with the number of bytes that are there.
         :raises ObjectChanged: if it changes twice.
-        :raises DownloadMismatch: if what arrives is not, twice, what S3 says.
+        :raises DownloadMismatch: if the bytes that arrive are wrong, twice, by what S3 states.
         """
         started = time.monotonic()
         try:
@@ -195,18 +199,18 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         except ObjectMissing:
             places.remove()
             raise
-        return Download(wanted, time.monotonic() - started, proof.name, brought)
+        return S3Download(wanted, time.monotonic() - started, proof.name, brought)
 
     def _bring(
-        self, intake: str, wanted: S3Object, places: Places, tell: Callable[[int], None]
-    ) -> tuple[Proof, Brought]:
+        self, intake: str, wanted: S3Object, places: DownloadPaths, tell: Callable[[int], None]
+    ) -> tuple[ObjectProof, FinishedDownload]:
         settings = self.settings
         proof = self.proof(intake, wanted)
-        cut = plan(
+        cut = plan_transfer(
             wanted.size,
             proof.pieces,
-            claimed=proof.claim is not None,
-            joinable=proof.claim is not None and can_be_joined(proof.claim.algorithm),
+            claimed=proof.checksum is not None,
+            joinable=proof.checksum is not None and can_be_joined(proof.checksum.algorithm),
             part_size=settings.part_mib * MIB if settings.part_mib else None,
             parallel=settings.parallel,
         )
@@ -223,15 +227,15 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
         return proof, brought
 
-    def proof(self, intake: str, wanted: S3Object) -> Proof:
-        """What can prove the object's bytes: the best of the checksums that S3 states."""
-        claim = best_claim(wanted.stated)
-        return proof_by(wanted.stated, claim, self._part_sizes(intake, wanted, claim))
+    def proof(self, intake: str, wanted: S3Object) -> ObjectProof:
+        """Returns how the object's bytes can be proven: by the best of the checksums that S3 states."""
+        checksum = best_checksum(wanted.stated)
+        return proof_by(wanted.stated, checksum, self._part_sizes(intake, wanted, checksum))
 
     def sizes(self, intake: str, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-        """Every object below a prefix: its key and its size in bytes.
+        """Lists every object below a prefix: its key and its size in bytes.
 
-        :raises ObjectError: where it may not be listed, or there is no such bucket.
+        :raises ObjectError: if S3 refuses, or there is no such bucket.
         """
         where = f"s3://{bucket}/{prefix} ({self._connection(intake)})"
         with calls_explained("listing the objects", where):
@@ -248,26 +252,30 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
                         raise ObjectError(where, "there is no such bucket") from error
                 raise
 
-    def _part_sizes(self, intake: str, wanted: S3Object, claim: Claim | None) -> Sequence[int] | None:
+    def _part_sizes(self, intake: str, wanted: S3Object, checksum: StatedChecksum | None) -> Sequence[int] | None:
         """The sizes of the parts that the object was uploaded in, where the claim is over them and S3 says them."""
-        if claim is None or claim.parts is None:
+        if checksum is None or checksum.parts is None:
             return None
         first = self._head_part(intake, wanted, 1)
-        if first.get("PartsCount") != claim.parts:
+        if first.get("PartsCount") != checksum.parts:
             return None
-        last = first if claim.parts == 1 else self._head_part(intake, wanted, claim.parts)
-        even = even_parts(wanted.size, claim.parts, first["ContentLength"], last["ContentLength"])
+        last = first if checksum.parts == 1 else self._head_part(intake, wanted, checksum.parts)
+        even = even_parts(wanted.size, checksum.parts, first["ContentLength"], last["ContentLength"])
         if even:
             return even
-        heads = self._head_parts(intake, wanted, claim.parts)
+        heads = self._head_parts(intake, wanted, checksum.parts)
         return [head["ContentLength"] for head in heads]
 
-    def _wrong_pieces(self, intake: str, wanted: S3Object, proof: Proof, digests: Sequence[str]) -> Collection[int]:
+    def _wrong_pieces(
+        self, intake: str, wanted: S3Object, proof: ObjectProof, digests: Sequence[str]
+    ) -> Collection[int]:
         """The upload's parts whose own checksums are others than what was found; none where S3 does not say them."""
-        claim = proof.claim
-        if claim is None or claim.parts is None or claim.by_etag:
+        checksum = proof.checksum
+        if checksum is None or checksum.parts is None or checksum.by_etag:
             return ()
-        said = [stated(head).checksums.get(claim.algorithm) for head in self._head_parts(intake, wanted, claim.parts)]
+        said = [
+            stated(head).checksums.get(checksum.algorithm) for head in self._head_parts(intake, wanted, checksum.parts)
+        ]
         if None in said:
             return ()
         found = [in_base64(digest) for digest in digests]

@@ -1,8 +1,8 @@
-"""Admission: which works of a zip are let in, once it is known what it holds.
+"""Admission: which works are accepted from a zip, once it is known what the zip contains.
 
-What belongs here: whose work a zip must hold, what becomes of one that no manifest vouches for, or that holds nothing;
-as rules on RIDs and counts. What does not: what is in the zip (``layout``), and whether it is what its manifests
-say (``rules``).
+What belongs here: rules on RIDs and counts: whose work a zip must contain, and what happens to one without a manifest,
+or to a zip with nothing in it. What does not: what is in the zip (``layout``), and whether it is what its manifests say
+(``rules``).
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ Unproven = Literal["warn", "refuse"]
 
 @dataclass(frozen=True)
 class Terms:
-    """What a zip is taken on: ``rid`` is the work that was asked for.
+    """What is accepted from a zip that was delivered for the work ``rid``.
 
-    ``batches`` says that a zip of several works need not hold that one.
+    ``batches`` allows a zip of several works that does not contain ``rid``; ``unproven`` says what happens to a work
+    without a manifest.
     """
 
     rid: str
@@ -31,7 +32,10 @@ class Terms:
 
 
 def why_refused(terms: Terms, works: Collection[str], unproven: Collection[str]) -> str | None:
-    """Why a zip that holds these works, some of them ``unproven``, is not taken; or None."""
+    """Returns why a zip is refused, or None if it is accepted.
+
+    :param works: the RIDs of the works in the zip, of which the ``unproven`` have no manifest.
+    """
     if terms.rid not in works and not (terms.batches and len(works) > 1):
         return _another_work(terms.rid, works)
     if unproven and terms.unproven == "refuse":
@@ -49,7 +53,7 @@ def _another_work(rid: str, works: Collection[str]) -> str:
 
 
 def another_name(zip_name: str, works: Collection[str]) -> str | None:
-    """A warning, for a person who unpacks by hand, where a zip is not named after a work in it."""
+    """Returns a warning for a person who unpacks by hand, if the zip is not named after a work in it; else None."""
     try:
         rid = rid_of_key(zip_name)
     except RidError:
@@ -60,12 +64,12 @@ def another_name(zip_name: str, works: Collection[str]) -> str | None:
 
 
 def no_manifest(works: Iterable[str]) -> str:
-    """The words for works that are taken as they are."""
+    """Returns the words for works that are accepted as they are, without a manifest."""
     return f"no manifest came with {', '.join(works)}: nothing of it is proven"
 
 
 def without_its_own(rid: str, works: Collection[str]) -> str:
-    """The words for a batch that was taken."""
+    """Returns the words for a batch that was accepted though it does not contain the work ``rid``."""
     return f"{rid} itself did not come: its zip brought {_some(works)}"
 
 

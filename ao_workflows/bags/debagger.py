@@ -1,4 +1,5 @@
-"""The debagger as a site sets it: how much a zip may hold and which names, its local times, which works are taken.
+"""The debagger with a site's settings: how much a zip may contain and which names, its time zone, which works are
+accepted.
 
 What belongs here: the settings, and calling ``ao_workflows.bags.debagging`` with them. What does not: anything about
 bags.
@@ -13,16 +14,17 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from ao_workflows.bags.admission import Terms, Unproven
-from ao_workflows.bags.debagging import Debagged, debag
-from ao_workflows.bags.zip_directory import Limits
+from ao_workflows.bags.debagging import DebaggedZip, debag
+from ao_workflows.bags.zip_directory import ZipLimits
 
 
 class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Unpacks zips of at most ``max_members`` and ``max_bytes``, and ``max_ratio`` times what the zip has.
+    """Debags zips by a site's settings.
 
-    ``control_characters`` is whether names may have some. ``time_zone`` is None for the machine's own. ``unproven``
-    says what becomes of works without a manifest, and ``batches`` names the intakes whose zips may hold several works
-    without the one that they are named after.
+    A zip may have at most ``max_members`` and ``max_bytes`` unpacked bytes, and these may be ``max_ratio`` times the
+    zip's own. ``control_characters`` says whether names may have some. ``time_zone`` is None for the machine's own.
+    ``unproven`` says what happens to works without a manifest; ``batches`` names the intakes whose zips may contain
+    several works without the one that the zip is named after.
     """
 
     max_members: int
@@ -34,19 +36,23 @@ class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
     batches: list[str]
 
     def terms(self, rid: str, intake: str | None) -> Terms:
-        """What a zip is taken on that came by ``intake``, by its name of today, for the work ``rid``."""
+        """Returns what is accepted from a zip.
+
+        :param rid: the work that the zip was delivered for.
+        :param intake: the present name of the intake that it came by.
+        """
         return Terms(rid, intake in self.batches, self.unproven)
 
     def debag(
         self, zip_path: Path, into: Path, terms: Terms, under_way: Path, progress: Callable[[int, int], None]
-    ) -> Debagged:
-        """As ``domain.bags.debag``, which says what it raises."""
+    ) -> DebaggedZip:
+        """Calls ``ao_workflows.bags.debagging.debag``, and raises what that raises."""
         return debag(
             zip_path,
             into,
             terms=terms,
             under_way=under_way,
-            limits=Limits(self.max_members, self.max_bytes, self.max_ratio, self.control_characters),
+            limits=ZipLimits(self.max_members, self.max_bytes, self.max_ratio, self.control_characters),
             time_zone=ZoneInfo(self.time_zone) if self.time_zone else None,
             progress=progress,
         )

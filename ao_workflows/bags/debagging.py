@@ -1,8 +1,8 @@
 """Debagging and validating: a zip becomes the folders of its works, every byte proven, or is refused with all faults.
 
-What belongs here: the two things that are done with a bag, ``debag`` and ``validate``, put together from the zip's
-reader (``zip_pass``), what its names mean (``layout``) and BagIt's rules (``rules``). What does not: where in
-staging the folders go, and what a run says of it.
+What belongs here: the two things that are done with a bag, ``debag`` and ``validate``, composed of the zip's reader
+(``zip_pass``), the meaning of its names (``layout``) and BagIt's rules (``rules``). What does not: where in staging the
+folders go, and what a run says about it.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from datetime import tzinfo
 from pathlib import Path
 
 from ao_workflows.bags.admission import Terms, another_name, no_manifest, why_refused
-from ao_workflows.bags.proof import DebaggedWork, Progress, Proof, prove_folder, prove_zip
-from ao_workflows.bags.unpacking import Plan, check_rids, plan_unpacking
-from ao_workflows.bags.zip_directory import Limits, read_directory
+from ao_workflows.bags.proof import BagsProof, DebaggedWork, ProgressListener, prove_folder, prove_zip
+from ao_workflows.bags.unpacking import UnpackingPlan, check_rids, plan_unpacking
+from ao_workflows.bags.zip_directory import ZipLimits, read_directory
 from ao_workflows.bags.zip_pass import TWIN, OpenZip, modification_time
 from ao_workflows.errors import BagInvalid, Problem, StagingError, ZipRefused
 from ao_workflows.fixity.trees import FileFixity
-from ao_workflows.machine.disk import refusal
+from ao_workflows.machine.disk import disk_error
 from ao_workflows.machine.new_trees import NewTree
 from ao_workflows.shown_names import shown
 
 
 @dataclass(frozen=True)
-class Debagged:
-    """What a zip became: its works, the fixity of their files, warnings, payload bytes and seconds taken."""
+class DebaggedZip:
+    """What a zip became: its works, the fixity of their files, warnings, the payload's bytes, and the seconds that it
+    took.
+    """
 
     works: tuple[DebaggedWork, ...]
     files: tuple[FileFixity, ...]
@@ -41,7 +43,7 @@ class Debagged:
 
 @dataclass(frozen=True)
 class Validated:
-    """What validating a bag, or a zip of bags, brought: everything that is wrong, and what is merely unusual."""
+    """The result of validating a bag, or a zip of bags: everything that is wrong, and what is merely unusual."""
 
     path: Path
     bags: tuple[str, ...]
@@ -53,6 +55,7 @@ class Validated:
 
     @property
     def valid(self) -> bool:
+        """Whether nothing is wrong."""
         return not self.problems
 
 
@@ -61,28 +64,30 @@ def debag(
     into: Path,
     *,
     terms: Terms | None = None,
-    limits: Limits | None = None,
+    limits: ZipLimits | None = None,
     threads: int | None = None,
     time_zone: tzinfo | None = None,
     under_way: Path | None = None,
-    progress: Progress | None = None,
-) -> Debagged:
+    progress: ProgressListener | None = None,
+) -> DebaggedZip:
     """Unpacks a zip of bags, or of plain works, proves every file, and leaves each work in ``into/<RID>``.
 
-    A bag's payload becomes the work, and its manifests and tag files the work's ``<RID>.bag/``, or ``<RID>.bag.1/``
-    and so on where the payload has that. ``into`` appears in one rename of ``under_way`` (a hidden sibling, unless
-    given), in place of what was there, or not at all. ``terms`` are what the zip is taken on; without them it may hold
-    any work. ``time_zone`` is that of the zip's local times, the machine's unless given; ``progress`` is told bytes
-    done and bytes in all.
+    A bag's payload becomes the work; its manifests and tag files go to the folder ``<RID>.bag/`` in the work, or
+    ``<RID>.bag.1/`` and so on if the payload has that name already. ``into`` appears in one rename, in place of what
+    was there before, or not at all.
 
-    :raises ZipRefused: if the file is no zip, is not safe to unpack, or holds a work that is not to be taken.
+    :param terms: what is accepted from the zip; without them it may contain any work.
+    :param time_zone: that of the local times in the zip; the machine's own if None.
+    :param under_way: the folder that is renamed in the end; a hidden one beside ``into`` if None.
+    :param progress: called with the bytes done and the bytes in all.
+    :raises ZipRefused: if the file is not a zip, is not safe to unpack, or contains a work that is not accepted.
     :raises BagInvalid: with every problem, if a bag is not what its manifests say.
     :raises StagingError: if the disk refuses.
     """
     started = time.perf_counter()
     under_way = under_way or into.with_name(f".{into.name}.tmp")
     with _opened(zip_path) as descriptor:
-        members = read_directory(zip_path, descriptor, limits or Limits())
+        members = read_directory(zip_path, descriptor, limits or ZipLimits())
         plan = plan_unpacking(zip_path, members)
         check_rids(zip_path, plan)
         works = [*plan.rids.values()]
@@ -109,7 +114,7 @@ def debag(
     said = [no_manifest(unproven)] if unproven else []
     if not terms and (other := another_name(zip_path.name, works)):
         said.append(other)
-    return Debagged(
+    return DebaggedZip(
         tuple(proof.works),
         tuple(proof.files),
         tuple(map(shown, (*said, *proof.warnings))),
@@ -121,22 +126,23 @@ def debag(
 def validate(
     path: Path,
     *,
-    limits: Limits | None = None,
+    limits: ZipLimits | None = None,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressListener | None = None,
 ) -> Validated:
-    """Says what is wrong with the bag in a folder, or with those in a zip, which is read and not unpacked.
+    """Validates the bag in a folder, or the bags in a zip, which is read and not unpacked.
 
+    :param progress: called with the bytes done and the bytes in all.
     :raises StagingError: if the disk refuses.
     """
     started = time.perf_counter()
     if path.is_dir():
-        allowed = (limits or Limits()).control_characters
+        allowed = (limits or ZipLimits()).control_characters
         proof = prove_folder(path, threads or _cores(), progress, control_characters=allowed)
     else:
         try:
             with _opened(path) as descriptor:
-                plan = plan_unpacking(path, read_directory(path, descriptor, limits or Limits()))
+                plan = plan_unpacking(path, read_directory(path, descriptor, limits or ZipLimits()))
                 proof = prove_zip(OpenZip(path, descriptor), plan, threads or _cores(), progress)
             if not plan.bags:
                 reason = "it holds works and no bag: no manifest says what their bytes should be"
@@ -144,7 +150,7 @@ def validate(
             if other := another_name(path.name, [*plan.rids.values()]):
                 proof.warnings.append(other)
         except ZipRefused as error:
-            proof = Proof(problems=[*error.problems])
+            proof = BagsProof(problems=[*error.problems])
     return Validated(
         path,
         tuple(work.rid for work in proof.works if work.proven),
@@ -169,7 +175,7 @@ def _opened(zip_path: Path) -> Iterator[int]:
             raise ZipRefused(zip_path, None, "it is no file")
         yield descriptor
     except OSError as error:
-        raise refusal(Path(error.filename or zip_path), "is refused", error) from error
+        raise disk_error(Path(error.filename or zip_path), "is refused", error) from error
     finally:
         os.close(descriptor)
 
@@ -178,7 +184,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _make_folders(tree: NewTree, plan: Plan, zip_path: Path) -> None:
+def _make_folders(tree: NewTree, plan: UnpackingPlan, zip_path: Path) -> None:
     for folder in plan.folders():
         try:
             tree.make_folder(folder)

@@ -1,24 +1,19 @@
 """What a bag declares: its tag files, read with ``bagit`` as the authority on them.
 
 What belongs here: the declaration, the manifests' entries, the Oxum and fetch.txt (RFC 8493, and its drafts from
-0.93 on). What does not: whether the bag is what it declares (``rules``).
-
-``bagit`` gets the very bytes that were read and hashed, in memory: what it judges is what is proven, and no tag
-file is read a second time.
+0.93 on). What does not: whether the bag is what it declares (``rules``), and how bagit comes to read from memory
+(``bagit_in_memory``).
 """
 
 from __future__ import annotations
 
-import importlib.util
-import io
-import logging
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from ao_workflows.bags.bagit_in_memory import BagitInMemory, without_place
 from ao_workflows.bags.manifests import decoded, read_manifest
 from ao_workflows.errors import Problem
 from ao_workflows.fixity.algorithms import HASHES
@@ -32,12 +27,14 @@ _STRICT_DECLARATION = re.compile(
     rb"BagIt-Version: [0-9]+\.[0-9]+(?:\r\n|\r|\n)Tag-File-Character-Encoding: [!-~]+(?:\r\n|\r|\n)?"
 )
 _OXUM = re.compile(r"([0-9]+)\.([0-9]+)")
-_FETCH = re.compile(r"[ \t]*(\S+)[ \t]+(\S+)[ \t]+(.*\S.*)")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest's file name, and hashlib's name of its algorithm; None where hashlib has none."""
+    """A manifest's file name, and hashlib's name of its algorithm, which is None if hashlib does not have it.
+
+    ``of_tags`` says that it is a tag manifest; ``token`` is the algorithm as the file's name has it.
+    """
 
     name: str
     of_tags: bool
@@ -49,10 +46,10 @@ class Manifest:
 class Declared:
     """What a bag's tag files say, and what is wrong with them. Paths are relative to the bag's folder.
 
-    ``entries`` has each manifest entry's digests by hashlib's name of the algorithm, its path as it is written, and
-    ``decode_first`` whether by all that is known that is encoded; ``fetch`` has the paths that fetch.txt would bring,
-    ``oxum`` the payload's bytes and files; ``readable`` is false where so much is wrong that
-    nothing can be compared with the entries.
+    ``entries`` has the digests in the manifests by path, as the path is written there, and by hashlib's name of the
+    algorithm. ``decode_first`` says that such paths are probably percent-encoded. ``fetch`` has the paths in fetch.txt,
+    ``oxum`` the payload's bytes and files. ``readable`` is false if so much is wrong that nothing can be compared with
+    the entries.
     """
 
     version: tuple[int, int] = (0, 0)
@@ -67,19 +64,20 @@ class Declared:
 
     @property
     def strict(self) -> bool:
-        """Whether the rules that came with version 1.0 hold."""
+        """Whether the rules hold that came with version 1.0."""
         return self.version >= _STRICT
 
 
 def is_declaration(path: str) -> bool:
-    """Whether this file says what the bag is."""
+    """Whether this file is one of those that say what the bag is: bagit.txt, manifests and the like."""
     return path in _OTHERS or _MANIFEST.fullmatch(path) is not None
 
 
 def manifests_among(paths: Iterable[str]) -> tuple[Manifest, ...]:
-    """The manifests, payload's and tags', in the order of their names.
+    """Returns the manifests among these paths, those of the payload and of tags, in the order of their names.
 
-    RFC 8493, 2.4, names algorithms without punctuation (``sha3256``), bagit as hashlib does (``sha3_256``).
+    RFC 8493, 2.4, writes algorithms without punctuation (``sha3256``), bagit writes them as hashlib does
+    (``sha3_256``).
     """
     found = []
     for path in sorted(paths):
@@ -94,21 +92,22 @@ _BY_PLAIN_NAME = {name.replace("_", ""): name for name in HASHES}
 
 
 def algorithms(manifests: Iterable[Manifest], *, of_tags: bool) -> tuple[str, ...]:
-    """The algorithms by which payload must be hashed, or tag files: by all that the bag names, these."""
+    """Returns the algorithms by which the payload, or with ``of_tags`` the tag files, must be hashed."""
     return tuple(sorted({it.algorithm for it in manifests if it.algorithm and (of_tags or not it.of_tags)}))
 
 
 def read_declaration(folder: str, files: Mapping[str, bytes]) -> Declared:
-    """Reads a bag's declarations, ``files``; problems name them below ``folder``, which ends in ``/`` or is empty."""
+    """Reads a bag's declarations.
+
+    :param folder: comes before the paths in problems; it ends in ``/`` or is empty.
+    :param files: the content of each file for which ``is_declaration`` is true.
+    """
     declared = Declared(manifests=manifests_among(files))
-    kept = _Kept()
-    read: list[str] = ["bagit.txt"]
-    module = _bagit_over(files, kept, read)
-    wrong = (module.BagError, ValueError, LookupError, AttributeError, TypeError)
+    bagit = BagitInMemory(files)
     try:
-        bag = _opened(module, files)
-    except wrong as error:
-        declared.problems.append(_structure(folder, read[-1], error))
+        bag = bagit.open()
+    except bagit.errors as error:
+        declared.problems.append(_structure(folder, bagit.last_read, error))
         return declared
     declared.version = tuple(bag.version_info)
     if declared.version not in _VERSIONS:
@@ -120,93 +119,13 @@ def read_declaration(folder: str, files: Mapping[str, bytes]) -> Declared:
     for name, check in checks.items():
         try:
             check(declared, folder, files, bag)
-        except wrong as error:
+        except bagit.errors as error:
             declared.problems.append(_structure(folder, name, error))
-    declared.warnings += [f"{folder}{line}" for line in kept.lines]
     return declared
 
 
 def _structure(folder: str, path: str, reason: object) -> Problem:
-    return Problem("structure", f"{folder}{path}", _without_place(str(reason)))
-
-
-def _without_place(message: str) -> str:
-    return message.replace(f"{_NOWHERE}: ", "").replace(f"{_NOWHERE}/", "")
-
-
-_NOWHERE = "/bag"
-
-
-def _bagit_over(files: Mapping[str, bytes], kept: logging.Handler, read: list[str]) -> ModuleType:
-    """bagit's own module once more, privately, with ``files`` in place of the disk.
-
-    What it logs goes to ``kept``, the names of what it reads to ``read``.
-    """
-    spec = importlib.util.find_spec("bagit")
-    if spec is None or spec.loader is None:
-        raise ImportError("bagit is not installed")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def name_of(path: str) -> str:
-        return posixpath.relpath(path, _NOWHERE)
-
-    def open_text_file(path: str, _mode: str = "r", encoding: str = "utf-8") -> io.TextIOWrapper:
-        read.append(name_of(path))
-        content = io.BytesIO(files[read[-1]])
-        content.name = path
-        return io.TextIOWrapper(content, encoding=encoding, errors="strict")
-
-    def is_there(path: str) -> bool:
-        return name_of(path) in files
-
-    logger = logging.Logger("bagit", logging.WARNING)
-    logger.addHandler(kept)
-    names: dict[str, Any] = vars(module)
-    names["open_text_file"] = open_text_file
-    names["os"] = SimpleNamespace(
-        sep="/", path=SimpleNamespace(**vars(posixpath) | {"isfile": is_there, "exists": is_there})
-    )
-    names["LOGGER"] = logger
-    return module
-
-
-def _opened(module: ModuleType, files: Mapping[str, bytes]) -> Any:
-    class Bag(module.Bag):  # type: ignore[name-defined, misc]
-        encoding: str
-
-        def _path_is_dangerous(self, path: str) -> bool:
-            # bagit asks the disk, five times an entry; here no path comes near one.
-            return path.startswith(("/", "~", "../")) or path == ".."
-
-        def _load_manifests(self) -> None:
-            # ``manifests`` reads them: bagit takes spaces off the end of names.
-            pass
-
-        def fetch_entries(self) -> Iterator[tuple[str, str, str]]:
-            if "fetch.txt" not in files:
-                return
-            for line in io.TextIOWrapper(io.BytesIO(files["fetch.txt"]), encoding=self.encoding):
-                entry = _FETCH.fullmatch(line.removesuffix("\n"))
-                if entry is None:
-                    raise ValueError("a line is not a URL, a length and a path")
-                if self._path_is_dangerous(entry[3]):
-                    raise module.BagError(f"the path {entry[3]!r} leads out of the bag")
-                yield entry[1], entry[2], entry[3]
-
-    return Bag(_NOWHERE)
-
-
-class _Kept(logging.Handler):
-    """Keeps bagit's warnings. Its errors are found again, with their place, by the checks below."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno == logging.WARNING:
-            self.lines.append(_without_place(record.getMessage()))
+    return Problem("structure", f"{folder}{path}", without_place(str(reason)))
 
 
 def _check_declaration(declared: Declared, folder: str, files: Mapping[str, bytes], _bag: Any) -> None:

@@ -1,7 +1,6 @@
-"""A bag that lies in a folder: its files, their sizes and digests, and what no bag may have.
+"""A bag in a folder: its files, their sizes and digests, and names that no bag may have.
 
-What belongs here: walking and reading a folder. What does not: what a bag's files mean (``declarations``,
-``rules``).
+What belongs here: walking and reading a folder. What does not: what a bag's files mean (``declarations``, ``rules``).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 @dataclass
 class FolderContent:
-    """What a bag's folder holds, by path relative to it; ``digests`` by hashlib's name of the algorithm."""
+    """What a bag's folder contains, by path in the folder; ``digests`` by hashlib's name of the algorithm."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     declarations: dict[str, bytes] = field(default_factory=dict)
@@ -41,10 +40,12 @@ def read_folder(
     *,
     control_characters: bool = False,
 ) -> FolderContent:
-    """Reads every file of a bag's folder once, and hashes it by the algorithms that its manifests name.
+    """Reads every file of a bag's folder once, and computes the digests that its manifests need.
 
-    A name that no zip may have is told here too: what is validated as a folder must be debagged as a zip.
+    A name that no zip may have is a problem here as well: a folder that is valid must also be accepted as a zip.
 
+    :param progress: called with the bytes done and the bytes in all.
+    :param control_characters: whether names may contain control characters.
     :raises StagingError: if a file cannot be read.
     """
     content = FolderContent()

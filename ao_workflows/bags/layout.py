@@ -1,7 +1,7 @@
-"""What a zip holds, told by its names alone: bags, or plain works without a manifest, and what belongs to each.
+"""What a zip contains, by its names alone: bags, or plain works without a manifest, and which files belong to each.
 
-What belongs here: which folder is a bag or a work, its RID, and what is beside it. What does not: whether a bag
-is valid (``rules``).
+What belongs here: which folder is a bag or a work, its RID, and what lies beside it. What does not: whether a bag is
+valid (``rules``).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _APPLEDOUBLE = "._"
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The zip's bags, or its plain works: each folder's name, with ``/`` at its end, and the RID it would have.
+class ZipLayout:
+    """A zip's bags, or its plain works: the name of each folder, with ``/`` at its end, and the RID that it would have.
 
-    ``strays`` are the names that belong to none of them, but for ``litter``, which desktops and network storage left.
-    ``astray`` are the bag files, such as bagit.txt and manifests, that lie where they make no bag.
+    ``strays`` are the names that belong to none of them, except for ``litter``, which desktops and network storage
+    leave behind. ``astray`` are bag files, such as bagit.txt and manifests, where they make no bag.
     """
 
     bags: Mapping[str, str]
@@ -55,12 +55,12 @@ def too_deep(path: str) -> bool:
     return path.removesuffix("/").count("/") >= DEEPEST
 
 
-def recognise(names: Sequence[str], zip_name: str) -> Layout:
-    """The layout of a zip with these names.
+def recognise(names: Sequence[str], zip_name: str) -> ZipLayout:
+    """Returns the layout of a zip with these names.
 
-    Bags are at its top: folders whose name ends in ``.bag``, or that have a ``bagit.txt``. In a zip without one,
-    works are known by the folders that they have in them, at the top or one below it; if the top itself has such
-    folders, it is a work under the zip's own name. Where bag files lie elsewhere, a bag was meant.
+    Bags are folders at the zip's top whose name ends in ``.bag``, or that contain a ``bagit.txt``. A zip without bags
+    may contain plain works: these are recognised by the folders in them, and lie at the top or one level below it. If
+    the top itself has such folders, it is a work named after the zip. Where bag files lie elsewhere, a bag was meant.
     """
     # A Mac's zip has the folders once more, for what it keeps beside their files: they make no bag and no work.
     own = [name for name in names if _LITTER_FOLDERS.isdisjoint(name.split("/"))]
@@ -74,7 +74,7 @@ def recognise(names: Sequence[str], zip_name: str) -> Layout:
     }
     works = {} if bags else _works(folders, tops, zip_name)
     strays, litter = _beside(names, [*bags, *works])
-    return Layout(bags, works, strays, litter, tuple(_astray(own, bags, listed)))
+    return ZipLayout(bags, works, strays, litter, tuple(_astray(own, bags, listed)))
 
 
 def _astray(names: Sequence[str], bags: Mapping[str, str], listed: Container[str]) -> Iterator[str]:

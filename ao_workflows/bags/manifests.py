@@ -1,10 +1,10 @@
-"""A manifest's lines: what each lists, and the names that a path in one may stand for.
+"""The lines of a manifest: what each lists, and the names that a path in one may stand for.
 
 What belongs here: the lines' form (RFC 8493, 2.1.3 and 2.2.1, and what older tools wrote). What does not: which
 manifests there are (``declarations``), and whether files are as they are listed (``rules``).
 
-``bagit`` reads them otherwise: it takes spaces off the end of a line, which may be a name's own, and decodes the
-first two encoded characters of a name and no percent sign.
+``bagit`` reads the lines differently: it takes spaces off the end of a line, which may belong to a name, and decodes
+the first two encoded characters of a name and no percent sign.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _BARE_PERCENT = re.compile(r"%(?!0[AaDd]|25)")
 
 
 @dataclass
-class Listed:
-    """What a manifest lists: digests in small hex by path, as written but for a leading ``*`` and ``./`` and the like.
+class ManifestContent:
+    """What a manifest lists: digests in lower-case hex by path, as it is written but for a leading ``*`` and ``./``.
 
-    ``wrong`` says what makes lines unusable, ``unusual`` what is only odd. ``bare_percent``: a path has a percent sign
-    that encodes nothing, so whoever wrote the manifest does not encode.
+    ``wrong`` says what makes lines unusable, ``unusual`` what is only odd. ``bare_percent`` says that a path has a
+    percent sign that encodes nothing, so whoever wrote the manifest does not encode.
     """
 
     digests: dict[str, str] = field(default_factory=dict)
@@ -38,12 +38,13 @@ class Listed:
     bare_percent: bool = False
 
 
-def read_manifest(content: bytes, encoding: str, *, of_tags: bool, strict: bool) -> Listed:
-    """Reads a manifest's lines; ``strict`` is whether the rules that came with version 1.0 hold.
+def read_manifest(content: bytes, encoding: str, *, of_tags: bool, strict: bool) -> ManifestContent:
+    """Reads a manifest's lines.
 
-    :raises ValueError: if the content is not of that encoding.
+    :param strict: whether the rules hold that came with version 1.0.
+    :raises ValueError: if the content is not in that encoding.
     """
-    listed, marked = Listed(), False
+    listed, marked = ManifestContent(), False
     for number, line in enumerate(io.TextIOWrapper(io.BytesIO(content), encoding=encoding)):
         if number == 0 and line.startswith("\ufeff"):
             listed.unusual.append("begins with a byte-order mark")
@@ -77,16 +78,16 @@ def read_manifest(content: bytes, encoding: str, *, of_tags: bool, strict: bool)
 
 
 def decoded(written: str) -> str:
-    """The name that a path in a manifest stands for: CR, LF and the percent sign are percent-encoded, and no other."""
+    """Returns the name that a path in a manifest stands for: CR, LF and the percent sign are encoded, and no others."""
     return _ENCODED.sub(lambda match: chr(int(match[0][1:], 16)), written) if "%" in written else written
 
 
 def names_meant(written: str, *, decode_first: bool, strict: bool) -> Iterator[str]:
-    """The names that a path in a manifest may stand for, the likeliest first.
+    """Yields the names that a path in a manifest may stand for, the likeliest first.
 
-    Drafts before 1.0 leave percent signs as they are, and so does bagit in every version. Behind what the RFC says
-    come what tools did: they filled lines up with spaces, and wrote a Mac's ``Icon\\r`` as it is, where a reader of
-    lines takes the CR for a part of the line's end.
+    Drafts before 1.0 leave percent signs as they are, and so does bagit in every version. After what the RFC says come
+    the names that tools wrote in other ways: some filled lines up with spaces, and some wrote a Mac's ``Icon\\r`` as it
+    is, whose CR a reader of lines takes for a part of the line's end.
     """
     plain = (decoded(written), written) if decode_first else (written, decoded(written))
     yield from dict.fromkeys(plain)

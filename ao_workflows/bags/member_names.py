@@ -1,8 +1,7 @@
-"""Names in a zip: what a member is called, and whether a folder can hold it and all the others.
+"""Names in a zip: how a member is named, and whether a folder can contain it and all the others.
 
-What belongs here: reading a name from its bytes, what makes one unsafe, and which ones do not go together. What
-does not: the rest of what the directory says of a member (``zip_directory``), and what the names mean
-(``layout``).
+What belongs here: reading a name from its bytes, what makes one unsafe, and which ones exclude each other. What does
+not: what else the directory says of a member (``zip_directory``), and what the names mean (``layout``).
 """
 
 from __future__ import annotations
@@ -34,12 +33,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def decode_name(raw: bytes, declared_utf8: bool, extra: dict[int, bytes]) -> str:
-    """A member's name from the bytes of its header.
+    """Returns a member's name from the bytes in its header.
 
-    Without the flag that says UTF-8, the Info-ZIP Unicode Path field counts if it belongs to these very bytes;
-    then UTF-8 is tried, since many tools write it and do not say so; what is none is CP437 (APPNOTE, appendix D).
+    If the header does not say that the name is in UTF-8, the Info-ZIP Unicode Path field is used, provided that it
+    belongs to these very bytes. Otherwise UTF-8 is tried, since many tools write it without saying so. What is not
+    UTF-8 is CP437 (APPNOTE, appendix D).
 
-    :raises UnicodeDecodeError: if the flag says UTF-8 and the bytes are none.
+    :raises UnicodeDecodeError: if the header says UTF-8 and the bytes are not.
     """
     if declared_utf8:
         return raw.decode("utf-8")
@@ -53,8 +53,9 @@ def decode_name(raw: bytes, declared_utf8: bool, extra: dict[int, bytes]) -> str
 
 
 def without_dots(name: str) -> str:
-    """The name without its parts that are ``.``: each means the folder that it stands in. Nothing is left of the top's
-    own.
+    """Returns the name without its parts that are ``.``, each of which means the folder that it is in.
+
+    Nothing is left of a name that means the zip's top itself.
     """
     if "./" not in name and not name.endswith("/.") and name != ".":
         return name
@@ -69,10 +70,10 @@ def control_character(name: str) -> bool:
 
 
 def why_unsafe(name: str, control_characters: bool = False) -> str | None:
-    """Why no folder may take this name from a zip, or None. A folder's name ends in ``/``.
+    """Returns why a folder must not get this name from a zip, or None if it may. A folder's name ends in ``/``.
 
-    ``control_characters`` is whether a site takes names that have some; a Mac's icon, a file whose name ends in one,
-    is always taken.
+    :param control_characters: whether the site accepts names with control characters. A Mac's icon, a file whose name
+        ends in one, is always accepted.
     """
     path = name.removesuffix("/")
     parts = path.split("/")
@@ -108,7 +109,7 @@ def _too_long(path: str, parts: list[str]) -> bool:
 
 
 def conflict(names: Iterable[str]) -> tuple[str, str] | None:
-    """The first name that cannot stand beside the others, with the reason; None where all go together."""
+    """Returns the first name that cannot exist beside the others, with the reason; None if all can."""
     listed: set[str] = set()
     for name in names:
         if name in listed:
@@ -121,7 +122,7 @@ def conflict(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def folders_of(names: Iterable[str]) -> set[str]:
-    """Every folder that the names have or imply, without the ``/`` at its end."""
+    """Returns every folder that the names have or imply, without the ``/`` at its end."""
     folders: set[str] = set()
     for name in names:
         parent = name.rpartition("/")[0]
@@ -132,9 +133,9 @@ def folders_of(names: Iterable[str]) -> set[str]:
 
 
 def twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of names that a file system may take for one: alike but for case or for Unicode normalisation.
+    """Finds pairs of names that a file system may take for the same: they differ in case or Unicode normalisation only.
 
-    Of two such folders only the folders are named, not what is in them.
+    Of two such folders only the folders themselves are named, not what is in them.
     """
     names = list(names)
     seen: dict[str, str] = {}

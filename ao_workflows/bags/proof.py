@@ -1,7 +1,7 @@
-"""The one reading of a zip or a bag's folder: which bytes are hashed by what, and what each bag turned out to be.
+"""Proving a zip's bags and works, or the bag in a folder: everything is read once, and compared with what is declared.
 
-What belongs here: which bytes are hashed by what, and putting together what each bag turned out to be. What does
-not: the way of the bytes (``zip_pass``, ``folders``), and BagIt's rules (``declarations``, ``rules``).
+What belongs here: which bytes are hashed by which algorithms, and the result for each bag. What does not: reading the
+bytes (``zip_pass``, ``folders``), and BagIt's rules (``declarations``, ``rules``).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ao_workflows.bags.declarations import (
 from ao_workflows.bags.folders import read_folder
 from ao_workflows.bags.layout import BAG_SUFFIX, PAYLOAD
 from ao_workflows.bags.member_names import TWINS, twins
-from ao_workflows.bags.rules import Digests, Verdict, as_found, judge
-from ao_workflows.bags.unpacking import Plan
+from ao_workflows.bags.rules import BagValidation, Digests, as_found, validate_bag
+from ao_workflows.bags.unpacking import UnpackingPlan
 from ao_workflows.bags.zip_directory import Member
-from ao_workflows.bags.zip_pass import Content, OpenZip, Task, ZipPass, read_whole
+from ao_workflows.bags.zip_pass import MemberContent, MemberTask, OpenZip, ZipPass, read_whole
 from ao_workflows.errors import Problem, ZipRefused
 from ao_workflows.fixity.trees import FileFixity
 
@@ -34,16 +34,16 @@ UNPROVEN_ALGORITHM = "sha256"
 _DECLARATION_BYTES = 1 << 29
 """As many bytes of manifests and the like are held in memory: those of some three million files."""
 
-Progress = Callable[[int, int], None]
+ProgressListener = Callable[[int, int], None]
 """Is told bytes done and bytes in all."""
 
 
 @dataclass(frozen=True)
 class DebaggedWork:
-    """One work: its RID, the files and bytes of payload that its manifests name, the algorithms of their digests.
+    """One work: its RID, the files and bytes of payload that its manifests name, and the algorithms of their digests.
 
-    ``tags`` is the folder in the work that has the bag's own files: what lies elsewhere is payload. It is empty, and
-    ``proven`` is false, where no manifest says what the bytes should be.
+    ``tags`` is the folder in the work with the bag's own files; everything else is payload. If no manifest says what
+    the bytes should be, ``tags`` is empty and ``proven`` is false.
     """
 
     rid: str
@@ -55,8 +55,8 @@ class DebaggedWork:
 
 
 @dataclass
-class Proof:
-    """What came of all the bags or works that were read; ``files`` are those that were written."""
+class BagsProof:
+    """The result for all bags or works that were read; ``files`` are those that were written."""
 
     works: list[DebaggedWork] = field(default_factory=list)
     files: list[FileFixity] = field(default_factory=list)
@@ -64,35 +64,38 @@ class Proof:
     warnings: list[str] = field(default_factory=list)
 
 
-def prove_folder(folder: Path, threads: int, progress: Progress | None, *, control_characters: bool = False) -> Proof:
-    """Reads a bag's folder and judges it; ``control_characters`` is whether names may have some.
+def prove_folder(
+    folder: Path, threads: int, progress: ProgressListener | None, *, control_characters: bool = False
+) -> BagsProof:
+    """Reads the bag in a folder and validates it.
 
+    :param control_characters: whether names may contain control characters.
     :raises StagingError: if a file cannot be read.
     """
     content = read_folder(folder, threads, progress, control_characters=control_characters)
     declared = read_declaration("", content.declarations)
-    verdict = judge("", declared, content.sizes, content.digests.get, content.has_payload_folder)
+    validation = validate_bag("", declared, content.sizes, content.digests.get, content.has_payload_folder)
     work = DebaggedWork(
         folder.name.removesuffix(BAG_SUFFIX),
-        verdict.payload_files,
-        verdict.payload_bytes,
+        validation.payload_files,
+        validation.payload_bytes,
         algorithms(content.manifests, of_tags=False),
         proven=True,
         tags=folder.name,
     )
     warnings = [f"{one} and {other}: {TWINS}" for one, other in twins(content.sizes)]
-    return Proof([work], [], content.problems + verdict.problems, warnings + verdict.warnings)
+    return BagsProof([work], [], content.problems + validation.problems, warnings + validation.warnings)
 
 
-def prove_zip(source: OpenZip, plan: Plan, threads: int, progress: Progress | None) -> Proof:
-    """Reads every planned member once, writes it where the plan says, and judges each bag.
+def prove_zip(source: OpenZip, plan: UnpackingPlan, threads: int, progress: ProgressListener | None) -> BagsProof:
+    """Reads every planned member once, writes it where the plan says, and validates each bag.
 
-    :raises ZipRefused: if a member is what no mere damage explains.
+    :raises ZipRefused: if a member is wrong in a way that damage does not explain.
     :raises StagingError: if the disk refuses.
     """
     roots = _roots(plan)
     tasks = _tasks(plan, roots)
-    contents: list[Content | None] = [None] * len(tasks)
+    contents: list[MemberContent | None] = [None] * len(tasks)
     _read_declarations(source, tasks, contents, roots.values())
     rest = [number for number, content in enumerate(contents) if content is None]
     total = sum(member.size for member in plan.members)
@@ -105,9 +108,9 @@ def prove_zip(source: OpenZip, plan: Plan, threads: int, progress: Progress | No
             root.declarations.clear()
         for number, content in zip(rest, under_way.contents(tell), strict=True):
             contents[number] = content
-    proof = Proof(warnings=[*plan.warnings])
+    proof = BagsProof(warnings=[*plan.warnings])
     for root in roots.values():
-        _judge_root(root, tasks, contents, proof)
+        _validate_root(root, tasks, contents, proof)
     return proof
 
 
@@ -132,7 +135,7 @@ class _Root:
         return self.tags is not None
 
 
-def _roots(plan: Plan) -> dict[str, _Root]:
+def _roots(plan: UnpackingPlan) -> dict[str, _Root]:
     roots = {folder: _Root(folder, rid, plan.bags.get(folder)) for folder, rid in plan.rids.items()}
     for number, (member, folder) in enumerate(zip(plan.members, plan.roots, strict=True)):
         root, path = roots[folder], member.name[len(folder) :]
@@ -144,7 +147,7 @@ def _roots(plan: Plan) -> dict[str, _Root]:
     return roots
 
 
-def _tasks(plan: Plan, roots: dict[str, _Root]) -> list[Task]:
+def _tasks(plan: UnpackingPlan, roots: dict[str, _Root]) -> list[MemberTask]:
     by = {
         folder: (algorithms(root.manifests, of_tags=False), algorithms(root.manifests, of_tags=True))
         if root.is_bag
@@ -154,12 +157,14 @@ def _tasks(plan: Plan, roots: dict[str, _Root]) -> list[Task]:
     tasks = []
     for member, folder, target in zip(plan.members, plan.roots, plan.targets, strict=True):
         is_tag = not member.name.startswith(PAYLOAD, len(folder))
-        tasks.append(Task(member, () if member.is_folder else by[folder][is_tag], None if member.is_folder else target))
+        tasks.append(
+            MemberTask(member, () if member.is_folder else by[folder][is_tag], None if member.is_folder else target)
+        )
     return tasks
 
 
 def _read_declarations(
-    source: OpenZip, tasks: Sequence[Task], contents: list[Content | None], roots: Iterable[_Root]
+    source: OpenZip, tasks: Sequence[MemberTask], contents: list[MemberContent | None], roots: Iterable[_Root]
 ) -> None:
     """Does the tasks of the files that say what the bags are, and keeps their bytes."""
     held = 0
@@ -174,7 +179,9 @@ def _read_declarations(
             contents[number], root.declarations[path] = read_whole(source, tasks[number])
 
 
-def _judge_root(root: _Root, tasks: Sequence[Task], contents: Sequence[Content | None], proof: Proof) -> None:
+def _validate_root(
+    root: _Root, tasks: Sequence[MemberTask], contents: Sequence[MemberContent | None], proof: BagsProof
+) -> None:
     def found(path: str) -> Digests | None:
         task, content = tasks[root.numbers[path]], contents[root.numbers[path]]
         if content is None or content.damage:
@@ -184,37 +191,39 @@ def _judge_root(root: _Root, tasks: Sequence[Task], contents: Sequence[Content |
     for number in root.numbers.values():
         proof.problems += _damages(tasks[number].member, contents[number])
     sizes = {path: tasks[number].member.size for path, number in root.numbers.items()}
-    verdict = (
-        judge(root.folder, root.declared, sizes, found, root.has_payload_folder)
+    validation = (
+        validate_bag(root.folder, root.declared, sizes, found, root.has_payload_folder)
         if root.is_bag
         else as_found(sizes, found)
     )
-    proof.problems += verdict.problems
-    proof.warnings += verdict.warnings
+    proof.problems += validation.problems
+    proof.warnings += validation.warnings
     by = algorithms(root.manifests, of_tags=False) if root.is_bag else (UNPROVEN_ALGORITHM,)
     tags = root.tags or ""
-    proof.works.append(DebaggedWork(root.rid, verdict.payload_files, verdict.payload_bytes, by, root.is_bag, tags))
-    listed = dict(_listed(root, tasks, sizes, verdict))
+    proof.works.append(
+        DebaggedWork(root.rid, validation.payload_files, validation.payload_bytes, by, root.is_bag, tags)
+    )
+    listed = dict(_listed(root, tasks, sizes, validation))
     proof.files += listed.values()
     proof.problems += [
         Problem("structure", f"{root.folder}{path}", "it is proven, and has no place in the work's folder")
-        for path in verdict.digests
+        for path in validation.digests
         if path not in listed
     ]
 
 
 def _listed(
-    root: _Root, tasks: Sequence[Task], sizes: Mapping[str, int], verdict: Verdict
+    root: _Root, tasks: Sequence[MemberTask], sizes: Mapping[str, int], validation: BagValidation
 ) -> Iterator[tuple[str, FileFixity]]:
     """Every file that is written, with the digests that the manifests give, or were found where they give none."""
     for path, number in root.numbers.items():
         target = tasks[number].target
-        digests = verdict.vouched.get(path) or verdict.digests.get(path)
+        digests = validation.vouched.get(path) or validation.digests.get(path)
         if target is not None and digests is not None:
             yield path, FileFixity(root.rid, target[len(root.rid) + 1 :], sizes[path], digests)
 
 
-def _damages(member: Member, content: Content | None) -> Iterator[Problem]:
+def _damages(member: Member, content: MemberContent | None) -> Iterator[Problem]:
     if content is None:
         return
     if content.damage:

@@ -1,7 +1,7 @@
 """BagIt's rules: a bag's files and digests compared with its manifests, Oxum and fetch.txt.
 
 What belongs here: the comparison, and every difference in words. What does not: reading the tag files
-(``declarations``), and where files and digests come from, a zip (``proof``) or a folder (``folders``).
+(``declarations``), and where files and digests come from, a zip or a folder (``proof``).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Digests = Mapping[str, str]
 
 
 @dataclass
-class Verdict:
-    """What a bag turned out to be, by paths in the bag.
+class BagValidation:
+    """The result of validating one bag; paths are those in the bag.
 
-    ``digests`` has those of every file that could be read; ``vouched`` those that the manifests give, of each file
-    that they name and the bag has.
+    ``digests`` has the digests of every file that could be read. ``vouched`` has, of each file that the manifests name
+    and that the bag contains, the digests that the manifests give.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -36,45 +36,48 @@ class Verdict:
     payload_bytes: int = 0
 
 
-def judge(
+def validate_bag(
     folder: str,
     declared: Declared,
     sizes: Mapping[str, int],
     found: Callable[[str], Digests | None],
     has_payload_folder: bool,
-) -> Verdict:
-    """Compares what the bag declares with what it has. Problems name paths below ``folder``.
+) -> BagValidation:
+    """Compares what a bag declares with what it contains.
 
-    ``sizes`` has the bytes of every file by its path in the bag's folder; ``found`` returns a file's digests, or
-    None if it is damaged, which is reported elsewhere.
+    :param folder: comes before the paths in problems.
+    :param sizes: the bytes of every file, by its path in the bag.
+    :param found: returns a file's digests; None if the file is damaged, which is reported elsewhere.
     """
-    verdict = Verdict([*declared.problems], [*declared.warnings])
+    validation = BagValidation([*declared.problems], [*declared.warnings])
     for path, size in sizes.items():
         if path.startswith(PAYLOAD):
-            verdict.payload_files += 1
-            verdict.payload_bytes += size
+            validation.payload_files += 1
+            validation.payload_bytes += size
     if not has_payload_folder:
-        verdict.problems.append(Problem("structure", f"{folder}data", "the payload's folder is not there"))
-    elif not verdict.payload_files:
-        verdict.warnings.append(f"{folder}{PAYLOAD}: has no file: the bag is valid, and holds no work")
-    verdict.warnings += _oddities(folder, sizes)
+        validation.problems.append(Problem("structure", f"{folder}data", "the payload's folder is not there"))
+    elif not validation.payload_files:
+        validation.warnings.append(f"{folder}{PAYLOAD}: has no file: the bag is valid, and holds no work")
+    validation.warnings += _oddities(folder, sizes)
     if declared.readable:
-        listed = _compare_entries(folder, declared, sizes, found, verdict)
-        _compare_coverage(folder, declared, sizes, listed, verdict)
-        _compare_oxum(folder, declared, verdict)
+        listed = _compare_entries(folder, declared, sizes, found, validation)
+        _compare_coverage(folder, declared, sizes, listed, validation)
+        _compare_oxum(folder, declared, validation)
     for path in sizes:
-        if path not in verdict.digests and (digests := found(path)) is not None:
-            verdict.digests[path] = digests
-    return verdict
+        if path not in validation.digests and (digests := found(path)) is not None:
+            validation.digests[path] = digests
+    return validation
 
 
-def as_found(sizes: Mapping[str, int], found: Callable[[str], Digests | None]) -> Verdict:
-    """The verdict on a work without a manifest: all is payload, and its digests are what they are."""
-    verdict = Verdict(warnings=[*_oddities("", sizes)], payload_files=len(sizes), payload_bytes=sum(sizes.values()))
+def as_found(sizes: Mapping[str, int], found: Callable[[str], Digests | None]) -> BagValidation:
+    """Returns the result for a work without a manifest: every file is payload, and has the digests that it has."""
+    validation = BagValidation(
+        warnings=[*_oddities("", sizes)], payload_files=len(sizes), payload_bytes=sum(sizes.values())
+    )
     for path in sizes:
         if (digests := found(path)) is not None:
-            verdict.digests[path] = digests
-    return verdict
+            validation.digests[path] = digests
+    return validation
 
 
 def _oddities(folder: str, names: Iterable[str]) -> Iterator[str]:
@@ -88,7 +91,7 @@ def _compare_entries(
     declared: Declared,
     sizes: Mapping[str, int],
     found: Callable[[str], Digests | None],
-    verdict: Verdict,
+    validation: BagValidation,
 ) -> dict[str, set[str]]:
     """Compares the manifests' entries with the files; returns the algorithms by which each file is listed."""
     listed: dict[str, set[str]] = {}
@@ -100,23 +103,23 @@ def _compare_entries(
             reason = "it is in the manifest and not in the bag"
             if entry in declared.fetch:
                 reason = "it is to be fetched, which is never done: the bag is incomplete"
-            verdict.problems.append(Problem("missing", folder + entry, reason))
+            validation.problems.append(Problem("missing", folder + entry, reason))
             continue
         if path != entry and entry.rstrip(" \t\r") == path.rstrip(" \t\r"):
-            verdict.warnings.append(f"{folder}{path}: is listed as {entry!r}, which ends in another way")
+            validation.warnings.append(f"{folder}{path}: is listed as {entry!r}, which ends in another way")
         if path in listed:
-            verdict.warnings.append(f"{folder}{path}: is listed more than once, under names that look the same")
+            validation.warnings.append(f"{folder}{path}: is listed more than once, under names that look the same")
         listed.setdefault(path, set()).update(expected)
-        verdict.vouched[path] = {**verdict.vouched[path], **expected} if path in verdict.vouched else expected
+        validation.vouched[path] = {**validation.vouched[path], **expected} if path in validation.vouched else expected
         digests = found(path)
         if digests is None:
             continue
         # Equal ones are kept once: 200,000 files' digests are many bytes.
-        verdict.digests[path] = expected if digests == expected else digests
+        validation.digests[path] = expected if digests == expected else digests
         for algorithm, digest in expected.items():
             if digests[algorithm] != digest:
                 reason = f"its {algorithm} is not the one in the manifest"
-                verdict.problems.append(
+                validation.problems.append(
                     Problem("checksum", folder + path, reason, algorithm, digest, digests[algorithm])
                 )
     return listed
@@ -179,7 +182,7 @@ class _Others:
 
 
 def _compare_coverage(
-    folder: str, declared: Declared, sizes: Mapping[str, int], listed: Mapping[str, set[str]], verdict: Verdict
+    folder: str, declared: Declared, sizes: Mapping[str, int], listed: Mapping[str, set[str]], validation: BagValidation
 ) -> None:
     """Every payload file is in a manifest, from version 1.0 on in each; tag files that are in none are told, save those
     that every bag has, where it has no tag manifest.
@@ -191,19 +194,19 @@ def _compare_coverage(
         if path.startswith(PAYLOAD):
             if by is None:
                 reason = "it is in the bag and not in the manifest"
-                verdict.problems.append(Problem("unexpected", folder + path, reason))
+                validation.problems.append(Problem("unexpected", folder + path, reason))
             elif needed - by:
                 reason = f"it is not in the manifest of {', '.join(sorted(needed - by))}"
-                verdict.problems.append(Problem("structure", folder + path, reason))
+                validation.problems.append(Problem("structure", folder + path, reason))
         elif by is None and (not is_declaration(path) or (tags_are_listed and not path.startswith("tagmanifest-"))):
-            verdict.warnings.append(f"{folder}{path}: is in no tag manifest, so it is not proven")
+            validation.warnings.append(f"{folder}{path}: is in no tag manifest, so it is not proven")
 
 
-def _compare_oxum(folder: str, declared: Declared, verdict: Verdict) -> None:
-    has = verdict.payload_bytes, verdict.payload_files
+def _compare_oxum(folder: str, declared: Declared, validation: BagValidation) -> None:
+    has = validation.payload_bytes, validation.payload_files
     if declared.oxum is not None and declared.oxum != has:
         name = "bag-info.txt" if declared.version >= (0, 96) else "package-info.txt"
         reason = "Payload-Oxum has other bytes or files than the payload"
-        verdict.problems.append(
+        validation.problems.append(
             Problem("oxum", folder + name, reason, "", "{}.{}".format(*declared.oxum), "{}.{}".format(*has))
         )

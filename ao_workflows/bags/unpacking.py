@@ -1,7 +1,7 @@
-"""What becomes of each member of a zip: which work it belongs to, and where in the new tree it goes.
+"""The plan of unpacking: to which work each member of a zip belongs, and where in the new tree it goes.
 
-What belongs here: the plan, made of names alone. What does not: what the names are in BagIt (``layout``), and
-carrying the plan out (``debagging``).
+What belongs here: the plan, made of names alone. What does not: what the names mean in BagIt (``layout``), and carrying
+the plan out (``debagging``).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ao_workflows.works.rids import parse_rid
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The members that are taken, in the order of the file, each with its root and its place in the new tree.
+class UnpackingPlan:
+    """The members that are unpacked, in the order of the file, each with its root and its place in the new tree.
 
-    A root is the folder of a bag or a plain work, with ``/`` at its end; ``rids`` has the RID of each. ``bags`` has
-    those roots that are bags, and the folder in the work that each one's tag files go to.
+    A root is the folder of a bag or a plain work, with ``/`` at its end; ``rids`` has the RID of each. ``bags`` has the
+    roots that are bags, each with the folder in the work that its tag files go to.
     """
 
     rids: Mapping[str, str]
@@ -34,14 +34,15 @@ class Plan:
     warnings: tuple[str, ...]
 
     def folders(self) -> list[str]:
-        """Every folder of the new tree, each behind its parent."""
+        """Every folder of the new tree, each after its parent."""
         return sorted(folders_of(self.targets))
 
 
-def plan_unpacking(zip_path: Path, members: list[Member]) -> Plan:
-    """What becomes of each member.
+def plan_unpacking(zip_path: Path, members: list[Member]) -> UnpackingPlan:
+    """Returns the plan for these members.
 
-    :raises ZipRefused: if the zip holds neither bags nor works, or something besides, or a bag's files in no bag.
+    :raises ZipRefused: if the zip contains neither bags nor works, or something besides them, or a bag's files where
+        they make no bag.
     """
     layout = recognise([member.name for member in members], zip_path.name)
     rids = {**layout.bags, **layout.works}
@@ -55,7 +56,7 @@ def plan_unpacking(zip_path: Path, members: list[Member]) -> Plan:
         raise ZipRefused(zip_path, layout.strays[0], f"it does not belong to {roots}{more}")
     warnings = [f"{name}: was left behind by a desktop or a network storage, and is left out" for name in layout.litter]
     warnings += [f"{one} and {other}: {TWINS}" for one, other in twins(member.name for member in members)]
-    plan = Plan(rids, _tag_folders(layout.bags, members), [], [], [], tuple(warnings))
+    plan = UnpackingPlan(rids, _tag_folders(layout.bags, members), [], [], [], tuple(warnings))
     left_out = frozenset(layout.litter)
     for member in members:
         root = None if member.name in left_out else _root_of(member.name, rids)
@@ -69,8 +70,8 @@ def plan_unpacking(zip_path: Path, members: list[Member]) -> Plan:
     return plan
 
 
-def check_rids(zip_path: Path, plan: Plan) -> None:
-    """Refuses a zip whose folders are no works' names, or the same one's.
+def check_rids(zip_path: Path, plan: UnpackingPlan) -> None:
+    """Refuses a zip with a folder whose name cannot be a RID, or with two folders of one RID.
 
     :raises ZipRefused: naming the folder.
     """

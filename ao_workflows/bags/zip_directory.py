@@ -1,8 +1,8 @@
 """A zip's members and headers, refused for what is wrong with them before any member is read.
 
-What belongs here: its members, as its central directory has them, the local headers, and every refusal that needs
-no member's content (PKWARE's APPNOTE 6.3.10). What does not: finding and walking the directory (``zip_records``),
-the content (``zip_pass``), and what makes a name unsafe (``member_names``).
+What belongs here: the members, as the central directory lists them, the local headers, and every refusal that needs no
+member's content (PKWARE's APPNOTE 6.3.10). What does not: finding and walking the directory (``zip_records``), the
+content (``zip_pass``), and what makes a name unsafe (``member_names``).
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ _DESCRIPTOR_FOLLOWS = 1 << 3
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How much a zip may hold: members, bytes in all, and bytes in all over the zip's own; and whether names may have
-    control characters.
+class ZipLimits:
+    """How much a zip may contain, and whether names may have control characters.
+
+    ``members`` are counted; ``bytes`` is the sum of all; ``ratio`` is that sum divided by the zip's own size.
     """
 
     members: int = 1_000_000
@@ -49,11 +50,11 @@ class Limits:
 
 
 class Member(NamedTuple):
-    """One file or folder of a zip, as its central directory has it.
+    """One file or folder of a zip, as its central directory lists it.
 
-    ``raw`` is the name's bytes where they are not its UTF-8. ``offset`` is where the local header begins, and no
-    byte of the member lies at or beyond ``end``, where the next one begins. ``dos_time`` is local time, as the
-    header packs it; ``utc_time`` is ns since 1970, or None. A tuple, since a zip may have a million.
+    ``raw`` has the bytes of the name if they are not its UTF-8. ``offset`` is where the local header begins; no byte of
+    the member lies at or beyond ``end``, where the next header begins. ``dos_time`` is local time, as the header packs
+    it; ``utc_time`` is in ns since 1970, or None. It is a tuple, since a zip may have a million of them.
     """
 
     name: str
@@ -70,13 +71,14 @@ class Member(NamedTuple):
 
     @property
     def is_folder(self) -> bool:
+        """Whether it is a folder: its name ends in ``/``."""
         return self.name.endswith("/")
 
 
-def read_directory(path: Path, descriptor: int, limits: Limits) -> list[Member]:
-    """The zip's members in the order of their place in the file.
+def read_directory(path: Path, descriptor: int, limits: ZipLimits) -> list[Member]:
+    """Returns the zip's members in the order in which they lie in the file.
 
-    :raises ZipRefused: if the file is no zip, or the directory says something of which no safe unpacking can come.
+    :raises ZipRefused: if the file is not a zip, or cannot safely be unpacked by what its directory says.
     """
     file_size = os.fstat(descriptor).st_size
     read = _reader(path, descriptor)
@@ -102,7 +104,7 @@ def _reader(path: Path, descriptor: int) -> ReadRange:
     return read
 
 
-def _parse(path: Path, read: ReadRange, directory: Directory, limits: Limits) -> list[Member]:
+def _parse(path: Path, read: ReadRange, directory: Directory, limits: ZipLimits) -> list[Member]:
     members: list[Member] = []
     shift, start = directory.shift, directory.start
     for made_by, flags, method, time, crc, packed, size, disk, attributes, offset, raw, extras in walk(
@@ -174,7 +176,7 @@ def _check_names(path: Path, members: list[Member]) -> None:
         raise ZipRefused(path, *found)
 
 
-def _check_amount(path: Path, members: list[Member], file_size: int, limits: Limits) -> None:
+def _check_amount(path: Path, members: list[Member], file_size: int, limits: ZipLimits) -> None:
     if len(members) > limits.members:
         raise ZipRefused(path, None, f"it has {len(members)} members, more than the {limits.members} allowed")
     total = sum(member.size for member in members)
@@ -203,13 +205,14 @@ def _in_place(path: Path, members: list[Member], directory_start: int) -> list[M
 
 
 class HeaderMismatch(Exception):
-    """A local header is not what the directory says of it; the message says how."""
+    """A local header differs from the directory; the message says how."""
 
 
 def content_start(member: Member, header: memoryview) -> int:
-    """How far behind the member's offset its content begins. ``header`` is what the file has from there on.
+    """Returns how many bytes after the member's offset its content begins.
 
-    :raises HeaderMismatch: if the local header is another one than the directory's, or not all in ``header``.
+    :param header: what the file has from the offset on.
+    :raises HeaderMismatch: if the local header differs from the directory, or does not fit into ``header``.
     """
     if len(header) < LOCAL.size:
         raise HeaderMismatch("its local header is cut off")

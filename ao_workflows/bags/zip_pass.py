@@ -1,8 +1,8 @@
-"""One pass over a zip: each member read once, inflated, hashed, checked against its CRC, and written, all in one go.
+"""One pass over a zip: each member is read once, and in one go inflated, hashed, checked against its CRC, and written.
 
-What belongs here: the way of the bytes, on several threads and in bounded memory. What does not: which members
-there are and whether they are safe (``zip_directory``), where the files come to stand (``new_trees``), and what
-their digests should be (``rules``).
+What belongs here: moving the bytes, on several threads and in bounded memory. What does not: which members there are
+and whether they are safe (``zip_directory``), where the files are put (``ao_workflows.machine.new_trees``), and which
+digests they should have (``rules``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ao_workflows.bags.zip_directory import LOCAL, STORED, HeaderMismatch, Membe
 from ao_workflows.bags.zip_times import local_time
 from ao_workflows.errors import StagingError, ZipRefused
 from ao_workflows.fixity.algorithms import HASHES
-from ao_workflows.machine.disk import refusal
+from ao_workflows.machine.disk import disk_error
 from ao_workflows.machine.new_trees import NewTree, Writer
 
 if TYPE_CHECKING:
@@ -38,8 +38,10 @@ _TELL_EVERY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """What to do with a member: hash it by ``algorithms``, as hashlib names them; write it to ``target``, if any."""
+class MemberTask:
+    """What to do with a member: hash it by ``algorithms`` (hashlib's names), and write it to ``target`` if that is not
+    None.
+    """
 
     member: Member
     algorithms: tuple[str, ...]
@@ -47,10 +49,11 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """What a member was found to hold: its digests, in the order of its task's algorithms, and what is damaged.
+class MemberContent:
+    """What a member was found to contain: its digests, in the order of its task's algorithms, and what is damaged.
 
-    ``crc`` is that of the bytes, if it is not the directory's; ``damage`` says why they could not all be had.
+    ``crc`` is that of the bytes if the directory has another one, else None; ``damage`` says why not all bytes could be
+    read.
     """
 
     digests: tuple[bytes, ...]
@@ -60,7 +63,8 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class OpenZip:
-    """A zip under its descriptor, what reads from it writes below ``tree``, or nowhere where that is None.
+    """A zip that is open under ``descriptor``; what is read from it is written below ``tree``, or nowhere if that is
+    None.
 
     ``time_zone`` is that of the local times in the zip; None is the machine's own.
     """
@@ -71,8 +75,8 @@ class OpenZip:
     time_zone: tzinfo | None = None
 
 
-def read_whole(source: OpenZip, task: Task) -> tuple[Content, bytes]:
-    """Does one task, and keeps the bytes too.
+def read_whole(source: OpenZip, task: MemberTask) -> tuple[MemberContent, bytes]:
+    """Does one task, and also returns the member's bytes.
 
     :raises ZipRefused: as ``ZipPass``.
     :raises StagingError: as ``ZipPass``.
@@ -83,18 +87,19 @@ def read_whole(source: OpenZip, task: Task) -> tuple[Content, bytes]:
 
 
 class ZipPass:
-    """The tasks, in the order of the file, under way on ``threads`` threads from the moment this is made.
+    """Does the tasks on some threads.
 
-    Use it as a context: it ends when its threads have. Their first error is raised by ``contents``:
+    Use it as a context manager: the threads begin with it and have ended when it ends. ``contents`` raises their first
+    error:
 
-    :raises ZipRefused: if a member is what no mere damage explains.
+    :raises ZipRefused: if a member is wrong in a way that damage does not explain.
     :raises StagingError: if the disk refuses.
     """
 
-    def __init__(self, source: OpenZip, tasks: Sequence[Task], threads: int) -> None:
+    def __init__(self, source: OpenZip, tasks: Sequence[MemberTask], threads: int) -> None:
         self._source = source
         self._tasks = tasks
-        self._contents: list[Content | None] = [None] * len(tasks)
+        self._contents: list[MemberContent | None] = [None] * len(tasks)
         self._units = deque(_units(tasks))
         self._done = [0] * threads
         self._stopped = False
@@ -114,8 +119,11 @@ class ZipPass:
         for thread in self._threads:
             thread.join()
 
-    def contents(self, progress: Callable[[int], None] | None = None) -> list[Content]:
-        """What each task's member held, once all are done; ``progress`` is told the bytes until then."""
+    def contents(self, progress: Callable[[int], None] | None = None) -> list[MemberContent]:
+        """Waits until all tasks are done, and returns what each one's member contained.
+
+        :param progress: called with the bytes done so far, several times a second.
+        """
         for thread in self._threads:
             while thread.is_alive():
                 thread.join(_TELL_EVERY if progress else None)
@@ -145,7 +153,7 @@ class ZipPass:
             self._stopped = True
 
 
-def _units(tasks: Sequence[Task]) -> Iterator[tuple[int, int]]:
+def _units(tasks: Sequence[MemberTask]) -> Iterator[tuple[int, int]]:
     """The tasks in runs of neighbours that one read of ``_CHUNK`` bytes brings in whole, or single."""
     first = 0
     for number, task in enumerate(tasks):
@@ -181,14 +189,16 @@ class _Reader:
         if self._writer:
             self._writer.close()
 
-    def unit(self, tasks: Sequence[Task]) -> Iterator[Content]:
+    def unit(self, tasks: Sequence[MemberTask]) -> Iterator[MemberContent]:
         """Does neighbouring tasks from one read, as far as it reaches."""
         start = tasks[0].member.offset
         have = self._read(start, min(_CHUNK, _span_end(tasks[-1].member) - start))
         for task in tasks:
             yield self.member(task, have[task.member.offset - start :])
 
-    def member(self, task: Task, have: memoryview, keep: Callable[[bytes], object] | None = None) -> Content:
+    def member(
+        self, task: MemberTask, have: memoryview, keep: Callable[[bytes], object] | None = None
+    ) -> MemberContent:
         """Does one task. ``have`` is what has been read of the file from the member's offset on."""
         member = task.member
         try:
@@ -224,7 +234,7 @@ class _Reader:
         finally:
             if out >= 0:
                 os.close(out)
-        return Content(tuple([each.digest() for each in hashes]), None if crc == member.crc else crc, damage)
+        return MemberContent(tuple([each.digest() for each in hashes]), None if crc == member.crc else crc, damage)
 
     def _read(self, start: int, length: int) -> memoryview:
         """That part of the file, in this thread's buffer: the next read takes its place."""
@@ -285,7 +295,7 @@ class _Reader:
         if not inflater.eof or left:
             raise _Damaged(f"it inflates to {member.size - left} bytes, not to {member.size}")
 
-    def _new_file(self, task: Task) -> int:
+    def _new_file(self, task: MemberTask) -> int:
         """The descriptor of the task's file, or -1 if none is to be written."""
         if task.target is None or self._writer is None:
             return -1
@@ -296,7 +306,7 @@ class _Reader:
         except OSError as error:
             raise self._staging_error(task, error) from error
 
-    def _write(self, out: int, piece: bytes | memoryview, task: Task) -> None:
+    def _write(self, out: int, piece: bytes | memoryview, task: MemberTask) -> None:
         try:
             written = 0
             while written < len(piece):
@@ -304,9 +314,9 @@ class _Reader:
         except OSError as error:
             raise self._staging_error(task, error) from error
 
-    def _staging_error(self, task: Task, error: OSError) -> StagingError:
+    def _staging_error(self, task: MemberTask, error: OSError) -> StagingError:
         folder = self._source.tree.path if self._source.tree else self._source.path
-        return refusal(folder / (task.target or ""), "cannot be written", error, task.member.size)
+        return disk_error(folder / (task.target or ""), "cannot be written", error, task.member.size)
 
     def time_of(self, member: Member) -> int:
         """As ``modification_time``; each local time is worked out once."""
@@ -319,7 +329,7 @@ class _Reader:
 
 
 def modification_time(member: Member, time_zone: tzinfo | None) -> int:
-    """The member's modification time in ns since 1970: from its UTC field, else from its local time."""
+    """Returns the member's modification time in ns since 1970: from its UTC field, else from its local time."""
     return member.utc_time if member.utc_time is not None else local_time(member.dos_time, time_zone)
 
 

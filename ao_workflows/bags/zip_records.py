@@ -1,9 +1,9 @@
-"""A zip's records: where its directory is and what stands in it, read by ranges, from a disk or from S3 alike.
+"""The records of a zip: where its directory is and what it contains, read by ranges from a disk or from S3.
 
 What belongs here: the end records, the walk through the directory's entries in little memory, and extra fields
 (PKWARE's APPNOTE 6.3.10: 4.3.12, 4.3.14 to 4.3.16, 4.5). What does not: whether what an entry says is safe
-(``zip_directory``), and what it comes to (``zip_sizes``). Both read through here, so that the room that is promised
-to a zip is that of the zip that is unpacked.
+(``zip_directory``), and the sum of the sizes (``zip_sizes``). Both read through this module, so that room is promised
+for the very files that are then unpacked.
 """
 
 from __future__ import annotations
@@ -36,15 +36,16 @@ _LOOK_BACK = 4 << 20
 ReadRange = Callable[[int, int], bytes]
 """The bytes from the first number to before the second, all of them."""
 
-Entry = tuple[int, int, int, int, int, int, int, int, int, int, bytes, bytes]
+DirectoryEntry = tuple[int, int, int, int, int, int, int, int, int, int, bytes, bytes]
 """Version made by, flags, method, time, CRC, packed size, size, disk, attributes, offset, name, extra fields: as the
 directory has them, the time with its date in the upper half. A tuple, since a zip may have a million."""
 
 
 @dataclass(frozen=True)
 class Directory:
-    """Where the directory begins, its bytes, and its entries, as its end says; ``shift`` is what was put before the
-    zip, in bytes.
+    """Where the directory begins, its bytes, and the number of its entries, as the zip's end record says.
+
+    ``shift`` is the number of bytes that were put before the zip.
     """
 
     start: int
@@ -54,9 +55,10 @@ class Directory:
 
 
 def find_directory(read: ReadRange, size: int, path: Path) -> Directory:
-    """The directory of a zip of ``size`` bytes; ``path`` names it in errors.
+    """Finds the directory of a zip.
 
-    :raises ZipRefused: if it has none, or it is not certain which.
+    :param size: the zip's bytes; ``path`` names it in errors.
+    :raises ZipRefused: if it has none, or it is not certain which is its directory.
     """
     tail_start = max(0, size - _END.size - MAX16)
     tail = read(tail_start, size)
@@ -143,10 +145,10 @@ def _find_end64(read: ReadRange, path: Path, start: int, locator_at: int) -> tup
     raise ZipRefused(path, None, "its zip64 end record is not where its locator says")
 
 
-def walk(read: ReadRange, directory: Directory, path: Path) -> Iterator[Entry]:
-    """Each entry of the directory, in its order.
+def walk(read: ReadRange, directory: Directory, path: Path) -> Iterator[DirectoryEntry]:
+    """Reads each entry of the directory, in its order.
 
-    :raises ZipRefused: if the directory is not entries from its beginning to its end, as many as the end record says.
+    :raises ZipRefused: if the directory does not consist of as many entries as the end record says.
     """
     number, at, end, window, position = 0, directory.start, directory.start + directory.size, b"", 0
     unpack, head = _ENTRY.unpack_from, _ENTRY.size
@@ -192,7 +194,7 @@ def walk(read: ReadRange, directory: Directory, path: Path) -> Iterator[Entry]:
 
 
 def read_extra(data: bytes) -> dict[int, bytes] | None:
-    """The extra fields by their kind, the first of each; None where they do not fit their space."""
+    """Returns the extra fields by their kind, the first of each; None if they do not fit into their space."""
     fields: dict[int, bytes] = {}
     at = 0
     # Up to three bytes of padding are left alone: Android's zipalign makes them.
@@ -207,8 +209,11 @@ def read_extra(data: bytes) -> dict[int, bytes] | None:
 
 
 def widened(extra: Mapping[int, bytes], *values: tuple[int, int]) -> list[int] | None:
-    """The values, each that is its greatest possible one replaced by what the zip64 field has for it, in order;
-    None where that is missing or too short.
+    """Returns the values, with each that has its greatest possible value replaced by the one in the zip64 field.
+
+    Returns None if that field is missing or too short.
+
+    :param values: each value and its greatest possible one, in the order of the field.
     """
     field, at, wide = extra.get(_ZIP64_FIELD, b""), 0, []
     for value, greatest in values:

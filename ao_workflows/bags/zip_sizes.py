@@ -1,4 +1,4 @@
-"""How much room a zip's files take when they are unpacked, from the directory at its end alone.
+"""How much room a zip's files need when they are unpacked, from the zip's directory alone.
 
 What belongs here: adding up. What does not: reading the directory (``zip_records``), and whether the zip is sound or
 safe, which is found out when it is unpacked (``zip_directory``).
@@ -17,20 +17,22 @@ _BLOCK_ON_DISK = 4096
 
 @dataclass(frozen=True)
 class UnpackedSize:
-    """What is in a zip: the number of its ``files``, and their ``bytes``."""
+    """The number of files in a zip, and their bytes."""
 
     files: int
     bytes: int
 
     @property
     def on_disk(self) -> int:
-        """The bytes that the files take on a disk: the last block of each is half empty, and a folder takes one."""
+        """The bytes that the files need on a disk: the last block of each is half empty on average, and a folder needs
+        one.
+        """
         return self.bytes + self.files * _BLOCK_ON_DISK
 
 
 def unpacked_size(read: ReadRange, size: int) -> UnpackedSize | None:
-    """The unpacked size of a zip of ``size`` bytes; None where unpacking it would find no directory, or not be certain
-    which.
+    """Returns the unpacked size of a zip of ``size`` bytes; None if its directory is missing, or it is not certain
+    which it is.
     """
     path = Path("the zip")
     files = total = 0

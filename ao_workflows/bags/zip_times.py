@@ -1,6 +1,6 @@
-"""A member's modification time: the moment that an extra field has, or the local time of the header.
+"""A member's modification time: the moment in one of its extra fields, or the local time in its header.
 
-What belongs here: reading both. What does not: the records that they stand in (``zip_records``).
+What belongs here: reading both. What does not: the records that they are in (``zip_records``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LATEST = int(datetime(2446, 1, 1, tzinfo=UTC).timestamp()) * _SECOND
 
 
 def utc_time(extra: Mapping[int, bytes]) -> int | None:
-    """The moment in ns since 1970 from a member's extra fields, if one has it.
+    """Returns the moment in ns since 1970 from a member's extra fields; None if none of them has it.
 
     Info-ZIP's extended timestamp (0x5455) goes first; then NTFS's (0x000A, of 7-Zip and Windows; APPNOTE 4.5.5); then
     Info-ZIP's old one (0x5855, of macOS) and PKWARE's like it (0x000D; APPNOTE 4.5.7): last access, then modification.
@@ -52,10 +52,12 @@ def _of_ntfs(field: bytes) -> int | None:
 
 
 def local_time(dos_time: int, time_zone: tzinfo | None) -> int:
-    """The moment in ns since 1970 of a local time as a header packs it, its date in the upper half.
+    """Returns the moment in ns since 1970 of a local time.
 
-    ``time_zone`` is the machine's own where it is None. A time that is none, as some tools write, counts as the
-    earliest that a zip can have, 1980-01-01.
+    A time that does not exist, as some tools write, counts as the earliest that a zip can have, 1980-01-01.
+
+    :param dos_time: as a header packs it, with the date in the upper half.
+    :param time_zone: the machine's own if None.
     """
     date, clock = dos_time >> 16, dos_time & 0xFFFF
     try:

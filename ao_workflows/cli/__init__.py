@@ -1,13 +1,17 @@
 """The command line, ``ao``: one module a group of commands, each loaded when it is called.
 
-What belongs here: the list of commands. What does not: any of them.
+What belongs here: the list of commands, and how one ends that the platform refuses. What does not: any of them.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
+
+from ao_workflows.cli.complaints import FAILED, complain
+from ao_workflows.errors import AoError
 
 _COMMANDS = {
     "archive": "ao_workflows.cli.archive:archive",
@@ -40,6 +44,14 @@ class _Lazy(click.Group):
         module, _, name = _COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Says in one line what the platform refuses; a command need not."""
+        try:
+            return super().invoke(ctx)
+        except AoError as error:
+            complain(error)
+            ctx.exit(FAILED)
 
 
 @click.group(cls=_Lazy)

@@ -14,10 +14,10 @@ from dataclasses import asdict
 import click
 
 from ao_workflows import clients
-from ao_workflows.archive.shares import SHARES, Noted
+from ao_workflows.archive.shares import SHARES, ShareNote
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError
 
-_NOT_WELL = 1
 _SHARE = click.Choice([str(share) for share in SHARES])
 
 
@@ -52,7 +52,7 @@ def init_command(plain_folders: tuple[str, ...], exchanged: tuple[str, ...], as_
     """
     from ao_workflows.site.loading import load
 
-    done: Mapping[int, Noted] = {}
+    done: Mapping[int, ShareNote] = {}
     errors: list[str] = []
     try:
         site = load()
@@ -70,5 +70,5 @@ def init_command(plain_folders: tuple[str, ...], exchanged: tuple[str, ...], as_
         for share, noted in done.items():
             click.echo(f"{shares.tree(share)}: {noted.id}, {noted.device}, noted at {noted.at}")
         for said in errors:
-            click.echo(f"ao: {said}", err=True)
-    sys.exit(_NOT_WELL if errors else 0)
+            complain(said)
+    sys.exit(FAILED if errors else 0)

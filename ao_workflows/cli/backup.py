@@ -5,17 +5,17 @@ What belongs here: arguments, what is printed, exit codes. What does not: the du
 
 from __future__ import annotations
 
-import sys
 import tempfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ao_workflows import clients
+
 if TYPE_CHECKING:
-    from ao_workflows.upkeep.backup import Place
+    from ao_workflows.upkeep.backup import BackupStore
 
 _PLACE = click.option("--to", "to", metavar="PLACE", help="A folder, or s3://bucket/prefix.  [backup.to in site.toml]")
 
@@ -35,7 +35,7 @@ def backup(context: click.Context, to: str | None, database: str | None, keep_da
     Exits with 0 if it is there and can be read, 1 if not, 2 if the command was not understood.
     """
     if context.invoked_subcommand is None:
-        _in_words(lambda: _make(to, database, keep_days))
+        _make(to, database, keep_days)
 
 
 @backup.command("list")
@@ -44,15 +44,12 @@ def list_command(to: str | None) -> None:
     """Say which backups there are."""
     from ao_workflows.upkeep.backup import dumps_in
 
-    def tell() -> None:
-        place, _ = _place(to)
-        found = dumps_in(place)
-        for dump in found:
-            click.echo(f"{dump.name}  {dump.made:%Y-%m-%d %H:%M} UTC  {dump.bytes / 1e6:10.1f} MB")
-        if not found:
-            click.echo(f"{place} has none.")
-
-    _in_words(tell)
+    store, _ = _place(to)
+    found = dumps_in(store)
+    for dump in found:
+        click.echo(f"{dump.name}  {dump.made:%Y-%m-%d %H:%M} UTC  {dump.bytes / 1e6:10.1f} MB")
+    if not found:
+        click.echo(f"{store} has none.")
 
 
 @backup.command("restore")
@@ -70,32 +67,29 @@ def restore_command(name: str, to: str | None, database: str | None, replace: st
     if (database is None) == (replace is None):
         raise click.UsageError("either --into an empty database, or --replace one that is there?")
 
-    def put() -> None:
-        place, _ = _place(to)
-        kept = ""
-        with tempfile.TemporaryDirectory() as scratch:
-            if database is not None:
-                dump = backups.restore(place, name, database, Path(scratch))
-            else:
-                dump, kept = backups.put_back(place, name, str(replace), Path(scratch), datetime.now(UTC))
-        click.echo(f"{dump.name} is restored: what Dagster knew at {dump.made:%Y-%m-%d %H:%M} UTC.")
-        if kept:
-            click.echo(f"What was there until now is the database {kept}: dropdb {kept}, when nobody wants it.")
+    store, _ = _place(to)
+    kept = ""
+    with tempfile.TemporaryDirectory() as scratch:
+        if database is not None:
+            dump = backups.restore(store, name, database, Path(scratch))
         else:
-            click.echo("Name that database in dagster.yaml, run `dagster instance migrate`, and start the daemon.")
-
-    _in_words(put)
+            dump, kept = backups.put_back(store, name, str(replace), Path(scratch), datetime.now(UTC))
+    click.echo(f"{dump.name} is restored: what Dagster knew at {dump.made:%Y-%m-%d %H:%M} UTC.")
+    if kept:
+        click.echo(f"What was there until now is the database {kept}: dropdb {kept}, when nobody wants it.")
+    else:
+        click.echo("Name that database in dagster.yaml, run `dagster instance migrate`, and start the daemon.")
 
 
 def _make(to: str | None, database: str | None, keep_days: int | None) -> None:
     from ao_workflows.upkeep import backup as backups
 
-    place, days = _place(to)
+    store, days = _place(to)
     with tempfile.TemporaryDirectory() as scratch:
-        dump = backups.make(place, database or _storage(), Path(scratch))
-    click.echo(f"{place}/{dump.name}: {dump.bytes / 1e6:.1f} MB, read again")
+        dump = backups.make(store, database or _storage(), Path(scratch))
+    click.echo(f"{store}/{dump.name}: {dump.bytes / 1e6:.1f} MB, read again")
     days = keep_days or days
-    for old in backups.prune(place, days, datetime.now(UTC)) if days else ():
+    for old in backups.prune(store, days, datetime.now(UTC)) if days else ():
         click.echo(f"{old.name} is removed: it is older than {days} days")
 
 
@@ -113,22 +107,12 @@ def _storage() -> str:
         raise BackupError(f"Dagster's instance cannot be opened: {error}; --database names one") from error
 
 
-def _place(to: str | None) -> tuple[Place, int | None]:
+def _place(to: str | None) -> tuple[BackupStore, int | None]:
     """Where backups are kept, and for how many days; None where a person named the place."""
     from ao_workflows.site.loading import load
-    from ao_workflows.upkeep.backup import place_of
+    from ao_workflows.upkeep.backup import store_of
 
     if to is not None and not to.startswith("s3://"):
-        return place_of(to, None), None
+        return store_of(to, None), None
     site = load()
-    return place_of(to or site.backup.to, site.aws_credentials), None if to else site.backup.keep_days
-
-
-def _in_words(run: Callable[[], Any]) -> None:
-    from ao_workflows.errors import AoError
-
-    try:
-        run()
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(1)
+    return clients.backup_place(site, to), None if to else site.backup.keep_days

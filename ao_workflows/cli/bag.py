@@ -17,15 +17,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from ao_workflows.bags.debagging import Debagged, Validated, debag, validate
+from ao_workflows.bags.debagging import DebaggedZip, Validated, debag, validate
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError, BagInvalid, Problem, ZipRefused
 from ao_workflows.machine.new_trees import put_in_place
 from ao_workflows.shown_names import shown, shown_json
 
 SHOWN = 100
 """As many problems of one bag are printed for people; ``--json`` has all."""
-
-_REFUSED = 1
 
 
 def _time_zone(_context: click.Context, _option: click.Parameter, name: str | None) -> ZoneInfo | None:
@@ -57,10 +56,10 @@ def validate_command(paths: tuple[Path, ...], as_json: bool) -> None:
             result = {"path": str(path), "valid": False, "problems": [], "warnings": [], "error": str(error)}
         results.append(result)
         if not as_json:
-            _print_verdict(result)
+            _print_result(result)
     if as_json:
         _print_json(results)
-    sys.exit(0 if all(result["valid"] for result in results) else _REFUSED)
+    sys.exit(0 if all(result["valid"] for result in results) else FAILED)
 
 
 @bag.command("debag")
@@ -93,10 +92,10 @@ def debag_command(zip_path: Path, into: Path, time_zone: ZoneInfo | None, as_jso
             refusal = {"zip": str(zip_path), "error": str(error), "problems": [asdict(each) for each in problems]}
             _print_json(refusal)
         else:
-            click.echo(f"ao: {error}", err=True)
+            complain(error)
             if len(problems) > 1:
                 _print_problems([asdict(each) for each in problems])
-        sys.exit(_REFUSED)
+        sys.exit(FAILED)
     if as_json:
         _print_json(_summary(zip_path, into, done))
         return
@@ -106,7 +105,7 @@ def debag_command(zip_path: Path, into: Path, time_zone: ZoneInfo | None, as_jso
         click.echo(work.rid)
 
 
-def _debag_beside_others(zip_path: Path, into: Path, time_zone: ZoneInfo | None) -> Debagged:
+def _debag_beside_others(zip_path: Path, into: Path, time_zone: ZoneInfo | None) -> DebaggedZip:
     """Unpacks next to what ``into`` has already, then puts each work in place of an earlier one of its name."""
     made = not into.exists()
     if made and not into.absolute().parent.is_dir():
@@ -155,7 +154,7 @@ def _as_json(result: Validated) -> dict[str, Any]:
     }
 
 
-def _summary(zip_path: Path, into: Path, done: Debagged) -> dict[str, Any]:
+def _summary(zip_path: Path, into: Path, done: DebaggedZip) -> dict[str, Any]:
     return {
         "zip": str(zip_path),
         "into": str(into),
@@ -170,7 +169,7 @@ def _print_json(value: object) -> None:
     click.echo(shown_json(json.dumps(value, indent=1, ensure_ascii=False)))
 
 
-def _print_verdict(result: dict[str, Any]) -> None:
+def _print_result(result: dict[str, Any]) -> None:
     if result["valid"]:
         click.echo(f"{shown(result['path'])}: valid, {result['files']} files, {result['bytes']} bytes")
     else:

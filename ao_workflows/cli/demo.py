@@ -8,16 +8,16 @@ from pathlib import Path
 
 import click
 
-from ao_workflows.site.sections import CHECKOUT
-
-_FOLDER = CHECKOUT / ".demo"
+from ao_workflows.cli.complaints import FAILED, complain
+from ao_workflows.services.record import PORTS
+from ao_workflows.site.demo import FOLDER
 
 
 @click.command()
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    default=_FOLDER,
+    default=FOLDER,
     help="Where everything is made, anew each time.  [.demo in the checkout]",
 )
 def demo(folder: Path) -> None:
@@ -31,8 +31,10 @@ def demo(folder: Path) -> None:
 
 
 @click.command()
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=_FOLDER, help="The demo's folder.")
-@click.option("--port", type=int, default=3000, show_default=True, help="The web page's port on 127.0.0.1.")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=FOLDER, help="The demo's folder.")
+@click.option(
+    "--port", type=int, default=PORTS["webserver"], show_default=True, help="The web page's port on 127.0.0.1."
+)
 def ui(folder: Path, port: int) -> None:
     """Dagster's web page over what the last demo left, until Ctrl-C."""
     from ao_workflows.demo.run import serve
@@ -50,5 +52,5 @@ def _exit(run: Callable[[], int]) -> None:
         click.echo("Interrupted: everything that was started has been ended.", err=True)
         sys.exit(128 + interrupted.signal_number)
     except RuntimeError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(1)
+        complain(error)
+        sys.exit(FAILED)

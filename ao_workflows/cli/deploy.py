@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ao_workflows.cli.complaints import FAILED
+from ao_workflows.deployment.order import UIDS, Order
+
 if TYPE_CHECKING:
     from ao_workflows.deployment.folder import Deployment
 
@@ -54,10 +57,12 @@ _FILE = click.Path(dir_okay=False, exists=True, path_type=Path, resolve_path=Tru
     "--arch-root",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    default=Path("/mnt"),
-    help="The host's folder with the archive's trees.  [/mnt]",
+    default=Order.arch_root,
+    help=f"The host's folder with the archive's trees.  [{Order.arch_root}]",
 )
-@click.option("--uid", type=int, help="The user that syncs into the archive.  [prod 1001, dev 5000]")
+@click.option(
+    "--uid", type=int, help=f"The user that syncs into the archive.  [prod {UIDS['prod']}, dev {UIDS['dev']}]"
+)
 @click.option("--image", metavar="NAME:TAG", help="The image of our services.  [ao-workflows:<version>]")
 @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A line of .env. May be repeated.")
 @click.option(
@@ -92,43 +97,37 @@ def deploy(
     if something stands in the way (nothing is changed then) or an edited file was kept where another one is wanted.
     """
     from ao_workflows.deployment import folder as folders
-    from ao_workflows.deployment.order import UIDS, Order
-    from ao_workflows.errors import AoError
 
     if init_archive is None and (dest is None or environment is None):
         raise click.UsageError("--dest and --env are needed: which folder, and is it for dev or for prod?")
     pairs = [setting.partition("=") for setting in settings]
     if bad := [setting for setting, (name, equals, _) in zip(settings, pairs, strict=True) if not (name and equals)]:
         raise click.UsageError(f"--set {bad[0]}: a line of .env is NAME=VALUE")
-    try:
-        if dest is not None and environment is not None:
-            order = Order(
-                destination=dest,
-                environment=environment,
-                source=source or dest / "config",
-                secrets=secrets_from or dest / "secrets",
-                arch_root=arch_root,
-                uid=uid,
-                image=image,
-                aws_sections=aws_sections,
-                db_sections=db_sections,
-                certificate=certificate,
-                replace=replace,
-                settings={name: value for name, _, value in pairs},
-            )
-            deployment = folders.prepare(order)
-            kept = _tell(deployment, dry_run=dry_run)
-            if not dry_run:
-                folders.apply(deployment)
-        else:
-            kept = False
-        if init_archive is not None and not dry_run:
-            made = folders.init_archive(init_archive, UIDS[environment or "dev"] if uid is None else uid)
-            click.echo(f"{init_archive}: {made} folders made, Archive0/00 to Archive3/99")
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(1)
-    sys.exit(1 if kept else 0)
+    if dest is not None and environment is not None:
+        order = Order(
+            destination=dest,
+            environment=environment,
+            source=source or dest / "config",
+            secrets=secrets_from or dest / "secrets",
+            arch_root=arch_root,
+            uid=uid,
+            image=image,
+            aws_sections=aws_sections,
+            db_sections=db_sections,
+            certificate=certificate,
+            replace=replace,
+            settings={name: value for name, _, value in pairs},
+        )
+        deployment = folders.prepare(order)
+        kept = _tell(deployment, dry_run=dry_run)
+        if not dry_run:
+            folders.apply(deployment)
+    else:
+        kept = False
+    if init_archive is not None and not dry_run:
+        made = folders.init_archive(init_archive, UIDS[environment or "dev"] if uid is None else uid)
+        click.echo(f"{init_archive}: {made} folders made, Archive0/00 to Archive3/99")
+    sys.exit(FAILED if kept else 0)
 
 
 def _tell(deployment: Deployment, *, dry_run: bool) -> bool:
@@ -142,7 +141,7 @@ def _tell(deployment: Deployment, *, dry_run: bool) -> bool:
     for step in deployment.steps:
         if step.change is not Change.SAME:
             click.echo(f"  {step.change.value:<18} {step.wanted.path}")
-    for line in deployment.said:
+    for line in deployment.remarks:
         click.echo(f"  .env: {line}")
     conflicts = [step for step in deployment.steps if step.change is Change.CONFLICT]
     for step in conflicts:

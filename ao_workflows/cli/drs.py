@@ -10,9 +10,9 @@ import sys
 
 import click
 
+from ao_workflows import clients
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError
-
-_NOT_WELL = 1
 
 
 @click.group()
@@ -27,14 +27,13 @@ def init_command(as_json: bool) -> None:
 
     Exits with 0 if the table can be used, 1 if not, 2 if the command was not understood.
     """
-    from ao_workflows.drs.client import Drs
     from ao_workflows.site.loading import load
 
     made = None
     found = error = ""
     try:
         site = load()
-        client = Drs(url=site.drs.url, config=site.drs.config)
+        client = clients.drs(site)
         made = client.init()
         found = client.check()
     except AoError as refused:
@@ -45,5 +44,5 @@ def init_command(as_json: bool) -> None:
         if found:
             click.echo(f"{'The table was made' if made else 'The table is there'}: {found}")
         if error:
-            click.echo(f"ao: {error}", err=True)
-    sys.exit(_NOT_WELL if error else 0)
+            complain(error)
+    sys.exit(FAILED if error else 0)

@@ -1,20 +1,16 @@
 """``ao health``: whether this host can take a work into the archive now, for a person and for a monitoring system.
 
-What belongs here: which parts are looked at, and the exit codes of monitoring plugins. What does not: looking at each
-(``ao_workflows.health.disks``, ``ao_workflows.health.connections``), and what only a change of the site
-calls for, queues, buckets and programs (``ao_workflows.cli.site``).
+What belongs here: the time limit, and the exit codes of monitoring plugins. What does not: the checks
+(``ao_workflows.health.checks``), and how findings are printed (``ao_workflows.cli.findings``).
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
-from functools import partial
 
 import click
 
-from ao_workflows.cli.site import Check, output_of_others_on_stderr, print_finding, run_all
+from ao_workflows.cli.findings import output_of_others_on_stderr, print_findings
 from ao_workflows.errors import SiteError
 from ao_workflows.health.findings import Finding, Level, fail, without_secrets
 
@@ -34,29 +30,16 @@ def health(as_json: bool) -> None:
     """
     with output_of_others_on_stderr():
         found = _look()
-    if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in found], indent=1, ensure_ascii=False))
-    else:
-        for finding in found:
-            print_finding(finding)
-    sys.stdout.flush()
+    print_findings(found, as_json=as_json)
     sys.exit(max((_EXITS[finding.level] for finding in found), default=0))
 
 
 def _look() -> list[Finding]:
-    from ao_workflows.archive.shares import SHARES
-    from ao_workflows.health import connections as service_checks
-    from ao_workflows.health import disks as disk_checks
+    from ao_workflows.health.checks import checks_of_works, run_all
     from ao_workflows.site.loading import load
 
     try:
         site = load()
     except SiteError as error:
         return [fail("site.toml", without_secrets(mistake), "correct it") for mistake in error.mistakes]
-    checks: list[Check] = [
-        ("staging", partial(disk_checks.check_staging, site)),
-        *((f"archive {share}", partial(disk_checks.check_share, site, share)) for share in SHARES),
-        ("DRS", partial(service_checks.check_drs, site)),
-        ("Dagster", service_checks.check_dagster),
-    ]
-    return run_all(checks, LIMIT_SECONDS)
+    return run_all(checks_of_works(site), LIMIT_SECONDS)

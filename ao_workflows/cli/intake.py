@@ -15,13 +15,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ao_workflows import clients
+from ao_workflows.cli.complaints import FAILED
 from ao_workflows.errors import AoError
 from ao_workflows.events.intake_names import meant_by
-from ao_workflows.intake.queue_rules import Received, Verdict, judge
+from ao_workflows.intake.queue_rules import ReceivedMessage, Selection, select_events
 from ao_workflows.machine.times import moment, moment_of_seconds
 from ao_workflows.site.environments import refuse_other_environment, tagged_environment
 
@@ -40,7 +42,6 @@ ANSWER_SECONDS = 20.0
 """So long the calls that end a look, or send a message, may take."""
 
 WIDTH = 80
-_FAILED = 1
 
 
 @click.group()
@@ -80,7 +81,7 @@ def peek(names: tuple[str, ...], most: int, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
     if noted:
         sys.exit(128 + noted[0])
-    sys.exit(_FAILED if any("error" in each for each in found) else 0)
+    sys.exit(FAILED if any("error" in each for each in found) else 0)
 
 
 @intake.command()
@@ -96,14 +97,11 @@ def rejected(message_id: str | None, as_json: bool) -> None:
     from ao_workflows.staging.rejected_messages import kept_messages
 
     site, sqs, staging = _open_site()
-    try:
-        kept = kept_messages(staging)
-        if message_id is not None:
-            sent = _send_back(site, sqs, staging, message_id)
-            click.echo(json.dumps([sent], indent=1) if as_json else f"{message_id} is in {sent['queue']} again")
-            return
-    except AoError as error:
-        _fail(error)
+    kept = kept_messages(staging)
+    if message_id is not None:
+        sent = _send_back(site, sqs, staging, message_id)
+        click.echo(json.dumps([sent], indent=1) if as_json else f"{message_id} is in {sent['queue']} again")
+        return
     if as_json:
         click.echo(json.dumps([asdict(each) for each in kept], indent=1, ensure_ascii=False))
         return
@@ -125,7 +123,7 @@ def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[
     refuse_other_environment(name, settings.environment, site.environment)
     refuse_other_environment(name, tagged_environment(sqs.tags(name, until)), site.environment)
     state = sqs.state(name, until)
-    seen: list[Received] = []
+    seen: list[ReceivedMessage] = []
     stay: list[str] = []
     try:
         # One call at a time: a signal in the midst of one is heeded after it, when its messages are known.
@@ -142,19 +140,19 @@ def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[
         "queue": asdict(state),
         "stay_hidden": len(stay),
         "messages": [
-            _shown(message, judge(message.body, settings.bucket, settings.events, settings.keys))
+            _shown(message, select_events(message.body, settings.bucket, settings.events, settings.keys))
             for message in sorted(seen, key=lambda message: message.sent)
         ],
     }
 
 
-def _shown(message: Received, verdict: Verdict) -> dict[str, Any]:
+def _shown(message: ReceivedMessage, selection: Selection) -> dict[str, Any]:
     return {
         "message_id": message.message_id,
         "sent": at.isoformat(timespec="seconds") if (at := moment_of_seconds(message.sent)) else None,
         "received_before": message.times - 1,
-        "works": [wanted.rid for wanted in verdict.wanted],
-        "rejected": verdict.rejected,
+        "works": [wanted.rid for wanted in selection.wanted],
+        "rejected": selection.rejected,
         "body": message.body,
     }
 
@@ -212,15 +210,10 @@ def _send_back(site: Site, sqs: Sqs, staging: Staging, message_id: str) -> dict[
 
 
 def _open_site() -> tuple[Site, Sqs, Staging]:
-    try:
-        from ao_workflows.clients import resources
-        from ao_workflows.site.loading import load
+    from ao_workflows.site.loading import load
 
-        site = load()
-    except AoError as error:
-        _fail(error)
-    clients = resources(site)
-    return site, clients["sqs"], clients["staging"]
+    site = load()
+    return site, clients.sqs(site), clients.staging(site)
 
 
 @contextmanager
@@ -249,8 +242,3 @@ def _time(at: datetime | None) -> str:
 
 def _indented(text: str, indent: str = "    ", first: str | None = None) -> str:
     return textwrap.fill(text, WIDTH, initial_indent=indent if first is None else first, subsequent_indent=indent)
-
-
-def _fail(error: AoError) -> NoReturn:
-    click.echo(f"ao: {error}", err=True)
-    sys.exit(_FAILED)

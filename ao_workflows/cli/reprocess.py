@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ao_workflows import clients
+from ao_workflows.cli.complaints import FAILED, complain
 from ao_workflows.errors import AoError, RidError, RunInFlight, WorkUnknown
-from ao_workflows.events.dropped_files import given_in, stored_in
+from ao_workflows.events.dropped_files import given_in
 from ao_workflows.machine.boot import boot_id
 from ao_workflows.status.deliveries import delivery_of
-from ao_workflows.status.evidence import HELD_RECEIPT, stored_event
 from ao_workflows.status.redoing import OnDisk, Redo, plan_redo
 from ao_workflows.works.rids import parse_rid
 from ao_workflows.works.stages import RUN_STAGES, Stage
@@ -80,44 +81,51 @@ def reprocess(
     except RidError as error:
         raise click.UsageError(str(error)) from error
     # Dagster is two seconds of what this command takes; asking for help costs none of it.
-    from ao_workflows.drs.client import Drs
     from ao_workflows.instance.opening import opened_instance
-    from ao_workflows.instance.run_queue import check_queue
+    from ao_workflows.instance.run_queue import check_run_queue
     from ao_workflows.site.loading import load
-    from ao_workflows.staging.staging import Staging
 
+    site = load()
     refused = False
-    try:
-        site = load()
-        drs = Drs(url=site.drs.url, config=site.drs.config)
-        with opened_instance() as instance:
-            check_queue(instance)
-            for rid in names:
-                try:
-                    staging = Staging(root=str(site.staging.root))
-                    said = word if any(word.values()) else {}
-                    _reprocess(instance, staging, drs, rid, start, fresh=fresh, force=force, word=said)
-                except AoError as error:
-                    click.echo(f"ao: {error}", err=True)
-                    refused = True
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        refused = True
-    sys.exit(1 if refused else 0)
+    with opened_instance() as instance:
+        check_run_queue(instance)
+        request = _Request(
+            instance=instance,
+            staging=clients.staging(site),
+            drs=clients.drs(site),
+            start=start,
+            fresh=fresh,
+            force=force,
+            word=word if any(word.values()) else {},
+        )
+        for rid in names:
+            try:
+                _reprocess(request, rid)
+            except AoError as error:
+                complain(error)
+                refused = True
+    sys.exit(FAILED if refused else 0)
 
 
-def _reprocess(
-    instance: DagsterInstance,
-    staging: Staging,
-    drs: Drs,
-    rid: str,
-    start: str,
-    *,
-    fresh: bool,
-    force: bool,
-    word: Mapping[str, Any],
-) -> None:
-    """Queues one work; ``word`` is the person's for this run, as ``synced_archive`` takes it.
+@dataclass(frozen=True)
+class _Request:
+    """What a person asks of every work that the command names, and where each is looked up.
+
+    ``start`` is the stage to start from; ``fresh`` throws its receipts away; ``force`` does a delivery that is held;
+    ``word`` is what the person says for this run, as the config of ``synced_archive`` takes it.
+    """
+
+    instance: DagsterInstance
+    staging: Staging
+    drs: Drs
+    start: str
+    fresh: bool
+    force: bool
+    word: Mapping[str, Any]
+
+
+def _reprocess(request: _Request, rid: str) -> None:
+    """Queues one work.
 
     :raises AoError: if it cannot be, with nothing thrown away.
     """
@@ -128,11 +136,12 @@ def _reprocess(
     from ao_workflows.instance.run_queue import queue_run
     from ao_workflows.status.runs import run_in_flight
 
+    instance, staging = request.instance, request.staging
     if run := run_in_flight(instance, rid):
         raise RunInFlight(rid, run.run_id, run.state)
-    redo, config = _plan(instance, staging, drs, rid, start, fresh=fresh, force=force, word=word)
-    if word:
-        config = {"ops": {**config.get("ops", {}), Stage.SYNCED_ARCHIVE.value: {"config": dict(word)}}}
+    redo, config = _plan(request, rid)
+    if request.word:
+        config = {"ops": {**config.get("ops", {}), Stage.SYNCED_ARCHIVE.value: {"config": dict(request.word)}}}
     _say(f"{rid}:")
     for line in redo.words:
         _say(f"  {line}")
@@ -144,7 +153,7 @@ def _reprocess(
             staging.throw_away(rid, stage)
     finally:
         staging.release()
-    tags = {REDONE_TAG: "fresh" if fresh else "with its receipts"}
+    tags = {REDONE_TAG: "fresh" if request.fresh else "with its receipts"}
     run_id = queue_run(instance, job, str(WORKS.name), rid, redo.stages, config, tags)
     _say(f"  queued as run {run_id}")
 
@@ -157,18 +166,8 @@ def _say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _plan(
-    instance: DagsterInstance,
-    staging: Staging,
-    drs: Drs,
-    rid: str,
-    start: str,
-    *,
-    fresh: bool,
-    force: bool,
-    word: Mapping[str, Any],
-) -> tuple[Redo, Mapping[str, Any]]:
-    """What the run will do, and its config: empty where the stored event is the work's last.
+def _plan(request: _Request, rid: str) -> tuple[Redo, Mapping[str, Any]]:
+    """Returns what the run will do, and its config: empty where the stored event is the work's last.
 
     With ``force`` it is the delivery that is held, or else the one that would be done without, that is done whatever
     the archive has.
@@ -176,33 +175,44 @@ def _plan(
     :raises AoError: if there is nothing to do it with.
     """
     from ao_workflows.staging.validity import tree_is_there, zip_is_there
-    from ao_workflows.status.gathering import receipts_of
     from ao_workflows.status.noted_events import last_noted, later_config
     from ao_workflows.status.runs import stored_event_config
 
-    receipts, layout = receipts_of(staging, rid), staging.layout
+    instance, staging, force = request.instance, request.staging, request.force
+    receipts, layout = staging.receipts(rid), staging.layout
+    for refused in receipts.refused:
+        click.echo(f"ao: {refused}", err=True)
     config: Mapping[str, Any] | None
-    if force and (held := staging.receipt(rid, HELD_RECEIPT)):
-        config = _config_of({"intake": held.left["intake"], **vars(stored_in(held.left))})
+    if force and (held := receipts.held):
+        config = _config_of({"intake": held.intake, **vars(held.event)})
     else:
-        stored = stored_event(receipts)
-        config = stored_event_config(instance, rid, receipts.get(Stage.RESTORED_MESSAGE))
-        config = later_config(last_noted(staging, rid, stored and stored[1]), config)
-    if config is None and Stage.RESTORED_MESSAGE not in receipts and not _is_known(instance, drs, rid):
+        stored = receipts.restored
+        config = stored_event_config(instance, rid, stored)
+        config = later_config(last_noted(staging, rid, stored.event if stored else None), config)
+    if config is None and receipts.restored is None and not _is_known(instance, request.drs, rid):
         raise WorkUnknown(rid)
-    zip_receipt, tree_receipt = receipts.get(Stage.DOWNLOADED_BAG), receipts.get(Stage.DEBAGGED_WORK)
+    downloaded, debagged = receipts.downloaded, receipts.debagged
     tree = tree_is_there(layout.work(rid), layout.fixity(rid))
     disk = OnDisk(
-        zip_whole=zip_receipt is not None and zip_is_there(layout.zip(rid))(zip_receipt, "size"),
-        tree_whole=tree_receipt is not None and tree(tree_receipt, "size"),
+        zip_whole=downloaded is not None and zip_is_there(layout.zip(rid))(downloaded, "size"),
+        tree_whole=debagged is not None and tree(debagged, "size"),
     )
-    start = Stage.RESTORED_MESSAGE.value if force else start
-    redo = plan_redo(rid, start, receipts, disk, boot_id(), fresh=fresh, event_given=config is not None, word=word)
+    redo = plan_redo(
+        rid,
+        Stage.RESTORED_MESSAGE.value if force else request.start,
+        receipts,
+        disk,
+        boot_id(),
+        fresh=request.fresh,
+        event_given=config is not None,
+        word=request.word,
+    )
     if not force:
         return redo, config or {}
     given = config["ops"][Stage.RESTORED_MESSAGE.value]["config"] if config else {}
-    event = given_in(given) or stored_in(receipts[Stage.RESTORED_MESSAGE].left)
-    redo = replace(redo, words=(f"by your word: {delivery_of(event)}", *redo.words))
+    event = given_in(given) or (receipts.restored and receipts.restored.event)
+    if event:
+        redo = replace(redo, words=(f"by your word: {delivery_of(event)}", *redo.words))
     return redo, _config_of(given | {"force": True})
 
 

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ao_workflows.errors import AoError, DatabaseError, ServiceError
-from ao_workflows.glacier.rules import Tier, Told, is_to_be_asked, listed
+from ao_workflows import clients
+from ao_workflows.cli.complaints import FAILED, complain
+from ao_workflows.errors import DatabaseError, ServiceError
+from ao_workflows.glacier.rules import RestoreStatus, Tier, is_to_be_asked, names_in_list
 
 if TYPE_CHECKING:
-    from ao_workflows.glacier.requests import Restores
+    from ao_workflows.glacier.requests import RestoreRequests
 
-_NOT_WELL = 1
 
 _OUTAGE = 5
 """After so many failures of S3 itself in a row, the rest of a list would only wait for its time-outs."""
@@ -85,16 +86,16 @@ def request_command(
     pause = 60 / per_minute
     next_at = monotonic()
 
-    def request(told: Told, stopped: Event) -> Told | None:
+    def request(status: RestoreStatus, stopped: Event) -> RestoreStatus | None:
         nonlocal next_at
-        if told.error:
-            return told
-        if told.state is None or not is_to_be_asked(told.state, again=again):
-            return restores.note_a_request_that_drs_missed(told)
+        if status.error:
+            return status
+        if status.state is None or not is_to_be_asked(status.state, again=again):
+            return restores.note_a_request_that_drs_missed(status)
         if stopped.wait(max(0.0, next_at - monotonic())):
             return None
         next_at = max(next_at, monotonic()) + pause
-        return restores.ask(told, Tier(tier), days)
+        return restores.ask(status, Tier(tier), days)
 
     _go_through(restores, _names(rids, rid_list), request, as_json=as_json)
 
@@ -109,75 +110,70 @@ def status_command(rids: tuple[str, ...], rid_list: TextIO | None, intake: str |
 
     Exits with 0 if all could be said, 1 if one could not, 2 if the command was not understood.
     """
-    _go_through(_restores(intake), _names(rids, rid_list), lambda told, _stopped: told, as_json=as_json)
+    _go_through(_restores(intake), _names(rids, rid_list), lambda status, _stopped: status, as_json=as_json)
 
 
-def _restores(intake: str | None) -> Restores:
+def _restores(intake: str | None) -> RestoreRequests:
     """The site's, imported when a command runs: ``--help`` answers without Dagster."""
-    from ao_workflows.clients import restores
     from ao_workflows.site.loading import load
 
-    try:
-        site = load()
-        intake = intake and site.intake_called(intake)
-        if intake is not None and intake not in site.queues:
-            raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.queues) or 'it has none'}")
-        return restores(site, intake)
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(_NOT_WELL)
+    site = load()
+    intake = intake and site.intake_called(intake)
+    if intake is not None and intake not in site.queues:
+        raise click.BadParameter(f"{intake!r} is none of the site's: {', '.join(site.queues) or 'it has none'}")
+    return clients.restores(site, intake)
 
 
 def _names(rids: Sequence[str], rid_list: TextIO | None) -> list[str]:
     # A list has comments. An argument has none: what is cut off its end may leave another work's RID
-    names = list(dict.fromkeys([*rids, *listed(rid_list or ())]))
+    names = list(dict.fromkeys([*rids, *names_in_list(rid_list or ())]))
     if not names:
         raise click.UsageError("name a work, or give a list of them with --list FILE")
     return names
 
 
 def _go_through(
-    restores: Restores, names: Sequence[str], act: Callable[[Told, Event], Told | None], *, as_json: bool
+    restores: RestoreRequests,
+    names: Sequence[str],
+    act: Callable[[RestoreStatus, Event], RestoreStatus | None],
+    *,
+    as_json: bool,
 ) -> None:
     """Looks at each work and has ``act`` do the rest; says how each is, and how far it came. Ends the process.
 
     DRS is asked once, for all. Without it nothing is asked of Glacier: nobody would know of it.
     """
-    done: list[Told] = []
+    done: list[RestoreStatus] = []
     ended = ""
     failures = 0
     with _stoppable() as (stopped, signals):
-        try:
-            restores.read_rows(names)
-        except DatabaseError as error:
-            click.echo(f"ao: {error}", err=True)
-            sys.exit(_NOT_WELL)
+        restores.read_rows(names)
         try:
             for name in names:
-                told = None if stopped.is_set() else act(restores.look(name), stopped)
-                if told is None:
+                status = None if stopped.is_set() else act(restores.look(name), stopped)
+                if status is None:
                     break
-                done.append(told)
+                done.append(status)
                 if not as_json:
-                    _print(told)
-                failures = failures + 1 if isinstance(told.error, ServiceError) else 0
-                if isinstance(told.error, DatabaseError):
+                    _print(status)
+                failures = failures + 1 if isinstance(status.error, ServiceError) else 0
+                if isinstance(status.error, DatabaseError):
                     ended = "DRS failed"
                     break
                 if failures == _OUTAGE:
                     ended = f"S3 failed {_OUTAGE} times in a row"
                     break
         except KeyboardInterrupt:
-            click.echo("ao: ended at once: Glacier may have been asked for one work more than is said", err=True)
+            complain("ended at once: Glacier may have been asked for one work more than is said")
     if signals:
         ended = f"{signals[0].name} came"
     if as_json:
-        click.echo(json.dumps([_as_json(told) for told in done], indent=1))
+        click.echo(json.dumps([_as_json(status) for status in done], indent=1))
     if len(names) > 1 or ended:
         _print_summary(done, len(names), ended, to_stderr=as_json)
     if signals:
         sys.exit(128 + signals[0])
-    sys.exit(_NOT_WELL if any(told.error for told in done) else 0)
+    sys.exit(FAILED if any(status.error for status in done) else 0)
 
 
 @contextmanager
@@ -201,15 +197,17 @@ def _stoppable() -> Iterator[tuple[Event, list[signal.Signals]]]:
             signal.signal(number, handler)
 
 
-def _print(told: Told) -> None:
-    if told.state:
-        click.echo(f"{told.name}: {told.sentence()}")
-    if told.error:
-        click.echo(f"ao: {told.name}: {told.error}", err=True)
+def _print(status: RestoreStatus) -> None:
+    if status.state:
+        click.echo(f"{status.name}: {status.sentence()}")
+    if status.error:
+        complain(f"{status.name}: {status.error}")
 
 
-def _print_summary(done: Sequence[Told], of: int, ended: str, *, to_stderr: bool) -> None:
-    counts = Counter("failed" if told.error else "asked now" if told.asked_now else str(told.state) for told in done)
+def _print_summary(done: Sequence[RestoreStatus], of: int, ended: str, *, to_stderr: bool) -> None:
+    counts = Counter(
+        "failed" if status.error else "asked now" if status.asked_now else str(status.state) for status in done
+    )
     said = ", ".join(f"{count} {what}" for what, count in counts.items())
     if ended:
         text = f"Ended early, as {ended}: {len(done)} of {of} works done{said and f' ({said})'}."
@@ -218,20 +216,20 @@ def _print_summary(done: Sequence[Told], of: int, ended: str, *, to_stderr: bool
         click.echo(f"{of} works: {said}", err=to_stderr)
 
 
-def _as_json(told: Told) -> dict[str, Any]:
-    place, storage = told.place, told.storage
+def _as_json(status: RestoreStatus) -> dict[str, Any]:
+    address, storage = status.address, status.storage
     return {
-        "rid": told.rid,
-        "name": told.name,
-        "state": told.state,
-        "asked_now": told.asked_now,
-        "intake": place.intake if place else None,
-        "bucket": place.bucket if place else None,
-        "key": place.key if place else None,
+        "rid": status.rid,
+        "name": status.name,
+        "state": status.state,
+        "asked_now": status.asked_now,
+        "intake": address.intake if address else None,
+        "bucket": address.bucket if address else None,
+        "key": address.key if address else None,
         "storage_class": storage.storage_class if storage else None,
         "archive_status": storage.archive_status or None if storage else None,
         "expires": storage.expires.isoformat() if storage and storage.expires else None,
-        "requested_on": told.requested.isoformat() if told.requested else None,
-        "synced_on": told.synced.isoformat() if told.synced else None,
-        "error": str(told.error) if told.error else None,
+        "requested_on": status.requested.isoformat() if status.requested else None,
+        "synced_on": status.synced.isoformat() if status.synced else None,
+        "error": str(status.error) if status.error else None,
     }

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ao_workflows.errors import AoError, InstanceUnusable
-from ao_workflows.services.record import PORTS, address, table
+from ao_workflows.cli.complaints import complain
+from ao_workflows.errors import InstanceUnusable
+from ao_workflows.services.record import PORTS, address, services_table
 
 if TYPE_CHECKING:
-    from ao_workflows.services.folder import Place
+    from ao_workflows.services.folder import ServicesFolder
 
 _SITE = click.option("--site", type=click.Path(dir_okay=False, path_type=Path), help="The site's site.toml.  [AO_SITE]")
 _PORT = click.IntRange(1, 65535)
@@ -36,7 +37,7 @@ def up(site: Path | None, port: int | None, viewer_port: int | None) -> None:
     Exits with 0 if all do their work, 1 if one does not; what was started is ended then.
     """
     ports = {"webserver": port, "viewer": viewer_port}
-    _in_words(lambda: _up(site, ports), "what it started has been ended")
+    _interruptible(lambda: _up(site, ports), "what it started has been ended")
 
 
 @click.command()
@@ -47,43 +48,43 @@ def down(site: Path | None, wait: bool) -> None:
 
     A run that is under way is interrupted, and goes on from what it has done after the next ao up.
     """
-    _in_words(lambda: _down(site, wait=wait), "ao down goes on with it, and ao up starts again what has ended")
+    _interruptible(lambda: _down(site, wait=wait), "ao down goes on with it, and ao up starts again what has ended")
 
 
 def _up(site: Path | None, ports: dict[str, int | None]) -> None:
-    from ao_workflows.services.folder import Place
+    from ao_workflows.services.folder import ServicesFolder
     from ao_workflows.services.running import bring_up
     from ao_workflows.site.loading import load
 
-    place = Place.find(site)
-    loaded = load(place.site)
-    with place.alone():
-        services = bring_up(place, ports, click.echo)
-    for line in table(services):
+    folder = ServicesFolder.find(site)
+    loaded = load(folder.site)
+    with folder.alone():
+        services = bring_up(folder, ports, click.echo)
+    for line in services_table(services):
         click.echo(line)
-    click.echo(f"Logs are in {place.folder}.\n")
-    if place.site.stat().st_mtime > services["code"].began:
-        click.echo(f"{place.site.name} has changed since: ao down, then ao up, brings that in.")
+    click.echo(f"Logs are in {folder.folder}.\n")
+    if folder.site.stat().st_mtime > services["code"].began:
+        click.echo(f"{folder.site.name} has changed since: ao down, then ao up, brings that in.")
     click.echo(f"Open {address(services['webserver'])}, or to look only, {address(services['viewer'])}.")
     if loaded.environment != "demo" and loaded.intake:
         click.echo("A sensor takes nothing until it is switched on there, under Automation:")
         click.echo("".join(f"  {name}_intake" for name in loaded.intake))
     click.echo("For ao status, ao reprocess and the others, in a shell:")
-    for name, path in (("AO_SITE", place.site), ("DAGSTER_HOME", place.home)):
+    for name, path in (("AO_SITE", folder.site), ("DAGSTER_HOME", folder.home)):
         click.echo(f"  export {name}={shlex.quote(str(path))}")
     click.echo("ao down ends it all.")
 
 
 def _down(site: Path | None, *, wait: bool) -> None:
-    from ao_workflows.services.folder import Place
+    from ao_workflows.services.folder import ServicesFolder
     from ao_workflows.services.running import bring_down
 
-    place = Place.find(site)
-    if not place.folder.is_dir():
-        click.echo(f"Nothing is up on the instance in {place.home}.")
+    folder = ServicesFolder.find(site)
+    if not folder.folder.is_dir():
+        click.echo(f"Nothing is up on the instance in {folder.home}.")
         return
-    with place.alone():
-        works = _under_way(place)
+    with folder.alone():
+        works = _under_way(folder)
         if works:
             named = ", ".join(works[:_NAMED]) + (" …" if len(works) > _NAMED else "")
             click.echo(
@@ -91,13 +92,13 @@ def _down(site: Path | None, *, wait: bool) -> None:
                 if wait
                 else f"Under way: {named}. Interrupted; goes on after the next ao up."
             )
-        was_up = bring_down(place, wait=wait)
-    click.echo("Everything is down." if was_up else f"Nothing is up on the instance in {place.home}.")
+        was_up = bring_down(folder, wait=wait)
+    click.echo("Everything is down." if was_up else f"Nothing is up on the instance in {folder.home}.")
 
 
-def _under_way(place: Place) -> Sequence[str]:
+def _under_way(folder: ServicesFolder) -> Sequence[str]:
     """The works whose runs are under way; none is asked for, and Dagster not loaded, where no run has a process."""
-    if not place.below(runs_only=True):
+    if not folder.below(runs_only=True):
         return []
     from dagster import DagsterRunStatus
 
@@ -105,23 +106,20 @@ def _under_way(place: Place) -> Sequence[str]:
     from ao_workflows.status.runs import works_of_runs
 
     try:
-        with opened_instance(str(place.home)) as instance:
+        with opened_instance(str(folder.home)) as instance:
             states = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
             return [rid for rid in dict.fromkeys(works_of_runs(instance, states, _NAMED + 1)) if rid]
     except InstanceUnusable as error:
         return [f"some works ({error})"]
 
 
-def _in_words(work: Callable[[], None], interrupted_so: str) -> None:
-    """Does the work; what went wrong is said in words, an interrupt as a shell does."""
+def _interruptible(work: Callable[[], None], interrupted_so: str) -> None:
+    """Does the work; a signal ends it with what is so then, and with the exit code that a shell gives."""
     from ao_workflows.machine.processes import Interrupted, signals_interrupt
 
     try:
         with signals_interrupt():
             work()
     except Interrupted as interrupted:
-        click.echo(f"ao: interrupted: {interrupted_so}", err=True)
+        complain(f"interrupted: {interrupted_so}")
         sys.exit(128 + interrupted.signal_number)
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(1)

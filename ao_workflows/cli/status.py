@@ -20,13 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ao_workflows.errors import AoError, DatabaseError, InstanceUnusable, RidError
-from ao_workflows.status.standing import Standing, State, standing
+from ao_workflows import clients
+from ao_workflows.cli.complaints import FAILED, complain
+from ao_workflows.errors import DatabaseError, InstanceUnusable, RidError
+from ao_workflows.status.standing import Standing, standing_of
+from ao_workflows.status.state import WorkState
 from ao_workflows.works.rids import parse_rid
 
 if TYPE_CHECKING:
     from ao_workflows.site.sections import Site
-    from ao_workflows.status.gathering import Sources
+    from ao_workflows.status.gathering import EvidenceSources
 
 SHOWN = 100
 """As many works are printed for people where none is named; ``--json`` has all that were looked at."""
@@ -38,14 +41,14 @@ DRS_SECONDS = 3.0
 """A person waits: a database that is down is told of, and the other sources are asked."""
 
 _ORDER = (
-    State.FAILED,
-    State.HELD,
-    State.STOPPED,
-    State.IN_ARCHIVE,
-    State.UNDER_WAY,
-    State.QUEUED,
-    State.ASKED,
-    State.UNKNOWN,
+    WorkState.FAILED,
+    WorkState.HELD,
+    WorkState.STOPPED,
+    WorkState.IN_ARCHIVE,
+    WorkState.UNDER_WAY,
+    WorkState.QUEUED,
+    WorkState.ASKED,
+    WorkState.UNKNOWN,
 )
 """What a person has to do something about comes first; in the archive is here what sources disagree on."""
 
@@ -53,11 +56,11 @@ _COMMAND = re.compile(r"(?<=: )ao (?:(?!\. )[^;\n])+")
 """A command in what is said: it is not broken over two lines, since it is going to be copied."""
 
 _COLORS = {
-    State.FAILED: "red",
-    State.HELD: "yellow",
-    State.STOPPED: "yellow",
-    State.UNDER_WAY: "cyan",
-    State.IN_ARCHIVE: "green",
+    WorkState.FAILED: "red",
+    WorkState.HELD: "yellow",
+    WorkState.STOPPED: "yellow",
+    WorkState.UNDER_WAY: "cyan",
+    WorkState.IN_ARCHIVE: "green",
 }
 
 
@@ -78,39 +81,33 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
         raise click.UsageError(str(error)) from error
     from ao_workflows.site.loading import load
 
-    try:
-        site = load()
-        found, warnings, counted = _look(site, names, stuck=stuck)
-    except AoError as error:
-        click.echo(f"ao: {error}", err=True)
-        sys.exit(1)
+    site = load()
+    found, warnings, counted = _look(site, names, stuck=stuck)
     if not names:
-        found = [each for each in found if each.state is not State.IN_ARCHIVE or each.disagreements]
+        found = [each for each in found if each.state is not WorkState.IN_ARCHIVE or each.disagreements]
         found.sort(key=lambda each: (_ORDER.index(each.state), -each.since.timestamp() if each.since else 0))
-    shown = [each for each in found if (not failed or each.state is State.FAILED) and (not stuck or each.stuck)]
+    shown = [each for each in found if (not failed or each.state is WorkState.FAILED) and (not stuck or each.stuck)]
     if as_json:
         _say(json.dumps([_as_json(each) for each in shown], indent=1, ensure_ascii=False))
     else:
         _print(shown if names else shown[:SHOWN], len(shown), counted, limited=failed or stuck)
     for warning in warnings:
-        click.echo(f"ao: {warning}", err=True)
-    sys.exit(1 if warnings or any(each.state is State.UNKNOWN for each in found) else 0)
+        complain(warning)
+    sys.exit(FAILED if warnings or any(each.state is WorkState.UNKNOWN for each in found) else 0)
 
 
 def _look(site: Site, rids: Sequence[str], *, stuck: bool) -> tuple[list[Standing], list[str], str]:
     """The standings, what could not be asked, and what DRS holds in all where no work was named."""
     # Dagster is a second of what this command takes; asking for help costs none of it.
-    from ao_workflows.drs.client import Drs
     from ao_workflows.instance.opening import daemon_silence, opened_instance
-    from ao_workflows.staging.staging import Staging
-    from ao_workflows.status.gathering import LOOKED_AT, Sources, merged, of_unfinished, of_works
+    from ao_workflows.status.gathering import LOOKED_AT, EvidenceSources, merged, of_unfinished, of_works
 
     warnings: list[str] = []
     now = datetime.now(UTC)
-    drs = Drs(url=site.drs.url, config=site.drs.config, patience=DRS_SECONDS)
-    staging = Staging(root=str(site.staging.root))
+    drs = clients.drs(site, patience=DRS_SECONDS)
+    staging = clients.staging(site)
 
-    def gather(sources: Sources) -> Any:
+    def gather(sources: EvidenceSources) -> Any:
         if rids:
             return of_works(sources, rids)
         lately = of_unfinished(sources, now)
@@ -124,10 +121,10 @@ def _look(site: Site, rids: Sequence[str], *, stuck: bool) -> tuple[list[Standin
             instance = stack.enter_context(opened_instance())
             if silence := daemon_silence(instance):
                 warnings.append(f"Dagster: {silence}: what is queued does not start")
-            gathered = gather(Sources(staging, drs, instance))
+            gathered = gather(EvidenceSources(staging, drs, instance))
         except InstanceUnusable as error:
             warnings.append(f"{error}. What follows is from DRS and the scratch disk alone")
-            gathered = gather(Sources(staging, drs, None))
+            gathered = gather(EvidenceSources(staging, drs, None))
     if gathered.drs_error:
         warnings.append(f"{gathered.drs_error}. What is told is without it")
     warnings.extend(f"{error}. What is told of its work is without it" for error in gathered.unread)
@@ -144,7 +141,7 @@ def _look(site: Site, rids: Sequence[str], *, stuck: bool) -> tuple[list[Standin
                 counted += f" {len(gathered.odd)} of its names can be no RID, such as {gathered.odd[0]!r}."
         except DatabaseError as error:
             warnings.append(str(error))
-    return [standing(each, now, site.watch.limits) for each in gathered.evidence], warnings, counted
+    return [standing_of(each, now, site.watch.limits) for each in gathered.evidence], warnings, counted
 
 
 def _as_json(each: Standing) -> dict[str, Any]:
@@ -181,12 +178,12 @@ def _say(text: str) -> None:
 def _lines(each: Standing, column: int, width: int) -> Iterator[str]:
     """One line for a work, and what there is to say of it below."""
     headline = {
-        State.FAILED: f"{each.stage} failed",
-        State.UNDER_WAY: f"{each.stage} under way",
-        State.STOPPED: f"stopped before {each.stage}",
-        State.HELD: "held: waits for a person's decision",
+        WorkState.FAILED: f"{each.stage} failed",
+        WorkState.UNDER_WAY: f"{each.stage} under way",
+        WorkState.STOPPED: f"stopped before {each.stage}",
+        WorkState.HELD: "held: waits for a person's decision",
     }.get(each.state, each.state.value) + (", stuck" if each.stuck else "")
-    if each.state is State.IN_ARCHIVE and "batch" in each.remarks:
+    if each.state is WorkState.IN_ARCHIVE and "batch" in each.remarks:
         headline = "the other works of its zip are in the archive"
     since = f"since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
     room = width - column - len(since)

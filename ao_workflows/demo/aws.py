@@ -15,6 +15,7 @@ from typing import Any
 from ao_workflows.aws.connections import AwsConnection, make_client
 from ao_workflows.demo.processes import Processes
 from ao_workflows.site.sections import IntakeSection
+from ao_workflows.works.object_keys import LAYOUT, object_key
 
 STARTED_WITHIN_SECONDS = 60.0
 
@@ -49,17 +50,17 @@ class EmulatedAws:
     def upload(self, rid: str, zip_path: Path) -> None:
         """Puts a zip where the archive keeps it, in Glacier."""
         with zip_path.open("rb") as body:
-            self._s3.put_object(Bucket=self._bucket, Key=staging_key(rid), Body=body, StorageClass="GLACIER")
+            self._s3.put_object(Bucket=self._bucket, Key=object_key(LAYOUT, rid), Body=body, StorageClass="GLACIER")
 
     def restore(self, rids: Iterable[str]) -> None:
         """Asks Glacier for works. The emulator is done at once, and says so when the object is next looked at."""
         for rid in rids:
             self._s3.restore_object(
                 Bucket=self._bucket,
-                Key=staging_key(rid),
+                Key=object_key(LAYOUT, rid),
                 RestoreRequest={"Days": 14, "GlacierJobParameters": {"Tier": "Bulk"}},
             )
-            self._s3.head_object(Bucket=self._bucket, Key=staging_key(rid))
+            self._s3.head_object(Bucket=self._bucket, Key=object_key(LAYOUT, rid))
 
     def waiting(self) -> int:
         """The messages in the queue, those that are hidden from others included."""
@@ -70,12 +71,6 @@ class EmulatedAws:
     def empty_queue(self) -> None:
         """Throws away what the queue holds."""
         self._sqs.purge_queue(QueueUrl=self._url)
-
-
-def staging_key(rid: str) -> str:
-    """Where the archive's staging buckets keep a work: ``Archive<n div 50>/<nn>/<RID>/<RID>.bag.zip``."""
-    bucket = int(rid[-2:])
-    return f"Archive{bucket // 50}/{bucket:02d}/{rid}/{rid}.bag.zip"
 
 
 def write_credentials(path: Path, profile: str) -> None:

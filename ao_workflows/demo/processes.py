@@ -1,6 +1,7 @@
 """The demo's processes: started in groups of their own, and ended with all that they started.
 
-What belongs here: starting, waiting for and ending. What does not: what any of them does.
+What belongs here: starting and ending them together. What does not: finding and signalling processes
+(``ao_workflows.machine.processes``), and what any of them does.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from ao_workflows.machine.processes import below, end
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _GRACE_SECONDS = 15.0
+_REST_GRACE_SECONDS = 5.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -30,7 +34,7 @@ class Processes:
         self._logs = logs
         self._environment = dict(os.environ) | dict(environment)
         self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
-        self._before = frozenset(_below(os.getpid()))
+        self._before = frozenset(below(os.getpid()))
         # A process whose parent has ended becomes a child of the demo's, which can then find and end it.
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -73,55 +77,11 @@ class Processes:
                 process.kill()
                 process.wait()
         self._started.clear()
-        for ending in (signal.SIGTERM, signal.SIGKILL):
-            if left := _below(os.getpid(), self._before):
-                for pid in left:
-                    _signal(pid, ending)
-                _wait_gone(left, 5.0)
+        # Twice: what ends may have started more.
+        for _ in range(2):
+            end(below(os.getpid(), self._before), _REST_GRACE_SECONDS)
+        below(os.getpid())  # reaps what became a child of the demo's and has ended
 
 
 def _die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-
-def _below(parent: int, but: Set[int] = frozenset()) -> list[int]:
-    """Every process below ``parent``, save ``but`` and what is below these; own zombies are reaped on the way."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                after_name = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            except OSError:
-                continue
-            pid = int(entry.name)
-            if after_name[0] == "Z" and int(after_name[1]) == os.getpid():
-                _reap(pid)
-            else:
-                children.setdefault(int(after_name[1]), []).append(pid)
-    found: list[int] = []
-    waiting = [parent]
-    while waiting:
-        below = [pid for pid in children.get(waiting.pop(), []) if pid not in but]
-        found += below
-        waiting += below
-    return found
-
-
-def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
-
-
-def _signal(pid: int, ending: signal.Signals) -> None:
-    try:
-        os.kill(pid, ending)
-    except ProcessLookupError:
-        return
-
-
-def _wait_gone(pids: Sequence[int], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and set(pids) & set(_below(os.getpid())):
-        time.sleep(0.05)

@@ -5,7 +5,7 @@ What belongs here: the order of things, and the folder that everything is in. Wh
 
 from __future__ import annotations
 
-import fcntl
+import os
 import shutil
 import sys
 import time
@@ -22,6 +22,7 @@ from ao_workflows.demo.aws import EmulatedAws, start_emulator, write_credentials
 from ao_workflows.demo.processes import Processes
 from ao_workflows.demo.samples import Sample, make_samples
 from ao_workflows.instance import dagster_processes
+from ao_workflows.machine import file_locks
 from ao_workflows.machine.processes import free_port, no_interrupts, signals_interrupt
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import load, parse
@@ -32,7 +33,7 @@ GIVE_UP_SECONDS = 900.0
 LOOK_EVERY_SECONDS = 0.5
 
 
-class Folder:
+class DemoFolder:
     """The one folder that everything of the demo is in."""
 
     def __init__(self, root: Path) -> None:
@@ -57,12 +58,13 @@ class Folder:
         :raises RuntimeError: if there is one in it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RuntimeError(f"another demo is running in {self.root}: end it first") from None
+        lock = file_locks.take_if_free(self.root / "lock")
+        if lock is None:
+            raise RuntimeError(f"another demo is running in {self.root}: end it first")
+        try:
             yield
+        finally:
+            os.close(lock)
 
     def make_anew(self) -> None:
         """Empties the folder and puts a site into it."""
@@ -88,7 +90,7 @@ class Folder:
 
 def run_demo(root: Path, out: TextIO) -> int:
     """Runs the whole demo in ``root``; returns 0 if everything is as it should be, else 1."""
-    folder = Folder(root)
+    folder = DemoFolder(root)
     console = Console(file=out)
     with folder.alone(), ExitStack() as stack:
         folder.make_anew()
@@ -109,7 +111,7 @@ def run_demo(root: Path, out: TextIO) -> int:
 
 def serve(root: Path, port: int, out: TextIO) -> int:
     """Serves the web page over what the last demo left, with its S3 brought back and its daemon, until Ctrl-C."""
-    folder = Folder(root)
+    folder = DemoFolder(root)
     if not folder.site.exists():
         print("There is no demo to look at yet: make demo", file=out)
         return 1
@@ -123,7 +125,7 @@ def serve(root: Path, port: int, out: TextIO) -> int:
         aws.restore(zips)
         aws.empty_queue()
         processes.start("daemon", dagster_processes.daemon(*dagster_processes.HERE))
-        processes.start("web", dagster_processes.web_page(port, *dagster_processes.HERE))
+        processes.start("web", dagster_processes.webserver(port, *dagster_processes.HERE))
         print(f"http://127.0.0.1:{port}/assets  (Ctrl-C ends it)", file=out, flush=True)
         while True:
             processes.check()
@@ -131,7 +133,7 @@ def serve(root: Path, port: int, out: TextIO) -> int:
 
 
 @contextmanager
-def processes_in(folder: Folder) -> Iterator[Processes]:
+def processes_in(folder: DemoFolder) -> Iterator[Processes]:
     """The folder's processes, none of them started; whatever was is ended on the way out."""
     processes = Processes(folder.logs, folder.environment)
     try:
@@ -141,7 +143,7 @@ def processes_in(folder: Folder) -> Iterator[Processes]:
             processes.end()
 
 
-def start_aws(folder: Folder, processes: Processes) -> EmulatedAws:
+def start_aws(folder: DemoFolder, processes: Processes) -> EmulatedAws:
     """Starts the emulated AWS, with its bucket and queue made, and writes the site that names it."""
     port = free_port()
     site = folder.write_site(port)
@@ -151,35 +153,37 @@ def start_aws(folder: Folder, processes: Processes) -> EmulatedAws:
     return aws
 
 
-def make_databases(folder: Folder) -> None:
+def make_databases(folder: DemoFolder) -> None:
     """Makes DRS, and Dagster's own tables."""
     from dagster import DagsterInstance
 
-    from ao_workflows.drs.client import Drs
-
-    site = load(folder.site)
-    Drs(url=site.drs.url, config=site.drs.config).init()
+    clients.drs(load(folder.site)).init()
     with DagsterInstance.from_config(str(folder.dagster_home)) as instance:
         dagster_processes.make_tables(instance)
 
 
 def _watch_and_judge(
-    folder: Folder, processes: Processes, aws: EmulatedAws, samples: Sequence[Sample], console: Console, started: float
+    folder: DemoFolder,
+    processes: Processes,
+    aws: EmulatedAws,
+    samples: Sequence[Sample],
+    console: Console,
+    started: float,
 ) -> int:
     from dagster import DagsterInstance
 
     from ao_workflows.demo.verdict import judge, summary
-    from ao_workflows.demo.watch import Standing, read_standings, watch
+    from ao_workflows.demo.watch import SampleProgress, read_sample_progress, watch
 
     with DagsterInstance.from_config(str(folder.dagster_home)) as instance:
 
-        def read(before: Mapping[str, Standing]) -> dict[str, Standing]:
+        def read(before: Mapping[str, SampleProgress]) -> dict[str, SampleProgress]:
             processes.check()
-            return read_standings(instance, samples, before)
+            return read_sample_progress(instance, samples, before)
 
-        standings = watch(read, samples, aws, console, started, GIVE_UP_SECONDS)
+        progress_by_rid = watch(read, samples, aws, console, started, GIVE_UP_SECONDS)
     seconds = time.monotonic() - started
-    verdicts = [judge(sample, standings[sample.rid], folder.archive, folder.staging) for sample in samples]
+    verdicts = [judge(sample, progress_by_rid[sample.rid], folder.archive, folder.staging) for sample in samples]
     console.print(summary(verdicts, seconds, folder.root), highlight=False, soft_wrap=True, markup=False)
     if left := aws.waiting():
         console.print(f"NOT AS IT SHOULD BE: {left} messages are still in the queue", highlight=False)

@@ -14,15 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dagster import DagsterInstance
-from dagster_postgres.utils import DagsterPostgresException
 from rich.console import Console
-from sqlalchemy.exc import SQLAlchemyError
 
+from ao_workflows import clients
 from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.samples import make_samples
 from ao_workflows.demo.verdict import judge, result
-from ao_workflows.demo.watch import Standing, read_standings, watch
-from ao_workflows.drs.client import Drs
+from ao_workflows.demo.watch import SampleProgress, read_sample_progress, watch
+from ao_workflows.instance.opening import is_of_the_storage
 from ao_workflows.site.loading import load
 
 GIVE_UP_SECONDS = 1800.0
@@ -37,7 +36,7 @@ def main() -> int:
         console.print("A trial is for a site with one queue, whose AWS is emulated; this one is another.")
         return 1
     (intake,) = emulated
-    Drs(url=site.drs.url, config=site.drs.config).init()
+    clients.drs(site).init()
     aws = EmulatedAws(intake, site.aws_credentials)
     with tempfile.TemporaryDirectory() as folder:
         console.print("Making sample works …", highlight=False)
@@ -51,17 +50,19 @@ def main() -> int:
         asked = datetime.now(UTC)
         with DagsterInstance.get() as instance:
 
-            def read(before: Mapping[str, Standing]) -> dict[str, Standing]:
+            def read(before: Mapping[str, SampleProgress]) -> dict[str, SampleProgress]:
                 try:
-                    return read_standings(instance, samples, before, since=asked)
-                except (SQLAlchemyError, DagsterPostgresException):
+                    return read_sample_progress(instance, samples, before, since=asked)
+                except Exception as error:
+                    if not is_of_the_storage(error):
+                        raise
                     # The trial goes on while the database is started again: that is what is tried.
                     return dict(before)
 
-            standings = watch(read, samples, aws, console, started, GIVE_UP_SECONDS)
+            progress_by_rid = watch(read, samples, aws, console, started, GIVE_UP_SECONDS)
         seconds = time.monotonic() - started
     archive = site.archive.parent.parent
-    verdicts = [judge(sample, standings[sample.rid], archive, site.staging.root) for sample in samples]
+    verdicts = [judge(sample, progress_by_rid[sample.rid], archive, site.staging.root) for sample in samples]
     console.print("\n".join(result(verdicts, seconds)), highlight=False, soft_wrap=True, markup=False)
     if left := aws.waiting():
         console.print(f"NOT AS IT SHOULD BE: {left} messages are still in the queue", highlight=False)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ao_workflows.demo.samples import Sample
-from ao_workflows.demo.watch import Standing
+from ao_workflows.demo.watch import SampleProgress
+from ao_workflows.works.stages import Stage
 
 _KIND = {"checksum": "checksum", "missing": "missing", "no bag": "zip"}
 
@@ -28,12 +29,12 @@ class Verdict:
     report: Path | None = None
 
 
-def judge(sample: Sample, standing: Standing, archive: Path, staging: Path) -> Verdict:
+def judge(sample: Sample, progress: SampleProgress, archive: Path, staging: Path) -> Verdict:
     """Judges one sample from the files, ``archive`` being the folder of Archive0 to Archive3."""
     if sample.wrong is None:
         faults = [fault for rid, files in sample.works.items() for fault in _wrong_in_archive(archive, rid, files)]
-        if standing.stage != "in the archive":
-            faults.append(f"{sample.rid}: its run did not succeed: {standing.stage}: {standing.doing}")
+        if progress.stage != "in the archive":
+            faults.append(f"{sample.rid}: its run did not succeed: {progress.stage}: {progress.doing}")
         return Verdict(sample, tuple(faults))
     faults = [
         f"{rid}: is in the archive at {place}, though its bag is bad"
@@ -54,8 +55,8 @@ def judge(sample: Sample, standing: Standing, archive: Path, staging: Path) -> V
             faults.append(f"{sample.rid}: was refused, but not for {sample.title}: {reason}")
     else:
         faults.append(f"{sample.rid}: has no report at {report}")
-    if standing.stage != "refused":
-        faults.append(f"{sample.rid}: should have been refused, and is: {standing.stage}")
+    if progress.stage != "refused":
+        faults.append(f"{sample.rid}: should have been refused, and is: {progress.stage}")
     return Verdict(sample, tuple(faults), reason, report)
 
 
@@ -97,7 +98,7 @@ def summary(verdicts: Sequence[Verdict], seconds: float, folder: Path) -> str:
             "The web page:  make ui",
             f"Redo a work:   . {_near(folder / 'env')}",
             "               dagster asset materialize -m ao_workflows.definitions \\",
-            f"                 --select 'downloaded_bag+' --partition {good[1].rid}",
+            f"                 --select '{Stage.DOWNLOADED_BAG}+' --partition {good[1].rid}",
         ]
     )
 

@@ -14,11 +14,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.samples import Sample
-from ao_workflows.status.runs import failure_of
+from ao_workflows.status.runs import failure_message
+from ao_workflows.works import run_tags
+from ao_workflows.works.stages import Stage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_SECONDS = 0.5
 
-_DOING = {
-    "restored_message": "reading its message",
-    "downloaded_bag": "downloading",
-    "debagged_work": "unpacking",
-    "synced_archive": "syncing",
+_DOING: dict[str, str] = {
+    Stage.RESTORED_MESSAGE: "reading its message",
+    Stage.DOWNLOADED_BAG: "downloading",
+    Stage.DEBAGGED_WORK: "unpacking",
+    Stage.SYNCED_ARCHIVE: "syncing",
 }
 _STEP_EVENTS = {DagsterEventType.STEP_START, DagsterEventType.ASSET_MATERIALIZATION}
 """What is planned for a run is in its log from the start, and says nothing of where it is."""
@@ -39,7 +40,7 @@ _STYLES = {"in the archive": "green", "refused": "yellow", "asked of Glacier": "
 
 
 @dataclass(frozen=True)
-class Standing:
+class SampleProgress:
     """Where a work stands: its stage in words, what it does now, and whether its run has ended."""
 
     stage: str
@@ -48,66 +49,69 @@ class Standing:
 
 
 def watch(
-    read: Callable[[Mapping[str, Standing]], dict[str, Standing]],
+    read: Callable[[Mapping[str, SampleProgress]], dict[str, SampleProgress]],
     samples: Sequence[Sample],
     aws: EmulatedAws,
     console: Console,
     started: float,
     give_up_seconds: float,
-) -> dict[str, Standing]:
+) -> dict[str, SampleProgress]:
     """Shows where each work stands until all have ended and the queue is empty, or for ``give_up_seconds`` since
     ``started`` (of the monotonic clock); where they stand then. ``read`` is given where they stood before.
     """
     from rich.live import Live
 
-    standings: dict[str, Standing] = {}
+    progress_by_rid: dict[str, SampleProgress] = {}
     with ExitStack() as stack:
         shows_tables = console.is_terminal and not console.is_dumb_terminal
         live = stack.enter_context(Live(console=console)) if shows_tables else None
         # The last message is acknowledged a tick after its run is there: the queue is empty last.
-        while not standings or not all(s.ended for s in standings.values()) or aws.waiting():
+        while not progress_by_rid or not all(s.ended for s in progress_by_rid.values()) or aws.waiting():
             seconds = time.monotonic() - started
             if seconds > give_up_seconds:
                 break
-            before, standings = standings, read(standings)
+            before, progress_by_rid = progress_by_rid, read(progress_by_rid)
             if live:
-                live.update(table(samples, standings, seconds))
+                live.update(samples_table(samples, progress_by_rid, seconds))
             else:
-                for line in changes(before, standings):
+                for line in changes(before, progress_by_rid):
                     console.print(f"{seconds:6.1f} s  {line}", highlight=False, soft_wrap=True)
             time.sleep(LOOK_EVERY_SECONDS)
-    return standings
+    return progress_by_rid
 
 
-def read_standings(
-    instance: DagsterInstance, samples: Sequence[Sample], before: Mapping[str, Standing], since: datetime | None = None
-) -> dict[str, Standing]:
+def read_sample_progress(
+    instance: DagsterInstance,
+    samples: Sequence[Sample],
+    before: Mapping[str, SampleProgress],
+    since: datetime | None = None,
+) -> dict[str, SampleProgress]:
     """Where each sample's work stands now, by the runs made ``since``; one whose run has ended is not read again."""
     runs: dict[str, DagsterRun] = {}
     for run in reversed(instance.get_runs(RunsFilter(created_after=since))):
-        if rid := run.tags.get("dagster/partition"):
+        if rid := run.tags.get(run_tags.PARTITION):
             runs[rid] = run
     return {
         sample.rid: before[sample.rid]
         if sample.rid in before and before[sample.rid].ended
-        else _standing(instance, runs.get(sample.rid))
+        else _progress_of_run(instance, runs.get(sample.rid))
         for sample in samples
     }
 
 
-def _standing(instance: DagsterInstance, run: DagsterRun | None) -> Standing:
+def _progress_of_run(instance: DagsterInstance, run: DagsterRun | None) -> SampleProgress:
     if run is None:
-        return Standing("asked of Glacier")
+        return SampleProgress("asked of Glacier")
     if run.status is DagsterRunStatus.SUCCESS:
-        return Standing("in the archive", ended=True)
+        return SampleProgress("in the archive", ended=True)
     # Whether it will be run again is said a moment after its status.
-    if run.status is DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) != "false":
-        return Standing("waiting its turn", "its run died, and is run again")
+    if run.status is DagsterRunStatus.FAILURE and run.tags.get(run_tags.WILL_RETRY) != "false":
+        return SampleProgress("waiting its turn", "its run died, and is run again")
     if run.status in (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED):
-        said = failure_of(instance, run.run_id)
-        return Standing("refused", said or "the run ended without saying why; its log says more", ended=True)
+        said = failure_message(instance, run.run_id)
+        return SampleProgress("refused", said or "the run ended without saying why; its log says more", ended=True)
     if run.status in (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED):
-        return Standing("waiting its turn")
+        return SampleProgress("waiting its turn")
     step, said = "", ""
     for record in instance.get_records_for_run(run.run_id, limit=20, ascending=False).records:
         entry = record.event_log_entry
@@ -115,16 +119,16 @@ def _standing(instance: DagsterInstance, run: DagsterRun | None) -> Standing:
             continue
         step = step or entry.step_key or ""
         if not said and not entry.is_dagster_event and entry.step_key == step:
-            said = entry.user_message.removeprefix(f"{run.tags['dagster/partition']}: ")
-    return Standing(_DOING.get(step, "starting"), said)
+            said = entry.user_message.removeprefix(f"{run.tags[run_tags.PARTITION]}: ")
+    return SampleProgress(_DOING.get(step, "starting"), said)
 
 
-def table(samples: Sequence[Sample], standings: Mapping[str, Standing], seconds: float) -> Table:
+def samples_table(samples: Sequence[Sample], progress_by_rid: Mapping[str, SampleProgress], seconds: float) -> Table:
     """The works as a table for a terminal, one line each."""
     from rich.table import Table
     from rich.text import Text
 
-    done = sum(standing.ended for standing in standings.values())
+    done = sum(progress.ended for progress in progress_by_rid.values())
     shown = Table(
         title=f"{done} of {len(samples)} works done, {seconds:.0f} s", title_justify="left", expand=True, box=None
     )
@@ -132,23 +136,23 @@ def table(samples: Sequence[Sample], standings: Mapping[str, Standing], seconds:
     shown.add_column("stage", no_wrap=True)
     shown.add_column("what it is, what it is doing", no_wrap=True, overflow="ellipsis", ratio=1)
     for sample in samples:
-        standing = standings.get(sample.rid, Standing("being made"))
+        progress = progress_by_rid.get(sample.rid, SampleProgress("being made"))
         shown.add_row(
             sample.rid,
-            Text(standing.stage, style=_STYLES.get(standing.stage, "cyan")),
+            Text(progress.stage, style=_STYLES.get(progress.stage, "cyan")),
             Text(
-                standing.doing.splitlines()[0] if standing.doing else sample.title,
-                style="" if standing.doing else "dim",
+                progress.doing.splitlines()[0] if progress.doing else sample.title,
+                style="" if progress.doing else "dim",
             ),
         )
     return shown
 
 
-def changes(before: Mapping[str, Standing], after: Mapping[str, Standing]) -> list[str]:
+def changes(before: Mapping[str, SampleProgress], after: Mapping[str, SampleProgress]) -> list[str]:
     """A plain line for each work whose stage is another than before."""
     return [
-        f"{rid:<12} {standing.stage}"
-        + (f": {standing.doing.splitlines()[0]}" if standing.ended and standing.doing else "")
-        for rid, standing in after.items()
-        if rid not in before or before[rid].stage != standing.stage
+        f"{rid:<12} {progress.stage}"
+        + (f": {progress.doing.splitlines()[0]}" if progress.ended and progress.doing else "")
+        for rid, progress in after.items()
+        if rid not in before or before[rid].stage != progress.stage
     ]

@@ -1,8 +1,8 @@
 """The folder that docker compose runs from, on disk: read from its sources, compared, written.
 
-What belongs here: what is in the folder, file by file; reading the source folder, the secrets and what is there;
-writing with the right owner and mode. What does not: deciding what becomes of an edited file, and which secret is
-production's (``plan``).
+What belongs here: what is in the folder, file by file; reading the source folder and what is there; writing with the
+right owner and mode. What does not: deciding what happens to an edited file (``plan``), and the secrets
+(``secret_files``).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from ao_workflows.deployment.order import UIDS, Order, required_text, text_of
 from ao_workflows.deployment.plan import (
     Change,
-    Step,
-    Wanted,
+    PlannedFile,
+    WantedFile,
     digest_of,
     merge_env,
     plan_files,
@@ -42,13 +42,13 @@ _OF_PROJECT = {
 
 @dataclass(frozen=True)
 class Deployment:
-    """What is to be done: the files' steps, the folders with their modes, and what is said about it."""
+    """What is to be done: what happens to each file, the folders with their modes, and sentences for the operator."""
 
     root: Path
     uid: int
-    steps: tuple[Step, ...]
+    steps: tuple[PlannedFile, ...]
     folders: tuple[tuple[Path, int], ...]
-    said: tuple[str, ...]
+    remarks: tuple[str, ...]
     recorded: Mapping[str, str]
 
     def changes(self) -> bool:
@@ -59,10 +59,10 @@ class Deployment:
 
 
 def prepare(order: Order) -> Deployment:
-    """What has to be done for the folder to be as ordered; nothing is changed.
+    """Returns what has to be done for the folder to be as ordered; changes nothing.
 
     :raises DeployError: with every mistake in what was given.
-    :raises SiteError: if the site.toml is not right.
+    :raises SiteError: if site.toml has mistakes.
     """
     root = order.destination
     uid = UIDS[order.environment] if order.uid is None else order.uid
@@ -79,11 +79,11 @@ def prepare(order: Order) -> Deployment:
     if logs_on_s3 and not re.fullmatch(r"s3://[^/]+/.+", logs_on_s3):
         mistakes.append(f".env: COMPUTE_LOGS must be s3://bucket/prefix or empty (is: {logs_on_s3})")
     wanted = [
-        Wanted(".env", env.encode(), ours_to_merge=True),
-        Wanted("config/site.toml", site_text.encode()),
-        Wanted("config/sync.yml", (text_of(order.source / "sync.yml") or "").encode()),
-        *[Wanted(path, (CHECKOUT / own).read_bytes()) for path, own in _OF_PROJECT.items()],
-        Wanted("upgrade", (CHECKOUT / "docker/upgrade").read_bytes(), 0o755),
+        WantedFile(".env", env.encode(), ours_to_merge=True),
+        WantedFile("config/site.toml", site_text.encode()),
+        WantedFile("config/sync.yml", (text_of(order.source / "sync.yml") or "").encode()),
+        *[WantedFile(path, (CHECKOUT / own).read_bytes()) for path, own in _OF_PROJECT.items()],
+        WantedFile("upgrade", (CHECKOUT / "docker/upgrade").read_bytes(), 0o755),
         *wanted_secrets(order, site, root, mistakes, logs_on_s3=bool(logs_on_s3)),
         *certificate_files(order, root, mistakes),
     ]
@@ -104,7 +104,7 @@ def prepare(order: Order) -> Deployment:
 
 
 def apply(deployment: Deployment) -> None:
-    """Does it. A file appears whole or stays as it is; what is done is done again in the same way.
+    """Does it. A file appears whole or stays as it is; doing it again has the same result.
 
     :raises DeployError: if the disk refuses.
     """
@@ -127,7 +127,8 @@ def apply(deployment: Deployment) -> None:
 
 
 def init_archive(place: Path, uid: int) -> int:
-    """Makes the empty trees ``Archive0`` to ``Archive3``, each with ``00`` to ``99``; says how many were made.
+    """Makes the empty trees ``Archive0`` to ``Archive3``, each with ``00`` to ``99``; returns how many folders were
+    made.
 
     :raises DeployError: if the disk refuses.
     """
@@ -170,7 +171,7 @@ def _settings(order: Order, uid: int, root: Path) -> tuple[dict[str, str], dict[
     given |= {"AO_FOLDER": str(root), "AO_ENVIRONMENT": order.environment}
     given |= {"SYNC_ACCESS_UID": str(order.uid)} if order.uid is not None else {}
     given |= {"AO_IMAGE": order.image} if order.image else {}
-    given |= {"ARCH_ROOT": str(order.arch_root)} if order.arch_root != Path("/mnt") else {}
+    given |= {"ARCH_ROOT": str(order.arch_root)} if order.arch_root != Order.arch_root else {}
     return defaults, given
 
 

@@ -1,6 +1,7 @@
-"""An order: what ``ao deploy`` was asked for, and the source files that it names, read.
+"""An order: what ``ao deploy`` was asked for, and reading the source files that it names.
 
-What belongs here: the request and reading its files. What does not: secrets (``ao_workflows.deployment.secret_files``).
+What belongs here: the request, and reading its files. What does not: secrets
+(``ao_workflows.deployment.secret_files``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SECRET_MODE = 0o400
 
 @dataclass(frozen=True)
 class Order:
-    """What ``ao deploy`` was asked for."""
+    """What ``ao deploy`` was asked for: its options, checked and with absolute paths."""
 
     destination: Path
     environment: str
@@ -38,9 +39,9 @@ class Order:
 
 
 def text_of(path: Path) -> str | None:
-    """The text of a file; None where there is none.
+    """Returns the text of a file; None if there is none.
 
-    :raises DeployError: where it cannot be read.
+    :raises DeployError: if it cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -51,9 +52,9 @@ def text_of(path: Path) -> str | None:
 
 
 def required_text(path: Path, what: str) -> str:
-    """The text of a file that must be there; ``what`` says what it is for.
+    """Returns the text of a file that must be there; ``what`` says what it is needed for.
 
-    :raises DeployError: where it is missing or cannot be read.
+    :raises DeployError: if it is missing or cannot be read.
     """
     text = text_of(path)
     if text is None:

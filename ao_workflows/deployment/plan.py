@@ -1,8 +1,8 @@
-"""The folder that docker compose runs from: what is to be in it, and what an update may change there.
+"""The plan of a deployment's folder: what is to be in it, and what an update may change there.
 
-What belongs here: deciding, from what is wanted, what is there and what was put there last time; choosing sections
-out of secret files; which secret belongs to production. What does not: reading and writing files
-(``folder``).
+What belongs here: deciding, from what is wanted, what is there and what was put there last time; choosing sections of
+secret files; which secret belongs to production. What does not: reading and writing files
+(``ao_workflows.deployment.folder``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ENV_LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
 class Change(Enum):
-    """What becomes of one file; the value is the word that a person reads."""
+    """What happens to one file; the value is what a person reads."""
 
     NEW = "new"
     SAME = "same"
@@ -32,10 +32,11 @@ class Change(Enum):
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A file that is to be there: its path in the folder, what is in it, its mode.
+class WantedFile:
+    """A file that is to be in the folder: its path there, its content, its mode.
 
-    One that is ``ours_to_merge`` was made from what is there: an edit of it is in ``content`` already.
+    ``ours_to_merge`` says that the content was made from the file that is there, so that an edit of it is in it
+    already.
     """
 
     path: str
@@ -45,35 +46,36 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One file, and what becomes of it."""
+class PlannedFile:
+    """One file, and what happens to it."""
 
-    wanted: Wanted
+    wanted: WantedFile
     change: Change
 
     @property
     def beside(self) -> str:
-        """Where the new text of a file goes that stays as it was edited."""
+        """The path for the new text of a file that stays as it was edited."""
         return f"{self.wanted.path}.new"
 
 
 def digest_of(content: bytes) -> str:
-    """What a file is known by from one deployment to the next."""
+    """Returns the digest by which a file's content is recognised at the next deployment."""
     return hashlib.sha256(content).hexdigest()
 
 
 def plan_files(
-    wanted: Collection[Wanted], found: Mapping[str, bytes], recorded: Mapping[str, str], replace: Collection[str]
-) -> list[Step]:
-    """What becomes of each wanted file.
+    wanted: Collection[WantedFile], found: Mapping[str, bytes], recorded: Mapping[str, str], replace: Collection[str]
+) -> list[PlannedFile]:
+    """Returns what happens to each wanted file.
 
-    ``found`` has what is there now, by path; ``recorded`` the digest of what was put there last time; ``replace`` the
-    paths that are overwritten even where they were edited.
+    :param found: what is there now, by path.
+    :param recorded: the digest of what was put there last time, by path.
+    :param replace: the paths that are overwritten even if they were edited.
     """
-    return [Step(each, _change(each, found.get(each.path), recorded.get(each.path), replace)) for each in wanted]
+    return [PlannedFile(each, _change(each, found.get(each.path), recorded.get(each.path), replace)) for each in wanted]
 
 
-def _change(wanted: Wanted, found: bytes | None, recorded: str | None, replace: Collection[str]) -> Change:
+def _change(wanted: WantedFile, found: bytes | None, recorded: str | None, replace: Collection[str]) -> Change:
     if found is None:
         return Change.NEW
     if found == wanted.content:
@@ -86,10 +88,10 @@ def _change(wanted: Wanted, found: bytes | None, recorded: str | None, replace: 
 
 
 def merge_env(found: str | None, defaults: Mapping[str, str], given: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The text of ``.env``, and what is said of it.
+    """Returns the text of ``.env``, and sentences about it.
 
-    What stands in ``found`` stays, comments and an operator's own lines with it, save for the values ``given`` now;
-    of ``defaults``, those are added whose names are not there.
+    What is in ``found`` stays, with comments and an operator's own lines, except for the values ``given`` now. Of
+    ``defaults``, those are added whose names are missing.
     """
     lines, names, said = [], set(), []
     for line in (found or "").splitlines():
@@ -111,12 +113,12 @@ def merge_env(found: str | None, defaults: Mapping[str, str], given: Mapping[str
 
 
 def sections_of(text: str) -> list[str]:
-    """The names of an ini file's sections, in their order."""
+    """Returns the names of an ini file's sections, in their order."""
     return [match[1] for line in text.splitlines() if (match := _SECTION.match(line))]
 
 
 def only_sections(text: str, names: Collection[str]) -> str:
-    """The ini file with these sections only, each as it is there, line by line."""
+    """Returns the ini file with these sections only, each as it is there, line by line."""
     taken: list[str] = []
     inside = False
     for line in text.splitlines():
@@ -128,7 +130,7 @@ def only_sections(text: str, names: Collection[str]) -> str:
 
 
 def of_production(sections: Collection[str], production: Collection[str]) -> Iterator[str]:
-    """Those sections that belong to production: the ones named so, and those that production's intakes use."""
+    """Finds the sections that belong to production: those with such a name, and those that production's intakes use."""
     return (
         name for name in sections if name in production or re.match(r"(?i)(.*[-_. ])?prod(uction)?([-_. ].*)?$", name)
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ao_workflows.deployment.order import SECRET_MODE, Order, required_text, text_of
 from ao_workflows.deployment.plan import (
-    Wanted,
+    WantedFile,
     of_production,
     only_sections,
     sections_of,
@@ -30,13 +30,17 @@ MOUNTED_SECRETS = "/run/secrets"
 _ROLES = ("operator", "archivist")
 
 
-def wanted_secrets(order: Order, site: Site, root: Path, mistakes: list[str], *, logs_on_s3: bool) -> list[Wanted]:
-    """The secrets by name: what the site names of the archive's own, and those that are made up here, once."""
+def wanted_secrets(order: Order, site: Site, root: Path, mistakes: list[str], *, logs_on_s3: bool) -> list[WantedFile]:
+    """Returns the secret files: what the site uses of the archive's own, and those that are generated here, once.
+
+    :param mistakes: gets a line for each secret that is missing or must not be used.
+    :param logs_on_s3: whether compute logs go to S3, which needs a profile of its own.
+    """
     password = text_of(root / "secrets/postgres-password") or secrets.token_urlsafe(24)
     wanted = [
-        Wanted("secrets/postgres-password", password.encode(), SECRET_MODE),
-        Wanted("secrets/pgpass", f"*:*:*:*:{password}\n".encode(), SECRET_MODE),
-        Wanted(
+        WantedFile("secrets/postgres-password", password.encode(), SECRET_MODE),
+        WantedFile("secrets/pgpass", f"*:*:*:*:{password}\n".encode(), SECRET_MODE),
+        WantedFile(
             "secrets/redis-password",
             (text_of(root / "secrets/redis-password") or secrets.token_urlsafe(24)).encode(),
             SECRET_MODE,
@@ -45,7 +49,7 @@ def wanted_secrets(order: Order, site: Site, root: Path, mistakes: list[str], *,
     wanted += _people(order, root, mistakes)
     if order.environment == "dev":
         database = text_of(root / "secrets/mariadb-password") or secrets.token_urlsafe(24)
-        wanted.append(Wanted("secrets/mariadb-password", database.encode(), SECRET_MODE))
+        wanted.append(WantedFile("secrets/mariadb-password", database.encode(), SECRET_MODE))
     if site.drs.config:
         wanted += _database_secrets(order, site.drs.config, mistakes)
     profiles = {intake.aws_profile for intake in site.queues.values()} - {None}
@@ -54,15 +58,15 @@ def wanted_secrets(order: Order, site: Site, root: Path, mistakes: list[str], *,
     # What runs print: they write it with this section of aws-credentials, and the pages read it with keys of their own.
     of_logs = {"compute_logs"} if logs_on_s3 else set()
     readers = _sections(order.secrets / "compute-logs", of_logs, order, set(), mistakes) if of_logs else ""
-    wanted.append(Wanted("secrets/compute-logs", readers.encode(), SECRET_MODE))
+    wanted.append(WantedFile("secrets/compute-logs", readers.encode(), SECRET_MODE))
     if chosen := chosen | of_logs:
         path = order.secrets / "aws-credentials"
         text = _sections(path, chosen, order, {str(name) for name in production}, mistakes)
-        wanted.append(Wanted("secrets/aws-credentials", text.encode(), SECRET_MODE))
+        wanted.append(WantedFile("secrets/aws-credentials", text.encode(), SECRET_MODE))
     return wanted
 
 
-def _people(order: Order, root: Path, mistakes: list[str]) -> list[Wanted]:
+def _people(order: Order, root: Path, mistakes: list[str]) -> list[WantedFile]:
     """Who may come in: the lines ``name role password`` of the secrets' ``people``; in dev, one operator is made up."""
     path = order.secrets / "people"
     text = text_of(path)
@@ -74,8 +78,8 @@ def _people(order: Order, root: Path, mistakes: list[str]) -> list[Wanted]:
             return []
         word = secrets.token_urlsafe(12)
         return [
-            Wanted("secrets/operator", f"operator {word}\n".encode(), SECRET_MODE),
-            Wanted("secrets/proxy_users", proxy_users([("operator", "operator", word)]).encode(), SECRET_MODE),
+            WantedFile("secrets/operator", f"operator {word}\n".encode(), SECRET_MODE),
+            WantedFile("secrets/proxy_users", proxy_users([("operator", "operator", word)]).encode(), SECRET_MODE),
         ]
     people = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -87,10 +91,10 @@ def _people(order: Order, root: Path, mistakes: list[str]) -> list[Wanted]:
             case _:
                 mistakes.append(f"{path}, line {number}: must be `name operator|archivist password`")
     before = text_of(root / "secrets/proxy_users") or ""
-    return [Wanted("secrets/proxy_users", proxy_users(people, before).encode(), SECRET_MODE)]
+    return [WantedFile("secrets/proxy_users", proxy_users(people, before).encode(), SECRET_MODE)]
 
 
-def _database_secrets(order: Order, named: str, mistakes: list[str]) -> list[Wanted]:
+def _database_secrets(order: Order, named: str, mistakes: list[str]) -> list[WantedFile]:
     """db_apps.config with the section that the site names, and the option file with the server that this names."""
     section, _, path = named.partition(":")
     if path != f"{MOUNTED_SECRETS}/db_apps":
@@ -111,8 +115,8 @@ def _database_secrets(order: Order, named: str, mistakes: list[str]) -> list[Wan
     servers = {parser.get(name, "server", fallback="") for name in parser.sections()} - {""}
     server = _sections(order.secrets / "drs.config", servers, order, set(), mistakes)
     return [
-        Wanted("secrets/db_apps.config", apps.encode(), SECRET_MODE),
-        Wanted("secrets/drs.config", server.encode(), SECRET_MODE),
+        WantedFile("secrets/db_apps.config", apps.encode(), SECRET_MODE),
+        WantedFile("secrets/drs.config", server.encode(), SECRET_MODE),
     ]
 
 
@@ -134,21 +138,23 @@ def _sections(
     return only_sections(text, names)
 
 
-def certificate_files(order: Order, root: Path, mistakes: list[str]) -> list[Wanted]:
-    """The proxy's certificate and key in one file: the one given, the one there, or, in dev, one signed by itself."""
+def certificate_files(order: Order, root: Path, mistakes: list[str]) -> list[WantedFile]:
+    """Returns the proxy's certificate and key in one file: the one given, else the one there, else in dev a self-signed
+    one.
+    """
     path = "certificates/proxy.pem"
     if order.certificate:
-        return [Wanted(path, required_text(order.certificate, "the proxy's certificate").encode(), SECRET_MODE)]
+        return [WantedFile(path, required_text(order.certificate, "the proxy's certificate").encode(), SECRET_MODE)]
     if (root / path).is_file():
         return []
     if order.environment != "dev":
         mistakes.append("--certificate: which file has the proxy's certificate and its key? (A dev folder makes one.)")
         return []
-    return [Wanted(path, self_signed().encode(), SECRET_MODE)]
+    return [WantedFile(path, self_signed().encode(), SECRET_MODE)]
 
 
 def self_signed() -> str:
-    """A certificate for localhost and its key, for trials."""
+    """Returns a certificate for localhost and its key, for trials."""
     with tempfile.TemporaryDirectory() as folder:
         key, certificate = Path(folder, "key"), Path(folder, "certificate")
         command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "825", "-subj", "/CN=localhost"]
@@ -168,10 +174,12 @@ def self_signed() -> str:
 
 
 def proxy_users(people: Iterable[tuple[str, str, str]], before: str = "") -> str:
-    """The proxy's list of users, from names, roles ("operator" or "archivist") and passwords, which are hashed.
+    """Returns the proxy's list of users.
 
-    A password that is a hash of crypt(3) already, such as ``openssl passwd -6`` prints, stays as it is. The others
-    get the salts that they have in the list ``before``: what has not changed is then the same.
+    A password that is a hash of crypt(3) already, such as ``openssl passwd -6`` prints, stays as it is; others are
+    hashed. They get the salts that they have in the list ``before``, so that what has not changed stays the same.
+
+    :param people: names, roles ("operator" or "archivist") and passwords.
     """
     people = list(people)
     salts = dict(re.findall(r"^ +user (\S+) password \$6\$([^$\s]+)\$", before, re.MULTILINE))

@@ -1,7 +1,8 @@
-"""The download of one object into one file: resumed where it can be, proven at the end, never wrong under its name.
+"""The download of one object into one file: resumed if it can be, proven at the end, never wrong under its final name.
 
-What belongs here: the ``.part`` file and its journal, the comparison with what S3 states, and the second try of what
-was wrong. What does not: fetching (``ao_workflows.download.transfer``), and asking S3 (``ao_workflows.aws.s3``).
+What belongs here: the ``.part`` file and its journal, the comparison with what S3 states, and the second attempt at
+what was wrong. What does not: fetching the bytes (``ao_workflows.download.transfer``), and asking S3
+(``ao_workflows.aws.s3``).
 """
 
 from __future__ import annotations
@@ -14,32 +15,35 @@ from typing import Any
 
 from ao_workflows.download.journal import FinishedPart, Journal
 from ao_workflows.download.pace import Pace
-from ao_workflows.download.plan import Plan
-from ao_workflows.download.transfer import Source, Transfer
+from ao_workflows.download.plan import TransferPlan
+from ao_workflows.download.source import RangeSource
+from ao_workflows.download.transfer import Transfer
 from ao_workflows.errors import DownloadMismatch
 from ao_workflows.fixity.digests import BLOCK, can_be_joined, digest_of_digests, joined, new_digest
-from ao_workflows.fixity.s3_checksums import Proof
-from ao_workflows.machine.disk import refusal
+from ao_workflows.fixity.s3_checksums import ObjectProof
+from ao_workflows.machine.disk import disk_error
 from ao_workflows.machine.files import made_parents
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where a download is: ``final`` when it is proven, ``part`` until then, with its ``journal`` beside it."""
+class DownloadPaths:
+    """The files of one download: ``final`` once it is proven, until then ``part``, with its ``journal`` beside it."""
 
     final: Path
     part: Path
     journal: Path
 
     def remove(self) -> None:
-        """Removes all of it."""
+        """Removes all three."""
         for path in (self.part, self.journal, self.final):
             path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
-class Brought:
-    """A finished download: bytes ``fetched`` and ``resumed``, ``parts``, ``retries``, and the file's CRC64NVME."""
+class FinishedDownload:
+    """A finished download: bytes ``fetched`` and ``resumed``, number of ``parts``, ``retries``, and the file's
+    CRC64NVME.
+    """
 
     fetched: int
     resumed: int
@@ -49,32 +53,34 @@ class Brought:
 
 
 def bring(
-    source: Source,
+    source: RangeSource,
     where: str,
     identity: Mapping[str, Any],
-    plan: Plan,
-    proof: Proof,
-    places: Places,
+    plan: TransferPlan,
+    proof: ObjectProof,
+    places: DownloadPaths,
     pace: Pace,
     tell: Callable[[int], None],
     locate: Callable[[Sequence[str]], Collection[int]],
-) -> Brought:
-    """Brings an object to ``places.final``. The journal stays, and spares the download after a crash, until the
-    caller has noted that it is done.
+) -> FinishedDownload:
+    """Downloads an object to ``places.final``.
 
-    ``identity`` tells the object from every other, and ``where`` names it in errors. ``tell`` is called with the
-    bytes that are there and those that were there at the beginning. ``locate`` is given the digests of the proof's
-    pieces where they prove wrong, and gives the numbers of the wrong ones; none where it cannot know.
+    The journal stays, so that a download is not repeated after a crash before the caller has noted that it is done.
 
-    :raises DownloadMismatch: if the bytes are wrong twice; nothing of them is left.
-    :raises StagingError: if the disk is full, or cannot be written.
-    :raises ServiceError: if S3 cannot be reached; what has arrived is left, and gone on with the next time.
+    :param where: names the object in errors.
+    :param identity: distinguishes the object from every other.
+    :param tell: called with the bytes that are there, the first time with those that were there at the beginning.
+    :param locate: called with the digests of the proof's pieces if they are wrong; returns the numbers of the wrong
+        pieces, or none if it cannot know.
+    :raises DownloadMismatch: if the bytes are wrong twice; they are removed.
+    :raises StagingError: if the disk is full, or cannot be written to.
+    :raises ServiceError: if S3 cannot be reached; what has arrived stays, and the next download goes on from there.
     """
     about = {**identity, "part_size": plan.part_size, "way": plan.way, "proof": proof.name}
     journal = Journal(places.journal, about)
     finished = _resume(journal, places, plan)
     resumed = sum(end - start for start, end in map(plan.span, finished))
-    algorithm = proof.claim.algorithm if proof.claim else None
+    algorithm = proof.checksum.algorithm if proof.checksum else None
     fetched = retries = 0
     wrong: str | None = None
     try:
@@ -95,20 +101,20 @@ def bring(
             journal.begin(finished.values())
     finally:
         journal.close()
-    if wrong is not None and proof.claim:
+    if wrong is not None and proof.checksum:
         places.remove()
-        raise DownloadMismatch(where, proof.name, proof.claim.expected, wrong)
+        raise DownloadMismatch(where, proof.name, proof.checksum.expected, wrong)
     try:
         places.part.replace(places.final)
     except OSError as error:
-        raise refusal(places.final, "cannot be put in place", error) from error
+        raise disk_error(places.final, "cannot be put in place", error) from error
     order = range(plan.parts)
     sizes = [end - start for start, end in map(plan.span, order)]
     whole = joined("crc64nvme", [finished[part].crc64nvme for part in order], sizes)
-    return Brought(fetched, resumed, plan.parts, retries, whole)
+    return FinishedDownload(fetched, resumed, plan.parts, retries, whole)
 
 
-def _resume(journal: Journal, places: Places, plan: Plan) -> dict[int, FinishedPart]:
+def _resume(journal: Journal, places: DownloadPaths, plan: TransferPlan) -> dict[int, FinishedPart]:
     """The parts that are there; with none, the file anew, as large as it is going to be."""
     made_parents(places.part)
     try:
@@ -122,7 +128,7 @@ def _resume(journal: Journal, places: Places, plan: Plan) -> dict[int, FinishedP
         places.remove()
         _allocate(places.part, plan.size)
     except OSError as error:
-        raise refusal(places.part, "cannot be written", error, plan.size) from error
+        raise disk_error(places.part, "cannot be written", error, plan.size) from error
     journal.begin()
     return {}
 
@@ -140,7 +146,7 @@ def _allocate(part: Path, size: int) -> None:
         os.close(handle)
 
 
-def _holds(part: Path, plan: Plan, entry: FinishedPart) -> bool:
+def _holds(part: Path, plan: TransferPlan, entry: FinishedPart) -> bool:
     """Whether the disk still has what an earlier boot's journal says of a part."""
     if not 0 <= entry.part < plan.parts:
         return False
@@ -157,15 +163,15 @@ def _holds(part: Path, plan: Plan, entry: FinishedPart) -> bool:
     return digest.hexdigest() == entry.crc64nvme
 
 
-def _wrong(proof: Proof, plan: Plan, digests: Sequence[str]) -> str | None:
+def _wrong(proof: ObjectProof, plan: TransferPlan, digests: Sequence[str]) -> str | None:
     """What was found, where it is not what S3 states; None where it is."""
-    if proof.claim is None:
+    if proof.checksum is None:
         return None
-    algorithm = proof.claim.algorithm
-    if proof.claim.parts is not None:
+    algorithm = proof.checksum.algorithm
+    if proof.checksum.parts is not None:
         found = digest_of_digests(algorithm, digests)
     elif plan.way == "joined" and can_be_joined(algorithm):
         found = joined(algorithm, digests, [end - start for start, end in map(plan.span, range(plan.parts))])
     else:
         found = digests[0]
-    return None if found == proof.claim.expected else found
+    return None if found == proof.checksum.expected else found

@@ -1,6 +1,6 @@
 """The pace of a download: at most how many bytes a second, and how long to wait between two tries.
 
-What belongs here: the limit of bytes a second, and the waits between tries. What does not: what is tried
+What belongs here: the limit of bytes a second, and the waits between attempts. What does not: what is attempted
 (``ao_workflows.download.transfer``).
 """
 
@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Pace:
-    """The site's wishes: a limit of ``megabytes_per_second`` for one download, how many ``tries`` in a row without a
-    byte end it, and the longest wait before the second of them, which doubles with each one.
+    """A site's settings for the pace of one download.
+
+    ``megabytes_per_second`` limits it. It ends after so many ``tries`` in a row that brought no byte. The wait before
+    the second of them is at most ``backoff_seconds``; it doubles each time, up to ``longest_backoff_seconds``.
     """
 
     megabytes_per_second: float | None = None
@@ -25,12 +27,14 @@ class Pace:
     longest_backoff_seconds: float = 60.0
 
     def pause(self, tries: int) -> float:
-        """The seconds to wait after so many tries: they double, and no two threads wait the same."""
+        """Returns the seconds to wait after so many tries; they are partly random, so that no two threads wait the
+        same.
+        """
         longest = min(self.longest_backoff_seconds, self.backoff_seconds * 2 ** (tries - 1))
         return random.uniform(longest / 2, longest)  # noqa: S311 - nobody gains by guessing it
 
 
-class Limit:
+class RateLimit:
     """A limit of bytes a second, over all threads."""
 
     def __init__(self, megabytes_per_second: float | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,7 +44,7 @@ class Limit:
         self._free_at = clock()
 
     def take(self, amount: int, stop: threading.Event) -> None:
-        """Waits until ``amount`` bytes more are within the limit, or the transfer ends."""
+        """Waits until ``amount`` more bytes are within the limit, or the transfer ends."""
         if self._rate is None:
             return
         with self._lock:

@@ -1,10 +1,10 @@
-"""How an object is cut into the parts that are fetched, and how its proof is computed meanwhile.
+"""How an object is divided into the parts that are fetched, and how its proof is computed meanwhile.
 
 What belongs here: sizes, as pure functions. What does not: fetching (``ao_workflows.download.transfer``).
 
-A part is what is fetched by one connection, written into the journal when it is whole, and fetched again after a
-crash when it was not. It need not be a part of the upload, but where the proof is over the upload's parts and these
-are small, each part of ours is made of some of theirs: then every connection computes its own digests.
+A part is fetched over one connection, is written into the journal once it is whole, and is fetched again after a crash
+if it was not. It need not be a part of the upload. But where the proof is over the upload's parts and these are small,
+each of our parts consists of some of theirs: then every connection computes its own digests.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from typing import Literal
 
 MIB = 1 << 20
 
+STALL_SECONDS = 60
+"""A connection that brings nothing for so long is given up, unless the site says otherwise."""
+
 LARGEST_PIECE = 64 * MIB
 """The pieces of a proof that are larger are digested in order, lest a crash cost as much."""
 
@@ -24,10 +27,10 @@ Way = Literal["size", "joined", "pieces", "in order"]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The cut of ``size`` bytes into parts of ``part_size``, of which ``parallel`` are under way at once.
+class TransferPlan:
+    """The division of ``size`` bytes into parts of ``part_size``, of which ``parallel`` are fetched at once.
 
-    ``pieces`` are the sizes over which the proof's digests are taken.
+    ``pieces`` are the sizes over which the proof's digests are computed; ``way`` says how they are.
     """
 
     size: int
@@ -38,15 +41,16 @@ class Plan:
 
     @property
     def parts(self) -> int:
+        """The number of parts."""
         return -(-self.size // self.part_size)
 
     def span(self, part: int) -> tuple[int, int]:
-        """A part's first byte, and the one after its last."""
+        """Returns a part's first byte, and the one after its last."""
         start = part * self.part_size
         return start, min(self.size, start + self.part_size)
 
     def pieces_of(self, part: int) -> tuple[int, ...]:
-        """The sizes of the pieces of the proof that are digested with the part."""
+        """Returns the sizes of the proof's pieces whose digests are computed with the part."""
         start, end = self.span(part)
         if self.way == "joined":
             return (end - start,)
@@ -56,13 +60,13 @@ class Plan:
         return ()
 
     def parts_with(self, piece: int) -> range:
-        """The parts that have bytes of the proof's piece of that number."""
+        """Returns the parts that contain bytes of the proof's piece of that number."""
         start = sum(self.pieces[:piece])
         end = start + self.pieces[piece]
         return range(start // self.part_size, -(-end // self.part_size))
 
 
-def plan(
+def plan_transfer(
     size: int,
     pieces: Sequence[int],
     *,
@@ -70,11 +74,12 @@ def plan(
     joinable: bool,
     part_size: int | None = None,
     parallel: int | None = None,
-) -> Plan:
-    """The plan for an object of ``size`` bytes, whose proof is over ``pieces``.
+) -> TransferPlan:
+    """Returns the plan for an object of ``size`` bytes, whose proof is over ``pieces``.
 
-    ``claimed`` says whether there is a checksum to compare, ``joinable`` whether the digest of a whole follows from
-    those of its pieces. ``part_size`` (bytes) and ``parallel`` are the site's wishes.
+    :param claimed: whether there is a checksum to compare with.
+    :param joinable: whether the digest of a whole can be computed from those of its pieces.
+    :param part_size: the site's setting, in bytes; ``parallel`` is a setting, too. None leaves it to the object's size.
     """
     wanted = part_size or _part_size(size)
     whole = len(pieces) <= 1
@@ -87,7 +92,7 @@ def plan(
         way = "pieces"
         wanted = pieces[0] * max(1, wanted // pieces[0])
     parts = max(1, -(-size // wanted))
-    return Plan(size, wanted, min(parts, parallel or _parallel(size)), way, tuple(pieces))
+    return TransferPlan(size, wanted, min(parts, parallel or _parallel(size)), way, tuple(pieces))
 
 
 def _part_size(size: int) -> int:

@@ -1,7 +1,7 @@
-"""How far a download is: said in the run's log, and kept in a file that others read.
+"""How far a download is: reported in the run's log, and kept in a file that others read.
 
-What belongs here: the figures, the moments at which they are told, the file. What does not: a work's progress through
-its stages, which is the database's (``ao_workflows.drs.rows``).
+What belongs here: the figures, the moments at which they are reported, the file. What does not: a work's progress
+through its stages, which is in the database (``ao_workflows.drs.rows``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EVERY_SECONDS = 30.0
 class DownloadProgress:
     """A download under way: ``bytes`` of ``size`` are there; ``at`` is RFC 3339 in UTC.
 
-    ``seconds_left`` is None while no rate is known.
+    ``seconds_left`` is None while the rate is not known.
     """
 
     rid: str
@@ -37,6 +37,7 @@ class DownloadProgress:
 
     @property
     def percent(self) -> float:
+        """How much of the download is there, in percent."""
         return 100 * self.bytes / self.size if self.size else 100.0
 
     def line(self) -> str:
@@ -48,8 +49,8 @@ class DownloadProgress:
         )
 
 
-class ProgressTeller:
-    """Tells the progress of one download with ``say`` and in the file ``path``: at each tenth, and every 30 s."""
+class ProgressReporter:
+    """Reports the progress of one download at each tenth and every 30 s: with ``say``, and in the file ``path``."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class ProgressTeller:
         self._told_tenth = -1
 
     def __call__(self, there: int) -> None:
-        """``there`` bytes are there; those of the first call are no part of the rate."""
+        """Takes the number of bytes that are there; those of the first call do not count for the rate."""
         moment = self._clock()
         if self._began_with is None:
             self._began_with, self._began_at = there, moment
@@ -89,7 +90,7 @@ class ProgressTeller:
         with suppress(StagingFull):
             write_whole(self._path, json.dumps(asdict(progress), indent=1))
 
-    def __enter__(self) -> ProgressTeller:
+    def __enter__(self) -> ProgressReporter:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,7 +99,8 @@ class ProgressTeller:
 
 
 def read_progress(path: Path) -> DownloadProgress | None:
-    """The progress in the file, or None where no download is under way. One that was killed leaves its last.
+    """Returns the progress in the file; None if no download is under way. A killed download leaves its last figures
+    there.
 
     :raises OSError: if the file cannot be read.
     """
@@ -113,6 +115,6 @@ def read_progress(path: Path) -> DownloadProgress | None:
 
 
 def duration(seconds: int) -> str:
-    """So many seconds, in words."""
+    """Returns a number of seconds in words."""
     hours, rest = divmod(seconds, 3600)
     return f"{hours} h {rest // 60:02d} min" if hours else f"{rest // 60} min {rest % 60:02d} s"

@@ -5,7 +5,8 @@ S3 is asked (``ao_workflows.aws.ranges``), and whether the digests are the right
 (``ao_workflows.download.download``).
 
 Each part's bytes are digested by the thread that fetches them, while they are in the processor's cache. Where the
-proof needs all bytes in order, one more thread follows the finished front of the file, out of the page cache.
+proof needs all bytes in order, one more thread follows the finished front of the file, out of the page cache
+(``ao_workflows.download.in_order_digest``).
 """
 
 from __future__ import annotations
@@ -16,17 +17,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+from ao_workflows.download.in_order_digest import InOrderDigest, Stopped
 from ao_workflows.download.journal import FinishedPart, Journal, PartDigests
-from ao_workflows.download.pace import Limit, Pace
-from ao_workflows.download.plan import Plan
-from ao_workflows.errors import ServiceError, StagingError
-from ao_workflows.fixity.digests import PieceDigests
-from ao_workflows.machine.disk import refusal
-
-BLOCK = 512 << 10
-"""What is read at once: large enough to make Python's share small, small enough for the processor's cache."""
+from ao_workflows.download.pace import Pace, RateLimit
+from ao_workflows.download.plan import TransferPlan
+from ao_workflows.download.source import BLOCK, Body, Opened, RangeSource
+from ao_workflows.errors import ServiceError
+from ao_workflows.machine.disk import disk_error
 
 WRITTEN = 32 << 10
 """What is written at once. The kernel takes the memory for a write in one piece, and small pieces are at hand. On a
@@ -34,32 +32,8 @@ virtual machine that hands free memory back to its host, large ones must be had 
 a download took more than twice as long as with these.
 """
 
-ROUNDS_AHEAD = 2
-"""How far the parts may be ahead of a digest that takes all bytes in order, in rounds of all threads: what it reads is
-in the page cache still, and where the network is faster than the digest, the digest gets a core of its own.
-"""
-
 LEAVE_SECONDS = 5.0
 """How long a cancelled transfer waits for a thread that hangs in a call of the network's. It holds nothing of ours."""
-
-
-class Body(Protocol):
-    """The bytes of one answer. ``whole`` where the server sends all of the object, whatever range was asked for."""
-
-    whole: bool
-
-    def read(self, amount: int) -> bytes: ...
-    def close(self) -> None: ...
-    def abort(self) -> None:
-        """Ends a ``read`` that another thread is waiting in."""
-
-
-class Source(Protocol):
-    """Where the bytes come from; ``where`` names it in errors. What may mend itself is raised as ``ServiceError``."""
-
-    where: str
-
-    def open(self, start: int, end: int) -> Body: ...
 
 
 @dataclass(frozen=True)
@@ -76,9 +50,9 @@ class Transfer:
 
     def __init__(
         self,
-        source: Source,
+        source: RangeSource,
         part: Path,
-        plan: Plan,
+        plan: TransferPlan,
         algorithm: str | None,
         journal: Journal,
         finished: dict[int, FinishedPart],
@@ -91,7 +65,7 @@ class Transfer:
         self._journal = journal
         self._finished = finished
         self._pace = pace
-        self._limit = Limit(pace.megabytes_per_second)
+        self._limit = RateLimit(pace.megabytes_per_second)
         self._missing = iter([number for number in range(plan.parts) if number not in finished])
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -101,11 +75,9 @@ class Transfer:
         self._running = 0
         self._fetched = 0
         self._retries = 0
-        self._in_order: tuple[str, ...] = ()
-        # Three numbers of parts: those that are finished from the first on, that were so before, and that are digested.
-        self._front = self._whole_front(0)
-        self._there = self._front
-        self._digested = 0
+        self._in_order: InOrderDigest | None = None
+        if plan.way == "in order" and algorithm:
+            self._in_order = InOrderDigest(part, plan, algorithm, finished, self._changed, self._stop)
 
     def run(self, tell: Callable[[int], None]) -> Transferred:
         """Fetches what is missing. ``tell`` is called in this thread, each second and each tenth, with the bytes there.
@@ -116,8 +88,8 @@ class Transfer:
         there = sum(end - start for start, end in map(self._plan.span, self._finished))
         workers = min(self._plan.parallel, self._plan.parts - len(self._finished))
         threads = [threading.Thread(target=self._guarded, args=(self._fetch_parts,)) for _ in range(workers)]
-        if self._plan.way == "in order":
-            threads.append(threading.Thread(target=self._guarded, args=(self._digest_in_order,)))
+        if self._in_order:
+            threads.append(threading.Thread(target=self._guarded, args=(self._in_order.run,)))
         self._running = len(threads)
         try:
             for thread in threads:
@@ -158,10 +130,10 @@ class Transfer:
                 work(handle)
             finally:
                 os.close(handle)
-        except _Stopped:
+        except Stopped:
             pass
         except OSError as error:
-            self._fail(refusal(self._part, "cannot be written", error, self._plan.size))
+            self._fail(disk_error(self._part, "cannot be written", error, self._plan.size))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller's thread raises it
             self._fail(error)
         with self._changed:
@@ -179,7 +151,8 @@ class Transfer:
                 number = next(self._missing, None)
             if number is None or self._stop.is_set():
                 return
-            self._await_digest(number)
+            if self._in_order:
+                self._in_order.wait_near(number)
             try:
                 self._fetch(number, handle)
             except _RangeIgnored:
@@ -188,15 +161,6 @@ class Transfer:
                 if mine:
                     self._stream(handle)
                 return
-
-    def _await_digest(self, number: int) -> None:
-        """Waits until a digest in order is near the part; not while it still reads what an earlier transfer fetched."""
-        if self._plan.way != "in order":
-            return
-        with self._changed:
-            while self._there <= self._digested < number - ROUNDS_AHEAD * self._plan.parallel:
-                self._check_stop()
-                self._changed.wait(timeout=1.0)
 
     def _fetch(self, number: int, handle: int) -> None:
         """Fetches one part; a try that was cut short is gone on with from where it ended."""
@@ -243,9 +207,9 @@ class Transfer:
         if not there:
             self._finish(digests.finished())
 
-    def _opened(self, start: int, end: int) -> _Opened:
+    def _opened(self, start: int, end: int) -> Opened:
         self._check_stop()
-        return _Opened(self._source.open(start, end), self._bodies, self._changed)
+        return Opened(self._source.open(start, end), self._bodies, self._changed)
 
     def _next_block(self, body: Body, wanted: int) -> bytes:
         """The next bytes, at most ``wanted``.
@@ -281,74 +245,21 @@ class Transfer:
         self._journal.add(entry)
         with self._changed:
             self._finished[entry.part] = entry
-            self._front = self._whole_front(self._front)
-            if self._plan.way == "in order":
+            if self._in_order:
                 self._changed.notify_all()
 
-    def _whole_front(self, part: int) -> int:
-        """The first part, from ``part`` on, that is not finished."""
-        while part in self._finished:
-            part += 1
-        return part
-
-    def _digest_in_order(self, handle: int) -> None:
-        assert self._algorithm  # noqa: S101 - a plan without a claim has nothing to digest
-        digests = PieceDigests(self._algorithm, self._plan.pieces)
-        buffer = memoryview(bytearray(BLOCK))
-        at = 0
-        while at < self._plan.size:
-            with self._changed:
-                while (front := min(self._plan.size, self._front * self._plan.part_size)) <= at:
-                    self._check_stop()
-                    self._changed.wait(timeout=1.0)
-            while at < front:
-                self._check_stop()
-                read = os.preadv(handle, [buffer[: front - at]], at)
-                if not read:
-                    raise StagingError(self._part, "is shorter than it was: something else wrote to it")
-                digests.update(buffer[:read])
-                at += read
-                if at // self._plan.part_size > self._digested:
-                    with self._changed:
-                        self._digested = at // self._plan.part_size
-                        self._changed.notify_all()
-        self._in_order = digests.hexdigests()
-
     def _digests(self) -> tuple[str, ...]:
-        if self._plan.way == "in order":
-            return self._in_order
+        if self._in_order:
+            return self._in_order.digests
         return tuple(digest for number in range(self._plan.parts) for digest in self._finished[number].digests)
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            raise _Stopped
-
-
-class _Stopped(Exception):
-    """The transfer has ended, well or not."""
+            raise Stopped
 
 
 class _RangeIgnored(Exception):
     """The server sends the whole object when asked for a part."""
-
-
-class _Opened:
-    """An answer that is closed at the end, and known to the transfer until then."""
-
-    def __init__(self, body: Body, under_way: set[Body], lock: threading.Condition) -> None:
-        self._body = body
-        self._under_way = under_way
-        self._lock = lock
-
-    def __enter__(self) -> Body:
-        with self._lock:
-            self._under_way.add(self._body)
-        return self._body
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._under_way.discard(self._body)
-        self._body.close()
 
 
 def _write(handle: int, block: bytes, at: int) -> None:

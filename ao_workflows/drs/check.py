@@ -1,7 +1,6 @@
-"""Whether DRS as it is can be used: its table's columns, and what this user may do with it.
+"""Whether DRS can be used as it is: its table's columns, and what this user may do with it.
 
-What belongs here: looking, and nothing that changes a row. What does not: making the table
-(``ao_workflows.drs.client``).
+What belongs here: looking; no row is changed. What does not: making the table (``ao_workflows.drs.client``).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_table(connection: Connection, database: Database) -> str:
-    """Looks at the table, tries what this user may do, and says what is there.
+    """Looks at the table, tries what this user may do, and returns a sentence about it.
 
     :raises DatabaseError: with everything that is wrong with the columns.
     """

@@ -1,8 +1,8 @@
 """DRS, the archive's database: the one client of its table ``glacier_sync_progress``.
 
-What belongs here: connecting, writing and reading, and what is tried again when the database fails. What does
-not: how the database is named (``drs_config``), what the table is (``drs_table``), what a driver's error means
-(``drs_failures``), and which row an entry belongs to (``ao_workflows.drs.rows``).
+What belongs here: connecting, writing and reading, and what is tried again when the database fails. What does not: how
+the database is named (``config``), what the table is (``table``), what a driver's error means (``failures``), and which
+row an entry belongs to (``rows``).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import dagster as dg
 
 from ao_workflows.drs.check import check_table
 from ao_workflows.drs.config import Database, named_database
-from ao_workflows.drs.failures import told
-from ao_workflows.drs.rows import Progress, entry_of, row_to_write, stored_entry, stored_list
-from ao_workflows.drs.table import TABLE, latest_first, progress_of, progress_table, unfinished_first
+from ao_workflows.drs.failures import database_error
+from ao_workflows.drs.rows import DrsRow, entry_of, row_to_write, stored_entry, stored_list
+from ao_workflows.drs.table import TABLE, latest_first, parsed_row, progress_table, unfinished_first
 from ao_workflows.errors import AoError, DatabaseError, DatabaseUnavailable
 from ao_workflows.works.stages import Stage
 
@@ -55,7 +55,7 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
     patience: float = 15.0
 
     def init(self) -> bool:
-        """Make the table where it is missing, and say whether it was.
+        """Makes the table if it is missing, and returns whether it was.
 
         :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
         """
@@ -77,13 +77,16 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
     def record(
         self, rid: str, stage: Stage | None, at: datetime, data: Mapping[str, object], *, event: str = ""
     ) -> None:
-        """Note in one transaction that a stage was done: its column and one more entry in ``user_data``.
+        """Notes in one transaction that a stage was done: sets its column and adds an entry to ``user_data``.
 
-        ``stage`` None adds the entry only, such as a failure's. ``event`` is the restore event's identity:
-        the row that has it is the one written to, and an event that no row knows begins another row, so that
-        the columns of an earlier restore stay as they are. Without an event it is the row that was updated
-        last. The same call again changes nothing. ``data`` is anything that JSON has a form for.
+        Calling it again with the same arguments changes nothing.
 
+        :param stage: None adds the entry only, such as that of a failure.
+        :param at: with a time zone.
+        :param data: anything that JSON has a form for.
+        :param event: the restore event's identity. The row with that event is written to; if there is none, a new row
+            is begun, so that the columns of an earlier restore stay as they are. Without an event it is the row updated
+            last.
         :raises ValueError: if ``at`` has no time zone.
         :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
         """
@@ -113,40 +116,42 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         self._attempt(database, write, writes=True)
 
-    def rows(self, rids: Sequence[str] | None = None) -> list[Progress]:
-        """The row that was updated last of each work, of those named or of all, in the order of their RIDs.
+    def rows(self, rids: Sequence[str] | None = None) -> list[DrsRow]:
+        """Returns of each work the row that was updated last, in the order of the RIDs: of the works named, or of all.
 
         :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
         """
 
-        def read(connection: Connection) -> list[Progress]:
-            latest: dict[str, Progress] = {}
+        def read(connection: Connection) -> list[DrsRow]:
+            latest: dict[str, DrsRow] = {}
             for query in latest_first(progress_table(connection.dialect.name), rids):
                 for row in connection.execute(query):
                     if row.object_name is not None and row.object_name not in latest:
-                        latest[row.object_name] = progress_of(row)
+                        latest[row.object_name] = parsed_row(row)
             # A MySQL database compares names without case, RIDs have it
             wanted = latest.keys() if rids is None else latest.keys() & set(rids)
             return [latest[rid] for rid in sorted(wanted)]
 
         return self._attempt(self._existing_database(), read, writes=False)
 
-    def rows_of(self, rid: str) -> list[Progress]:
-        """All rows of one work, each a restore of it, those updated last first.
+    def rows_of(self, rid: str) -> list[DrsRow]:
+        """Returns all rows of one work, one for each of its restores, those updated last first.
 
         :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
         """
 
-        def read(connection: Connection) -> list[Progress]:
+        def read(connection: Connection) -> list[DrsRow]:
             return _rows_of(connection, progress_table(connection.dialect.name), rid)
 
         return self._attempt(self._existing_database(), read, writes=False)
 
     def unfinished(self, since: datetime, most: int, before: datetime | None = None) -> list[str]:
-        """The work of each of the ``most`` rows that have no sync and were updated last, ``since`` then and ``before``.
+        """Returns the RIDs in the rows without a sync, those updated last first.
 
-        A work of which another row has the sync may be among them; one of several rows is there as often.
+        A RID may come more than once, and another row of that work may have the sync.
 
+        :param since: only rows that were updated since then; ``before`` leaves out those updated later than that.
+        :param most: how many rows at most.
         :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
         """
 
@@ -157,7 +162,7 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._attempt(self._existing_database(), read, writes=False)
 
     def counts(self) -> tuple[int, int]:
-        """How many rows the table has, and how many of them have a sync.
+        """Returns how many rows the table has, and how many of them have a sync.
 
         :raises DatabaseError: if the database refuses, ``DatabaseUnavailable`` if it does not answer.
         """
@@ -173,9 +178,10 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._attempt(self._existing_database(), read, writes=False)
 
     def check(self) -> str:
-        """Connect, look at the table and at what may be done with it, and say what is there. No row is changed.
+        """Connects, looks at the table and at what this user may do with it, and returns a sentence about it; changes
+        no row.
 
-        :raises DatabaseError: if something is missing, ``DatabaseUnavailable`` if the database is away.
+        :raises DatabaseError: if something is missing, ``DatabaseUnavailable`` if the database does not answer.
         """
         database = self._existing_database()
 
@@ -209,7 +215,7 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
                     connection.commit()
                     return result
             except (DBAPIError, DatabaseUnavailable) as error:
-                failure = told(database, error) if isinstance(error, DBAPIError) else error
+                failure = database_error(database, error) if isinstance(error, DBAPIError) else error
                 pause = delay * random.uniform(0.5, 1.5)  # noqa: S311 - so that writers do not meet again
                 if not failure.transient or time.monotonic() + pause > until:
                     raise failure from (None if failure is error else error)
@@ -294,13 +300,13 @@ def _one_writer_at_a_time(connection: Connection, database: Database, name: str)
         raise DatabaseUnavailable(database.where, f"another writer has held {name} for {LOCK_SECONDS} s")
 
 
-def _rows_of(connection: Connection, table: Table, rid: str) -> list[Progress]:
+def _rows_of(connection: Connection, table: Table, rid: str) -> list[DrsRow]:
     """All rows of a work, those updated last first. A MySQL database compares names without case, RIDs have it."""
     (query,) = latest_first(table, [rid])
-    return [progress_of(row) for row in connection.execute(query) if row.object_name == rid]
+    return [parsed_row(row) for row in connection.execute(query) if row.object_name == rid]
 
 
-def _not_before(rows: Sequence[Progress]) -> Any:
+def _not_before(rows: Sequence[DrsRow]) -> Any:
     """The time, and no earlier than the work's other rows: a clock that is set back must not reorder them."""
     from sqlalchemy import DateTime, case, func, literal
 

@@ -1,8 +1,8 @@
 """Which database DRS is, and how it is reached.
 
-What belongs here: reading the two ways in which a site names it (a URL, or the archive's own
-``section:/path/to/db_apps.config``), the MySQL option file among them, and what that file asks of TLS. What
-does not: connecting, which is ``ao_workflows.drs.client``'s.
+What belongs here: the two ways in which a site names it, a URL or the archive's own
+``section:/path/to/db_apps.config``; MySQL's option file, and its settings of TLS. What does not: connecting, which is
+``ao_workflows.drs.client``'s.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "r": "\r", "s": " ", "\\": "\\", '"
 
 @dataclass(frozen=True)
 class Tls:
-    """What an option file asks of TLS; ``mode`` is one of MySQL's ``ssl-mode``, in lower case."""
+    """The settings of TLS in an option file; ``mode`` is one of MySQL's ``ssl-mode``, in lower case."""
 
     mode: str
     ca: str | None = None
@@ -41,9 +41,9 @@ class Tls:
     cipher: str | None = None
 
     def context(self) -> ssl.SSLContext:
-        """The same for Python's ssl.
+        """Returns the settings in the form that Python's ssl takes.
 
-        :raises OSError: (``ssl.SSLError`` among them) if a file is not there or holds no certificate.
+        :raises OSError: (``ssl.SSLError`` is one) if a file is missing or holds no certificate.
         """
         context = ssl.create_default_context(cafile=self.ca, capath=self.capath)
         # MySQL and MariaDB make themselves certificates that strict X.509 (Python 3.13's default) refuses
@@ -59,7 +59,7 @@ class Tls:
 
 @dataclass(frozen=True)
 class Database:
-    """A named database: ``where`` it is and the ``source`` that says so, both fit for messages."""
+    """A database that was named. ``where`` it is, and the ``source`` that says so, contain no password."""
 
     url: URL
     where: str
@@ -74,9 +74,10 @@ class Database:
 
 
 def named_database(url: str | None, config: str | None) -> Database:
-    """The database that a URL, or ``section:/path/to/db_apps.config``, names. Exactly one of them is given.
+    """Returns the database that a URL, or ``section:/path/to/db_apps.config``, names; exactly one of them is to be
+    given.
 
-    :raises DatabaseError: that names the file, section and key which cannot be used.
+    :raises DatabaseError: naming the file, section and key that cannot be used.
     """
     if url and not config:
         return _from_url(url)
@@ -193,11 +194,11 @@ def _tls(options: Mapping[str, str | None], source: str) -> Tls | None:
 
 
 def parse_option_file(text: str) -> dict[str, dict[str, str | None]]:
-    """The groups of a MySQL option file, with keys in lower case and dashes; None for a key without ``=``.
+    """Returns the groups of a MySQL option file, with keys in lower case and dashes; None for a key without ``=``.
 
-    A value in quotes is read as MySQL reads it, escapes and all. One without is taken as it stands, up to a
-    ``#`` with a space before it: the archive's present system reads those files with Python's configparser,
-    so a password with a bare ``#`` or a backslash works there, and has to go on working here.
+    A value in quotes is read as MySQL reads it, with its escapes. One without quotes ends at a ``#`` with a space
+    before it, and is otherwise taken as it is: the archive's present system reads those files with Python's
+    configparser, so a password with a bare ``#`` or a backslash works there, and must go on working here.
 
     https://dev.mysql.com/doc/refman/8.4/en/option-files.html
     """

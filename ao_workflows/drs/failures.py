@@ -1,7 +1,6 @@
-"""What a database driver's errors mean: which may pass by themselves, and what to do about the others.
+"""What a database driver's errors mean: which of them may pass by themselves, and what to do about the others.
 
-What belongs here: the meaning of error numbers. What does not: trying again, which is
-``ao_workflows.drs.client``'s.
+What belongs here: the meaning of error numbers. What does not: trying again, which is ``ao_workflows.drs.client``'s.
 """
 
 from __future__ import annotations
@@ -55,16 +54,16 @@ _NO_TLS = 2026
 
 
 def no_table(database: Database) -> DatabaseError:
-    """The table is missing."""
+    """Returns the error for a database without the table."""
     return DatabaseError(database.where, f"there is no table {TABLE}; `ao drs init` makes it")
 
 
-def told(database: Database, error: DBAPIError) -> DatabaseError:
-    """What an error of the driver means: ``DatabaseUnavailable`` where it may pass."""
-    return _told_of_sqlite(database, error) if database.is_sqlite else _told_of_mysql(database, error)
+def database_error(database: Database, error: DBAPIError) -> DatabaseError:
+    """Returns the platform's error for a driver's error: ``DatabaseUnavailable`` if it may pass by itself."""
+    return _sqlite_error(database, error) if database.is_sqlite else _mysql_error(database, error)
 
 
-def _told_of_sqlite(database: Database, error: DBAPIError) -> DatabaseError:
+def _sqlite_error(database: Database, error: DBAPIError) -> DatabaseError:
     # The low byte; the others tell kinds of it apart. https://sqlite.org/rescode.html
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     if code in _SQLITE_PASSING:
@@ -74,7 +73,7 @@ def _told_of_sqlite(database: Database, error: DBAPIError) -> DatabaseError:
     return DatabaseError(database.where, str(error.orig))
 
 
-def _told_of_mysql(database: Database, error: DBAPIError) -> DatabaseError:
+def _mysql_error(database: Database, error: DBAPIError) -> DatabaseError:
     arguments = error.orig.args if error.orig else ()
     code, said = arguments if len(arguments) == 2 else (0, str(error.orig))  # noqa: PLR2004
     cause = getattr(error.orig, "original_exception", None)

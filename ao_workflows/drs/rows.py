@@ -1,10 +1,10 @@
-"""What a row of DRS means: how far a restore has come, and which row an entry is written to.
+"""The meaning of DRS's rows: how far a restore has come, and to which row an entry is written.
 
-What belongs here: the entries of ``user_data``, and the decision which of a work's rows an entry belongs to. What
-does not: the table and its database (``ao_workflows.drs.client``).
+What belongs here: a row and the entries of its ``user_data`` as values, and the decision to which of a work's rows an
+entry belongs. What does not: the table and its database (``ao_workflows.drs.client``).
 
-A restore is one row. It is told from the next restore of the same work by its event, which every entry of
-ours names; the archive's own systems neither write nor miss it.
+A restore is one row. It is distinguished from the next restore of the same work by its event, which each of our entries
+names; the archive's own systems neither write the event nor need it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from ao_workflows.works.stages import Stage
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One thing noted in ``user_data``. What the archive's own systems write has neither event nor stage.
+class DrsEntry:
+    """One entry of ``user_data``.
 
-    ``stage`` is an asset's name, or empty for a note, such as a failure's, that completes none. ``at`` is
-    None where the text is no time.
+    ``stage`` is an asset's name; it is empty for a note that completes no stage, such as that of a failure. ``event``
+    is the restore event's identity. What the archive's own systems write has neither. ``at`` is None if the text is not
+    a time.
     """
 
     at: datetime | None
@@ -33,13 +34,13 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """One row: how far one restore of a work has come. Every time is aware, in UTC, in whole seconds."""
+class DrsRow:
+    """One row: how far one restore of a work has come. Times are in UTC, in whole seconds."""
 
     row: int
     rid: str
     times: Mapping[Stage, datetime]
-    entries: tuple[Entry, ...]
+    entries: tuple[DrsEntry, ...]
     created: datetime | None
     updated: datetime | None
 
@@ -50,15 +51,17 @@ class Progress:
 
     @property
     def event(self) -> str:
-        """The restore event that the row belongs to; empty for a row that none of ours has reached."""
+        """The identity of the restore event that the row belongs to; empty if this platform has written nothing into
+        the row.
+        """
         return next((entry.event for entry in self.entries if entry.event), "")
 
 
 def stored_entry(stage: Stage | None, at: datetime, data: Mapping[str, object], event: str) -> dict[str, object]:
-    """An entry as ``user_data`` stores it: its ``time_stamp``, and ``user_data`` with ``stage`` and ``event``.
+    """Returns an entry as it is stored: its ``time_stamp``, and its ``user_data`` with ``stage`` and ``event`` in it.
 
-    What JSON has no form for, such as a path, is stored as its text; half a surrogate pair, which a file's
-    name may hold and MySQL's JSON refuses, as a question mark.
+    A value that JSON has no form for, such as a path, is stored as text. Half a surrogate pair, which a file's name may
+    contain and MySQL's JSON refuses, is stored as a question mark.
     """
     ours = {**data, "stage": stage.value if stage else "", "event": event}
     text = json.dumps(ours, default=str, ensure_ascii=False, allow_nan=False)
@@ -69,7 +72,7 @@ def stored_entry(stage: Stage | None, at: datetime, data: Mapping[str, object], 
 
 
 def stored_list(stored: object) -> list[object]:
-    """What ``user_data`` holds, as a list to add to; what is no list becomes its first item."""
+    """Returns what ``user_data`` contains as a list; anything else becomes the list's first item."""
     value = stored
     # SQLite keeps a bare number as a number
     if isinstance(stored, str):
@@ -82,12 +85,12 @@ def stored_list(stored: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
-def entry_of(item: object) -> Entry:
-    """One item of ``user_data``, whoever wrote it; what is no mapping is found under ``value``."""
+def entry_of(item: object) -> DrsEntry:
+    """Reads one item of ``user_data``, whoever wrote it. One that is no mapping is in the entry's data as ``value``."""
     if not (isinstance(item, dict) and "user_data" in item):
-        return Entry(None, "", "", _mapping(item))
+        return DrsEntry(None, "", "", _mapping(item))
     data = _mapping(item["user_data"])
-    return Entry(
+    return DrsEntry(
         at=moment(item.get("time_stamp")),
         stage=str(data.pop("stage", "") or ""),
         event=str(data.pop("event", "") or ""),
@@ -99,14 +102,15 @@ def _mapping(value: object) -> dict[str, object]:
     return dict(value) if isinstance(value, dict) else {"value": value}
 
 
-def row_to_write(rows: Sequence[Progress], stage: Stage | None, entry: Entry) -> Progress | None:
-    """Which of a work's rows, those updated last first, an entry belongs to; None if it begins another one.
+def row_to_write(rows: Sequence[DrsRow], stage: Stage | None, entry: DrsEntry) -> DrsRow | None:
+    """Returns the row of a work that an entry belongs to; None if it begins a new row.
 
-    It is the row that has the entry already (a commit whose answer was lost is tried again), else the row of
-    its event. A row that knows no event was begun by a request or by the archive's own systems; the one
-    updated last is taken as the same restore as long as it has not come as far as the entry's stage. An entry
-    without an event goes to the row that was updated last, save that a request begins another row once the
-    last restore has come.
+    It is the row that has the entry already, since a commit whose answer was lost is tried again; else the row with the
+    entry's event. A row without an event was begun by a request, or by the archive's own systems: the one that was
+    updated last is taken for the same restore, unless it has reached the entry's stage already. An entry without an
+    event goes to the row that was updated last; but a request begins a new row once the last restore has come.
+
+    :param rows: the work's rows, those updated last first.
     """
     for row in rows:
         if entry in row.entries or (entry.event and row.event == entry.event):

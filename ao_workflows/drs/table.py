@@ -1,7 +1,7 @@
-"""The table ``glacier_sync_progress`` in SQL: its columns, the order of its rows.
+"""The table ``glacier_sync_progress`` in SQL: its columns, and the order of its rows.
 
-What belongs here: what SQL sees of it. What does not: connecting (``ao_workflows.drs.client``), and what a row says
-of a restore (``ao_workflows.drs.rows``).
+What belongs here: what SQL sees of it. What does not: connecting (``ao_workflows.drs.client``), and what a row says of
+a restore (``ao_workflows.drs.rows``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ao_workflows.drs.rows import Progress, entry_of, stored_list
+from ao_workflows.drs.rows import DrsRow, entry_of, stored_list
 from ao_workflows.machine.times import moment
 from ao_workflows.works.stages import Stage
 
@@ -25,7 +25,9 @@ ROWS_A_QUERY = 500
 
 @functools.lru_cache(maxsize=2)
 def progress_table(dialect: str) -> Table:
-    """The table as ``init`` makes it. One that exists may differ: all that is asked of it is the names."""
+    """Returns the table as ``init`` makes it. An existing table may differ from it; only the columns' names are relied
+    on.
+    """
     from sqlalchemy import TIMESTAMP, Column, Integer, MetaData, String, Table, text
     from sqlalchemy.types import UserDefinedType
 
@@ -66,7 +68,7 @@ def progress_table(dialect: str) -> Table:
 
 
 def latest_first(table: Table, rids: Sequence[str] | None) -> Iterable[Select[tuple[object, ...]]]:
-    """All rows of the works, those updated last first, in queries of a bearable size."""
+    """Returns queries of a limited size for all rows of some works, or of all works, those updated last first."""
     from sqlalchemy import func, select
 
     c = table.columns
@@ -79,8 +81,10 @@ def latest_first(table: Table, rids: Sequence[str] | None) -> Iterable[Select[tu
 
 
 def unfinished_first(table: Table, since: datetime, most: int, before: datetime | None) -> Select[tuple[str]]:
-    """The names of the rows without a sync that were updated ``since`` then and ``before``, the latest first, each
-    perhaps twice.
+    """Returns a query for the names in rows without a sync, the latest first; a name may come more than once.
+
+    :param since: only rows that were updated since then; ``before`` leaves out those updated later than that.
+    :param most: the query's limit.
     """
     from sqlalchemy import func, select
 
@@ -93,9 +97,9 @@ def unfinished_first(table: Table, since: datetime, most: int, before: datetime 
     return within.order_by(updated.desc(), c.id.desc()).limit(most)
 
 
-def progress_of(row: Row[Any]) -> Progress:
-    """A row of the table, parsed."""
-    return Progress(
+def parsed_row(row: Row[Any]) -> DrsRow:
+    """Returns a row of the table as a value."""
+    return DrsRow(
         row=row.id,
         rid=row.object_name,
         times={stage: at for stage in Stage if (at := moment(getattr(row, stage.column)))},

@@ -33,10 +33,10 @@ _CLAIM = re.compile(
 
 @dataclass(frozen=True)
 class Claim:
-    """A claimed file: the work that it names, when it was claimed, by which sensor, and a token of its own.
+    """The claim on a dropped file: its work, when and by which sensor it was claimed, and a random token.
 
-    ``name`` is its name in ``save/``, such as ``W1NLM4712~20261121T063244.001002Z-0a1b2c3d-4e5f6071.bag.zip``; a
-    RID has no ``~``.
+    The claim is the file's ``name`` in ``save/``, such as
+    ``W1NLM4712~20261121T063244.001002Z-0a1b2c3d-4e5f6071.bag.zip``. A RID has no ``~`` in it.
     """
 
     rid: str
@@ -47,25 +47,28 @@ class Claim:
 
     @property
     def name(self) -> str:
+        """The name under which the claimed file is kept in ``save/``."""
         return f"{self.rid}~{self.at.astimezone(UTC).strftime(_STAMP)}-{self.token}-{self.owner}{self.suffix}"
 
     @property
     def original(self) -> str:
-        """The name that the file had in the folder."""
+        """The name that the file had when it was dropped."""
         return self.rid + self.suffix
 
     @classmethod
     def of(cls, file: str, at: datetime, token: str, owner: str) -> Claim:
-        """The claim to a file by its name in the folder.
+        """Makes the claim for a file.
 
-        :raises RidError: where that is no work's.
+        :param file: the file's name as it was dropped.
+        :param owner: who claims it: see ``owner_of``.
+        :raises RidError: if the name is not that of a work's zip.
         """
         rid = rid_of_key(file)
         return cls(rid, at, token, owner, file.removeprefix(rid))
 
     @classmethod
     def parse(cls, name: str) -> Claim | None:
-        """The claim by its name in ``save/``, or None where it is the name of something else."""
+        """Reads a claim from a file's name in ``save/``; returns None if it is not the name of a claimed file."""
         found = _CLAIM.fullmatch(name)
         if not found:
             return None
@@ -80,17 +83,20 @@ class Claim:
 
 
 def owner_of(instance: str, intake: str) -> str:
-    """Who claims: one intake of one Dagster instance, in eight hex digits. Two sites may share a folder."""
+    """Returns eight hex digits that stand for one intake of one Dagster instance.
+
+    Two sites may share a folder, and each must know its own claims.
+    """
     return hashlib.sha256(f"{instance}/{intake}".encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
 class DroppedFile:
-    """The event that a file was dropped and claimed: what a restore event is for a queue.
+    """The event that a file was dropped and claimed: for a folder intake what a restore event is for a queue.
 
-    ``file`` is its name in ``save/``. ``folder`` tells a reader where that was; where the file is looked for, the
-    intake says. ``time`` is that of the claim and ``modified`` the file's own, RFC 3339 or in words; ``size`` is in
-    bytes.
+    ``file`` is the file's name in ``save/``. ``folder`` is for people: the program looks for the file where the
+    intake's settings say. ``time`` is that of the claim, ``modified`` that of the file, RFC 3339 or in words; ``size``
+    is in bytes.
     """
 
     file: str
@@ -101,21 +107,28 @@ class DroppedFile:
 
     @property
     def name(self) -> str:
+        """The event's name, as S3's events have one."""
         return "FileDropped"
 
     @property
     def identity(self) -> str:
-        """The same whenever this claim is found, another for the next file, even of the same name and bytes."""
+        """A text that is the same each time this claim is found, and differs for every other file, also for one of the
+        same name and content.
+        """
         return f"{self.name}|{self.file}"
 
     @property
     def source(self) -> str:
-        """Where it was, for people."""
+        """The file's path, for people to read."""
         return f"{self.folder}/{SAVE}/{self.file}"
 
 
 def event_of(claim: Claim, folder: str, modified: float, size: int) -> DroppedFile:
-    """The event of a claim; ``modified`` is in seconds since the epoch."""
+    """Returns the event for a claimed file.
+
+    :param modified: the file's modification time, in seconds since 1970.
+    :param size: in bytes.
+    """
     at = moment_of_seconds(modified)
     return DroppedFile(
         file=claim.name,
@@ -126,17 +139,15 @@ def event_of(claim: Claim, folder: str, modified: float, size: int) -> DroppedFi
     )
 
 
-Event = ObjectEvent | DroppedFile
+WorkEvent = ObjectEvent | DroppedFile
 """What starts a run: a restored object, or a file that was put into a folder."""
 
 
-def stored_in(left: Mapping[str, Any]) -> Event:
-    """The event in what ``restored_message`` left."""
-    return DroppedFile(**left["file"]) if "file" in left else ObjectEvent(**left["event"])
+def given_in(config: Mapping[str, Any]) -> WorkEvent | None:
+    """Returns the event in a run's config, or None if there is none.
 
-
-def given_in(config: Mapping[str, Any]) -> Event | None:
-    """The event in a run's config; None where it has none. What another version put into it besides is left out."""
+    Keys that are not known, such as those that another version of the platform wrote, are ignored.
+    """
     kind = DroppedFile if config.get("file") else ObjectEvent if config.get("key") else None
     if kind is None:
         return None

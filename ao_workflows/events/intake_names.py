@@ -1,7 +1,7 @@
-"""Which of the site's intakes a name means that was written down long ago, in a run's config, a receipt, a message.
+"""Former names of intakes: which of today's intakes is meant by a name that was written down long ago.
 
-What belongs here: that decision, of plain values, and the words where there is none. What does not: the settings
-(``ao_workflows.site.sections``), and what is done by way of the intake.
+Such names are in the config of runs, in receipts and in messages. What belongs here: that decision, on plain values.
+What does not: the settings (``ao_workflows.site.sections``), and what is then done with the intake.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ class FormerName:
 
 
 def clash(formerly: Mapping[str, Iterable[str]]) -> FormerName | None:
-    """The first of the former names, by their intakes' names of today, that could mean two intakes."""
+    """Returns the first former name that could mean two intakes; None if there is none.
+
+    :param formerly: the former names of each intake, by its present name.
+    """
     taken: dict[str, str] = {}
     for intake, names in formerly.items():
         for name in names:
@@ -38,11 +41,14 @@ def clash(formerly: Mapping[str, Iterable[str]]) -> FormerName | None:
 
 
 def meant_by(name: str, known: Collection[str], formerly: Mapping[str, str], alike: Collection[str] = ()) -> str | None:
-    """The intake of today that ``name`` means: by its name, by a former one, else the one that is ``alike``.
+    """Returns the present name of the intake that ``name`` means, or None if it means none.
 
-    ``formerly`` has the intakes of today by their former names; ``alike`` those that have what the name's intake had,
-    such as its bucket and region. Of several alike none is meant. A name may have been given to another intake since:
-    it means that one only where no single other is alike.
+    A name means the intake that has it, or had it. But a name may have been given to another intake since: where
+    exactly one intake is ``alike``, that one is meant.
+
+    :param known: the present names of the intakes.
+    :param formerly: the present names by the former ones.
+    :param alike: the intakes that have what the named one had, such as its bucket and region.
     """
     by_name = name if name in known else formerly.get(name)
     if by_name in alike or len(alike) != 1:
@@ -51,7 +57,7 @@ def meant_by(name: str, known: Collection[str], formerly: Mapping[str, str], ali
 
 
 def not_meant(known: Collection[str]) -> str:
-    """Why a name means no intake, and the way out."""
+    """Returns the words for a name that means no intake, with what a person can do about it."""
     there = ", ".join(sorted(known)) or "none"
     return (
         f"is not in site.toml, whose intakes are: {there}. If it was renamed, give the intake in site.toml its old "

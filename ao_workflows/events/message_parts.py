@@ -19,18 +19,19 @@ from ao_workflows.machine.times import in_order
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """An event that asks for a run of the work ``rid``."""
+class WantedRun:
+    """An event for which a run of the work ``rid`` is wanted."""
 
     rid: str
     event: ObjectEvent
 
 
 @dataclass(frozen=True)
-class InParts:
-    """What one tick leaves to the next of a message in parts: the first ``done`` of its events have runs.
+class MessageInParts:
+    """What one tick passes to the next about a message in parts: the first ``done`` of its events have runs.
 
-    ``receipt_handle`` is empty, and ``hidden_until`` 0, where SQS shows the message to others again, or will.
+    ``receipt_handle`` is empty and ``hidden_until`` is 0 if SQS shows the message to other receivers again, or soon
+    will.
     """
 
     message_id: str
@@ -40,23 +41,25 @@ class InParts:
 
 
 @dataclass(frozen=True)
-class Part:
-    """What a tick takes of a message: the events that have no run, by their identities. ``done`` of the message's
-    events, the first, have their runs. ``whole`` says that nothing of it is left to a later tick.
+class MessagePart:
+    """The part of a message that a tick takes.
+
+    ``missing`` has the events without a run, by their identities. The first ``done`` of the message's events have runs.
+    ``whole`` says that no event is left for a later tick.
     """
 
-    missing: Mapping[str, Wanted]
+    missing: Mapping[str, WantedRun]
     done: int
     whole: bool
 
 
-def newest_of_each(wanted: Iterable[Wanted]) -> list[Wanted]:
-    """The events among these that ask for a run: of several that tell of one object the newest.
+def newest_of_each(wanted: Iterable[WantedRun]) -> list[WantedRun]:
+    """Returns the events that need a run: of several about one object only the newest.
 
-    A run downloads the object, and there is one object where bucket, key, version and ETag are the same: what the
-    older ones ask for, the newest one's run does. Without version and ETag nobody can say, and each asks for its own.
+    A run downloads the object, so the run of the newest event does what the older ones ask for. Two events are about
+    one object if bucket, key, version and ETag are the same. An event with neither version nor ETag needs its own run.
     """
-    newest: dict[object, Wanted] = {}
+    newest: dict[object, WantedRun] = {}
     for each in wanted:
         event = each.event
         known = event.version_id or event.etag
@@ -68,73 +71,89 @@ def newest_of_each(wanted: Iterable[Wanted]) -> list[Wanted]:
 
 
 def next_part(
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedRun],
     done: int,
     has_run: Callable[[str], bool],
     requested: Container[str],
     room: int,
     in_time: Callable[[], bool],
-) -> Part:
-    """What to take of a message now, of whose events the first ``done`` have runs: as much as there is room for.
+) -> MessagePart:
+    """Returns the next part of a message: as many of its events as there is room for.
 
-    Events that were ``requested`` already by this tick take no room. Each look for a run takes time, so it ends also
-    where that is up.
+    The search for an event's run takes time, so the part also ends when time is up.
+
+    :param wanted: the message's events, of which the first ``done`` have runs.
+    :param requested: the identities of the events that this tick has requested already; they take no room.
+    :param room: how many more runs may be requested.
+    :param in_time: returns false once the tick's time is up.
     """
-    missing: dict[str, Wanted] = {}
+    missing: dict[str, WantedRun] = {}
     taken = 0
     for number, each in enumerate(wanted[done:], done):
         key = each.event.identity
         if key not in requested:
             if not in_time():
-                return Part(missing, done, whole=False)
+                return MessagePart(missing, done, whole=False)
             if has_run(key):
                 done = number + 1 if not missing else done
                 continue
             # Out of time, nobody looked.
             if taken >= room or not in_time():
-                return Part(missing, done, whole=False)
+                return MessagePart(missing, done, whole=False)
             taken += 1
         missing[key] = each
-    return Part(missing, done, whole=True)
+    return MessagePart(missing, done, whole=True)
 
 
 @dataclass(frozen=True)
-class GoneOn:
-    """What a tick does with the messages that earlier ones took in parts: the ``requests`` by their events' identities,
-    what stays, and what has all its runs.
+class PartsPlan:
+    """What a tick does with the messages that earlier ticks began.
+
+    ``requests`` has the events to request runs for, by their identities; ``parts`` the messages that are not done yet;
+    ``ended`` those whose events all have runs.
     """
 
-    requests: Mapping[str, Wanted]
-    parts: tuple[InParts, ...]
-    ended: tuple[InParts, ...]
+    requests: Mapping[str, WantedRun]
+    parts: tuple[MessageInParts, ...]
+    ended: tuple[MessageInParts, ...]
 
 
-def go_on(
-    kept: Mapping[str, Sequence[Wanted]],
-    parts: Iterable[InParts],
+def plan_parts(
+    kept: Mapping[str, Sequence[WantedRun]],
+    parts: Iterable[MessageInParts],
     has_run: Callable[[str], bool],
     room: int,
     in_time: Callable[[], bool],
-) -> GoneOn:
-    """Goes on with the ``kept`` messages, by their ids, in their order: the first takes the room as long as it can.
+) -> PartsPlan:
+    """Decides what a tick does with the messages that earlier ticks began, in their order: the first gets all the room
+    it needs.
 
-    One of which nothing is kept any more is forgotten: SQS delivers it again.
+    A message whose events are not kept any more is forgotten, since SQS will deliver it again.
+
+    :param kept: the events of each kept message, by the message's id.
+    :param parts: how far each message is.
+    :param room: how many more runs may be requested.
     """
     known = {each.message_id: each for each in parts}
-    requests: dict[str, Wanted] = {}
-    stays: list[InParts] = []
-    ended: list[InParts] = []
+    requests: dict[str, WantedRun] = {}
+    stays: list[MessageInParts] = []
+    ended: list[MessageInParts] = []
     for message_id, wanted in kept.items():
-        before = known.get(message_id, InParts(message_id))
+        before = known.get(message_id, MessageInParts(message_id))
         part = next_part(wanted, before.done, has_run, requests, room - len(requests), in_time)
         requests |= part.missing
         now = replace(before, done=part.done)
         (ended if part.whole and not part.missing else stays).append(now)
-    return GoneOn(requests, tuple(stays), tuple(ended))
+    return PartsPlan(requests, tuple(stays), tuple(ended))
 
 
-def hidden(part: InParts, asked: Container[str], refused: Container[str], until: float) -> InParts:
-    """The same after SQS was ``asked`` to hide messages, by their receipts, ``until`` then, and ``refused`` some."""
+def after_hiding(part: MessageInParts, asked: Container[str], refused: Container[str], until: float) -> MessageInParts:
+    """Returns the message as it is after SQS was asked to hide it.
+
+    :param asked: the receipt handles that SQS was asked to hide.
+    :param refused: those among them that SQS did not hide.
+    :param until: when the others become visible again, in seconds since 1970.
+    """
     if part.receipt_handle not in asked:
         return part
     if part.receipt_handle in refused:

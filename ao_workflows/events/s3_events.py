@@ -42,9 +42,9 @@ LONGEST = 2500
 
 @dataclass(frozen=True)
 class ObjectEvent:
-    """One thing that happened to one object. Times are RFC 3339 as S3 wrote them; ``size`` is in bytes.
+    """One thing that happened to one S3 object. Times are RFC 3339 as S3 wrote them; ``size`` is in bytes.
 
-    ``version_id``, ``etag``, ``sequencer``, ``size`` and ``restore_expires`` are None where S3 left them out.
+    ``version_id``, ``etag``, ``sequencer``, ``size`` and ``restore_expires`` are None if S3 did not send them.
     """
 
     name: str
@@ -60,19 +60,22 @@ class ObjectEvent:
 
     @property
     def identity(self) -> str:
-        """The same for every delivery of this event, another for the next restore of the same object."""
+        """A text that is the same each time this event is delivered, and differs for the next restore of the same
+        object.
+        """
         return "|".join((self.name, self.bucket, self.key, self.version_id or self.etag or "", self.time))
 
     @property
     def source(self) -> str:
-        """Where the object is, for people."""
+        """The object's address, for people to read."""
         return f"s3://{self.bucket}/{self.key}"
 
 
 def parse_message(body: str) -> tuple[ObjectEvent | MessageError, ...]:
-    """What a queue's message says, record by record: an event, or why it cannot be read. S3's test event says nothing.
+    """Returns what a queue's message contains: for each record its event, or the reason why it cannot be read.
 
-    Takes a message as S3 sends it, in an SNS envelope, raw from SNS, or from EventBridge.
+    S3's test event contains no record. A message may come plain from S3, in an SNS envelope, raw from SNS, or from
+    EventBridge.
 
     :raises MessageError: if it is none of these.
     """

@@ -1,10 +1,10 @@
-"""Digests, taken piece by piece while the bytes go by, and put together afterwards.
+"""Digests that are computed piece by piece while bytes go by, and combined afterwards.
 
-What belongs here: one running digest for each algorithm that S3 states, and what makes one digest of several. What
-does not: which digest is wanted (``ao_workflows.fixity.s3_checksums``).
+What belongs here: a running digest for each algorithm that S3 uses, and computing one digest from several. What does
+not: which digest is needed (``ao_workflows.fixity.s3_checksums``).
 
-CRC32C and CRC64NVME are computed by awscrt, AWS's own library, at tens of GB/s. CRC32 is zlib's, which is twice as
-fast as awscrt's and does not hold the other threads up.
+CRC32C and CRC64NVME are computed by awscrt, AWS's own library, at tens of GB/s. CRC32 is zlib's, which is twice as fast
+as awscrt's and does not hold the other threads up.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ _CRC_BYTES = {"crc32": 4, "crc32c": 4, "crc64nvme": 8}
 
 
 class Digest(Protocol):
-    """A running digest."""
+    """A running digest, with the two methods of hashlib's objects that are used here."""
 
-    def update(self, block: bytes | memoryview, /) -> None: ...
-    def hexdigest(self) -> str: ...
+    def update(self, block: bytes | memoryview, /) -> None:
+        """Adds bytes to the digest."""
+
+    def hexdigest(self) -> str:
+        """Returns the digest of all bytes so far, in hex."""
 
 
 class _Crc:
@@ -40,17 +43,20 @@ class _Crc:
 
 
 def new_digest(algorithm: str) -> Digest:
-    """A running digest; ``algorithm`` as in ``ALGORITHMS``."""
+    """Returns a running digest of no bytes yet.
+
+    :param algorithm: a key of ``ao_workflows.fixity.s3_checksums.ALGORITHMS``.
+    """
     return _Crc(algorithm) if algorithm in _CRC_BYTES else hashlib.new(algorithm, usedforsecurity=False)
 
 
 def can_be_joined(algorithm: str) -> bool:
-    """Whether the digest of a whole follows from those of its pieces: so it is with CRCs, and not with hashes."""
+    """Whether the digest of a whole can be computed from those of its pieces: true of CRCs, not of hashes."""
     return algorithm in _CRC_BYTES
 
 
 def joined(algorithm: str, digests: Sequence[str], sizes: Sequence[int]) -> str:
-    """The CRC of a whole, from the CRCs of the pieces that it is made of, in their order."""
+    """Returns the CRC of a whole, computed from the CRCs and sizes of its pieces in their order."""
     from awscrt import checksums
 
     combine: Callable[[int, int, int], int] = {
@@ -65,7 +71,7 @@ def joined(algorithm: str, digests: Sequence[str], sizes: Sequence[int]) -> str:
 
 
 def digest_of_digests(algorithm: str, digests: Iterable[str]) -> str:
-    """What S3 makes of an upload's parts: the digest of their digests' bytes, one after the other."""
+    """Returns S3's composite checksum: the digest of the bytes of the parts' digests, one after the other."""
     digest = new_digest(algorithm)
     for part in digests:
         digest.update(bytes.fromhex(part))
@@ -73,7 +79,7 @@ def digest_of_digests(algorithm: str, digests: Iterable[str]) -> str:
 
 
 def file_crc64nvme(path: Path) -> str:
-    """The CRC64NVME of a file, in hex."""
+    """Returns the CRC64NVME of a file, in hex."""
     digest = new_digest("crc64nvme")
     with path.open("rb", buffering=0) as stream:
         while block := stream.read(BLOCK):
@@ -82,7 +88,10 @@ def file_crc64nvme(path: Path) -> str:
 
 
 class PieceDigests:
-    """The digests of the pieces that a run of bytes is made of, of which each ``update`` brings the next."""
+    """The digests of consecutive pieces of a stream of bytes.
+
+    :param sizes: the size of each piece, in bytes.
+    """
 
     def __init__(self, algorithm: str, sizes: Sequence[int]) -> None:
         self._algorithm = algorithm
@@ -91,6 +100,7 @@ class PieceDigests:
         self._begin()
 
     def update(self, block: memoryview) -> None:
+        """Adds the next bytes of the stream; they may end one piece and begin another."""
         while len(block) >= self._missing and self._digest:
             self._digest.update(block[: self._missing])
             block = block[self._missing :]
@@ -101,7 +111,7 @@ class PieceDigests:
             self._missing -= len(block)
 
     def hexdigests(self) -> tuple[str, ...]:
-        """The digests of the pieces that are complete, in their order."""
+        """Returns the digests of the pieces that are complete, in their order."""
         return tuple(self._done)
 
     def _begin(self) -> None:

@@ -1,14 +1,14 @@
-"""Which of the checksums that S3 states proves an object, and over which pieces of it that one is taken.
+"""Which of the checksums that S3 has of an object proves it, and over which pieces of the object it is computed.
 
-What belongs here: reading what S3 states, choosing, and the form in which S3 writes a digest. What does not: the
-digests themselves (``ao_workflows.fixity.digests``), and asking S3.
+What belongs here: reading S3's checksums, choosing one, and the form in which S3 writes a digest. What does not:
+computing digests (``ao_workflows.fixity.digests``), and asking S3.
 
-S3 states a checksum in one of three ways, best first:
+S3 has a checksum in one of three forms, best first:
 
 - *of the whole object*: one digest of all bytes;
 - *composite*: the digest of the digests of the parts that the object was uploaded in;
-- the *ETag*: the MD5 of all bytes, or for an object uploaded in parts the MD5 of the parts' MD5s. It is neither
-  where the object is encrypted with a key of KMS's or of the customer's.
+- the *ETag*: the MD5 of all bytes, or for an object uploaded in parts the MD5 of the parts' MD5s. It is neither where
+  the object is encrypted with a key of KMS's or of the customer's.
 
 See AWS, "Checking object integrity in Amazon S3", and the API's "Object", field ETag.
 """
@@ -42,8 +42,11 @@ _COMPOSITE = re.compile(r"(.+)-([1-9][0-9]*)")
 
 @dataclass(frozen=True)
 class Stated:
-    """What S3 states of an object: ``size`` in bytes, ``etag`` without quotation marks, ``checksums`` by algorithm
-    in S3's base64, ``checksum_type`` ``FULL_OBJECT``, ``COMPOSITE`` or None, and how the object is encrypted.
+    """What S3 states of an object that can help to prove it.
+
+    ``size`` is in bytes; ``etag`` is without quotation marks; ``checksums`` are by algorithm, in S3's base64;
+    ``checksum_type`` is ``FULL_OBJECT``, ``COMPOSITE`` or None; ``encryption`` and ``customer_key`` say how the object
+    is encrypted.
     """
 
     size: int
@@ -55,9 +58,11 @@ class Stated:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One checksum that S3 states: ``expected`` in hex. ``parts`` is None where it is of the whole object, else the
-    number of the upload's parts over whose digests it is taken.
+class StatedChecksum:
+    """One checksum that S3 states of an object; ``expected`` is its digest in hex.
+
+    ``parts`` is None if it is of the whole object, else the number of uploaded parts whose digests it is computed from.
+    ``by_etag`` says that it is the object's ETag.
     """
 
     algorithm: str
@@ -67,7 +72,7 @@ class Claim:
 
     @property
     def name(self) -> str:
-        """How the proof is called in the run's metadata."""
+        """The checksum's name in the run's metadata."""
         called = ALGORITHMS[self.algorithm]
         if self.parts is None:
             return f"{called} (ETag)" if self.by_etag else called
@@ -76,48 +81,54 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """What is going to prove an object: the claim, and the sizes of the pieces over which its digests are taken.
+class ObjectProof:
+    """How an object will be proven: by which checksum, computed over pieces of which sizes.
 
-    ``claim`` is None where nothing but the size can be compared, ``why_not`` saying why. ``pieces`` is the whole
-    object as one, unless the claim is over an upload's parts.
-    """
+    ``checksum`` is None if nothing but the size can be compared; ``why_not`` then says why. ``pieces`` is the whole
+    object as one piece, unless the checksum is over an upload's parts."""
 
-    claim: Claim | None
+    checksum: StatedChecksum | None
     pieces: tuple[int, ...]
     why_not: str = ""
 
     @property
     def name(self) -> str:
-        if self.claim:
-            return self.claim.name
+        """The proof's name in the run's metadata."""
+        if self.checksum:
+            return self.checksum.name
         return f"{SIZE_ONLY}: {self.why_not}" if self.why_not else SIZE_ONLY
 
 
-def best_claim(stated: Stated) -> Claim | None:
-    """The checksum to prove the object by; None where there is none that can be checked."""
+def best_checksum(stated: Stated) -> StatedChecksum | None:
+    """Returns the checksum to prove an object by; None if S3 states none that can be checked."""
     claims = [
-        claim
+        checksum
         for algorithm in ALGORITHMS
-        if (text := stated.checksums.get(algorithm)) and (claim := _checksum_claim(algorithm, text, stated))
+        if (text := stated.checksums.get(algorithm)) and (checksum := _stated_checksum(algorithm, text, stated))
     ]
-    whole = [claim for claim in claims if claim.parts is None]
-    return next(iter([*whole, *claims]), None) or _etag_claim(stated)
+    whole = [checksum for checksum in claims if checksum.parts is None]
+    return next(iter([*whole, *claims]), None) or _etag_checksum(stated)
 
 
-def proof_by(stated: Stated, claim: Claim | None, part_sizes: Sequence[int] | None) -> Proof:
-    """The proof by ``claim``, the sizes of whose parts are ``part_sizes``, or None where S3 did not say them."""
-    if claim is None:
-        return Proof(None, (stated.size,), _why_no_claim(stated))
-    if claim.parts is None:
-        return Proof(claim, (stated.size,))
-    if part_sizes is None or len(part_sizes) != claim.parts or sum(part_sizes) != stated.size:
-        return Proof(None, (stated.size,), "S3 does not say how the object's parts are cut")
-    return Proof(claim, tuple(part_sizes))
+def proof_by(stated: Stated, checksum: StatedChecksum | None, part_sizes: Sequence[int] | None) -> ObjectProof:
+    """Returns how an object is proven by a checksum.
+
+    :param part_sizes: the sizes of the upload's parts; None if S3 did not give them.
+    """
+    if checksum is None:
+        return ObjectProof(None, (stated.size,), _why_no_checksum(stated))
+    if checksum.parts is None:
+        return ObjectProof(checksum, (stated.size,))
+    if part_sizes is None or len(part_sizes) != checksum.parts or sum(part_sizes) != stated.size:
+        return ObjectProof(None, (stated.size,), "S3 does not say how the object's parts are cut")
+    return ObjectProof(checksum, tuple(part_sizes))
 
 
 def even_parts(size: int, parts: int, first: int, last: int) -> tuple[int, ...] | None:
-    """The sizes of an upload's parts where all but the last are as large as the first; None where they are not."""
+    """Returns the sizes of an upload's parts if all but the last are as large as the first; None if they are not.
+
+    :param size: the object's size; ``first`` and ``last`` are those of the first and the last of its ``parts``.
+    """
     if parts == 1:
         return (size,) if first == size else None
     sizes = (*(first,) * (parts - 1), last)
@@ -125,31 +136,31 @@ def even_parts(size: int, parts: int, first: int, last: int) -> tuple[int, ...] 
 
 
 def in_base64(digest: str) -> str:
-    """A digest in hex as S3 writes it."""
+    """Returns a digest that is in hex as S3 writes it, in base64."""
     return base64.b64encode(bytes.fromhex(digest)).decode()
 
 
-def _checksum_claim(algorithm: str, text: str, stated: Stated) -> Claim | None:
+def _stated_checksum(algorithm: str, text: str, stated: Stated) -> StatedChecksum | None:
     composite = _COMPOSITE.fullmatch(text)
     digest = _hex(algorithm, composite[1] if composite else text)
     if digest is None:
         return None
     if composite:
-        return Claim(algorithm, digest, int(composite[2]), by_etag=False)
+        return StatedChecksum(algorithm, digest, int(composite[2]), by_etag=False)
     if stated.checksum_type == "COMPOSITE":
         parts = _parts_of_etag(stated.etag)
-        return Claim(algorithm, digest, parts, by_etag=False) if parts else None
-    return Claim(algorithm, digest, None, by_etag=False)
+        return StatedChecksum(algorithm, digest, parts, by_etag=False) if parts else None
+    return StatedChecksum(algorithm, digest, None, by_etag=False)
 
 
-def _etag_claim(stated: Stated) -> Claim | None:
+def _etag_checksum(stated: Stated) -> StatedChecksum | None:
     found = _ETAG.fullmatch(stated.etag)
     if not found or stated.customer_key or stated.encryption not in _ETAG_IS_MD5_UNDER:
         return None
-    return Claim("md5", found[1], int(found[2]) if found[2] else None, by_etag=True)
+    return StatedChecksum("md5", found[1], int(found[2]) if found[2] else None, by_etag=True)
 
 
-def _why_no_claim(stated: Stated) -> str:
+def _why_no_checksum(stated: Stated) -> str:
     if stated.customer_key:
         return "S3 states no checksum, and the ETag of an object encrypted with a customer's key is no MD5"
     if stated.encryption not in _ETAG_IS_MD5_UNDER:

@@ -1,7 +1,7 @@
 """Trees of files, compared with the list of the digests that each file must have.
 
-What belongs here: the list of what was bagged, on disk and in memory, and reading a tree against it. What does
-not: BagIt's rules about manifests (``ao_workflows.bags.debagging``).
+What belongs here: the list of what was bagged, on disk and in memory, and comparing a tree with it. What does not:
+BagIt's rules about manifests (``ao_workflows.bags.rules``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from ao_workflows.errors import Problem
-from ao_workflows.machine.disk import refusal
+from ao_workflows.machine.disk import disk_error
 from ao_workflows.machine.threads import each_in_order
 
 Depth = Literal["checksum", "size"]
@@ -34,7 +34,7 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class FileFixity:
-    """One unpacked file: its work's RID, its path in the work's folder, its size in bytes, its digests in hex."""
+    """What one unpacked file must be: its work's RID, path in the work's folder, size in bytes, and digests in hex."""
 
     work: str
     path: str
@@ -43,7 +43,9 @@ class FileFixity:
 
 
 def write_fixity(path: Path, files: Iterable[FileFixity]) -> None:
-    """Writes one JSON array a file and line: a work of 200,000 files is read again line by line.
+    """Writes the list of fixity, a JSON array for each file on a line of its own.
+
+    A work may have 200,000 files, so the list is read again line by line.
 
     :raises StagingError: if it cannot be written.
     """
@@ -53,22 +55,21 @@ def write_fixity(path: Path, files: Iterable[FileFixity]) -> None:
                 out.write(json.dumps([file.work, file.path, file.size, dict(file.digests)], ensure_ascii=False))
                 out.write("\n")
     except OSError as error:
-        raise refusal(path, "cannot be written", error) from error
+        raise disk_error(path, "cannot be written", error) from error
 
 
 def read_fixity(path: Path) -> Iterator[FileFixity]:
-    """What ``write_fixity`` wrote."""
+    """Reads the list that ``write_fixity`` wrote, line by line."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             yield FileFixity(*json.loads(line))
 
 
 def payload_counts(files: Iterable[FileFixity], tags: Mapping[str, str]) -> tuple[int, dict[str, tuple[int, int]]]:
-    """How many files are listed, and for each work how many of them, and of how many bytes, are payload.
+    """Returns how many files a list of fixity has, and for each work the number and the bytes of its payload files.
 
-    ``tags`` has each work's folder that is not: the one with its bag's own files; empty where it has none.
-
-    :raises KeyError: if a file is of a work that is not there.
+    :param tags: for each work the folder of its bag's own files, which are not payload; empty if it has none.
+    :raises KeyError: if the list has a file of another work.
     """
     counts = dict.fromkeys(tags, (0, 0))
     beside = {work: f"{folder}/" if folder else None for work, folder in tags.items()}
@@ -83,7 +84,7 @@ def payload_counts(files: Iterable[FileFixity], tags: Mapping[str, str]) -> tupl
 
 
 def strongest(digests: Mapping[str, str]) -> str:
-    """The algorithm to compare by where several are known: the one with the longest digest."""
+    """Returns the algorithm to compare by where several digests are known: the one with the longest digest."""
     return max(digests, key=lambda name: (len(digests[name]), name))
 
 
@@ -96,19 +97,20 @@ def compare_tree(
     dropping_cache: bool = False,
     marks: dict[str, bytes] | None = None,
 ) -> list[Problem]:
-    """Every file that is not below ``root``, at the path it comes with, as its fixity says.
+    """Returns a problem for each file that is not below ``root`` as its fixity says.
 
-    Nor is one that a link leads to on its way there: it lies elsewhere, where nothing was flushed, perhaps on another
-    disk, and who builds the tree anew puts a folder in the link's place.
+    Sizes are compared, and with ``how="checksum"`` also the strongest digest. A file that is reached through a link is
+    a problem, too: it lies elsewhere, where nothing was flushed, perhaps on another disk, and whoever builds the tree
+    anew puts a folder in the link's place.
 
-    Compares sizes and, by ``checksum``, the strongest digest. Reads on ``threads`` threads, as many as there are
-    cores by default: hashing lets go of the interpreter. Takes few of the files at a time. With ``dropping_cache``
-    the bytes come from the disk, or the server, and not from this machine's memory: see ``open_to_read``.
+    A file that was read and is right gets a mark in ``marks``. If it still has that mark the next time, nobody has
+    written to it, and it is not read again. A mark is the file's device, inode, size, and times of writing and of
+    change, taken before the file was read. It does not show bytes that rot on the disk afterwards, nor a write from
+    another host of which this host's NFS client has not heard yet; reading the file would not show that write either.
 
-    Each file that was read and is right leaves its mark in ``marks``; one that still has the mark that is there was not
-    written to, and is not read again. A mark is the file's device, inode, size, and times of writing and of change, of
-    before it was read. What it does not show: bytes that rot on the disk meanwhile, as they may a second later, and a
-    write from another host that this one's NFS client has not heard of yet, which it would not read either.
+    :param files: each file's path below ``root``, and its fixity; only a few are held in memory at a time.
+    :param threads: how many threads read; as many as there are cores if None. Hashing releases Python's lock.
+    :param dropping_cache: read from the disk or the server, not from this machine's memory: see ``open_to_read``.
     """
 
     linked: dict[str, bool] = {"": False}
@@ -157,10 +159,9 @@ def compare_tree(
 
 
 def files_beside(root: Path, names: Container[str], *, strict: bool = False) -> Iterator[str]:
-    """Each file below ``root``, or link, or whatever is no folder, that is not among ``names``.
+    """Finds each file below ``root`` that is not among ``names``; links, and whatever is not a folder, count as files.
 
-    A folder that cannot be read has none; or, if ``strict``, is an error.
-
+    :param strict: raise an error if a folder cannot be read; otherwise such a folder is taken for empty.
     :raises OSError: if ``strict``, and a folder cannot be read.
     """
     folders = [""]
@@ -195,11 +196,11 @@ def _cores() -> int:
 
 
 def open_to_read(path: str, *, dropping_cache: bool) -> int:
-    """A descriptor to read ``path`` by; with ``dropping_cache`` this machine has nothing of it in memory any more.
+    """Opens a file for reading and returns its descriptor.
 
-    The kernel drops what is on the disk already, and nothing else: so what was written lately is to be flushed before.
-    It heeds this on local disks, NFS and SMB alike. A file system that is in memory (tmpfs) has nothing to drop.
-    https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
+    With ``dropping_cache`` the kernel first drops the file from this machine's memory. It drops only what is on the
+    disk already, so what was written lately must be flushed before. Local disks, NFS and SMB heed this; a file system
+    in memory (tmpfs) has nothing to drop. https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
     """
     descriptor = os.open(path, os.O_RDONLY)
     if dropping_cache:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
-from ao_workflows.aws.objects import Storage, head_object, storage_of
+from ao_workflows.aws.objects import ObjectStorage, head_object, storage_of
 from ao_workflows.errors import ObjectError, ObjectMissing, RestoreRefused, ServiceError
-from ao_workflows.glacier.rules import Place, State, Tier, refusal
+from ao_workflows.glacier.rules import ObjectAddress, RestoreState, Tier, tier_refusal
 
 READ_SECONDS = 20
 ATTEMPTS = 3
@@ -26,19 +26,20 @@ class Glacier:
         self._connections = connections
         self._clients: dict[str, Any] = {}
 
-    def find(self, places: Sequence[Place]) -> tuple[Place, Storage]:
-        """The one of the places that has the object, and how S3 keeps it.
+    def find(self, addresses: Sequence[ObjectAddress]) -> tuple[ObjectAddress, ObjectStorage]:
+        """Returns the one place that has the object, and how S3 keeps it there.
 
-        :raises ObjectMissing: where none has it.
-        :raises ObjectError: where several have it, or one that may have it cannot be looked at.
-        :raises ServiceError: where one that may have it does not answer.
+        :param addresses: where it may be.
+        :raises ObjectMissing: if it is in none of them.
+        :raises ObjectError: if it is in several, or one that may have it refuses access.
+        :raises ServiceError: if one that may have it does not answer.
         """
-        found: list[tuple[Place, Storage]] = []
+        found: list[tuple[ObjectAddress, ObjectStorage]] = []
         failed: list[ObjectError | ServiceError] = []
         missing: list[ObjectMissing] = []
-        for place in places:
+        for address in addresses:
             try:
-                found.append((place, self.storage(place)))
+                found.append((address, self.storage(address)))
             except ObjectMissing as error:
                 missing.append(error)
             except (ObjectError, ServiceError) as error:
@@ -46,47 +47,48 @@ class Glacier:
         if len(found) == 1:
             return found[0]
         if found:
-            several = ", ".join(f"{place} (intake {place.intake})" for place, _ in found)
+            several = ", ".join(f"{address} (intake {address.intake})" for address, _ in found)
             raise ObjectError(several, "the work is in each of them; --intake says which one is meant")
         if failed:
             raise failed[0]
         if len(missing) == 1:
             raise missing[0]
-        raise ObjectMissing(", ".join(map(str, places)), "there is no such object in any of them")
+        raise ObjectMissing(", ".join(map(str, addresses)), "there is no such object in any of them")
 
-    def storage(self, place: Place) -> Storage:
-        """How S3 keeps the object now.
+    def storage(self, address: ObjectAddress) -> ObjectStorage:
+        """Returns how S3 keeps the object now.
 
-        :raises ObjectMissing: where there is none.
-        :raises ObjectError: where it may not be looked at.
-        :raises ServiceError: where S3 does not answer.
+        :raises ObjectMissing: if there is none.
+        :raises ObjectError: if S3 refuses access to it.
+        :raises ServiceError: if S3 does not answer.
         """
-        where = self._where(place)
+        where = self._where(address)
         with calls_explained("asking for the object", where):
-            return storage_of(head_object(self._client(place.intake), where, Bucket=place.bucket, Key=place.key))
+            return storage_of(head_object(self._client(address.intake), where, Bucket=address.bucket, Key=address.key))
 
-    def ask(self, place: Place, storage: Storage, tier: Tier, days: int) -> State:
-        """Asks for a copy for so many days, and says how far it has come: ``ASKED`` where this request was taken.
+    def ask(self, address: ObjectAddress, storage: ObjectStorage, tier: Tier, days: int) -> RestoreState:
+        """Asks for a restored copy for so many days, and returns how far the restore is: ``ASKED`` if S3 accepted this
+        request.
 
-        :raises RestoreRefused: where it cannot be had like this.
-        :raises ServiceError: where S3 does not answer.
+        :raises RestoreRefused: if it cannot be restored like this.
+        :raises ServiceError: if S3 does not answer.
         """
-        where = self._where(place)
-        if reason := refusal(storage, tier):
+        where = self._where(address)
+        if reason := tier_refusal(storage, tier):
             raise RestoreRefused(where, reason)
         wish: dict[str, Any] = {"GlacierJobParameters": {"Tier": tier.value}}
         # An object of INTELLIGENT_TIERING is moved back for good, and S3 refuses a number of days for it
         if not storage.archive_status:
             wish["Days"] = days
         with calls_explained("asking Glacier", where):
-            client = self._client(place.intake)
+            client = self._client(address.intake)
             try:
-                answer = client.restore_object(Bucket=place.bucket, Key=place.key, RestoreRequest=wish)
+                answer = client.restore_object(Bucket=address.bucket, Key=address.key, RestoreRequest=wish)
             except client.exceptions.ClientError as error:
                 return _state_by_refusal(error.response["Error"], error, where)
         # Somebody else's copy was there already: S3 keeps it for the days that this request names
         was_restored = answer["ResponseMetadata"]["HTTPStatusCode"] == 200  # noqa: PLR2004
-        return State.RESTORED if was_restored else State.ASKED
+        return RestoreState.RESTORED if was_restored else RestoreState.ASKED
 
     def _client(self, intake: str) -> Any:
         if intake not in self._clients:
@@ -94,17 +96,17 @@ class Glacier:
             self._clients[intake] = make_client("s3", connection, read_seconds=READ_SECONDS, attempts=ATTEMPTS)
         return self._clients[intake]
 
-    def _where(self, place: Place) -> str:
-        return f"{place} ({self._connections[place.intake]})"
+    def _where(self, address: ObjectAddress) -> str:
+        return f"{address} ({self._connections[address.intake]})"
 
 
-def _state_by_refusal(said: Mapping[str, str], error: Exception, where: str) -> State:
+def _state_by_refusal(said: Mapping[str, str], error: Exception, where: str) -> RestoreState:
     """What S3 means by refusing: https://docs.aws.amazon.com/AmazonS3/latest/API/API_RestoreObject.html"""
     match said.get("Code"):
         case "RestoreAlreadyInProgress":
-            return State.UNDER_WAY
+            return RestoreState.UNDER_WAY
         case "InvalidObjectState" | "ObjectAlreadyInActiveTierError":
-            return State.NOT_IN_GLACIER
+            return RestoreState.NOT_IN_GLACIER
         case "GlacierExpeditedRetrievalNotAvailable":
             reason = "Glacier has no capacity for Expedited now: ask with --tier Standard, or again later"
             raise RestoreRefused(where, reason) from error

@@ -1,7 +1,7 @@
-"""Restores of works: S3 and DRS asked together, work by work.
+"""Requests for works: what ``ao restore`` does for one work, by asking S3 and DRS.
 
-What belongs here: what ``ao restore`` does for one work, through the clients of both. What does not: the calls
-themselves (``client``, ``ao_workflows.drs``), and whether to ask (``ao_workflows.glacier.rules``).
+What belongs here: the use of both clients together. What does not: the calls themselves (``client``,
+``ao_workflows.drs.client``), and whether to ask (``rules``).
 """
 
 from __future__ import annotations
@@ -14,22 +14,32 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Progress
+from ao_workflows.drs.rows import DrsRow
 from ao_workflows.errors import AoError, DatabaseError, ObjectError, RidError, SiteError, WrongEnvironment
 from ao_workflows.glacier.client import Glacier
-from ao_workflows.glacier.rules import Place, State, Target, Tier, Told, awaited, parse_target, requested_on, state_of
+from ao_workflows.glacier.rules import (
+    ObjectAddress,
+    RestoreState,
+    RestoreStatus,
+    Target,
+    Tier,
+    awaited,
+    parse_target,
+    requested_on,
+    restore_state,
+)
 from ao_workflows.site.environments import refuse_other_environment
 from ao_workflows.site.sections import Site
 from ao_workflows.works.object_keys import object_key
 from ao_workflows.works.stages import Stage
 
 
-class Restores:
-    """The works of a site, or of one ``intake`` of it, as far as Glacier has to do with them.
+class RestoreRequests:
+    """The restores of a site's works, or of the works of one ``intake``.
 
-    :raises SiteError: where the site has no intake.
-    :raises WrongEnvironment: where each of them belongs to another environment: what production's bucket restores,
-        production's queue hears of.
+    :raises SiteError: if the site has no intake.
+    :raises WrongEnvironment: if each intake belongs to another environment: what is restored from production's bucket
+        is announced in production's queue.
     """
 
     def __init__(self, site: Site, intake: str | None, glacier: Glacier, drs: Drs) -> None:
@@ -48,10 +58,10 @@ class Restores:
             raise refused
         self._glacier = glacier
         self._drs = drs
-        self._rows: dict[str, Progress] = {}
+        self._rows: dict[str, DrsRow] = {}
 
     def read_rows(self, names: Sequence[str]) -> None:
-        """Asks DRS for the works' rows, all at once.
+        """Reads the works' rows from DRS, all at once.
 
         :raises DatabaseError: if it refuses, ``DatabaseUnavailable`` if it does not answer.
         """
@@ -61,62 +71,65 @@ class Restores:
                 rids.append(parse_target(name).rid)
         self._rows = {row.rid: row for row in self._drs.rows(rids)}
 
-    def look(self, name: str) -> Told:
-        """How far the restore of the work that ``name`` names has come, or what keeps that from being known."""
+    def look(self, name: str) -> RestoreStatus:
+        """Returns how far the restore of the work is that ``name`` names, or what prevents that from being known."""
         try:
             target = parse_target(name)
         except RidError as error:
-            return Told(name, error=error)
+            return RestoreStatus(name, error=error)
         row = self._rows.get(target.rid)
         times = row.times if row else {}
-        told = Told(name, target.rid, requested=requested_on(row), synced=times.get(Stage.SYNCED_ARCHIVE))
+        status = RestoreStatus(name, target.rid, requested=requested_on(row), synced=times.get(Stage.SYNCED_ARCHIVE))
         try:
-            place, storage = self._glacier.find(self._places(target))
+            address, storage = self._glacier.find(self._places(target))
         except AoError as error:
-            return replace(told, error=error)
-        return replace(told, place=place, storage=storage, state=state_of(storage, row, datetime.now(UTC)))
+            return replace(status, error=error)
+        return replace(status, address=address, storage=storage, state=restore_state(storage, row, datetime.now(UTC)))
 
-    def ask(self, told: Told, tier: Tier, days: int) -> Told:
+    def ask(self, status: RestoreStatus, tier: Tier, days: int) -> RestoreStatus:
         """Asks Glacier for the work, and notes in DRS that it was asked."""
-        place, storage = told.place, told.storage
-        assert place is not None  # noqa: S101 - it was looked at
+        address, storage = status.address, status.storage
+        assert address is not None  # noqa: S101 - it was looked at
         assert storage is not None  # noqa: S101
         try:
-            state = self._glacier.ask(place, storage, tier, days)
+            state = self._glacier.ask(address, storage, tier, days)
         except AoError as error:
-            return replace(told, state=None, error=error)
-        if state is State.ASKED:
+            return replace(status, state=None, error=error)
+        if state is RestoreState.ASKED:
             now = datetime.now(UTC)
-            told = replace(told, state=state, asked_now=True, requested=now)
-            return self._noted(told, now, {"tier": tier, "days": None if storage.archive_status else days})
-        return self.note_a_request_that_drs_missed(replace(told, state=state))
+            status = replace(status, state=state, asked_now=True, requested=now)
+            return self._noted(status, now, {"tier": tier, "days": None if storage.archive_status else days})
+        return self.note_a_request_that_drs_missed(replace(status, state=state))
 
-    def note_a_request_that_drs_missed(self, told: Told) -> Told:
-        """Notes in DRS what Glacier is at, where DRS knows of no request: its writer died, or was not this platform."""
-        if told.state is not State.UNDER_WAY or awaited(self._rows.get(told.rid)):
-            return told
-        return self._noted(told, datetime.now(UTC), {"found": "under way"})
+    def note_a_request_that_drs_missed(self, status: RestoreStatus) -> RestoreStatus:
+        """Notes in DRS that Glacier is restoring the work, if DRS knows of no request.
 
-    def _noted(self, told: Told, at: datetime, data: dict[str, object]) -> Told:
-        place = told.place
-        known = {"object": str(place), "storage": str(told.storage), "by": _user()}
+        Whoever asked died before writing that, or was not this platform.
+        """
+        if status.state is not RestoreState.UNDER_WAY or awaited(self._rows.get(status.rid)):
+            return status
+        return self._noted(status, datetime.now(UTC), {"found": "under way"})
+
+    def _noted(self, status: RestoreStatus, at: datetime, data: dict[str, object]) -> RestoreStatus:
+        address = status.address
+        known = {"object": str(address), "storage": str(status.storage), "by": _user()}
         try:
-            self._drs.record(told.rid, Stage.RESTORE_REQUESTED, at, {**known, **data})
+            self._drs.record(status.rid, Stage.RESTORE_REQUESTED, at, {**known, **data})
         except DatabaseError as error:
-            return replace(told, error=error)
-        return told
+            return replace(status, error=error)
+        return status
 
-    def _places(self, target: Target) -> list[Place]:
+    def _places(self, target: Target) -> list[ObjectAddress]:
         """Where the object may be: a bucket of two intakes counts once."""
-        places: dict[str, Place] = {}
+        addresses: dict[str, ObjectAddress] = {}
         for name, section in self._intakes.items():
             if target.bucket in (None, section.bucket):
                 key = target.key or object_key(section.layout, target.rid)
-                places.setdefault(section.bucket, Place(name, section.bucket, key))
-        if not places:
+                addresses.setdefault(section.bucket, ObjectAddress(name, section.bucket, key))
+        if not addresses:
             known = ", ".join(section.bucket for section in self._intakes.values())
             raise ObjectError(f"s3://{target.bucket}", f"is the bucket of no intake; they have {known}")
-        return list(places.values())
+        return list(addresses.values())
 
 
 def _user() -> str:

@@ -1,7 +1,7 @@
-"""Rules for restore requests: how far a restore has come, and whether Glacier is to be asked.
+"""Rules for restore requests: which work a person means, how far its restore is, and whether to ask.
 
-What belongs here: decisions about plain values, and the sentences that tell them. What does not: the calls to S3
-(``ao_workflows.glacier.client``), and how far a work has come in the archive (``ao_workflows.drs.rows``).
+What belongs here: decisions about plain values, and the sentences about them. What does not: the calls to S3
+(``ao_workflows.glacier.client``), and how far a work is in the archive (``ao_workflows.drs.rows``).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from ao_workflows.aws.objects import Storage
-from ao_workflows.drs.rows import Progress
+from ao_workflows.aws.objects import ObjectStorage
+from ao_workflows.drs.rows import DrsRow
 from ao_workflows.errors import AoError, RidError
 from ao_workflows.works.rids import parse_rid, rid_of_key
 from ao_workflows.works.stages import Stage
@@ -23,18 +23,18 @@ SLOWEST_RETRIEVAL = timedelta(hours=72)
 
 
 class Tier(StrEnum):
-    """How fast Glacier is to be, and how dear."""
+    """How fast Glacier restores an object, and so how expensive it is."""
 
     BULK = "Bulk"
     STANDARD = "Standard"
     EXPEDITED = "Expedited"
 
 
-class State(StrEnum):
-    """How far the restore of an object has come.
+class RestoreState(StrEnum):
+    """How far the restore of an object is.
 
     ``ASKED`` is known from DRS alone: S3 does not show it yet. ``SYNCED`` is a work that an earlier restore brought
-    into the archive and whose copy is gone again.
+    into the archive, and whose restored copy is gone again.
     """
 
     NOT_ASKED = "not asked"
@@ -48,7 +48,9 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Target:
-    """A work that is asked for by its RID, or by its object's own address where that is not the layout's."""
+    """A work that a person asks for: by its RID, or by its object's address if the object is not where the layout has
+    it.
+    """
 
     rid: str
     bucket: str | None = None
@@ -56,8 +58,8 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a work's object is, or may be: a key of the bucket of one intake."""
+class ObjectAddress:
+    """Where a work's object is, or may be: a key in the bucket of one intake."""
 
     intake: str
     bucket: str
@@ -68,9 +70,9 @@ class Place:
 
 
 def parse_target(word: str) -> Target:
-    """A RID, or an object's address such as ``s3://bucket/a/key/W1NLM4700.bag.zip``.
+    """Reads a RID, or an object's address such as ``s3://bucket/a/key/W1NLM4700.bag.zip``.
 
-    :raises RidError: where it is neither.
+    :raises RidError: if it is neither.
     """
     if not word.startswith("s3://"):
         return Target(parse_rid(word))
@@ -80,53 +82,56 @@ def parse_target(word: str) -> Target:
     return Target(rid_of_key(key), bucket, key)
 
 
-def listed(lines: Iterable[str]) -> list[str]:
-    """What a list names, one a line, each once; blank lines say nothing, nor does a ``#`` and what follows it.
+def names_in_list(lines: Iterable[str]) -> list[str]:
+    """Returns the names in a list, one a line, each once; blank lines are ignored, and so is a ``#`` with what follows
+    it.
 
-    That ``#`` begins the line or stands after a space: ``W1NLM47#99`` is no way to write another work's RID.
+    That ``#`` begins the line or comes after a space: ``W1NLM47#99`` must not be read as another work's RID.
     """
     words = (re.sub(r"(^|\s)#.*", "", line.lstrip("\ufeff")).strip() for line in lines)
     return list(dict.fromkeys(filter(None, words)))
 
 
-def requested_on(progress: Progress | None) -> datetime | None:
-    """When the restore that a work's row tells of was asked for; None where the row says nothing of it."""
-    return progress.times.get(Stage.RESTORE_REQUESTED) if progress else None
+def requested_on(row: DrsRow | None) -> datetime | None:
+    """Returns when the restore in a work's row was asked for; None if the row does not say."""
+    return row.times.get(Stage.RESTORE_REQUESTED) if row else None
 
 
-def awaited(progress: Progress | None) -> bool:
-    """Whether DRS knows of a request whose object has not come yet."""
-    return progress is not None and progress.stage is Stage.RESTORE_REQUESTED
+def awaited(row: DrsRow | None) -> bool:
+    """Whether DRS has a request whose object has not come yet."""
+    return row is not None and row.stage is Stage.RESTORE_REQUESTED
 
 
-def state_of(storage: Storage, progress: Progress | None, now: datetime) -> State:
-    """How far a restore has come: by S3 where it says so, else by the work's row in DRS."""
+def restore_state(storage: ObjectStorage, row: DrsRow | None, now: datetime) -> RestoreState:
+    """Returns how far a restore is: by S3 if it shows that, else by the work's row in DRS."""
     if storage.ongoing:
-        return State.UNDER_WAY
+        return RestoreState.UNDER_WAY
     if not storage.archived:
-        return State.NOT_IN_GLACIER
+        return RestoreState.NOT_IN_GLACIER
     if storage.restored and (storage.expires is None or storage.expires > now):
-        return State.RESTORED
-    if progress and Stage.SYNCED_ARCHIVE in progress.times:
-        return State.SYNCED
-    if progress is None or progress.stage is None:
-        return State.EXPIRED if storage.restored else State.NOT_ASKED
-    asked = requested_on(progress)
+        return RestoreState.RESTORED
+    if row and Stage.SYNCED_ARCHIVE in row.times:
+        return RestoreState.SYNCED
+    if row is None or row.stage is None:
+        return RestoreState.EXPIRED if storage.restored else RestoreState.NOT_ASKED
+    asked = requested_on(row)
     recently = asked is not None and now - asked < SLOWEST_RETRIEVAL
-    return State.ASKED if awaited(progress) and recently else State.EXPIRED
+    return RestoreState.ASKED if awaited(row) and recently else RestoreState.EXPIRED
 
 
-def is_to_be_asked(state: State, *, again: bool) -> bool:
-    """Whether Glacier is to be asked: where no copy is there or on its way.
+def is_to_be_asked(state: RestoreState, *, again: bool) -> bool:
+    """Whether to ask Glacier: if there is no copy, and none on its way.
 
-    A list that is run a month later must not pay for the works that it has brought into the archive: ``again`` says
-    that they are meant too.
+    A list that is used again a month later must not pay again for the works that are in the archive by then; ``again``
+    says that these are meant, too.
     """
-    return state in (State.NOT_ASKED, State.ASKED, State.EXPIRED) or (state is State.SYNCED and again)
+    return state in (RestoreState.NOT_ASKED, RestoreState.ASKED, RestoreState.EXPIRED) or (
+        state is RestoreState.SYNCED and again
+    )
 
 
-def refusal(storage: Storage, tier: Tier) -> str | None:
-    """Why the object cannot be restored by the tier; None where it can.
+def tier_refusal(storage: ObjectStorage, tier: Tier) -> str | None:
+    """Returns why an object cannot be restored by the tier; None if it can.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html
     """
@@ -136,42 +141,42 @@ def refusal(storage: Storage, tier: Tier) -> str | None:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is known of one work in the end: its ``state``, or the ``error`` that kept that from being known.
+class RestoreStatus:
+    """What is known of the restore of one work: its ``state``, or the ``error`` that prevented that.
 
-    ``asked_now`` says that Glacier has taken this request; an error beside it is one of what came after.
+    ``asked_now`` says that Glacier accepted this request; an ``error`` beside it came afterwards.
     """
 
     name: str
     rid: str = ""
-    place: Place | None = None
-    storage: Storage | None = None
-    state: State | None = None
+    address: ObjectAddress | None = None
+    storage: ObjectStorage | None = None
+    state: RestoreState | None = None
     asked_now: bool = False
     requested: datetime | None = None
     synced: datetime | None = None
     error: AoError | None = None
 
     def sentence(self) -> str:  # noqa: PLR0911 - one a state
-        """The same in one line, without the work's name."""
+        """Returns the same in one line, without the work's name."""
         if self.asked_now:
             return f"asked; it is in {self.storage}"
-        since = f" on {moment(self.requested)}" if self.requested else ""
+        since = f" on {in_utc(self.requested)}" if self.requested else ""
         match self.state:
-            case State.UNDER_WAY:
+            case RestoreState.UNDER_WAY:
                 return f"already asked{since}; Glacier is at it"
-            case State.RESTORED if self.storage and self.storage.expires:
-                return f"restored until {moment(self.storage.expires)}"
-            case State.NOT_IN_GLACIER:
+            case RestoreState.RESTORED if self.storage and self.storage.expires:
+                return f"restored until {in_utc(self.storage.expires)}"
+            case RestoreState.NOT_IN_GLACIER:
                 return f"not in Glacier but in {self.storage}: it can be read as it is"
-            case State.SYNCED:
-                return f"in the archive since {moment(self.synced)}, its restored copy gone; --again asks for another"
-            case State.ASKED:
+            case RestoreState.SYNCED:
+                return f"in the archive since {in_utc(self.synced)}, its restored copy gone; --again asks for another"
+            case RestoreState.ASKED:
                 return f"asked{since}; S3 does not show it yet"
             case _:
                 return f"{self.state}{since and f'; it was asked for{since}'}"
 
 
-def moment(at: datetime | None) -> str:
-    """A time as people read it, in UTC."""
+def in_utc(at: datetime | None) -> str:
+    """Returns a time as people read it, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else "an unknown time"

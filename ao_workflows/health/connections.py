@@ -1,7 +1,6 @@
 """What a site needs of others, tried: queues, buckets, the database, Dagster's storage and its daemon.
 
-What belongs here: calls that take and change nothing. What does not: this machine's disks
-(``ao_workflows.health.disks``).
+What belongs here: calls that take and change nothing. What does not: this machine's disks (``disks``).
 """
 
 from __future__ import annotations
@@ -14,44 +13,39 @@ from urllib.parse import urlsplit
 
 from ao_workflows import clients
 from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
-from ao_workflows.clients import connections
-from ao_workflows.drs.client import Drs
 from ao_workflows.errors import AoError
-from ao_workflows.health.findings import Finding, fail, judge_tag, ok, warn, without_secrets
-from ao_workflows.intake.sqs import Sqs
+from ao_workflows.health.findings import Finding, fail, ok, tag_finding, warn, without_secrets
+from ao_workflows.instance.dagster_processes import HEARD_OF_SECONDS
 from ao_workflows.site.environments import tagged_environment
 from ao_workflows.site.sections import Site
 
 READ_SECONDS = 5
-HEARTBEAT_SECONDS = 300
-"""Each part of the daemon is heard of every 30 s; a long tick may keep one from it for a while."""
 
 _AWS_HELP = "see the intake's region, aws_profile and endpoint_url in site.toml, and aws_credentials"
 
 
 def check_queue(site: Site, intake: str) -> Iterator[Finding]:
-    """The intake's queue: reachable, and of the site's environment. No message is received."""
+    """Checks the intake's queue: that it is reachable, and of the site's environment. No message is received."""
     section = site.queues[intake]
     what = f"intake {intake}: queue {section.queue}"
     try:
-        sqs = Sqs(connections=connections(site), queues={intake: section.queue})
-        tags = sqs.tags(intake, time.monotonic() + 2 * READ_SECONDS)
+        tags = clients.sqs(site).tags(intake, time.monotonic() + 2 * READ_SECONDS)
     except AoError as error:
         do = f"{_AWS_HELP}; the profile needs sqs:GetQueueUrl and sqs:ListQueueTags"
         yield fail(what, without_secrets(str(error)), do)
     else:
-        yield judge_tag(what, intake, section.environment, tagged_environment(tags), site.environment)
+        yield tag_finding(what, intake, section.environment, tagged_environment(tags), site.environment)
 
 
 def check_bucket(site: Site, intake: str) -> Iterator[Finding]:
-    """The intake's bucket, by its profile."""
+    """Checks the intake's bucket, with its profile."""
     section = site.queues[intake]
     what = f"intake {intake}: bucket {section.bucket}"
-    yield _listed(what, connections(site)[intake], section.bucket, "", _AWS_HELP)
+    yield _listed(what, clients.connections(site)[intake], section.bucket, "", _AWS_HELP)
 
 
 def check_web(site: Site) -> Iterator[Finding]:
-    """The prefix that the image server reads, reached as the sync script's tools reach it."""
+    """Checks the prefix that the image server reads, reached as the sync script's tools reach it."""
     url = urlsplit(str(site.archive.web))
     connection = clients.sync_script(site).web_connection()
     do = "see [archive] web and aws_credentials in site.toml; the script uses the default profile of the latter"
@@ -59,15 +53,15 @@ def check_web(site: Site) -> Iterator[Finding]:
 
 
 def check_drs(site: Site) -> Iterator[Finding]:
-    """The database, its table, and what its user may do."""
+    """Checks the database, its table, and what its user may do."""
     try:
-        yield ok("DRS", Drs(url=site.drs.url, config=site.drs.config, patience=0).check())
+        yield ok("DRS", clients.drs(site, patience=0).check())
     except AoError as error:
         yield fail("DRS", without_secrets(str(error)), "see [drs] in site.toml, and the files that it names")
 
 
 def check_dagster() -> Iterator[Finding]:
-    """Dagster's home, its storage, and whether its daemon has been heard of."""
+    """Checks Dagster's home, its storage, and whether its daemon has been heard of."""
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         yield fail("DAGSTER_HOME", "is not set", "set it to the folder that has dagster.yaml")
@@ -103,7 +97,7 @@ def _instance() -> Iterator[Finding]:
         yield warn(what, "has never run here", do)
         return
     age = time.time() - min(heartbeats[name].timestamp for name in needed if name in heartbeats)
-    if missing or age > HEARTBEAT_SECONDS:
+    if missing or age > HEARD_OF_SECONDS:
         parts = f"; never heard of: {', '.join(missing)}" if missing else ""
         yield fail(what, f"was last heard of {age / 60:,.0f} minutes ago{parts}", do)
     elif failing := [name for name in needed if heartbeats[name].errors]:

@@ -1,12 +1,11 @@
 """What a site needs of this machine, tried: the scratch disk, the archive's trees, the sync script and its programs.
 
-What belongs here: looking, and trying in files of its own that are gone afterwards. What does not: services
-(``ao_workflows.health.connections``).
+What belongs here: looking, and trying, in files of its own that are removed afterwards. What does not: services
+(``connections``).
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -24,6 +23,7 @@ from ao_workflows.errors import (
     WrongEnvironment,
 )
 from ao_workflows.health.findings import Finding, fail, nothing_mounted, ok, warn
+from ao_workflows.machine.file_locks import lock_if_free
 from ao_workflows.site.environments import refuse_other_environment
 from ao_workflows.site.sections import CHECKOUT, Site
 
@@ -33,7 +33,7 @@ _REFERENCE = CHECKOUT / "docker/sync/syncOneWork.sh"
 
 
 def check_staging(site: Site) -> Iterator[Finding]:
-    """The scratch disk: there, writable, and such that renaming and locking work on it; its room."""
+    """Checks the scratch disk: that it is there and writable, that renaming and locking work on it, and its room."""
     what, root = "staging", site.staging.root
     try:
         with tempfile.TemporaryDirectory(prefix=".ao-site-check-", dir=root) as folder:
@@ -62,7 +62,9 @@ def check_staging(site: Site) -> Iterator[Finding]:
 
 
 def check_share(site: Site, share: int) -> Iterator[Finding]:
-    """One of the archive's trees: there, mounted, the share that was noted, and its buckets writable."""
+    """Checks one of the archive's trees: that it is there, mounted, the share that was noted, and that its buckets are
+    writable.
+    """
     shares = clients.archive_shares(site)
     tree = shares.tree(share)
     what = f"archive {tree}"
@@ -106,7 +108,7 @@ def _known(shares: ArchiveShares, share: int) -> Finding:
 
 
 def check_folder(site: Site, intake: str) -> Iterator[Finding]:
-    """A folder intake: there, and such that a file can be claimed in it."""
+    """Checks a folder intake: that it is there, and that a file can be claimed in it."""
     section = site.folders[intake]
     what = f"intake {intake}: folder {section.folder}"
     try:
@@ -125,7 +127,7 @@ def check_folder(site: Site, intake: str) -> Iterator[Finding]:
 
 
 def check_script(site: Site) -> Iterator[Finding]:
-    """The sync script, and the programs that it needs as far as that is known."""
+    """Checks the sync script, and the programs that it needs, as far as that is known."""
     what = "sync script"
     script = clients.sync_script(site)
     try:
@@ -180,9 +182,5 @@ def _one_for_another(what: str, place: Path) -> Finding:
 
 def _locks_work(path: Path) -> bool:
     with path.open("rb") as one, path.open("rb") as other:
-        fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        try:
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        lock_if_free(one.fileno())
+        return not lock_if_free(other.fileno())

@@ -1,7 +1,6 @@
-"""What a check of a site finds, and what of it is decided without looking: levels, mounts, tags.
+"""What a check of a site finds, and what can be decided without looking: levels, mounts, tags.
 
-What belongs here: values, and rules on them. What does not: looking (``ao_workflows.health.disks``,
-``ao_workflows.health.connections``).
+What belongs here: values, and rules on them. What does not: looking (``disks``, ``connections``).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from ao_workflows.site.environments import refuse_other_environment
 
 
 class Level(StrEnum):
-    """``WARN`` is what a person should know of, and works may pass all the same."""
+    """How well something is. With ``WARN`` works get on, but a person should know of it."""
 
     OK = "ok"
     WARN = "warn"
@@ -25,7 +24,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: how it is, what was ``said`` of it, and what to ``do`` where it is not well."""
+    """One thing that was looked at: how it is, what there is to say of it, and what to ``do`` if it is not well."""
 
     what: str
     level: Level
@@ -34,25 +33,29 @@ class Finding:
 
 
 def ok(what: str, said: str) -> Finding:
+    """Returns the finding that something is well."""
     return Finding(what, Level.OK, said)
 
 
 def warn(what: str, said: str, do: str) -> Finding:
+    """Returns the finding that a person should look at something."""
     return Finding(what, Level.WARN, said, do)
 
 
 def fail(what: str, said: str, do: str) -> Finding:
+    """Returns the finding that something is not well."""
     return Finding(what, Level.FAIL, said, do)
 
 
 def without_secrets(text: str) -> str:
-    """A text of a vendor's that may repeat a URL with a password in it."""
+    """Returns a vendor's text without the password of a URL in it."""
     return re.sub(r"//\S*@", "//…@", text)
 
 
 def mount_of(path: Path, mountinfo: str) -> tuple[Path, str]:
-    """Where the file system that has ``path`` is mounted, and its type, by the text of /proc/self/mountinfo.
+    """Returns where the file system with ``path`` is mounted, and its type.
 
+    :param mountinfo: the text of /proc/self/mountinfo,
     https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
     """
     found = (Path("/"), "unknown")
@@ -66,7 +69,7 @@ def mount_of(path: Path, mountinfo: str) -> tuple[Path, str]:
 
 
 def nothing_mounted(what: str, path: Path, mountinfo: str) -> Finding | None:
-    """A warning where the root disk has what should have a disk, or a share, of its own."""
+    """Returns a warning if something is on the root disk that should have a disk, or a share, of its own; else None."""
     point, kind = mount_of(path, mountinfo)
     if point != Path("/"):
         return None
@@ -74,8 +77,11 @@ def nothing_mounted(what: str, path: Path, mountinfo: str) -> Finding | None:
     return warn(what, said, "mount its disk or share; leave it so where the root disk is meant")
 
 
-def judge_tag(what: str, intake: str, belongs_to: str, tag: str | None, site: str) -> Finding:
-    """Whether a queue is the site's own, by site.toml and by its tag ``environment``."""
+def tag_finding(what: str, intake: str, belongs_to: str, tag: str | None, site: str) -> Finding:
+    """Returns whether a queue is the site's own, by site.toml and by its tag ``environment``.
+
+    :param belongs_to: the intake's environment by site.toml; ``tag`` is the queue's, and ``site`` the site's own.
+    """
     try:
         refuse_other_environment(intake, belongs_to, site)
         refuse_other_environment(intake, tag, site)

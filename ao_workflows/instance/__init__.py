@@ -1,4 +1,6 @@
-"""Dagster's instance in the containers of a deployment: what ``dagster.yaml`` names by module and class.
+"""Dagster itself: its instance, its processes, its run queue, its launchers, its logs and its records.
 
-What belongs here: where a run is executed, and how it learns that it shall end. What does not: what a run does.
+What belongs here: what ``dagster.yaml`` names by module and class, and whatever needs a name that Dagster or its
+libraries do not make public, one module a reason. Each says what breaks when those names move, and
+``test_dagster_contracts`` tries them. What does not: what a run does.
 """

@@ -2,6 +2,8 @@
 
 What belongs here: the address with its password, and Celery's settings, each with its reason. What does not: what is
 sent (``run_workers``) and what is done with it (``worker``).
+
+How dagster-celery makes an app has no public name. When it moves, neither the launcher nor a worker starts.
 """
 
 from __future__ import annotations

@@ -7,6 +7,10 @@ Dagster ends a run by reaching for its worker, from the process of the web page.
 web page would need the Docker socket, which is root on the host; with the workers on other hosts, it cannot. So each
 run reads its own status from the database: one that is being cancelled ends itself, and so does one that the run
 monitor has taken for dead, before its retry is at the same work.
+
+Of Dagster's own this overrides two properties that it asks before a run, sets a flag of its storages' connection pools,
+and takes a launcher's instance. When they move: a run that is cancelled goes on to its end, and a retry may begin
+beside it; a database that was started again fails the next question; connections add up until PostgreSQL refuses.
 """
 
 from __future__ import annotations
@@ -59,6 +63,7 @@ class CancellingInstance(DagsterInstance):
 
     @property
     def should_start_background_run_thread(self) -> bool:
+        """Whether each run has the thread that looks whether it shall end: always, whatever the launcher is."""
         return True
 
     @property
@@ -71,6 +76,7 @@ class EndsItself(RunLauncher):
     """Ends a run by saying so in the storage: the process that says it reaches neither Docker nor the workers."""
 
     def terminate(self, run_id: str) -> bool:
+        """Notes in the storage that the run is to end, and returns whether it had not ended already."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False

@@ -2,6 +2,9 @@
 
 What belongs here: which of the two, by one setting of the environment. What does not: how they are kept on S3
 (``ao_workflows.instance.compute_logs_on_s3``), which a site that keeps them in a folder never imports.
+
+Dagster's manager for a folder has no public name, nor has what dagster.yaml's classes are made with. When they move,
+no process of a deployment opens its instance.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ class ComputeLogs(LocalComputeLogManager):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
+        """Its settings in dagster.yaml."""
         return {
             "to": Field(StringSource, description="s3://bucket/prefix; if it is empty, the folder."),
             "folder": Field(StringSource, description="Where they are; with S3, until they are there, and when read."),
@@ -45,6 +49,10 @@ class ComputeLogs(LocalComputeLogManager):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Any:
+        """Returns the manager that the settings choose.
+
+        :raises StackError: if ``to`` is neither empty nor of the form ``s3://bucket/prefix``.
+        """
         settings = dict(config_value)
         to, folder = settings.pop("to"), settings.pop("folder")
         if not to:

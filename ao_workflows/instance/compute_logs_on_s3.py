@@ -2,6 +2,10 @@
 
 What belongs here: the client, and what becomes of a log when S3 fails. What does not: whether S3 is used at all
 (``ao_workflows.instance.compute_logs``), and how long S3 keeps a log, which is a rule of the bucket's.
+
+dagster-aws's manager can be given neither a client nor another way of going on. So its client and its steps are
+replaced by their private names: when they move, runs cannot write their logs by the section that the site has for
+them, a run that is cancelled or killed leaves no log, and the page shows half a log for a whole one.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION
-from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
+from dagster_aws.s3 import S3ComputeLogManager
 
 from ao_workflows.aws.connections import AwsConnection, make_client
 from ao_workflows.errors import StackError

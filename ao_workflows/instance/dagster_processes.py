@@ -2,11 +2,15 @@
 
 What belongs here: that alone, for everybody who runs them: the demo, ``ao up``, the containers. What does not: who
 starts them and when. Nothing of Dagster's is imported to ask, for a container asks every 15 s.
+
+The daemon is a module with a private name, because its command need not be on anybody's PATH; and the page's address
+and the code server's name are told in no documentation. When they move, a service that works is shown as down.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,15 +25,17 @@ HERE = ("-m", MODULE)
 
 ANSWERS_WITHIN_SECONDS = 10
 HEARD_OF_SECONDS = 180
-"""Each of the daemon's loops says every 30 s that it is alive, later where the machine is busy."""
+"""A daemon that has said nothing for so long is called silent. Each of its loops says every 30 s that it is alive; a
+long tick, or a busy machine, may keep one from it for a while, and nobody is called for that."""
 
 
 def code_server(port: int) -> list[str]:
+    """The code server at ``port``, with the platform's definitions."""
     where = ["-h", "127.0.0.1", "-p", str(port)]
     return ["-m", "dagster", "api", "grpc", *where, *HERE, "--location-name", LOCATION]
 
 
-def web_page(port: int, *code: str, read_only: bool = False) -> list[str]:
+def webserver(port: int, *code: str, read_only: bool = False) -> list[str]:
     """The web page at ``port``, over the ``code`` as Dagster's options name it."""
     where = ["-h", "127.0.0.1", "-p", str(port)]
     return ["-m", "dagster_webserver", *where, *code, *(["--read-only"] if read_only else [])]
@@ -52,7 +58,7 @@ def make_tables(instance: DagsterInstance) -> None:
     instance.all_instigator_state()
 
 
-def web_page_fault(port: int) -> str:
+def webserver_fault(port: int) -> str:
     """Why the web page on this machine does not answer; empty where it does."""
     import urllib.request
     from http.client import HTTPException
@@ -86,3 +92,10 @@ def daemon_fault(instance: DagsterInstance, began: float) -> str:
         name for name in instance.get_required_daemon_types() if name not in beats or beats[name].timestamp < since
     ]
     return f"{', '.join(silent).lower()} is not heard of" if silent else ""
+
+
+def executes_a_run(command_line: Sequence[str]) -> bool:
+    """Whether a process with these words is one that a code server made for a run: Dagster spawns it by
+    ``multiprocessing``.
+    """
+    return "--multiprocessing-fork" in command_line

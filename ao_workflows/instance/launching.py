@@ -1,6 +1,8 @@
 """Where runs are executed: the one setting that says it.
 
 What belongs here: the choice. What does not: how either launcher launches.
+
+A launcher's base classes have no public name. When they move, no process of a deployment opens its instance.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ class ChosenLauncher(RunLauncher, ConfigurableClass):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
+        """Its settings in dagster.yaml."""
         return {"runs_in": Field(StringSource, description="containers or workers")} | {
             name: Field(launcher.config_type()) for name, launcher in LAUNCHERS.items()
         }
@@ -42,7 +45,9 @@ class ChosenLauncher(RunLauncher, ConfigurableClass):
         return LAUNCHERS[runs_in].from_config_value(inst_data, config_value[runs_in])
 
     def launch_run(self, context: LaunchRunContext) -> None:
+        """Is never called: Dagster gets the chosen launcher in place of this one."""
         raise NotImplementedError("the chosen launcher does")
 
     def terminate(self, run_id: str) -> bool:
+        """Is never called: Dagster gets the chosen launcher in place of this one."""
         raise NotImplementedError("the chosen launcher does")

@@ -19,8 +19,8 @@ import yaml
 from ao_workflows.errors import InstanceUnusable
 from ao_workflows.instance.dagster_processes import HEARD_OF_SECONDS
 
-_DRIVERS = {"alembic", "sqlalchemy", "sqlite3", "psycopg2", "psycopg"}
-
+_STORAGES = {"dagster", "dagster_shared", "dagster_postgres", "alembic", "sqlalchemy", "sqlite3", "psycopg2", "psycopg"}
+"""The packages whose errors say that the storage fails."""
 
 _QUEUE_DAEMON = "QUEUED_RUN_COORDINATOR"
 
@@ -39,11 +39,18 @@ def opened_instance(home: str | None = None) -> Iterator[dg.DagsterInstance]:
         with _from_config(home) as instance:
             yield instance
     except Exception as error:
-        # Each storage has errors of its own, and which one it is, is the instance's business.
-        if type(error).__module__.partition(".")[0] not in {"dagster", "dagster_shared", "dagster_postgres", *_DRIVERS}:
+        if not is_of_the_storage(error):
             raise
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InstanceUnusable(f"the instance in {home} cannot be asked: {said}") from error
+
+
+def is_of_the_storage(error: Exception) -> bool:
+    """Whether an error of asking the instance says that its storage fails, and no fault of who asks.
+
+    Each storage has errors of its own, and the classes of some are private: they are told by their package.
+    """
+    return type(error).__module__.partition(".")[0] in _STORAGES
 
 
 def _from_config(home: str) -> dg.DagsterInstance:

@@ -30,6 +30,7 @@ class Pruned:
     image_bytes: int = 0
 
     def metadata(self) -> dict[str, Any]:
+        """The same as metadata of the night's run."""
         told: dict[str, Any] = {
             "containers: removed": self.containers,
             "containers: bytes freed": self.container_bytes,

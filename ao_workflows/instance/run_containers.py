@@ -2,6 +2,9 @@
 
 What belongs here: a run container's name, mounts, end and removal. What does not: the run's end by cancelling
 (``ao_workflows.instance.cancelling``), and any container but those of runs.
+
+dagster-docker's launcher takes no name for a container, no exit code of a run, and tells nothing of its client. So its
+steps are called by their private names: when they move, no run starts, or containers that have ended fill the disk.
 """
 
 from __future__ import annotations
@@ -27,6 +30,11 @@ from ao_workflows.errors import StackError
 from ao_workflows.instance.cancelling import EndsItself
 from ao_workflows.instance.pruning import prune, remove_ended
 from ao_workflows.upkeep import housekeeping
+from ao_workflows.works import run_tags
+
+KEEP_MINUTES = 60
+KEEP_FAILED_DAYS = 30
+"""So long containers of ended runs stay where dagster.yaml says nothing of it."""
 
 _PRUNE_SECONDS = 3600
 
@@ -42,8 +50,8 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
     def __init__(
         self,
-        keep_minutes: int = 60,
-        keep_failed_days: int = 30,
+        keep_minutes: int = KEEP_MINUTES,
+        keep_failed_days: int = KEEP_FAILED_DAYS,
         inst_data: ConfigurableClassData | None = None,
         **settings: Any,
     ) -> None:
@@ -53,27 +61,30 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
+        """Its settings in dagster.yaml: those of Dagster's launcher, and how long containers are kept."""
         return dict(DockerRunLauncher.config_type()) | {
             "keep_minutes": Field(
                 IntSource,
                 is_required=False,
-                default_value=60,
+                default_value=KEEP_MINUTES,
                 description="So long after its end the container of a run that ended well stays.",
             ),
             "keep_failed_days": Field(
                 IntSource,
                 is_required=False,
-                default_value=30,
+                default_value=KEEP_FAILED_DAYS,
                 description="So long after its end the container of a run that failed stays.",
             ),
         }
 
     def get_container_context(self, dagster_run: DagsterRun) -> DockerContainerContext:
+        """Returns the settings of a run's container, filled in from the environment and with the container's name."""
         context = super().get_container_context(dagster_run)
         settings = {key: filled_in(value, os.environ) for key, value in context.container_kwargs.items()}
         return context._replace(container_kwargs=settings | {"name": container_name(dagster_run)})
 
     def launch_run(self, context: LaunchRunContext) -> None:
+        """Starts the run's container, and removes containers that have been kept long enough."""
         origin = context.job_code_origin
         assert origin is not None  # noqa: S101 - Dagster's own launcher asks the same
         command = ExecuteRunArgs(
@@ -118,7 +129,7 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
 def container_name(run: DagsterRun) -> str:
     """What ``docker ps`` shows: the work's RID, or the job's name, and the beginning of the run's id."""
-    about = run.tags.get("dagster/partition") or run.job_name
+    about = run.tags.get(run_tags.PARTITION) or run.job_name
     return f"run-{re.sub('[^A-Za-z0-9_.-]', '-', about)}-{run.run_id[:8]}"
 
 

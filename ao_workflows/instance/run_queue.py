@@ -2,6 +2,10 @@
 
 What belongs here: the run as Dagster stores it, so that the daemon finds its code and the queue its limits. What does
 not: which stages it has and whether it may be asked for (``ao_workflows.status.redoing``, its callers).
+
+Dagster's public way of starting a run asks the web page for it, which may have a login and need not run. Without it a
+run has to name its code as Dagster's own processes would. When these names move, ``ao reprocess`` starts nothing, or
+its runs stay queued because the daemon finds no code for them.
 """
 
 from __future__ import annotations
@@ -20,29 +24,29 @@ from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteRepositoryOrigin,
 )
-from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
-from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from ao_workflows.errors import InstanceUnusable
 from ao_workflows.instance.dagster_processes import LOCATION, MODULE
 from ao_workflows.instance.opening import daemon_silence
+from ao_workflows.works import run_tags
+from ao_workflows.works.stages import Stage
 
 _LOOKED_AT = 20
 
 
-def check_queue(instance: dg.DagsterInstance) -> None:
+def check_run_queue(instance: dg.DagsterInstance) -> None:
     """Sees that what is put into the queue is going to be run, and by the site's limits.
 
     :raises InstanceUnusable: where it is not.
     """
-    if not isinstance(instance.run_coordinator, QueuedRunCoordinator):
+    if not isinstance(instance.run_coordinator, dg.QueuedRunCoordinator):
         kind = type(instance.run_coordinator).__name__
         raise InstanceUnusable(f"run_coordinator in dagster.yaml is {kind}, and not the QueuedRunCoordinator")
     if silence := daemon_silence(instance):
         raise InstanceUnusable(
             f"{silence}, so that nothing would run. Start it (dagster-daemon run), or do the work on the spot: "
-            f"dagster asset materialize -m {MODULE} --select 'downloaded_bag+' --partition RID"
+            f"dagster asset materialize -m {MODULE} --select '{Stage.DOWNLOADED_BAG}+' --partition RID"
         )
 
 
@@ -70,13 +74,13 @@ def queue_run(
     run = instance.create_run_for_job(
         job,
         run_config=run_config,
-        tags={PARTITION_NAME_TAG: rid, **tags},
+        tags={run_tags.PARTITION: rid, **tags},
         asset_selection={dg.AssetKey(stage) for stage in stages},
         remote_job_origin=origin.get_job_origin(job.name),
         job_code_origin=JobPythonOrigin(job.name, code),
     )
     # Not `submit_run` of the instance: it asks for a workspace, which this coordinator does not look at.
-    instance.run_coordinator.submit_run(SubmitRunContext(run, workspace=None))  # type: ignore[arg-type]
+    instance.run_coordinator.submit_run(dg.SubmitRunContext(run, workspace=None))  # type: ignore[arg-type]
     return run.run_id
 
 

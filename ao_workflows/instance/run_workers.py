@@ -2,6 +2,9 @@
 
 What belongs here: sending a run to the workers, and telling whether anybody has it. What does not: the worker
 (``worker``), and the run's end by cancelling (``cancelling``).
+
+dagster-celery's launcher is in no public name, and kombu tells nobody what waits in a queue. When their names move, no
+run starts; or one that waits for a worker is taken for lost, and is run twice.
 """
 
 from __future__ import annotations
@@ -13,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from dagster import DagsterRun, Field, StringSource
 from dagster._serdes import ConfigurableClassData
 from dagster_celery.launcher import CeleryRunLauncher
-from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
 from ao_workflows.instance.broker import LONGEST_RUN, QUEUE, celery_app
 from ao_workflows.instance.cancelling import EndsItself
-from ao_workflows.instance.run_claims import RunClaims
+from ao_workflows.instance.run_leases import RunLeases
+from ao_workflows.works import run_tags
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -41,23 +44,26 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
 
     @cached_property
     def celery(self) -> Celery:
+        """The app by which runs are sent to the workers."""
         return celery_app(self._broker)
 
     @cached_property
-    def _claims(self) -> RunClaims:
-        return RunClaims(self.celery.conf.broker_url)
+    def _leases(self) -> RunLeases:
+        return RunLeases(self.celery.conf.broker_url)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
+        """Its settings in dagster.yaml."""
         return {"broker": Field(StringSource, description="Redis, such as redis://redis:6379/0?passfile=/run/word")}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> RunWorkers:
+        """Makes the launcher from its settings in dagster.yaml."""
         return cls(inst_data=inst_data, **config_value)
 
     def lives(self, run: DagsterRun) -> bool:
         """Whether a worker executes the run, or it waits for one. For a moment between the two it does neither."""
-        return self._claims.holder(run.run_id) is not None or self._waits(run.tags[DAGSTER_CELERY_TASK_ID_TAG])
+        return self._leases.holder(run.run_id) is not None or self._waits(run.tags[run_tags.CELERY_TASK])
 
     def _waits(self, task_id: str) -> bool:
         with self.celery.connection_for_read() as connection:
@@ -67,12 +73,15 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
         return any(task_id.encode() in message for message in messages)
 
     def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str | None:
-        return f"Executed by {self._claims.holder(run.run_id) or 'no worker'}"
+        """Returns which worker executes the run, for Dagster's messages about it."""
+        return f"Executed by {self._leases.holder(run.run_id) or 'no worker'}"
 
     @property
     def supports_resume_run(self) -> bool:
+        """Whether Dagster may resume a run in another worker: no, a lost run is retried."""
         return False
 
     @property
     def supports_check_run_worker_health(self) -> bool:
+        """Whether Dagster may ask after a run's worker: no, the sensor ``lost_runs`` does."""
         return False

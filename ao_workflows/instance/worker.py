@@ -2,6 +2,10 @@
 
 What belongs here: the task that executes a run, who may execute it, and the worker's process. What does not: Celery's
 settings (``broker``), and what a run does.
+
+Dagster has no public way of executing a run that a launcher was given: this does what its command ``execute_run``
+does, in a process that lives on. When those names move, workers take runs and execute none; when an interrupt is caught
+in another way, the run after a cancelled one cannot be cancelled.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 
 from ao_workflows.errors import StackError
 from ao_workflows.instance.broker import celery_app
-from ao_workflows.instance.run_claims import RunClaims
+from ao_workflows.instance.run_leases import RunLeases
 
 ALIVE = Path(tempfile.gettempdir(), "worker-alive")
 """Touched while the worker hears from its broker; the container's health check looks at it."""
@@ -56,7 +60,7 @@ def execute_job(self: Task, execute_job_args_packed: dict[str, Any]) -> str:
     """
     run_id = unpack_value(execute_job_args_packed, ExecuteRunArgs).run_id
     holder = f"{self.request.hostname}, process {os.getpid()} on {socket.gethostname()}"
-    with _claims().held(run_id, holder, lambda: _status(run_id) in _WANTED) as is_ours:
+    with _leases().held(run_id, holder, lambda: _status(run_id) in _WANTED) as is_ours:
         refused = "another worker executes it" if not is_ours else _refusal(_status(run_id))
         if refused:
             _log.warning("Run %s is not executed: %s", run_id, refused)
@@ -101,8 +105,8 @@ def _instance() -> DagsterInstance:
 
 
 @cache
-def _claims() -> RunClaims:
-    return RunClaims(app.conf.broker_url)
+def _leases() -> RunLeases:
+    return RunLeases(app.conf.broker_url)
 
 
 @worker_init.connect

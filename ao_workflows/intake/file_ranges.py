@@ -1,4 +1,4 @@
-"""Ranges of one claimed file, each read while the file is what it was when it was looked at.
+"""Ranges of a claimed file, each read only while the file is what it was when it was first looked at.
 
 What belongs here: reading, and what a refusal means. What does not: what is done with the bytes
 (``ao_workflows.download.transfer``).
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ao_workflows.errors import AoError, FileChanged, FileGone, FolderError, ServiceError
-from ao_workflows.intake.file_writers import open_to_read
+from ao_workflows.intake.file_writers import open_plain_file
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,20 @@ class ClaimedFile:
 
     @property
     def where(self) -> str:
+        """The file's path, for messages."""
         return str(self.path)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells it from every other, and from what it was before."""
+        """What distinguishes the file from every other, and from what it was before, as a receipt keeps it."""
         return {"file": self.path.name, "size": self.size, "modified_ns": self.modified_ns}
 
     @classmethod
     def look(cls, path: Path) -> ClaimedFile:
-        """The file at ``path``.
+        """Looks at the file at ``path``.
 
         :raises FileGone: if there is none.
-        :raises FolderError: if it is no plain file.
+        :raises FolderError: if it is not a plain file.
         """
         try:
             found = path.lstat()
@@ -57,16 +58,16 @@ class FileRanges:
         self.where = file.where
 
     def open(self, start: int, end: int) -> FileRange:
-        """The bytes from ``start`` to before ``end``.
+        """Opens the bytes from ``start`` to before ``end``.
 
         :raises FileChanged: if the file is not what it was.
         :raises FileGone: if it is not there.
-        :raises ServiceError: for what may mend itself, such as a mount that does not answer.
+        :raises ServiceError: if trying again may help, as when a mount does not answer.
         """
         return FileRange(self._file, start, end)
 
     def read(self, start: int, end: int) -> bytes:
-        """The same, whole; raises the same."""
+        """Returns the bytes from ``start`` to before ``end``; raises what ``open`` raises."""
         body = self.open(start, end)
         try:
             found = []
@@ -78,7 +79,7 @@ class FileRanges:
 
 
 class FileRange:
-    """The bytes of one range; its end is also where it is asked whether the file is still what it was."""
+    """The bytes of one range; closing it checks that the file is still what it was."""
 
     whole = False
 
@@ -87,7 +88,7 @@ class FileRange:
         self._at = start
         self._end = end
         try:
-            self._handle = open_to_read(file.path)
+            self._handle = open_plain_file(file.path)
         except OSError as error:
             raise explained(file.path, error) from error
         try:
@@ -97,6 +98,7 @@ class FileRange:
             raise
 
     def read(self, amount: int) -> bytes:
+        """Returns at most ``amount`` bytes; none at the end."""
         try:
             block = os.pread(self._handle, min(amount, self._end - self._at), self._at)
         except OSError as error:
@@ -115,7 +117,7 @@ class FileRange:
             os.close(self._handle)
 
     def abort(self) -> None:
-        """A read of a file ends by itself."""
+        """Does nothing: reading a file ends by itself."""
 
     def _check(self) -> None:
         try:
@@ -127,7 +129,7 @@ class FileRange:
 
 
 def explained(path: Path, error: OSError) -> AoError:
-    """What the kernel refused, in the platform's words."""
+    """Returns the platform's error for what the kernel refused."""
     match error:
         case FileNotFoundError():
             return FileGone(path, path.parent.parent)

@@ -1,11 +1,10 @@
 """Whether anybody has a file open for writing.
 
-What belongs here: asking the kernel. What does not: what is made of the answer
-(``ao_workflows.intake.folder_rules``).
+What belongs here: asking the kernel. What does not: the conclusion from its answer (``folder_rules``).
 
-Linux gives a read lease on a file only if nobody has it open for writing. It knows of every process of this machine,
-in whatever container; it does not know of other machines, so a lease on NFS or SMB says nothing. A lease is given to
-the file's owner, and to a process with CAP_LEASE. See fcntl(2), "Leases".
+Linux gives a read lease on a file only if nobody has it open for writing. It knows of every process of this machine, in
+whatever container; it does not know of other machines, so a lease on NFS or SMB says nothing. A lease is given to the
+file's owner, and to a process with CAP_LEASE. See fcntl(2), "Leases".
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ _LOCAL = {
 _STATFS_BYTES = 512
 
 
-def open_to_read(path: Path) -> int:
-    """A handle to a file that is no symbolic link; what is put in its place may be a FIFO, which must not block.
+def open_plain_file(path: Path) -> int:
+    """Opens a file for reading without following a link or waiting for a FIFO, and returns its descriptor.
 
     :raises OSError: as open(2).
     """
@@ -41,11 +40,11 @@ def open_to_read(path: Path) -> int:
 
 
 def writers(path: Path) -> Writers:
-    """Whether anybody has the file open for writing.
+    """Returns whether anybody has the file open for writing: "none", "some", or "unknown" if nobody can say.
 
     :raises OSError: if it cannot be opened for reading.
     """
-    handle = open_to_read(path)
+    handle = open_plain_file(path)
     try:
         if _file_system(path) not in _LOCAL:
             return "unknown"

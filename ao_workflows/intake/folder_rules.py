@@ -1,8 +1,7 @@
-"""A folder intake's decisions: which files may be taken, in which order, and when each is complete.
+"""A folder intake's decisions: which files are taken, in which order, and when a file is complete.
 
-What belongs here: those as pure functions of what was seen, and the cursor that carries it from one tick to the
-next. What does not: looking, claiming and launching (``ao_workflows.intake.folders``,
-``ao_workflows.defs.sensors.folders``).
+What belongs here: those, as pure functions of what was seen, and the cursor that carries it from one tick to the next.
+What does not: looking, claiming and launching (``folders``, ``ao_workflows.defs.sensors.folders``).
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ Writers = Literal["none", "some", "unknown"]
 
 
 @dataclass(frozen=True)
-class Look:
-    """A file as it was seen; times in nanoseconds since the epoch.
+class SeenFile:
+    """A file in the folder as it was seen; times are in nanoseconds since 1970.
 
-    ``trouble`` says why it cannot be taken, where that is plain already.
+    ``trouble`` says why it cannot be taken, if that is plain already.
     """
 
     name: str
@@ -44,12 +43,12 @@ class Look:
 
     @property
     def stamp(self) -> tuple[int, int, int]:
-        """What is different after a write, a rename or a copy over it."""
+        """A value that differs after a write, a rename, or a copy over the file."""
         return self.size, self.modified_ns, self.changed_ns
 
 
 @dataclass(frozen=True)
-class Left:
+class SkippedFile:
     """A file that stays in the folder, and why."""
 
     name: str
@@ -60,19 +59,19 @@ class Left:
         return f"{self.name!r} {self.reason}"
 
 
-def candidates(looks: Iterable[Look]) -> tuple[list[Look], list[Left]]:
-    """The files that are works' zips, the oldest first; and those that are left."""
-    wanted: list[Look] = []
-    left: list[Left] = []
+def candidates(looks: Iterable[SeenFile]) -> tuple[list[SeenFile], list[SkippedFile]]:
+    """Returns the files that are works' zips, the oldest first, and those that stay in the folder."""
+    wanted: list[SeenFile] = []
+    left: list[SkippedFile] = []
     for look in looks:
         try:
             rid_of_key(look.name)
         except RidError as error:
             reason = "is no .zip" if not look.name.endswith(".zip") else f"names no work: {error.reason}"
-            left.append(Left(look.name, reason))
+            left.append(SkippedFile(look.name, reason))
             continue
         if look.trouble or not look.size:
-            left.append(Left(look.name, look.trouble or "is empty"))
+            left.append(SkippedFile(look.name, look.trouble or "is empty"))
         else:
             wanted.append(look)
     wanted.sort(key=lambda look: (look.modified_ns, look.name))
@@ -82,19 +81,19 @@ def candidates(looks: Iterable[Look]) -> tuple[list[Look], list[Left]]:
 
 @dataclass(frozen=True)
 class Sighting:
-    """How a file was, and since when (seconds since the epoch) it has been so."""
+    """How a file was, and since when (in seconds since 1970) it has been so."""
 
     stamp: tuple[int, int, int]
     since: float
 
 
-def why_not_yet(look: Look, writers: Writers, before: Sighting | None, now: float) -> str | None:
-    """Why a file is not complete, or None where it is.
+def why_not_yet(look: SeenFile, writers: Writers, before: Sighting | None, now: float) -> str | None:
+    """Returns why a file is not complete, or None if it is.
 
-    Complete is closed and unchanged. A file that nobody has open is unchanged if an earlier tick saw it as it is
-    now. Or if its inode was changed after its last byte was written: so it is with a rename, which counts at once,
-    and with the times that ``cp -p`` and its like set when they are done. Where nobody can say whether it is open, it
-    must have been the same for ``QUIET_SECONDS``.
+    A file is complete if it is closed and unchanged. If nobody has it open, it is unchanged if an earlier tick saw it
+    as it is now, or if its inode was changed after its last byte was written: a rename does that, and so does setting
+    the times, which ``cp -p`` and the like do last. If nobody can say whether it is open, it must have been the same
+    for ``QUIET_SECONDS``.
     """
     if writers == "some":
         return "is still being written"
@@ -110,12 +109,13 @@ def why_not_yet(look: Look, writers: Writers, before: Sighting | None, now: floa
 
 @dataclass(frozen=True)
 class FolderCursor:
-    """What one tick leaves to the next: the files that wait, and the claims whose runs are there."""
+    """What one tick passes to the next: the files that wait, and the claims whose runs exist."""
 
     seen: Mapping[str, Sighting] = field(default_factory=dict)
     started: frozenset[str] = frozenset()
 
     def dump(self) -> str:
+        """Returns the cursor as text."""
         return json.dumps(
             {
                 "seen": {name: [*sighting.stamp, sighting.since] for name, sighting in self.seen.items()},
@@ -126,6 +126,7 @@ class FolderCursor:
 
     @classmethod
     def parse(cls, text: str | None) -> FolderCursor:
+        """Reads a cursor; an empty one if there is no text."""
         if not text:
             return cls()
         read = json.loads(text)
@@ -135,8 +136,8 @@ class FolderCursor:
         return cls(seen, frozenset(read["started"]))
 
 
-def sightings(waiting: Sequence[Look], before: Mapping[str, Sighting], now: float) -> dict[str, Sighting]:
-    """What to remember of the files that wait, of which the oldest come first."""
+def sightings(waiting: Sequence[SeenFile], before: Mapping[str, Sighting], now: float) -> dict[str, Sighting]:
+    """Returns what to remember of the files that wait, the oldest first."""
     remembered = {}
     for look in waiting[:REMEMBERED]:
         known = before.get(look.name)
@@ -145,7 +146,7 @@ def sightings(waiting: Sequence[Look], before: Mapping[str, Sighting], now: floa
 
 
 def of_this_intake(claims: Iterable[Claim], owners: Collection[str]) -> tuple[list[Claim], list[Claim]]:
-    """The claims of these owners, the oldest first, and those of others."""
+    """Separates the claims of these owners, the oldest first, from those of others."""
     mine: list[Claim] = []
     others: list[Claim] = []
     for claim in sorted(claims, key=lambda claim: (claim.at, claim.token)):
@@ -153,8 +154,11 @@ def of_this_intake(claims: Iterable[Claim], owners: Collection[str]) -> tuple[li
     return mine, others
 
 
-def told(left: Sequence[Left], others: int) -> str:
-    """What stays in the folder, in words for the tick; nothing where nothing does."""
+def skipped_in_words(left: Sequence[SkippedFile], others: int) -> str:
+    """Returns, in words for the tick, which files stay in the folder and why; empty if none does.
+
+    :param others: how many claimed files belong to others.
+    """
     said = ""
     if left:
         more = f"; and {len(left) - SHOWN} more" if len(left) > SHOWN else ""

@@ -1,9 +1,9 @@
-"""Folders that are intakes: what is in one, the claim of a file, and the file's way into staging.
+"""Folders that are intakes: their files, the claiming of a file, and its way into staging.
 
-What belongs here: every touch of an intake's folder and its ``save/``. What does not: which file is taken
-(``ao_workflows.intake.folder_rules``), and the copying itself (``ao_workflows.download.download``).
+What belongs here: all access to an intake's folder and its ``save/``. What does not: which file is taken
+(``folder_rules``), and the copying itself (``ao_workflows.download.download``).
 
-``save/`` is in the folder, so that a claim is one rename within a file system: of two that claim a file one finds it
+``save/`` is in the folder, so that a claim is one rename within a file system: of two who claim a file, one finds it
 gone. The file stays there, as it was dropped, until its work is synced.
 """
 
@@ -19,21 +19,21 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
 from ao_workflows.bags.zip_sizes import UnpackedSize, unpacked_size
-from ao_workflows.download.download import Places, bring
+from ao_workflows.download.download import DownloadPaths, bring
 from ao_workflows.download.pace import Pace
-from ao_workflows.download.plan import plan
+from ao_workflows.download.plan import plan_transfer
 from ao_workflows.errors import FolderError
 from ao_workflows.events.dropped_files import SAVE, Claim, DroppedFile, event_of, owner_of
 from ao_workflows.events.intake_names import meant_by, not_meant
-from ao_workflows.fixity.s3_checksums import Proof
+from ao_workflows.fixity.s3_checksums import ObjectProof
 from ao_workflows.intake.file_ranges import ClaimedFile, FileRanges, explained
 from ao_workflows.intake.file_writers import writers
-from ao_workflows.intake.folder_rules import Look, Writers
+from ao_workflows.intake.folder_rules import SeenFile, Writers
+from ao_workflows.staging.receipts import DownloadedZip
 
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
@@ -42,15 +42,16 @@ PROOF = "a file comes without a checksum; this one did not change while it was c
 
 
 class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The folders by their intakes' names; ``formerly`` has the names of today by former ones."""
+    """The folders by the names of their intakes; ``formerly`` has the present names by the former ones."""
 
     folders: Mapping[str, str]
     formerly: Mapping[str, str] = {}
 
     def intake_for(self, name: str, folder: str) -> str:
-        """The intake of today for a file that was claimed in that folder by the intake ``name``, perhaps long ago.
+        """Returns the present name of the intake by which a file was claimed, which may be long ago.
 
-        :raises FolderError: where none is meant.
+        :param name: the name that the intake had then; ``folder`` is the folder that it had.
+        :raises FolderError: if no intake of today is meant.
         """
         alike = [each for each, its in self.folders.items() if Path(its) == Path(folder)]
         found = meant_by(name, self.folders, self.formerly, alike)
@@ -59,12 +60,14 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return found
 
     def owners(self, intake: str, instance: str) -> frozenset[str]:
-        """Who the Dagster instance's claims in the intake's folder belong to: itself, by its name and former ones."""
+        """Returns who this Dagster instance's claims in the intake's folder belong to, by its present and its former
+        names.
+        """
         names = [intake, *(former for former, today in self.formerly.items() if today == intake)]
         return frozenset(owner_of(instance, name) for name in names)
 
-    def look(self, intake: str) -> list[Look]:
-        """Everything in the folder but ``save/``, in no order; only what may be a zip is looked at closely.
+    def look(self, intake: str) -> list[SeenFile]:
+        """Returns everything in the folder but ``save/``, in no order; only what may be a zip is looked at closely.
 
         :raises FolderError: if the folder cannot be read.
         """
@@ -78,17 +81,17 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
                         with suppress(FileNotFoundError):
                             found.append(_looked_at(entry))
                     elif entry.name != SAVE:
-                        found.append(Look(entry.name))
+                        found.append(SeenFile(entry.name))
         except OSError as error:
             raise FolderError(
                 folder, f"the folder of the intake {intake!r} cannot be read: {error.strerror}. Is it mounted?"
             ) from error
         return found
 
-    def writers(self, intake: str, look: Look) -> Writers:
-        """Whether anybody has a file of the folder open for writing.
+    def writers(self, intake: str, look: SeenFile) -> Writers:
+        """Returns whether anybody has a file of the folder open for writing.
 
-        :raises FolderError: if it may not be read; FileGone, if it is not there.
+        :raises FolderError: if it may not be read; ``FileGone`` if it is not there.
         """
         path = self._folder(intake) / look.name
         try:
@@ -96,9 +99,9 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         except OSError as error:
             raise explained(path, error) from error
 
-    def claim(self, intake: str, look: Look, owner: str) -> Claim | None:
-        """Claims a file for ``owner`` (see ``owner_of``); None where somebody else was faster, or it is another file
-        by now.
+    def claim(self, intake: str, look: SeenFile, owner: str) -> Claim | None:
+        """Claims a file for ``owner`` (see ``owner_of``); returns None if another was faster, or it is another file by
+        now.
 
         :raises FolderError: if it cannot be moved into ``save/``.
         """
@@ -118,7 +121,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return claim if same or not _renamed_to_nothing(target, path) else None
 
     def claims(self, intake: str) -> list[Claim]:
-        """Every claimed file, in no order; what else a person has put into ``save/`` is none.
+        """Returns every claimed file, in no order; what else a person has put into ``save/`` is ignored.
 
         :raises FolderError: if ``save/`` cannot be read.
         """
@@ -132,8 +135,10 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return [claim for claim in map(Claim.parse, names) if claim]
 
     def newest_claim(self, rid: str, instance: str) -> tuple[str, Claim] | None:
-        """The work's last file that the Dagster instance claimed and that is still there, and its intake; a folder
-        that cannot be read has none.
+        """Returns the intake and the claim of the work's last file that this Dagster instance claimed and that is still
+        there.
+
+        A folder that cannot be read counts as empty.
         """
         found = []
         for intake in self.folders:
@@ -144,7 +149,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return max(found, key=lambda one: one[1].at, default=None)
 
     def settle(self, intake: str) -> None:
-        """Has the claims on the disk: after a power cut no file must be back in the folder whose run is there."""
+        """Flushes the claims to the disk: after a power cut no file whose run exists must be back in the folder."""
         for folder in (self._save(intake), self._folder(intake)):
             # Some mounts cannot flush a folder, and write it through.
             with suppress(OSError):
@@ -155,7 +160,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
                     os.close(handle)
 
     def event(self, intake: str, claim: Claim) -> DroppedFile:
-        """The event of a claim.
+        """Returns the event of a claim.
 
         :raises FileGone: if the file is not in ``save/``.
         """
@@ -163,7 +168,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return event_of(claim, str(self._folder(intake)), found.modified_ns / 1e9, found.size)
 
     def claimed(self, intake: str, file: str, rid: str) -> ClaimedFile:
-        """The claimed file of that name.
+        """Returns the claimed file of that name.
 
         :raises FileGone: if it is not in ``save/``.
         :raises FolderError: if the name is not that of a claimed file of the work ``rid``.
@@ -171,29 +176,30 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return ClaimedFile.look(self._claimed_path(intake, file, rid))
 
     def unpacked_size(self, file: ClaimedFile) -> UnpackedSize | None:
-        """How large the zip's files are, by its directory; None where it has none."""
+        """Returns how large the zip's files are, by its directory; None if it has none."""
         return unpacked_size(FileRanges(file).read, file.size)
 
-    def bring(self, file: ClaimedFile, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
-        """Copies a claimed file to ``places.final``, digesting it meanwhile, and goes on where a killed one ended.
+    def bring(self, file: ClaimedFile, places: DownloadPaths, tell: Callable[[int], None]) -> DownloadedZip:
+        """Copies a claimed file to ``places.final`` while computing its digest; a killed copy is resumed.
 
-        Returns what a receipt keeps of it. ``tell`` is called with the bytes that are there.
+        Returns what a receipt keeps of it, without its source.
 
-        :raises FileChanged: if it is written to meanwhile; nothing of it is under the final name then.
-        :raises StagingError: if the disk is full, or cannot be written.
+        :param tell: called with the bytes that are there.
+        :raises FileChanged: if the file is written to meanwhile; nothing of it is under the final name then.
+        :raises StagingError: if the disk is full, or cannot be written to.
         """
         started = time.monotonic()
-        proof = Proof(None, (file.size,), PROOF)
+        proof = ObjectProof(None, (file.size,), PROOF)
         # One reader: a disk reads a file fastest from its first byte to its last.
-        cut = plan(file.size, proof.pieces, claimed=False, joinable=False, parallel=1)
+        cut = plan_transfer(file.size, proof.pieces, claimed=False, joinable=False, parallel=1)
         brought = bring(
             FileRanges(file), file.where, file.identity, cut, proof, places, Pace(), tell, lambda _digests: ()
         )
         seconds = time.monotonic() - started
-        return {"bytes": file.size, "seconds": seconds, "proof": proof.name, **asdict(brought)}
+        return DownloadedZip(size=file.size, proven_by=proof.name, seconds=seconds, **asdict(brought))
 
     def remove(self, intake: str, file: str, rid: str) -> bool:
-        """Removes a claimed file whose work is synced, and says whether it was there.
+        """Removes a claimed file whose work is synced, and returns whether it was there.
 
         :raises FolderError: if it cannot be removed.
         """
@@ -231,7 +237,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._save(intake) / claim.name
 
 
-def _looked_at(entry: os.DirEntry[str]) -> Look:
+def _looked_at(entry: os.DirEntry[str]) -> SeenFile:
     found = entry.stat(follow_symlinks=False)
     trouble = None
     if stat.S_ISLNK(found.st_mode):
@@ -240,7 +246,7 @@ def _looked_at(entry: os.DirEntry[str]) -> Look:
         trouble = "is a folder"
     elif not stat.S_ISREG(found.st_mode):
         trouble = "is no plain file"
-    return Look(entry.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, trouble)
+    return SeenFile(entry.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, trouble)
 
 
 def _renamed_to_nothing(source: Path, target: Path) -> bool:

@@ -13,14 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ao_workflows.errors import StagingError
-from ao_workflows.events.message_parts import Wanted
+from ao_workflows.events.message_parts import WantedRun
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.files import write_whole
 from ao_workflows.staging.staging import Staging
 
 
-def keep(staging: Staging, queue: str, region: str, message_id: str, wanted: Sequence[Wanted]) -> Path:
-    """Keeps a message's events; they are on the disk when this returns.
+def keep(staging: Staging, queue: str, region: str, message_id: str, wanted: Sequence[WantedRun]) -> Path:
+    """Keeps a message's events, which are on the disk when this returns; returns the file.
 
     :raises StagingError: if they cannot be kept.
     """
@@ -30,10 +30,11 @@ def keep(staging: Staging, queue: str, region: str, message_id: str, wanted: Seq
     return path
 
 
-def of_queue(staging: Staging, queue: str, region: str) -> dict[str, tuple[Wanted, ...]]:
-    """The events of each kept message of a queue, whatever its intake is called, by the message's id, the oldest first.
+def of_queue(staging: Staging, queue: str, region: str) -> dict[str, tuple[WantedRun, ...]]:
+    """Returns the kept events of a queue's messages, by the message's id, the oldest first, whatever its intake is
+    called.
 
-    What cannot be read is left out: SQS delivers its message again.
+    What cannot be read is left out, since SQS delivers its message again.
 
     :raises StagingError: if the folder cannot be read.
     """
@@ -42,12 +43,12 @@ def of_queue(staging: Staging, queue: str, region: str) -> dict[str, tuple[Wante
         paths = [(path.stat().st_mtime_ns, path) for path in folder.glob(f"{_of(queue, region)}*.json")]
     except OSError as error:
         raise StagingError(folder, f"cannot be read: {error.strerror}") from error
-    found: dict[str, tuple[Wanted, ...]] = {}
+    found: dict[str, tuple[WantedRun, ...]] = {}
     for _, path in sorted(paths):
         try:
             said = json.loads(path.read_bytes())
             found[said["message_id"]] = tuple(
-                Wanted(each["rid"], ObjectEvent(**each["event"])) for each in said["events"]
+                WantedRun(each["rid"], ObjectEvent(**each["event"])) for each in said["events"]
             )
         except (OSError, ValueError, TypeError, KeyError):
             continue

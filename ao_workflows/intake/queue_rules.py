@@ -1,11 +1,11 @@
-"""Intake's decisions: which messages become runs, which are set aside, which may be deleted now.
+"""A queue intake's decisions: which messages become runs, which are set aside, which may be deleted now.
 
-What belongs here: the protocol's decisions as pure functions, and the cursor that carries it from one tick to the
-next. What does not: receiving, deleting and launching (``ao_workflows.defs.sensors.queues``).
+What belongs here: the protocol's decisions as pure functions, and the cursor that carries it from one tick to the next.
+What does not: receiving, deleting and launching (``ao_workflows.defs.sensors.queues``).
 
-SQS delivers at least once, and Dagster creates at most one run for a run key. So a message whose runs were
-requested is deleted by a later tick, once the runs are there, and never by the tick that requests them: a daemon
-that dies in between leaves the message in the queue.
+SQS delivers at least once, and Dagster creates at most one run for a run key. So a message whose runs were requested is
+deleted by a later tick, once the runs exist, and never by the tick that requests them: if the daemon dies in between,
+the message is still in the queue.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 
 from ao_workflows.errors import MessageError, RidError
-from ao_workflows.events.message_parts import InParts, Wanted, newest_of_each, next_part
+from ao_workflows.events.message_parts import MessageInParts, WantedRun, newest_of_each, next_part
 from ao_workflows.events.s3_events import ObjectEvent, parse_message
 from ao_workflows.works.rids import rid_of_key
 
 
 @dataclass(frozen=True)
-class Received:
-    """A message in flight: hidden from other receivers until ``hidden_until``.
+class ReceivedMessage:
+    """A message that was received, and is hidden from other receivers until ``hidden_until``.
 
-    ``times`` is how often it has been received, this time included; ``sent`` is when it came into the queue. Times
-    are in seconds since the epoch.
+    ``times`` is how often it has been received, this time included; ``sent`` is when it came into the queue. Times are
+    in seconds since 1970.
     """
 
     message_id: str
@@ -38,33 +38,35 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What one message comes to: runs to request, and the reason why it cannot be used, if it cannot."""
+class Selection:
+    """What one message contains for an intake: the runs that are wanted, and why it cannot be used, if it cannot."""
 
-    wanted: tuple[Wanted, ...] = ()
+    wanted: tuple[WantedRun, ...] = ()
     rejected: str | None = None
 
 
-def judge(body: str, bucket: str, events: Sequence[str], keys: Sequence[str]) -> Verdict:
-    """What a message comes to at an intake of ``bucket`` that wants these ``events`` and ``keys`` (shell patterns).
+def select_events(body: str, bucket: str, events: Sequence[str], keys: Sequence[str]) -> Selection:
+    """Returns the runs for which an intake's message asks.
 
-    A message may be both: of several records, one that cannot be used, because it cannot be read, or because of its
-    RID or its bucket, is the reason for a rejection, and the others still give their runs.
+    A message may have several records. If one cannot be used, because it cannot be read, or because of its RID or its
+    bucket, the message is rejected, and the other records still get their runs.
+
+    :param bucket: the intake's; ``events`` and ``keys`` are its patterns, as a shell has them.
     """
     try:
         found = parse_message(body)
     except MessageError as error:
-        return Verdict(rejected=error.reason)
-    wanted: list[Wanted] = []
+        return Selection(rejected=error.reason)
+    wanted: list[WantedRun] = []
     reasons: list[str] = []
     for number, record in enumerate(found, 1):
         try:
             event = _readable(record)
             if _matches(event.name, events) and _matches(event.key, keys):
-                wanted.append(Wanted(_rid_of(event, bucket), event))
+                wanted.append(WantedRun(_rid_of(event, bucket), event))
         except (MessageError, RidError) as error:
             reasons.append(f"record {number} of {len(found)}: {error}" if len(found) > 1 else str(error))
-    return Verdict(tuple(wanted), "; ".join(reasons) or None)
+    return Selection(tuple(wanted), "; ".join(reasons) or None)
 
 
 def _readable(record: ObjectEvent | MessageError) -> ObjectEvent:
@@ -84,8 +86,8 @@ def _rid_of(event: ObjectEvent, bucket: str) -> str:
 
 
 @dataclass(frozen=True)
-class Pending:
-    """A message whose runs an earlier tick requested and whose deletion is still to come."""
+class PendingMessage:
+    """A message whose runs an earlier tick requested and that has not been deleted yet."""
 
     receipt_handle: str
     run_keys: tuple[str, ...]
@@ -93,46 +95,51 @@ class Pending:
 
 
 @dataclass(frozen=True)
-class Cursor:
-    """What one tick leaves to the next: messages whose runs are all requested, and messages in parts."""
+class QueueCursor:
+    """What one tick passes to the next: messages whose runs are all requested, and messages in parts."""
 
-    pending: tuple[Pending, ...] = ()
-    parts: tuple[InParts, ...] = ()
+    pending: tuple[PendingMessage, ...] = ()
+    parts: tuple[MessageInParts, ...] = ()
 
     def dump(self) -> str:
+        """Returns the cursor as text."""
         said = {"pending": [asdict(pending) for pending in self.pending]}
         if self.parts:
             said["parts"] = [asdict(part) for part in self.parts]
         return json.dumps(said, separators=(",", ":"))
 
     @classmethod
-    def parse(cls, text: str | None) -> Cursor:
+    def parse(cls, text: str | None) -> QueueCursor:
+        """Reads a cursor; an empty one if there is no text."""
         if not text:
             return cls()
         said = json.loads(text)
         return cls(
             tuple(
-                Pending(entry["receipt_handle"], tuple(entry["run_keys"]), entry["hidden_until"])
+                PendingMessage(entry["receipt_handle"], tuple(entry["run_keys"]), entry["hidden_until"])
                 for entry in said["pending"]
             ),
-            tuple(InParts(**entry) for entry in said.get("parts", ())),
+            tuple(MessageInParts(**entry) for entry in said.get("parts", ())),
         )
 
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """The pending messages, sorted by what may be done with each now."""
+    """The pending messages: those that may be deleted now, and those that wait for their runs."""
 
-    deletable: tuple[Pending, ...]
-    waiting: tuple[Pending, ...]
+    deletable: tuple[PendingMessage, ...]
+    waiting: tuple[PendingMessage, ...]
 
 
-def acknowledge(pending: Iterable[Pending], has_run: Callable[[str], bool], now: float) -> Acknowledgement:
-    """Sorts pending messages: those whose runs are all there may be deleted; of the others, one that SQS shows to
-    others again is forgotten here, since it will be delivered again.
+def acknowledge(pending: Iterable[PendingMessage], has_run: Callable[[str], bool], now: float) -> Acknowledgement:
+    """Decides which pending messages may be deleted: those whose runs all exist.
+
+    Of the others, one that SQS shows to other receivers again is dropped here, since it will be delivered again.
+
+    :param now: in seconds since 1970.
     """
-    deletable: list[Pending] = []
-    waiting: list[Pending] = []
+    deletable: list[PendingMessage] = []
+    waiting: list[PendingMessage] = []
     for message in pending:
         if all(has_run(key) for key in message.run_keys):
             deletable.append(message)
@@ -142,72 +149,83 @@ def acknowledge(pending: Iterable[Pending], has_run: Callable[[str], bool], now:
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A message that a tick dealt with. With no ``run_keys`` to wait for, and no ``rest``, it may be deleted now.
+class HandledMessage:
+    """A message that a tick dealt with. If it has no ``run_keys`` to wait for, and no ``rest``, it may be deleted now.
 
-    ``rejected`` is why it must be kept before it is deleted, whenever that is. ``rest`` has all of its events where it
-    is taken in parts, ``done`` of which, the first, have runs. So many records were ``passed_over``: others beside
-    them tell of the same object, and are newer.
+    ``rejected`` is why it must be kept on disk before it is deleted. ``rest`` has all its events if it is taken in
+    parts; the first ``done`` of them have runs. ``passed_over`` is the number of records that need no run, since
+    another record about the same object is newer.
     """
 
-    message: Received
+    message: ReceivedMessage
     run_keys: tuple[str, ...]
     rejected: str | None
-    rest: tuple[Wanted, ...] = ()
+    rest: tuple[WantedRun, ...] = ()
     done: int = 0
     passed_over: int = 0
 
     @property
-    def pending(self) -> Pending:
-        return Pending(self.message.receipt_handle, self.run_keys, self.message.hidden_until)
+    def pending(self) -> PendingMessage:
+        """The message as one whose runs were requested."""
+        return PendingMessage(self.message.receipt_handle, self.run_keys, self.message.hidden_until)
 
     @property
-    def part(self) -> InParts:
+    def part(self) -> MessageInParts:
+        """The message as one that is taken in parts."""
         message = self.message
-        return InParts(message.message_id, self.done, message.receipt_handle, message.hidden_until)
+        return MessageInParts(message.message_id, self.done, message.receipt_handle, message.hidden_until)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a tick does with what it received: each event's run is requested once; what is ``left`` goes back."""
+class TickPlan:
+    """What a tick does with the messages that it received.
 
-    requests: tuple[Wanted, ...]
-    taken: tuple[Taken, ...]
-    left: tuple[Received, ...]
+    Each event's run is requested once; the messages that are ``given_back`` are given back to the queue.
+    """
+
+    requests: tuple[WantedRun, ...]
+    taken: tuple[HandledMessage, ...]
+    given_back: tuple[ReceivedMessage, ...]
 
 
-def plan(
-    received: Sequence[Received],
-    verdict_on: Callable[[str], Verdict],
+def plan_tick(
+    received: Sequence[ReceivedMessage],
+    select: Callable[[str], Selection],
     has_run: Callable[[str], bool],
     most: int,
     in_time: Callable[[], bool] = lambda: True,
-) -> Plan:
-    """Requests ``most`` runs at most; a message that does not fit is taken in parts, and none after the time is up.
+) -> TickPlan:
+    """Decides what a tick does with the messages that it received; it requests at most ``most`` runs.
 
-    One that came this far is not given back for want of room: each delivery brings it nearer to the dead letters. An
-    event that has its run already, such as one that SQS delivers again or that came by another intake's name, asks
-    for none.
+    A message with more events than there is room for is taken in parts, not given back: each delivery brings it nearer
+    to the dead letters. No message is taken once the time is up. An event that has a run already, such as one that SQS
+    delivers again or that came by another intake's name, requests none.
+
+    :param in_time: returns false once the tick's time is up.
     """
-    requests: dict[str, Wanted] = {}
-    taken: list[Taken] = []
+    requests: dict[str, WantedRun] = {}
+    taken: list[HandledMessage] = []
     for number, message in enumerate(received):
         if not in_time():
-            return Plan(tuple(requests.values()), tuple(taken), tuple(received[number:]))
-        verdict = verdict_on(message.body)
-        wanted = newest_of_each(verdict.wanted)
+            return TickPlan(tuple(requests.values()), tuple(taken), tuple(received[number:]))
+        selection = select(message.body)
+        wanted = newest_of_each(selection.wanted)
         part = next_part(wanted, 0, has_run, requests, most - len(requests), in_time)
         if not (part.whole or part.done or part.missing or in_time()):
-            return Plan(tuple(requests.values()), tuple(taken), tuple(received[number:]))
+            return TickPlan(tuple(requests.values()), tuple(taken), tuple(received[number:]))
         requests |= part.missing
         rest = () if part.whole else tuple(wanted)
-        passed_over = len(verdict.wanted) - len(wanted)
-        taken.append(Taken(message, tuple(part.missing), verdict.rejected, rest, part.done, passed_over))
-    return Plan(tuple(requests.values()), tuple(taken), ())
+        passed_over = len(selection.wanted) - len(wanted)
+        taken.append(HandledMessage(message, tuple(part.missing), selection.rejected, rest, part.done, passed_over))
+    return TickPlan(tuple(requests.values()), tuple(taken), ())
 
 
-def received_again(parts: Sequence[InParts], received: Iterable[Received]) -> tuple[list[InParts], list[Received]]:
-    """The messages in parts, with the receipts of those that SQS has delivered again; and what was received else."""
+def received_again(
+    parts: Sequence[MessageInParts], received: Iterable[ReceivedMessage]
+) -> tuple[list[MessageInParts], list[ReceivedMessage]]:
+    """Separates what was received: the messages in parts, with the new receipts of those that came again; and the
+    others.
+    """
     here = {message.message_id: message for message in received}
     again = [
         replace(part, receipt_handle=message.receipt_handle, hidden_until=message.hidden_until)

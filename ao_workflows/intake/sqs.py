@@ -1,6 +1,6 @@
 """SQS: the messages of an intake's queue, received, deleted, given back and sent.
 
-What belongs here: every call to SQS, each with an end. What does not: what a message means
+What belongs here: every call to SQS, each with a time limit. What does not: what a message means
 (``ao_workflows.events.s3_events``).
 """
 
@@ -18,7 +18,7 @@ from pydantic import PrivateAttr
 
 from ao_workflows.aws.connections import AwsConnection, answered_within, calls_explained, make_client
 from ao_workflows.errors import ServiceError
-from ao_workflows.intake.queue_rules import Received
+from ao_workflows.intake.queue_rules import ReceivedMessage
 
 HIDDEN_SECONDS = 600
 """How long a received message is hidden from others: long enough for the next tick to find its runs there."""
@@ -37,8 +37,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class QueueState:
-    """What SQS says of a queue: messages to be had, hidden and delayed (about so many), and where it puts messages that
-    were received ``max_receives`` times (None where it does not).
+    """What SQS says of a queue: about how many messages can be received, are hidden and are delayed.
+
+    Messages that were received ``max_receives`` times go to ``dead_letters``; both are None if the queue does not do
+    that.
     """
 
     visible: int
@@ -60,12 +62,13 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
     _reached: dict[str, tuple[Any, str]] = PrivateAttr(default_factory=dict)
 
     def tags(self, intake: str, until: float) -> dict[str, str]:
-        """The queue's tags."""
+        """Returns the queue's tags."""
         client, url = self._queue(intake, until)
         answer = self._ask("reading the tags", intake, until, lambda: client.list_queue_tags(QueueUrl=url))
         return dict(answer.get("Tags", {}))
 
     def state(self, intake: str, until: float) -> QueueState:
+        """Returns what SQS says of the queue."""
         client, url = self._queue(intake, until)
         names = [
             "ApproximateNumberOfMessages",
@@ -96,13 +99,15 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
         most: int,
         until: float,
         hidden: int = HIDDEN_SECONDS,
-        enough: Callable[[Sequence[Received]], bool] = lambda _received: False,
-    ) -> list[Received]:
-        """Up to ``most`` messages, ``hidden`` for so many seconds each, until there are no more, the time is up, or
-        those that are there are ``enough``.
+        enough: Callable[[Sequence[ReceivedMessage]], bool] = lambda _received: False,
+    ) -> list[ReceivedMessage]:
+        """Receives up to ``most`` messages, until there are no more, the time is up, or there are enough.
+
+        :param hidden: for how many seconds each message is hidden from other receivers.
+        :param enough: called with what was received so far; returns whether that is enough.
         """
         client, url = self._queue(intake, until)
-        received: list[Received] = []
+        received: list[ReceivedMessage] = []
         while len(received) < most and not enough(received) and until - time.monotonic() >= LEAST_SECONDS:
             asked = time.time()
             try:
@@ -126,7 +131,7 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
             for message in messages:
                 attributes = message.get("Attributes", {})
                 received.append(
-                    Received(
+                    ReceivedMessage(
                         message["MessageId"],
                         message["ReceiptHandle"],
                         message["Body"],
@@ -140,9 +145,9 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
         return received
 
     def delete(self, intake: str, receipt_handles: Iterable[str], until: float) -> list[str]:
-        """Deletes messages, and returns the receipt handles for which SQS says no, or for which there was no time.
+        """Deletes messages, and returns the receipt handles that SQS refused, or for which there was no time.
 
-        Deleting twice is harmless.
+        Deleting a message twice is harmless.
         """
         client, url = self._queue(intake, until)
         return self._in_batches(
@@ -154,15 +159,16 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
 
     def give_back(self, intake: str, receipt_handles: Iterable[str], until: float) -> list[str]:
-        """Shows messages to others again at once; returns those that stay hidden for as long as they were to be."""
+        """Shows messages to other receivers again at once; returns the receipt handles of those that stay hidden."""
         return self._hidden_for(0, "giving messages back", intake, receipt_handles, until)
 
     def hide(
         self, intake: str, receipt_handles: Iterable[str], until: float, hidden: int = HIDDEN_SECONDS
     ) -> list[str]:
-        """Hides received messages for so many seconds from now on; returns those that SQS will show to others again.
+        """Hides received messages for so many seconds from now on; returns those that SQS will show to other receivers
+        again.
 
-        So it is with one whose time was up already, or that has been hidden for 12 hours in all.
+        SQS does not hide a message whose time was up already, or that has been hidden for 12 hours in all.
         """
         return self._hidden_for(hidden, "hiding messages", intake, receipt_handles, until)
 
@@ -181,7 +187,7 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
 
     def send(self, intake: str, body: str, until: float) -> str:
-        """Sends a message to the intake's queue; its id."""
+        """Sends a message to the intake's queue, and returns its id."""
         client, url = self._queue(intake, until)
         fifo = {"MessageGroupId": "ao", "MessageDeduplicationId": uuid.uuid4().hex} if url.endswith(".fifo") else {}
         answer = self._ask(
@@ -190,7 +196,7 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
         return str(answer["MessageId"])
 
     def where(self, intake: str) -> str:
-        """The queue, region and profile of an intake, in words."""
+        """Returns the queue, region and profile of an intake, in words."""
         return f"queue {self.queues[intake]} ({self.connections[intake]})"
 
     def _in_batches(

@@ -1,4 +1,4 @@
-"""The machine: files, locks, processes, threads, the boot, moments of time.
+"""The machine: files, locks, processes, logged commands, threads, the boot, moments of time.
 
 What belongs here: what any program on a machine needs, without a word of works or bags. What does not: the layout of
 the scratch disk (``staging``).

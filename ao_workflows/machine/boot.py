@@ -8,5 +8,5 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_id() -> str:
-    """This boot of this machine. What was written in an earlier one may not have reached the disk."""
+    """Returns the id of this machine's present boot. What an earlier boot wrote may not have reached the disk."""
     return _BOOT_ID.read_text().strip()

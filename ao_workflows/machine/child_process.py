@@ -1,7 +1,7 @@
 """A child process: what it prints, as lines, and its end, with that of everything it started.
 
-What belongs here: reading a child's output in bounded memory, and ending its process group. What does not: which
-program is started, and what its output means (``ao_workflows.archive.sync_script``).
+What belongs here: reading a child's output in bounded memory, and ending its process group. What does not: starting a
+program, and what is done with its output (``ao_workflows.machine.logged_command``).
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
 
-GRACE_SECONDS = 10
 PROGRESS_SECONDS = 10
 
 _READ = 1 << 16
 _LARGEST_PIPE = 1 << 20
 _LONGEST_LINE = 1 << 16
 
-_WATCH = 'read -r _; kill -s TERM -- "-$1"; sleep "$2"; kill -s KILL -- "-$1"'
+_WATCH = 'read -r _; kill -s "$3" -- "-$1"; sleep "$2"; kill -s KILL -- "-$1"'
 """Reads until the worker is gone, however it ended, then ends the child's group."""
 
 
@@ -65,10 +64,14 @@ def _shown(row: str) -> str:
 
 
 class Output:
-    """What a process prints, until it has ended. ``overdue`` says, afterwards, that it had not by the time limit."""
+    """What a process prints, until it has ended. ``overdue`` says, afterwards, that it had not by the time limit.
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    What it leaves behind may print for ``grace`` seconds more.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], grace: float) -> None:
         self._process = process
+        self._grace = grace
         self.overdue = False
 
     def lines(self, until: float) -> Iterator[list[str]]:
@@ -81,7 +84,7 @@ class Output:
             yield some
 
     def _chunks(self, until: float) -> Iterator[bytes]:
-        """What comes, until nobody can print any more; what a program leaves behind may do so for a grace only."""
+        """What comes, until nobody can print any more."""
         assert self._process.stdout is not None  # noqa: S101 - it was asked for
         printed = self._process.stdout.fileno()
         ended = os.pidfd_open(self._process.pid)
@@ -98,7 +101,7 @@ class Output:
                     for key, _ in selector.select(left):
                         if key.fd == ended:
                             has_ended = True
-                            until = min(until, monotonic() + GRACE_SECONDS)
+                            until = min(until, monotonic() + self._grace)
                             selector.unregister(ended)
                         elif chunk := os.read(printed, _READ):
                             yield chunk
@@ -109,15 +112,18 @@ class Output:
 
 
 @contextmanager
-def ended_with_its_group(process: subprocess.Popen[bytes], late: Callable[[bytes], None]) -> Iterator[None]:
+def ended_with_its_group(
+    process: subprocess.Popen[bytes], late: Callable[[bytes], None], grace: float, stop: signal.Signals
+) -> Iterator[None]:
     """Ends a process and its group on the way out, and also where this process is killed inside.
 
-    ``late`` is given what it still prints on that way. Nothing is kept waiting for a reader then.
+    They are asked by the signal ``stop``, and killed ``grace`` seconds later. ``late`` is given what is still printed
+    on that way: nothing is kept waiting for a reader.
     """
     watch = None
     try:
         watch = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCH, "sh", str(process.pid), str(GRACE_SECONDS)],
+            ["/bin/sh", "-c", _WATCH, "sh", str(process.pid), str(grace), stop.name.removeprefix("SIG")],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -125,15 +131,17 @@ def ended_with_its_group(process: subprocess.Popen[bytes], late: Callable[[bytes
         )
         yield
     finally:
-        _end_group(process, late)
+        _end_group(process, late, grace, stop)
         if watch:
             watch.kill()
             watch.communicate()
 
 
-def _end_group(process: subprocess.Popen[bytes], late: Callable[[bytes], None]) -> None:
+def _end_group(
+    process: subprocess.Popen[bytes], late: Callable[[bytes], None], grace: float, stop: signal.Signals
+) -> None:
     """Asked first, and killed where that does not help."""
-    for ending, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, 0)):
+    for ending, seconds in ((stop, grace), (signal.SIGKILL, 0.0)):
         until = monotonic() + seconds
         try:
             os.killpg(process.pid, ending)

@@ -1,7 +1,6 @@
-"""The scratch disk's ways: what it refuses, as an error, and the removal of a tree, however deep it is.
+"""What the disk refuses, as an error; hidden names for what is unfinished or about to be removed; removing a tree.
 
-What belongs here: the one function that makes an error of what the system said, the names of what is half written or
-about to go, and the removal. What does not: making a tree (``new_trees``), and which trees may go
+What belongs here: those, for any folder. What does not: making a tree (``new_trees``), and which trees may be removed
 (``ao_workflows.staging.freeing``).
 """
 
@@ -11,6 +10,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,56 +32,75 @@ _BATCH = 64
 """Files a task: what a task costs is more than the removal of a small file."""
 
 
-def refusal(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingError:
-    """The error for what the disk refused at ``path``; a full one is told apart, ``wanted`` are the bytes for it."""
+def disk_error(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingError:
+    """Returns the error for what the disk refused at ``path``: ``StagingFull`` if the disk is full.
+
+    :param what: what was tried, such as "cannot be written".
+    :param wanted: the bytes for which there was no room.
+    """
     if error.errno in FULL:
         return StagingFull(path, wanted, _free(path))
     return StagingError(path, f"{what}: {error.strerror or error}")
+
+
+def full_at(path: Path, wanted: int) -> StagingFull | None:
+    """Tries whether a file of ``wanted`` bytes finds room beside ``path``: the error where it does not, else None."""
+    probe = unfinished_name(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_bytes(bytes(wanted))
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        refused = disk_error(path, "cannot be written", error)
+        return refused if isinstance(refused, StagingFull) else None
+    return None
 
 
 def _free(path: Path) -> int:
     """The bytes that are free where ``path`` is, or would be; 0 where that cannot be known."""
     for place in (path, *path.parents):
         try:
-            disk = os.statvfs(place)
+            return shutil.disk_usage(place).free
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
             return 0
-        return disk.f_bavail * disk.f_frsize
     return 0
 
 
-def unfinished(path: Path) -> Path:
-    """A hidden name beside ``path`` for the file while it is written. Two machines, or two containers, may share the
-    disk and have the same process ids, so nothing but chance keeps two writers apart.
+def unfinished_name(path: Path) -> Path:
+    """Returns a hidden name beside ``path`` for the file while it is being written.
+
+    The name is random: two machines, or two containers, may share the disk and have the same process ids.
     """
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
-def going(path: Path) -> Path:
-    """A hidden name beside ``path`` for what stands there and is about to be removed.
+def removal_name(path: Path) -> Path:
+    """Returns a hidden name beside ``path`` for what is there and is about to be removed.
 
-    It is another one each time: what could not be removed the last time stands in nobody's way. What has a hidden name
-    already, ``.<name>.<word>.tmp``, gets another word.
+    The name is another one each time, so what could not be removed the last time is not in the way. A name that is
+    hidden already, ``.<name>.<word>.tmp``, gets another word.
     """
     hidden = _HIDDEN.fullmatch(path.name)
     return path.with_name(f".{hidden[1] if hidden else path.name}.going-{secrets.token_hex(4)}.tmp")
 
 
-def is_going(name: str) -> bool:
-    """Whether ``name`` is one that ``going`` gave."""
+def is_removal_name(name: str) -> bool:
+    """Whether ``name`` is one that ``removal_name`` returned."""
     return _GOING.fullmatch(name) is not None
 
 
 def remove_tree(top: Path) -> int:
-    """Removes a file, or a folder with all that is in it, and returns the bytes of its files. That nothing is there is
-    no mistake.
+    """Removes a file, or a folder with all that is in it, and returns the bytes of its files; does nothing if there is
+    none.
 
-    What is in the way of one file does not keep the others: whatever can be removed is. A link is removed itself, and
-    what is mounted below is left as it is.
+    If a file cannot be removed, all others are still removed. A link is removed itself, not what it leads to; another
+    file system that is mounted below is left as it is.
 
-    :raises OSError: the first refusal, with the path where the thing now is.
+    :raises OSError: the first refusal, with the path at which the thing now is.
     """
     try:
         status = top.lstat()
@@ -99,7 +118,7 @@ def remove_tree(top: Path) -> int:
         removed = removal.remove()
     finally:
         os.close(descriptor)
-    with removal.told(""):
+    with removal.noting_refusal(""):
         top.rmdir()
     if removal.refused:
         raise removal.refused[0]
@@ -123,7 +142,7 @@ class _Removal:
         """Renames every folder into the top one, and lists the files of each."""
         disk = os.fstat(self._descriptor).st_dev
         for folder in self._folders:  # grows meanwhile
-            with self.told(folder):
+            with self.noting_refusal(folder):
                 here = self._opened(folder)
                 try:
                     status = os.fstat(here)
@@ -145,7 +164,7 @@ class _Removal:
             elif not below:
                 self._folders.append(entry.name)
             else:
-                with self.told(f"{below}{entry.name}"):
+                with self.noting_refusal(f"{below}{entry.name}"):
                     self._folders.append(self._brought_up(entry.name, here))
 
     def _brought_up(self, name: str, here: int) -> str:
@@ -172,25 +191,25 @@ class _Removal:
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "remove") as pool:
             removed = sum(pool.map(self._remove_some, batches))
         for folder in self._folders[1:]:
-            with self.told(folder):
+            with self.noting_refusal(folder):
                 os.rmdir(folder, dir_fd=self._descriptor)
         return removed
 
     def _remove_some(self, files: Sequence[str]) -> int:
         removed = 0
         for name in files:
-            with self.told(name):
+            with self.noting_refusal(name):
                 size = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_size
                 os.unlink(name, dir_fd=self._descriptor)
                 removed += size
         return removed
 
-    def told(self, name: str) -> _Told:
+    def noting_refusal(self, name: str) -> _NoteRefusal:
         """Keeps a refusal for the end, so that the rest goes on."""
-        return _Told(self.refused, self._top / name)
+        return _NoteRefusal(self.refused, self._top / name)
 
 
-class _Told:
+class _NoteRefusal:
     """What the system refuses within is noted with its path; that somebody else was faster is no refusal."""
 
     def __init__(self, refused: list[OSError], path: Path) -> None:
@@ -207,8 +226,9 @@ class _Told:
 
 
 def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Every file below ``folder``, or link, or whatever is no folder, in no order; what cannot be looked at is left
-    out, and so is what goes meanwhile.
+    """Finds every file below ``folder``, in no order; links, and whatever is not a folder, count as files.
+
+    What cannot be looked at, or is removed meanwhile, is left out.
     """
     folders = [str(folder)]
     while folders:
@@ -222,7 +242,11 @@ def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 @dataclass(frozen=True)
 class Removed:
-    """What went of one kind: how many, how many bytes, what is the oldest that was kept, and what would not go."""
+    """What was removed of one kind of thing: how many and how many bytes.
+
+    ``oldest_kept`` is the time of the oldest that was kept; ``stuck`` has a sentence for each that could not be
+    removed.
+    """
 
     count: int = 0
     bytes: int = 0

@@ -1,7 +1,7 @@
 """Whole files: written beside their place and renamed into it, so that a reader sees the old one or the new one.
 
 What belongs here: writing one, the folders above it, and the time that is written into it. What does not: which files
-there are (``ao_workflows.works.rids``), and what is in them.
+there are, and what is in them.
 """
 
 from __future__ import annotations
@@ -11,33 +11,34 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ao_workflows.machine.disk import refusal, unfinished
+from ao_workflows.machine.disk import disk_error, unfinished_name
 
 
 def now() -> str:
-    """The time, RFC 3339 in UTC, to the second."""
+    """Returns the time as it is written into files: RFC 3339 in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def made_parents(path: Path) -> Path:
-    """``path``, with the folders above it there.
+    """Makes the folders above ``path``, where they are missing, and returns ``path``.
 
     :raises StagingError: if they cannot be made.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise refusal(path.parent, "cannot be made", error) from error
+        raise disk_error(path.parent, "cannot be made", error) from error
     return path
 
 
 def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
-    """Writes a file that a reader sees whole or not at all; with ``flush``, on the disk and not only in memory.
+    """Writes a file that a reader sees whole or not at all.
 
+    :param flush: return only when the file is on the disk, and not in memory alone.
     :raises StagingError: if it cannot be written.
     """
     made_parents(path)
-    under_way = unfinished(path)
+    under_way = unfinished_name(path)
     try:
         # A lone surrogate in a message's JSON becomes the escape that JSON has for it.
         with under_way.open("w", encoding="utf-8", errors="backslashreplace") as out:
@@ -53,4 +54,4 @@ def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
     except OSError as error:
         with suppress(OSError):
             under_way.unlink()
-        raise refusal(path, "cannot be written", error, len(text)) from error
+        raise disk_error(path, "cannot be written", error, len(text)) from error

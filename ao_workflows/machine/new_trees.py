@@ -1,7 +1,7 @@
 """A tree of files that is made under another name and appears whole, in one rename, or not at all.
 
-What belongs here: making folders and files that nobody else can reach or foresee, and the rename. What does not:
-what is in the files.
+What belongs here: making folders and files that nobody else can reach or foresee, and the rename. What does not: what
+is in the files.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ao_workflows.errors import StagingError
-from ao_workflows.machine.disk import going, is_going, refusal, remove_tree
+from ao_workflows.machine.disk import disk_error, is_removal_name, removal_name, remove_tree
+from ao_workflows.machine.file_locks import lock_if_free
 
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 _PRIVATE = 0o700
+_TAKEN = "another process is unpacking there; let it end first"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -29,13 +31,13 @@ _GET_FLAGS, _SET_FLAGS, _TOP_OF_TREES = 0x80086601, 0x40086602, 0x00020000
 
 
 class NewTree:
-    """A tree made inside the folder ``under_way``, which is ours alone until the tree is published: nobody else may
-    enter it, and whoever makes it holds its lock. What an earlier process left there is removed; one that still
-    lives is not disturbed.
+    """A tree that is being made inside the folder ``under_way``, which only this process may enter until it is
+    published.
 
-    Use it as a context: what has not been published when it ends is gone.
+    Use it as a context manager: what has not been published at its end is removed. Its maker holds the folder's lock.
+    What a dead process left in the folder is removed; a live one is not disturbed.
 
-    :raises StagingError: if the folder cannot be made, or another process is making it.
+    :raises StagingError: if the folder cannot be made, or another process is making a tree there.
     """
 
     def __init__(self, under_way: Path) -> None:
@@ -46,9 +48,12 @@ class NewTree:
             self._remove_abandoned()
             under_way.mkdir(_PRIVATE)
             self._lock = os.open(under_way, _FOLDER)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = lock_if_free(self._lock)
         except OSError as error:
-            raise refusal(under_way, "cannot be made", error) from error
+            raise disk_error(under_way, "cannot be made", error) from error
+        if not locked:
+            os.close(self._lock)
+            raise StagingError(under_way, _TAKEN)
         try:
             os.fchmod(self._lock, _PRIVATE)
             _spread(self._lock)
@@ -60,7 +65,7 @@ class NewTree:
                 os.fchmod(self._descriptor, _FOLDER_MODE)
         except OSError as error:
             self._clear_away()
-            raise refusal(under_way, "cannot be made", error) from error
+            raise disk_error(under_way, "cannot be made", error) from error
 
     def _remove_abandoned(self) -> None:
         try:
@@ -68,14 +73,13 @@ class NewTree:
         except FileNotFoundError:
             return
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock_if_free(descriptor):
+                raise StagingError(self._outer, _TAKEN)
             try:
                 remove_tree(self._outer)
             except OSError:
                 # What will not go must not be in the way for ever; whoever sweeps this folder tries it again.
-                self._outer.rename(going(self._outer))
-        except BlockingIOError as error:
-            raise StagingError(self._outer, "another process is unpacking there; let it end first") from error
+                self._outer.rename(removal_name(self._outer))
         finally:
             os.close(descriptor)
 
@@ -95,9 +99,9 @@ class NewTree:
         os.close(self._lock)
 
     def make_folder(self, path: str) -> None:
-        """Makes one folder; its parent is there.
+        """Makes one folder, whose parent is there already.
 
-        :raises FileExistsError: if the file system takes the name for that of another one.
+        :raises FileExistsError: if the file system takes the name for that of another file or folder.
         :raises StagingError: if the disk refuses.
         """
         try:
@@ -107,27 +111,27 @@ class NewTree:
         except FileExistsError:
             raise
         except OSError as error:
-            raise refusal(self.path / path, "cannot be made", error) from error
+            raise disk_error(self.path / path, "cannot be made", error) from error
 
     def set_times(self, times: Iterable[tuple[str, int]]) -> None:
-        """Sets folders' modification times, in ns since 1970, once nothing more is put into them."""
+        """Sets the modification times of folders, in ns since 1970; to be called when nothing more is put into them."""
         for path, when in times:
             os.utime(path, ns=(when, when), dir_fd=self._descriptor, follow_symlinks=False)
 
     def writer(self) -> Writer:
-        """A writer of files, for one thread."""
+        """Returns a writer of files, for use by one thread."""
         return Writer(self._descriptor, self._modes_are_right)
 
     def publish(self, into: Path) -> None:
-        """Renames the tree to ``into``. What stood there goes once the new one is there.
+        """Renames the tree to ``into``; what was there is then removed.
 
-        :raises StagingError: if the file system refuses; what stood there then stands there again.
+        :raises StagingError: if the file system refuses; what was there before is then there again.
         """
         put_in_place(self.path, into)
 
 
 class Writer:
-    """Makes files below the tree, each by its name in a folder that is held open while files go there in turn."""
+    """Makes files below the tree; the folder that it made the last file in is kept open for the next one."""
 
     def __init__(self, root: int, modes_are_right: bool) -> None:
         self._root = root
@@ -136,9 +140,9 @@ class Writer:
         self._descriptor = -1
 
     def new_file(self, path: str) -> int:
-        """The descriptor of a new, empty file.
+        """Makes an empty file and returns its descriptor.
 
-        :raises FileExistsError: if the file system takes the name for that of another one.
+        :raises FileExistsError: if the file system takes the name for that of another file or folder.
         """
         folder, _, name = path.rpartition("/")
         if folder != self._folder:
@@ -151,19 +155,20 @@ class Writer:
         return descriptor
 
     def close(self) -> None:
-        """Lets go of the folder."""
+        """Closes the folder that is open."""
         if self._folder is not None:
             os.close(self._descriptor)
             self._folder = None
 
 
 def put_in_place(new: Path, into: Path) -> Path | None:
-    """Renames ``new`` to ``into``, and removes what stood there, which goes last. Where that cannot be removed, it
-    stays under a hidden name, which is returned, and goes the next time.
+    """Renames ``new`` to ``into``, and then removes what was there before.
 
-    :raises StagingError: if the file system refuses; what stood there then stands there again.
+    If that cannot be removed, it stays under a hidden name, which is returned, and is removed the next time.
+
+    :raises StagingError: if the file system refuses; what was there before is then there again.
     """
-    before = going(into)
+    before = removal_name(into)
     try:
         _remove_what_went_before(into)
         with contextlib.suppress(FileNotFoundError):
@@ -175,7 +180,7 @@ def put_in_place(new: Path, into: Path) -> Path | None:
                 before.rename(into)
             raise
     except OSError as error:
-        raise refusal(into, "cannot be put in place", error) from error
+        raise disk_error(into, "cannot be put in place", error) from error
     try:
         remove_tree(before)
     except OSError:
@@ -186,7 +191,7 @@ def put_in_place(new: Path, into: Path) -> Path | None:
 def _remove_what_went_before(into: Path) -> None:
     """Removes what an earlier ``put_in_place`` could not, or was killed before it did."""
     for name in os.listdir(into.parent):
-        if is_going(name) and name.startswith(f".{into.name}.going-"):
+        if is_removal_name(name) and name.startswith(f".{into.name}.going-"):
             with contextlib.suppress(OSError):
                 remove_tree(into.with_name(name))
 

@@ -1,4 +1,4 @@
-"""Processes of ours, started to outlive who starts them: told from all others, asked to end, and killed.
+"""Processes: found, known from all others, asked to end, and killed; and started to outlive who starts them.
 
 What belongs here: that, and what a command that starts processes needs besides: signals in order, and a free port.
 What does not: what any process does (``ao_workflows.services.running``); a child that ends with its parent
@@ -12,20 +12,32 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
+import psutil
+
 from ao_workflows.machine.boot import boot_id
 
+_TICKS = os.sysconf("SC_CLK_TCK")
 _LOOK_EVERY_SECONDS = 0.05
 _KILLED_WITHIN_SECONDS = 10.0
 
 _ONCE_TOLD = 'read -r _ && exec "$@" </dev/null'
 """Becomes the program once it is told to, and ends where whoever would have told it is gone."""
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """A process, known from any other that has its number later: ``started`` in clock ticks after the ``boot``."""
+
+    pid: int
+    started: int
+    boot: str
 
 
 class Interrupted(BaseException):
@@ -105,6 +117,7 @@ class Prepared:
         self.id = found
 
     def begin(self) -> None:
+        """Lets the process become its program."""
         assert self._process.stdin  # noqa: S101 - it was asked for
         # Killed meanwhile: whoever looks after it sees that.
         with suppress(BrokenPipeError):
@@ -115,12 +128,24 @@ class Prepared:
 def identify(pid: int) -> ProcessId | None:
     """The process that has the number now; None where none has, or one that has ended already."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
+        if psutil.Process(pid).status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}:
+            return None
+        return ProcessId(pid, _started(pid), boot_id())
+    except psutil.Error:
         return None
-    if fields[0] in {b"Z", b"X"}:
-        return None
-    return ProcessId(pid, int(fields[19]), boot_id())
+
+
+def _started(pid: int) -> int:
+    """When a process was started, in clock ticks after the boot.
+
+    psutil counts from the epoch, by the moment of the boot, which moves whenever the machine's clock is set: a process
+    would be another one after that.
+    """
+    while True:
+        boot: float = psutil.boot_time()
+        started: float = psutil.Process(pid).create_time()
+        if psutil.boot_time() == boot:
+            return round((started - boot) * _TICKS)
 
 
 def is_alive(process: ProcessId) -> bool:
@@ -130,24 +155,53 @@ def is_alive(process: ProcessId) -> bool:
 
 def marked(name: str, value: str) -> list[ProcessId]:
     """The processes that were given the variable ``name`` with that ``value``, by whoever started what started them."""
-    entry = f"{name}={value}".encode()
     found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            has_it = entry in (process / "environ").read_bytes().split(b"\0")
-        except OSError:  # another user's, or gone
-            continue
-        if has_it and (identified := identify(int(process.name))):
-            found.append(identified)
+    for process in _all():
+        with suppress(psutil.Error):  # another user's, or gone
+            if process.environ().get(name) == value and (identified := identify(process.pid)):
+                found.append(identified)
     return found
 
 
-def executes_a_run(process: ProcessId) -> bool:
-    """Whether it is one that Dagster's code server made for a run."""
+def command_line(process: ProcessId) -> list[str]:
+    """The words that the process was started with; none where it has ended."""
     try:
-        return b"--multiprocessing-fork" in Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
+        words: list[str] = psutil.Process(process.pid).cmdline()
+    except psutil.Error:
+        return []
+    return words
+
+
+def below(parent: int, but: Set[ProcessId] = frozenset()) -> list[ProcessId]:
+    """Every process below ``parent``, save ``but`` and what is below these; own children that have ended are reaped."""
+    children: dict[int, list[int]] = {}
+    for process in _all():
+        with suppress(psutil.Error):
+            above = process.ppid()
+            if process.status() == psutil.STATUS_ZOMBIE and above == os.getpid():
+                process.wait(timeout=0)
+            else:
+                children.setdefault(above, []).append(process.pid)
+    found: list[ProcessId] = []
+    waiting = [parent]
+    while waiting:
+        for pid in children.get(waiting.pop(), []):
+            identified = identify(pid)
+            if identified not in but:
+                found += [identified] if identified else []
+                waiting.append(pid)
+    return found
+
+
+def _all() -> Iterator[psutil.Process]:
+    """Every process of the machine.
+
+    psutil's own ``process_iter`` keeps what it found from one call to the next, and leaves out once what has got a
+    number anew.
+    """
+    for pid in psutil.pids():
+        with suppress(psutil.NoSuchProcess):
+            yield psutil.Process(pid)
 
 
 def end(processes: Sequence[ProcessId], grace_seconds: float) -> None:
@@ -170,6 +224,7 @@ def wait_gone(processes: Sequence[ProcessId], seconds: float) -> list[ProcessId]
 def _signal(process: ProcessId, ending: signal.Signals) -> None:
     """Signals the process, and never one that has got its number meanwhile."""
     try:
+        # psutil looks at the number and then signals it: what the number is of may change in between.
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return
@@ -180,12 +235,3 @@ def _signal(process: ProcessId, ending: signal.Signals) -> None:
         return
     finally:
         os.close(handle)
-
-
-@dataclass(frozen=True)
-class ProcessId:
-    """A process, told from any other that has its number later: ``started`` in clock ticks after the ``boot``."""
-
-    pid: int
-    started: int
-    boot: str

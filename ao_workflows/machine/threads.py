@@ -15,7 +15,10 @@ Found = TypeVar("Found")
 
 
 def each_in_order(threads: int, work: Callable[[Given], Found], things: Iterable[Given]) -> Iterator[Found]:
-    """What ``work`` finds of each thing, in their order; no more than a few are taken before they are wanted."""
+    """Calls ``work`` for each of the things on some threads, and yields what it returns, in the things' order.
+
+    ``things`` is read only a little ahead of what has been yielded.
+    """
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Found]] = deque()
         try:

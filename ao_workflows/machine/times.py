@@ -1,10 +1,10 @@
-"""Times that come from outside: a text, a number or a header, made into a moment in UTC, or into nothing.
+"""Times that come from outside, as a text, a number or a header, turned into a moment in UTC.
 
-What belongs here: the only places where such a time is read. What does not: what a moment means to its reader.
+What belongs here: the only functions that read such a time. What does not: what a moment means to its reader.
 
-An event, an object's head, a database and a file's own time may hold any year. Some are on no calendar once they are
-brought to UTC (``9999-12-31T23:59:59-23:59``); Python raises errors of several kinds for them, at the reading or much
-later, where a day is added. So nothing is a moment here but what has a year and more to the calendar's ends.
+An event, an object's head, a database and a file's own time may have any year. Some, once they are brought to UTC, are
+on no calendar (``9999-12-31T23:59:59-23:59``). Python then raises errors of several kinds, at once or much later, when
+a day is added. So a moment here is at least a year away from both ends of the calendar.
 """
 
 from __future__ import annotations
@@ -21,46 +21,48 @@ LONG_AGO = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 _ERRORS = (ValueError, TypeError, OverflowError, OSError, IndexError)
 
 
-def moment(said: object) -> datetime | None:
-    """The moment that a text of RFC 3339 (ISO 8601), or a driver's own value, tells, in UTC; None where it tells none.
+def moment(value: object) -> datetime | None:
+    """Returns the moment in UTC that a text of RFC 3339 (ISO 8601), or a database driver's own value, means; else None.
 
-    A time without a zone is in UTC, as those in the archive's database are.
+    A time without a zone is taken as UTC, as those in the archive's database are.
     """
     try:
-        if isinstance(said, str):
-            said = datetime.fromisoformat(said)
-        return _usable(said) if isinstance(said, datetime) else None
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        return _usable(value) if isinstance(value, datetime) else None
     except _ERRORS:
         return None
 
 
-def moment_with_zone(said: object) -> datetime | None:
-    """The same, where the text has a time zone; None where it has none."""
+def moment_with_zone(value: object) -> datetime | None:
+    """Returns the moment that a text with a time zone means; None if it has no zone or is not a time."""
     try:
-        return moment(said) if isinstance(said, str) and datetime.fromisoformat(said).tzinfo else None
+        return moment(value) if isinstance(value, str) and datetime.fromisoformat(value).tzinfo else None
     except _ERRORS:
         return None
 
 
 def moment_of_seconds(seconds: float) -> datetime | None:
-    """The moment so many seconds after 1970 began, as files and queues have it; None where no calendar has it."""
+    """Returns the moment that is so many seconds after 1970 began, as files and queues count; None if no calendar has
+    it.
+    """
     try:
         return _usable(datetime.fromtimestamp(seconds, UTC))
     except _ERRORS:
         return None
 
 
-def moment_of_header(said: str) -> datetime | None:
-    """The moment that an HTTP header tells (RFC 9110, 5.6.7), or None where it tells none."""
+def moment_of_header(value: str) -> datetime | None:
+    """Returns the moment that an HTTP header means (RFC 9110, 5.6.7); None if it is not a time."""
     try:
-        return _usable(parsedate_to_datetime(said))
+        return _usable(parsedate_to_datetime(value))
     except _ERRORS:
         return None
 
 
-def in_order(said: object) -> datetime:
-    """The moment that a text tells; where it tells none, one before all others."""
-    return moment(said) or LONG_AGO
+def in_order(value: object) -> datetime:
+    """Returns the moment that a text means, for sorting; a text that is not a time comes before all others."""
+    return moment(value) or LONG_AGO
 
 
 def _usable(at: datetime) -> datetime | None:

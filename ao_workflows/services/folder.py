@@ -1,12 +1,11 @@
 """The folder of a site's services: the record of what was started, the lock, the logs.
 
-What belongs here: finding it, reading and writing it, and what of its services is alive. What does not: starting and
-ending them (``ao_workflows.services.running``).
+What belongs here: finding it, reading and writing it, and which of its services are alive. What does not: starting and
+ending them (``running``).
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ao_workflows.errors import ServicesError
-from ao_workflows.machine.processes import ProcessId, executes_a_run, is_alive, marked
-from ao_workflows.services.record import Recorded, Service, parse_recorded
+from ao_workflows.instance.dagster_processes import executes_a_run
+from ao_workflows.machine import file_locks
+from ao_workflows.machine.processes import ProcessId, command_line, is_alive, marked
+from ao_workflows.services.record import Service, ServicesRecord, parse_record
 
 MARK = "AO_UP"
 """The variable that everything below the services is given: their instance's folder. So a run is found whose code
@@ -23,25 +24,27 @@ server is gone, and no process of anybody else's is."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a site and its instance are: ``site`` is the file, ``home`` Dagster's folder."""
+class ServicesFolder:
+    """Where a site and its instance are: ``site`` is its site.toml, ``home`` Dagster's folder."""
 
     site: Path
     home: Path
 
     @property
     def folder(self) -> Path:
-        """The record, the lock and the logs."""
+        """The folder with the record, the lock and the logs."""
         return self.home / "services"
 
     def log(self, name: str) -> Path:
+        """Returns the log of the service of that name."""
         return self.folder / f"{name}.log"
 
     @classmethod
-    def find(cls, site: Path | None) -> Place:
-        """That of ``site``, else of AO_SITE; its instance is in DAGSTER_HOME, else in ``dagster`` beside it.
+    def find(cls, site: Path | None) -> ServicesFolder:
+        """Finds the folder of ``site``, else of the site that AO_SITE names; Dagster's is DAGSTER_HOME, else
+        ``dagster`` beside it.
 
-        :raises ServicesError: where neither names a site.
+        :raises ServicesError: if neither names a site.
         """
         named = site or (Path(given) if (given := os.environ.get("AO_SITE")) else None)
         if named is None:
@@ -52,55 +55,59 @@ class Place:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps a second command out.
+        """Keeps a second command out while inside.
 
-        :raises ServicesError: if there is one, or there can be no folder.
+        :raises ServicesError: if there is one, or the folder cannot be made.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / "lock").open("w")
+            lock = file_locks.take_if_free(self.folder / "lock")
         except OSError as error:
             raise ServicesError(
                 f"{self.folder} cannot be used: {error.strerror}; DAGSTER_HOME names its home"
             ) from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ServicesError(f"another ao up or ao down is at work in {self.home}: wait for its end") from None
+        if lock is None:
+            raise ServicesError(f"another ao up or ao down is at work in {self.home}: wait for its end")
+        try:
             yield
+        finally:
+            os.close(lock)
 
-    def recorded(self) -> Recorded | None:
-        """What was started here last; None where nothing was, or nobody knows.
+    def recorded(self) -> ServicesRecord | None:
+        """Returns what was started here last; None if nothing was, or the record is broken.
 
-        :raises ServicesError: where the record may not be read.
+        :raises ServicesError: if the record may not be read.
         """
         path = self.folder / "services.json"
         try:
-            return parse_recorded(path.read_text(errors="replace"))
+            return parse_record(path.read_text(errors="replace"))
         except FileNotFoundError:
             return None
         except OSError as error:
             raise ServicesError(f"{path} cannot be read: {error.strerror}") from error
 
     def record(self, services: Mapping[str, Service]) -> None:
+        """Writes the record of the services that were started; removes it if there are none."""
         path = self.folder / "services.json"
         if not services:
             path.unlink(missing_ok=True)
             return
         under_way = path.with_suffix(".tmp")
-        under_way.write_text(Recorded(str(self.site), services).dump())
+        under_way.write_text(ServicesRecord(str(self.site), services).dump())
         under_way.replace(path)
 
     def below(self, *, runs_only: bool = False) -> list[ProcessId]:
-        """What the services started: processes that execute runs, also when their code server is gone, and others."""
+        """Returns the processes that the services started: runs, also those whose code server is gone, and others.
+
+        :param runs_only: only those that execute runs.
+        """
         recorded = self.recorded()
         services = [service.process for service in recorded.services.values()] if recorded else []
         below = [process for process in marked(MARK, str(self.home)) if process not in services]
-        return [process for process in below if not runs_only or executes_a_run(process)]
+        return [process for process in below if not runs_only or executes_a_run(command_line(process))]
 
 
-def alive(recorded: Recorded | None) -> dict[str, Service]:
-    """The services of the record that are there."""
+def alive(recorded: ServicesRecord | None) -> dict[str, Service]:
+    """Returns the services of the record whose processes are alive."""
     services = recorded.services.values() if recorded else ()
     return {service.name: service for service in services if is_alive(service.process)}

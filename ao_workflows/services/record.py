@@ -1,7 +1,7 @@
-"""The services of a site without containers: what is recorded of each, and what a person is told of them.
+"""The services of a site without containers: what is recorded of each, and what a person sees of them.
 
-What belongs here: the record as values and as JSON, the choice of ports, the table. What does not: starting, looking
-at and ending them (``ao_workflows.services.running``).
+What belongs here: the record as values and as JSON, the choice of ports, the table. What does not: starting, looking at
+and ending them (``running``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PORT_OPTIONS = {"webserver": "--port", "viewer": "--viewer-port"}
 
 @dataclass(frozen=True)
 class Service:
-    """A service that was started; ``began`` in seconds of the epoch, ``port`` None for the daemon."""
+    """A service that was started; ``began`` is in seconds since 1970, ``port`` is None for the daemon."""
 
     name: str
     process: ProcessId
@@ -34,30 +34,33 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class ServicesRecord:
     """The services that were started, for the site.toml at ``site``."""
 
     site: str
     services: Mapping[str, Service]
 
     def dump(self) -> str:
+        """Returns the record as JSON."""
         return json.dumps({"site": self.site, "services": [asdict(each) for each in self.services.values()]}, indent=1)
 
 
-def parse_recorded(text: str) -> Recorded | None:
-    """The record, or None where the text is none: what a crash of the machine left of one tells of nothing alive."""
+def parse_record(text: str) -> ServicesRecord | None:
+    """Reads the record; returns None if the text is broken: then the machine crashed, and nothing of it is alive."""
     try:
         found = json.loads(text)
         services = [Service(**{**each, "process": ProcessId(**each["process"])}) for each in found["services"]]
-        return Recorded(str(found["site"]), {each.name: each for each in services if each.name in SERVICES})
+        return ServicesRecord(str(found["site"]), {each.name: each for each in services if each.name in SERVICES})
     except (ValueError, TypeError, KeyError):
         return None
 
 
-def ports(recorded: Recorded | None, alive: Container[str], given: Mapping[str, int | None]) -> dict[str, int]:
-    """The port of each page: as it is up, else as ``given``, else as it was, else Dagster's own and the next.
+def ports(recorded: ServicesRecord | None, alive: Container[str], given: Mapping[str, int | None]) -> dict[str, int]:
+    """Returns the port of each page: the one it is up at, else the one ``given``, else its last one, else Dagster's own
+    or the next one.
 
-    :raises ServicesError: where one is to be another than it is up at, or both are to have one.
+    :param alive: the names of the services that are up.
+    :raises ServicesError: if a page is up at another port than was asked for, or two pages are to have one port.
     """
     chosen = {}
     for name, default in PORTS.items():
@@ -72,15 +75,15 @@ def ports(recorded: Recorded | None, alive: Container[str], given: Mapping[str, 
 
 
 def address(service: Service) -> str:
-    """Where a service answers."""
+    """Returns the address at which a service answers."""
     if service.port is None:
         return ""
     scheme = "http://" if service.name in PORTS else ""
     return f"{scheme}127.0.0.1:{service.port}"
 
 
-def table(services: Mapping[str, Service]) -> list[str]:
-    """A line for each, of at most 80 columns."""
+def services_table(services: Mapping[str, Service]) -> list[str]:
+    """Returns a line for each service, of at most 80 columns."""
     rows = [("service", "pid", "address", "log")]
     rows += [
         (name, str(services[name].process.pid), address(services[name]), f"{name}.log")

@@ -1,7 +1,6 @@
 """The services of a site without containers: started, looked at and ended as processes of this machine.
 
-What belongs here: the order of that. What does not: where it is recorded
-(``ao_workflows.services.folder``), what a process is started with
+What belongs here: the order of that. What does not: where it is recorded (``folder``), what a process is started with
 (``ao_workflows.instance.dagster_processes``), and what is printed (``ao_workflows.cli.services``).
 """
 
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 from ao_workflows.errors import ServiceNotUp, ServicesError
 from ao_workflows.instance import dagster_processes
 from ao_workflows.machine.processes import Prepared, end, free_port, is_alive, is_free, no_interrupts, wait_gone
-from ao_workflows.services.folder import MARK, Place, alive
+from ao_workflows.services.folder import MARK, ServicesFolder, alive
 from ao_workflows.services.record import ENDED, PORT_OPTIONS, SERVICES, Service, ports
 from ao_workflows.site.sections import CHECKOUT
 
@@ -38,23 +37,25 @@ _LOOK_FOR_RUNS_EVERY_SECONDS = 1.0
 _TAIL = 10
 
 
-def bring_up(place: Place, given: Mapping[str, int | None], told: Callable[[str], None]) -> dict[str, Service]:
-    """Starts what is not up, and returns all when they do their work; ``given`` are the ports that are asked for.
+def bring_up(folder: ServicesFolder, given: Mapping[str, int | None], say: Callable[[str], None]) -> dict[str, Service]:
+    """Starts the services that are not up, and returns all of them once they do their work.
 
-    However it ends otherwise, what it started is ended.
+    If that fails, or is interrupted, what was started is ended.
 
-    :raises ServicesError: where one cannot be started, or does not do its work.
+    :param given: the ports that are asked for.
+    :param say: called with a sentence about each step.
+    :raises ServicesError: if one cannot be started, or does not do its work.
     """
-    recorded = place.recorded()
+    recorded = folder.recorded()
     up = alive(recorded)
-    if recorded and up and recorded.site != str(place.site):
+    if recorded and up and recorded.site != str(folder.site):
         raise ServicesError(
-            f"the services of {recorded.site} are up on the instance in {place.home}: run ao down first, or set "
+            f"the services of {recorded.site} are up on the instance in {folder.home}: run ao down first, or set "
             f"another DAGSTER_HOME"
         )
-    if recorded is None and place.below():
+    if recorded is None and folder.below():
         raise ServicesError(
-            f"processes of an earlier ao up are left on the instance in {place.home}: run ao down first"
+            f"processes of an earlier ao up are left on the instance in {folder.home}: run ao down first"
         )
     chosen: dict[str, int | None] = {**ports(recorded, up, given), "daemon": None}
     was = recorded.services.get("code") if recorded else None
@@ -64,58 +65,61 @@ def bring_up(place: Place, given: Mapping[str, int | None], told: Callable[[str]
     for name in down:
         if (port := chosen[name]) is not None and not is_free(port):
             raise ServicesError(_taken(name, port))
-    if not (place.home / "dagster.yaml").exists():
-        _copy_dagster_yaml(place.home)
-    told(f"Starting {', '.join(down)} …" if down else "Everything is up already.")
-    start = _Start(place, chosen, up)
+    if not (folder.home / "dagster.yaml").exists():
+        _copy_dagster_yaml(folder.home)
+    say(f"Starting {', '.join(down)} …" if down else "Everything is up already.")
+    start = _Start(folder, chosen, up)
     try:
         start.all(down)
     except BaseException as error:
         with no_interrupts():
             start.undo()
         if isinstance(error, OSError):
-            raise ServicesError(f"{place.folder} cannot be written to: {error.strerror}") from error
+            raise ServicesError(f"{folder.folder} cannot be written to: {error.strerror}") from error
         raise
     return {name: start.services[name] for name in SERVICES}
 
 
-def bring_down(place: Place, *, wait: bool) -> bool:
-    """Ends the services; says whether any was up. Runs are interrupted, or with ``wait`` end by themselves."""
-    up = alive(place.recorded())
-    if not up and not place.below():
-        place.record({})
+def bring_down(folder: ServicesFolder, *, wait: bool) -> bool:
+    """Ends the services, and returns whether any was up.
+
+    :param wait: let runs end by themselves; otherwise they are interrupted.
+    """
+    up = alive(folder.recorded())
+    if not up and not folder.below():
+        folder.record({})
         return False
-    _end(place, up, runs=True, wait=wait)
-    place.record({})
+    _end(folder, up, runs=True, wait=wait)
+    folder.record({})
     return True
 
 
-def _end(place: Place, services: Mapping[str, Service], *, runs: bool, wait: bool = False) -> None:
+def _end(folder: ServicesFolder, services: Mapping[str, Service], *, runs: bool, wait: bool = False) -> None:
     """Ends the services in their order, with ``runs`` all that is below any of the site's too."""
     had_runs = False
     for names in ENDED:
         end([services[name].process for name in names if name in services], _GRACE_SECONDS)
         if runs and names == ("daemon",):  # it may have begun a run while it ended
-            while wait and place.below(runs_only=True):
+            while wait and folder.below(runs_only=True):
                 time.sleep(_LOOK_FOR_RUNS_EVERY_SECONDS)
-            under_way = place.below(runs_only=True)
+            under_way = folder.below(runs_only=True)
             had_runs = bool(under_way)
             end(under_way, _RUN_GRACE_SECONDS)
     if had_runs:
         # Whoever sees to it that a sync script ends with its run, has work where the run had to be killed.
-        wait_gone(place.below(), _SCRIPT_GRACE_SECONDS)
+        wait_gone(folder.below(), _SCRIPT_GRACE_SECONDS)
     if runs:
-        end(place.below(), _GRACE_SECONDS)
+        end(folder.below(), _GRACE_SECONDS)
 
 
 class _Start:
     """The start of what is not ``up``; ``services`` are those, and each that was started since."""
 
-    def __init__(self, place: Place, ports: Mapping[str, int | None], up: Mapping[str, Service]) -> None:
-        self._place = place
+    def __init__(self, folder: ServicesFolder, ports: Mapping[str, int | None], up: Mapping[str, Service]) -> None:
+        self._folder = folder
         self._ports = ports
         self._up = up
-        self._workspace = place.folder / "workspace.yaml"
+        self._workspace = folder.folder / "workspace.yaml"
         self.services = dict(up)
 
     def all(self, down: Sequence[str]) -> None:
@@ -123,37 +127,41 @@ class _Start:
         from ao_workflows.instance.opening import opened_instance
 
         until = time.monotonic() + UP_WITHIN_SECONDS
-        with opened_instance(str(self._place.home)) as instance:
+        with opened_instance(str(self._folder.home)) as instance:
             dagster_processes.make_tables(instance)
             if "code" in down:
                 self._start("code")
-            _await(self._place, self.services["code"], instance, until)
+            _await(self._folder, self.services["code"], instance, until)
             for name in down:
                 if name != "code":
                     self._start(name)
             for name in SERVICES:
-                _await(self._place, self.services[name], instance, until)
+                _await(self._folder, self.services[name], instance, until)
 
     def undo(self) -> None:
         """Ends what was started; a run that a code server of before has begun is left to it."""
         started = {name: service for name, service in self.services.items() if name not in self._up}
-        _end(self._place, started, runs="code" in started)
+        _end(self._folder, started, runs="code" in started)
         with suppress(OSError):  # what has ended counts for nothing in it
-            self._place.record(self._up)
+            self._folder.record(self._up)
 
     def _start(self, name: str) -> None:
         """Starts one, once it is recorded: whoever comes after a crash of ours knows of it."""
         port = self._ports[name]
         if name == "code" and port is not None:
             self._workspace.write_text(dagster_processes.workspace(port))
-        log = self._place.log(name)
+        log = self._folder.log(name)
         if log.exists():  # it says why the service ended
             log.replace(log.with_suffix(".log.1"))
-        place = {"AO_SITE": str(self._place.site), "DAGSTER_HOME": str(self._place.home), MARK: str(self._place.home)}
+        folder = {
+            "AO_SITE": str(self._folder.site),
+            "DAGSTER_HOME": str(self._folder.home),
+            MARK: str(self._folder.home),
+        }
         with log.open("wb") as out:
-            prepared = Prepared([sys.executable, *self._words(name)], self._place.home, os.environ | place, out)
+            prepared = Prepared([sys.executable, *self._words(name)], self._folder.home, os.environ | folder, out)
         self.services[name] = Service(name, prepared.id, time.time(), port)
-        self._place.record(self.services)
+        self._folder.record(self.services)
         prepared.begin()
 
     def _words(self, name: str) -> list[str]:
@@ -162,10 +170,10 @@ class _Start:
             return dagster_processes.daemon(*code)
         if name == "code":
             return dagster_processes.code_server(port)
-        return dagster_processes.web_page(port, *code, read_only=name == "viewer")
+        return dagster_processes.webserver(port, *code, read_only=name == "viewer")
 
 
-def _await(place: Place, service: Service, instance: DagsterInstance, until: float) -> None:
+def _await(folder: ServicesFolder, service: Service, instance: DagsterInstance, until: float) -> None:
     """Waits until the service does its work.
 
     :raises ServiceNotUp: where it ends, or time is up.
@@ -177,7 +185,7 @@ def _await(place: Place, service: Service, instance: DagsterInstance, until: flo
         ended = not is_alive(service.process)
         if ended or time.monotonic() > until:
             said = "it ended" if ended else f"{fault} after {UP_WITHIN_SECONDS:.0f} s"
-            raise ServiceNotUp(service.name, said, place.log(service.name), _tail(place.log(service.name)))
+            raise ServiceNotUp(service.name, said, folder.log(service.name), _tail(folder.log(service.name)))
         time.sleep(_LOOK_EVERY_SECONDS)
 
 
@@ -189,7 +197,7 @@ def _fault(service: Service, instance: DagsterInstance) -> str:
         return dagster_processes.daemon_fault(instance, service.began)
     if service.name == "code":
         return dagster_processes.code_server_fault(service.port)
-    return dagster_processes.web_page_fault(service.port)
+    return dagster_processes.webserver_fault(service.port)
 
 
 def _tail(log: Path) -> list[str]:
@@ -198,8 +206,8 @@ def _tail(log: Path) -> list[str]:
     except OSError:
         return []
     # Without colours, and without what a traceback underlines.
-    told = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines if line.strip(" ^~")]
-    return told[-_TAIL:]
+    say = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines if line.strip(" ^~")]
+    return say[-_TAIL:]
 
 
 def _taken(name: str, port: int) -> str:

@@ -6,9 +6,15 @@ from pathlib import Path
 
 from ao_workflows.site.sections import CHECKOUT
 
+FOLDER = CHECKOUT / ".demo"
+"""Where the demo is made unless a person names another folder."""
+
 
 def demo_site(folder: Path, endpoint_url: str | None) -> str:
-    """The demo's site.toml: everything in ``folder``, S3 and SQS at ``endpoint_url``; no intake where that is None."""
+    """Returns the demo's site.toml: everything is in ``folder``, and S3 and SQS at ``endpoint_url``.
+
+    Without ``endpoint_url`` it has no intake.
+    """
     intake = f"""
 [[intake]]
 name = "demo"

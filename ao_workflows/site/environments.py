@@ -1,4 +1,4 @@
-"""Environments: what a site may touch of what belongs to another environment.
+"""Environments: what a site must leave alone because it belongs to another environment.
 
 What belongs here: the one rule, for the sensors, the commands and the checks alike. What does not: reading a queue's
 tags (``ao_workflows.intake.sqs``).
@@ -12,17 +12,18 @@ from ao_workflows.errors import WrongEnvironment
 
 
 def refuse_other_environment(intake: str, belongs_to: str | None, site: str) -> None:
-    """Keeps a site from eating another environment's messages: production's above all.
+    """Keeps a site from taking another environment's messages: above all production's.
 
-    :raises WrongEnvironment: where the intake, or its queue's tag, names production and the site is not it, or the
-        other way round.
+    :param belongs_to: the environment that the intake, or its queue's tag, names; None if it names none.
+    :param site: the site's environment.
+    :raises WrongEnvironment: if exactly one of the two is production.
     """
     if belongs_to is not None and (belongs_to == "prod") != (site == "prod"):
         raise WrongEnvironment(intake, belongs_to, site)
 
 
 def tagged_environment(tags: Mapping[str, str]) -> str | None:
-    """The environment that a queue's tags name; ``Environment = Production`` means production too."""
+    """Returns the environment that a queue's tags name; ``Environment = Production`` means production, too."""
     for name, value in tags.items():
         if name.strip().lower() == "environment":
             environment = value.strip().lower()

@@ -17,9 +17,9 @@ from pydantic import (
 )
 
 from ao_workflows.errors import SiteError
-from ao_workflows.site.demo import demo_site
+from ao_workflows.site.demo import FOLDER, demo_site
 from ao_workflows.site.overrides import misspelt, renamed
-from ao_workflows.site.sections import CHECKOUT, Site
+from ao_workflows.site.sections import Site
 
 _SETTINGS = [
     f"{name}.{key}" if key else name
@@ -29,14 +29,14 @@ _SETTINGS = [
 
 
 def load(path: Path | None = None) -> Site:
-    """The site that ``path`` describes; without one, that of ``AO_SITE``, else the demo's.
+    """Returns the site that ``path`` describes; without a path that of ``AO_SITE``, else the demo's.
 
     :raises SiteError: with every mistake in one message.
     """
     if path is None and (named := os.environ.get("AO_SITE")):
         path = Path(named)
     if path is None:
-        path = CHECKOUT / ".demo" / "site.toml"
+        path = FOLDER / "site.toml"
         if not path.exists():
             return parse(demo_site(path.parent, endpoint_url=None), "the demo's site")
     try:
@@ -47,8 +47,9 @@ def load(path: Path | None = None) -> Site:
 
 
 def parse(text: str, source: str) -> Site:
-    """The site that the TOML ``text`` describes, checked whole; ``source`` names it in errors.
+    """Returns the site that a TOML text describes, after checking all of it.
 
+    :param source: names the text in errors.
     :raises SiteError: with every mistake in one message.
     """
     try:

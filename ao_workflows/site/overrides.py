@@ -1,7 +1,7 @@
-"""Overrides: variables that were meant to be one, and are none by their spelling.
+"""Overrides: variables of the environment that were meant to override a setting, but do not because of their spelling.
 
-What belongs here: telling those from the variables that have another purpose. What does not: reading an override
-(``ao_workflows.site.sections``).
+What belongs here: distinguishing them from variables with another purpose. What does not: reading an override
+(``ao_workflows.site.loading``).
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ _ALIKE = 0.8
 
 
 def misspelt(variables: Iterable[str], settings: Collection[str]) -> Iterator[str]:
-    """A sentence for each of the ``variables`` that would be ignored; ``settings`` are keys such as ``staging.root``.
+    """Finds those of the ``variables`` that would be ignored, and yields a sentence for each.
 
-    With two underscores it can be nothing but an override. With one it may be anything, so it is only if one is near.
+    A variable with two underscores can only be an override. One with a single underscore may be anything, so it counts
+    only if it resembles a setting.
+
+    :param settings: the keys of site.toml, such as ``staging.root``.
     """
     names = {PREFIX + key.upper().replace(".", "__") for key in settings}
     sections = {key.partition(".")[0].upper() for key in settings}
@@ -39,9 +42,11 @@ def misspelt(variables: Iterable[str], settings: Collection[str]) -> Iterator[st
 
 
 def renamed(variables: Iterable[str], intakes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """A sentence for each of the ``variables`` that names an intake by a former name; ``intakes`` is as in site.toml.
+    """Yields a sentence for each of the ``variables`` that names an intake by a former name.
 
-    It would override nothing, and its site would work with another queue than it was to.
+    It would override nothing, and the site would work with another queue than it should.
+
+    :param intakes: the sections of site.toml.
     """
     for name, intake in intakes.items():
         former = intake.get("formerly")

@@ -29,11 +29,16 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ao_workflows.archive.sync_options import WORKS_MAY, Wish
-from ao_workflows.bags.admission import Unproven
+from ao_workflows.archive.sync_options import KEEP_REPLACED_DAYS, VERIFY, WORKS_MAY, Wish
+from ao_workflows.aws.objects import RESTORE_WAIT_HOURS
+from ao_workflows.bags import zip_directory
+from ao_workflows.bags.admission import Terms, Unproven
+from ao_workflows.download.plan import STALL_SECONDS
 from ao_workflows.events.intake_names import clash
 from ao_workflows.events.s3_events import EVENT_NAMES
-from ao_workflows.status.standing import Limits
+from ao_workflows.fixity.trees import Depth
+from ao_workflows.staging.room import RESERVE_GIB, ROOM_WAIT_HOURS
+from ao_workflows.status.standing import StuckLimits
 from ao_workflows.works.object_keys import LAYOUT, check_layout
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -90,12 +95,12 @@ class _Section(BaseModel):
 
 
 class StagingSection(_Section):
-    """The scratch disk."""
+    """The scratch disk, how long works stay on it, and how much of it stays free."""
 
     root: AbsolutePath
     keep: Annotated[str, Field(pattern=r"^(until-synced|[0-9]{1,4} days)$")] = "until-synced"
-    reserve_gib: Annotated[float, Field(ge=0)] = 10
-    room_wait_hours: Annotated[float, Field(ge=0)] = 24
+    reserve_gib: Annotated[float, Field(ge=0)] = RESERVE_GIB
+    room_wait_hours: Annotated[float, Field(ge=0)] = ROOM_WAIT_HOURS
 
     @property
     def keep_for(self) -> timedelta:
@@ -143,18 +148,18 @@ Intake = Annotated[
 
 
 class DownloadSection(_Section):
-    """How objects are brought from S3. What is not set follows from an object's size.
+    """How objects are downloaded from S3. A setting that is None follows from the object's size.
 
-    ``part_mib`` and ``parallel`` are one connection's share and the number of connections; their product is what a
-    crash costs at most. ``megabytes_per_second`` is the limit of one download. A connection that brings nothing for
+    ``part_mib`` is what one connection fetches at a time, ``parallel`` the number of connections; a crash loses at most
+    the product of both. ``megabytes_per_second`` limits one download. A connection that brings nothing for
     ``stall_seconds`` is given up. ``restore_wait_hours`` is how long a run waits for Glacier.
     """
 
     part_mib: Annotated[int, Field(ge=1, le=1024)] | None = None
     parallel: Annotated[int, Field(ge=1, le=64)] | None = None
     megabytes_per_second: Annotated[float, Field(gt=0)] | None = None
-    stall_seconds: Annotated[float, Field(gt=0)] = 60
-    restore_wait_hours: Annotated[float, Field(ge=0)] = 12
+    stall_seconds: Annotated[float, Field(gt=0)] = STALL_SECONDS
+    restore_wait_hours: Annotated[float, Field(ge=0)] = RESTORE_WAIT_HOURS
 
 
 def _time_zone(name: str) -> str:
@@ -166,14 +171,14 @@ def _time_zone(name: str) -> str:
 
 
 class DebagSection(_Section):
-    """How much a zip may hold, which names, the zone of the local times in it, and works without a manifest."""
+    """How much a zip may contain, which names, the time zone of its local times, and works without a manifest."""
 
-    max_members: Annotated[int, Field(gt=0)] = 1_000_000
-    max_bytes: Annotated[int, Field(gt=0)] = 4 << 40
-    max_ratio: Annotated[int, Field(gt=0)] = 100
-    control_characters: bool = False
+    max_members: Annotated[int, Field(gt=0)] = zip_directory.ZipLimits.members
+    max_bytes: Annotated[int, Field(gt=0)] = zip_directory.ZipLimits.bytes
+    max_ratio: Annotated[int, Field(gt=0)] = zip_directory.ZipLimits.ratio
+    control_characters: bool = zip_directory.ZipLimits.control_characters
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
-    unproven: Unproven = "warn"
+    unproven: Unproven = Terms.unproven
 
 
 class ArchiveSection(_Section):
@@ -188,11 +193,11 @@ class SyncSection(_Section):
 
     script: str
     timeout_minutes: Annotated[int, Field(gt=0)] = 720
-    verify: Literal["checksum", "size"] = "checksum"
+    verify: Depth = VERIFY
     env: dict[str, str] = {}
     options: AbsolutePath | None = None
     works_may: tuple[Wish, ...] = WORKS_MAY
-    keep_replaced_days: Annotated[int, Field(ge=0)] = 30
+    keep_replaced_days: Annotated[int, Field(ge=0)] = KEEP_REPLACED_DAYS
 
 
 class DrsSection(_Section):
@@ -209,10 +214,10 @@ class DrsSection(_Section):
 
 
 class WatchSection(_Section):
-    """When a work is called stuck, and whether somebody looks each night.
+    """When a work is called stuck, and whether all works are looked at each night.
 
-    ``nightly`` is the time of that, in UTC; None where nobody does. ``expiring_days`` is how long before its end a
-    restored copy is told of that has not been downloaded.
+    ``nightly`` is the time of that, in UTC; None means never. A restored copy that has not been downloaded is reported
+    ``expiring_days`` before it ends.
     """
 
     nightly: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = None
@@ -221,9 +226,9 @@ class WatchSection(_Section):
     expiring_days: Annotated[float, Field(ge=0, le=_TEN_YEARS)] = 2
 
     @property
-    def limits(self) -> Limits:
-        """The same as a work's standing takes it."""
-        return Limits(timedelta(hours=self.stuck_hours), timedelta(hours=self.restore_hours))
+    def limits(self) -> StuckLimits:
+        """The same two limits, as ``ao_workflows.status.standing`` takes them."""
+        return StuckLimits(timedelta(hours=self.stuck_hours), timedelta(hours=self.restore_hours))
 
 
 class BackupSection(_Section):
@@ -266,21 +271,21 @@ class Site(BaseSettings):
 
     @property
     def queues(self) -> dict[str, IntakeSection]:
-        """The intakes that are queues."""
+        """The intakes that are queues, by name."""
         return {name: intake for name, intake in self.intake.items() if isinstance(intake, IntakeSection)}
 
     @property
     def folders(self) -> dict[str, FolderIntakeSection]:
-        """The intakes that are folders."""
+        """The intakes that are folders, by name."""
         return {name: intake for name, intake in self.intake.items() if isinstance(intake, FolderIntakeSection)}
 
     @property
     def formerly(self) -> dict[str, str]:
-        """The intakes' names of today, by their former ones."""
+        """The present names of intakes, by their former ones."""
         return {former: name for name, intake in self.intake.items() for former in intake.formerly}
 
     def intake_called(self, name: str) -> str:
-        """The intake's name of today; ``name`` itself where it is none, nor was."""
+        """Returns the present name of the intake that is or was called ``name``; ``name`` itself if there is none."""
         return name if name in self.intake else self.formerly.get(name, name)
 
     @model_validator(mode="after")
@@ -308,7 +313,7 @@ class Site(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment lies over the file, which comes in as initial values."""
+        """Lets the environment override the file, whose values come as pydantic's initial values."""
         return _Variables(settings_cls), init_settings
 
 

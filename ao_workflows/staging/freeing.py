@@ -13,22 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ao_workflows.errors import StagingError
-from ao_workflows.machine.disk import Removed, going, is_going, remove_tree
+from ao_workflows.machine.disk import Removed, is_removal_name, removal_name, remove_tree
 from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.works.rids import rid_of_left_over
 
 
 @dataclass(frozen=True)
 class Freed:
-    """The RIDs of the works that were freed, and why something still lies there of others."""
+    """What a run freed on the scratch disk at its end: its work's RID, empty where it freed nothing; and why something
+    of the work is still there.
+    """
 
-    rids: tuple[str, ...] = ()
-    stuck: tuple[StagingError, ...] = ()
+    rid: str = ""
+    stuck: StagingError | None = None
 
     def shown(self) -> dict[str, str]:
         """Both for the web page."""
-        shown = {"freed on the scratch disk": ", ".join(self.rids) or "nothing"}
-        return shown | ({"not freed": "\n".join(map(str, self.stuck))} if self.stuck else {})
+        shown = {"freed on the scratch disk": self.rid or "nothing"}
+        return shown | ({"not freed": str(self.stuck)} if self.stuck else {})
 
 
 def free(layout: StagingLayout, rid: str) -> int:
@@ -41,7 +43,7 @@ def free(layout: StagingLayout, rid: str) -> int:
     for folder in (layout.incoming(rid), layout.work(rid)):
         try:
             # Under a name of its own first: half a work must not stand where a receipt says a whole one does.
-            renamed.append(folder.rename(going(folder)))
+            renamed.append(folder.rename(removal_name(folder)))
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -70,7 +72,7 @@ def sweep(layout: StagingLayout, rid: str) -> Removed:
                     stuck.append(str(_not_removed(Path(error.filename or path), error)))
                     # No run is to take it for a tree under way, whose room was promised.
                     with suppress(OSError):
-                        _ = is_going(path.name) or path.rename(going(path))
+                        _ = is_removal_name(path.name) or path.rename(removal_name(path))
     for folder in (layout.receipt(rid, "any").parent, layout.incoming(rid)):
         for path in _hidden(folder):
             if path.name.endswith(".tmp"):
@@ -89,6 +91,11 @@ def works_there(layout: StagingLayout) -> list[str]:
     """The RIDs of the works whose zip or folders are there."""
     names = (name for parent in layout.may_have_left_overs() for name in _names(parent))
     return sorted({name for name in names if not name.startswith(".")})
+
+
+def is_there(layout: StagingLayout, rid: str) -> bool:
+    """Whether the disk has a work's zip or folders."""
+    return os.path.lexists(layout.incoming(rid)) or os.path.lexists(layout.work(rid))
 
 
 def _hidden(folder: Path) -> Iterator[Path]:

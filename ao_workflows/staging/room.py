@@ -10,9 +10,9 @@ by small ones for ever.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,13 +21,24 @@ from pathlib import Path
 from threading import Event
 
 from ao_workflows.errors import NoRoom
-from ao_workflows.machine.disk import files_below, is_going, refusal
+from ao_workflows.machine.disk import disk_error, files_below, is_removal_name
+from ao_workflows.machine.file_locks import lock_if_free, take_when_free
 from ao_workflows.staging.layout import StagingLayout
+
+RESERVE_GIB = 10
+"""So much of the scratch disk stays free, unless the site says otherwise."""
+
+ROOM_WAIT_HOURS = 24
+"""So long a work waits for room on it, unless the site says otherwise."""
 
 ASK_AGAIN_SECONDS = 10.0
 SAY_AGAIN_SECONDS = 600.0
 _ST_BLOCK = 512
 _WAIT = Event().wait
+
+
+def _nothing_to_free() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -66,13 +77,17 @@ class Room:
         rid: str,
         needed: int,
         say: Callable[[str], None],
+        free_next: Callable[[], bool] = _nothing_to_free,
         wait: Callable[[float], object] = _WAIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Promises ``needed`` bytes in all to the work, once there is room; ``say`` is told what it waits for.
+        """Promises ``needed`` bytes in all to the work, once there is room. It holds until ``release``, or the end of
+        the process.
 
-        The promise holds until ``release``, or the end of the process.
-
+        :param say: is told what the work waits for.
+        :param free_next: frees something that no run needs, and says whether there was anything. It is called only as
+            long as the work lacks room, and only when it is the work's turn: for one behind, the room would go to the
+            one ahead.
         :raises NoRoom: if there was none for as long as the site allows, or there never can be.
         """
         until = clock() + self._patience
@@ -89,6 +104,8 @@ class Room:
             if figures.needs + self._reserve > figures.disk:
                 self.release(rid)
                 raise self._no_room(rid, figures, "the disk is too small for it even when it is empty")
+            if not ahead and free_next():
+                continue
             if clock() >= until:
                 self.release(rid)
                 raise self._no_room(
@@ -122,12 +139,12 @@ class Room:
         others = [promise for promise in self._promises() if promise.rid != rid]
         promised = sum(self._outstanding(other.rid, other.bytes) for other in others if not other.waiting)
         ahead = min((other for other in others if other.waiting), key=lambda other: other.asked, default=None)
-        disk = os.statvfs(self._layout.root)
+        disk = shutil.disk_usage(self._layout.root)
         figures = Figures(
             needs=self._outstanding(rid, needed),
-            free=disk.f_bavail * disk.f_frsize,
+            free=disk.free,
             promised=promised,
-            disk=disk.f_blocks * disk.f_frsize,
+            disk=disk.total,
         )
         return figures, ahead.rid if ahead and ahead.asked < asked else None
 
@@ -136,7 +153,7 @@ class Room:
         works, left_over = self._layout.work(rid).parent, self._layout.left_over(rid)
         names = os.listdir(works) if works.exists() else []
         # What could not be removed is no part of what the work still has to write.
-        under_way = [works / name for name in names if left_over.fullmatch(name) and not is_going(name)]
+        under_way = [works / name for name in names if left_over.fullmatch(name) and not is_removal_name(name)]
         places = [self._layout.incoming(rid), self._layout.work(rid), *under_way]
         return max(0, needed - sum(map(_allocated, places)))
 
@@ -148,7 +165,7 @@ class Room:
             except FileNotFoundError:
                 continue
             try:
-                if path.stem not in self._held and _is_nobodys(handle):
+                if path.stem not in self._held and lock_if_free(handle):
                     path.unlink(missing_ok=True)
                     continue
                 text = os.pread(handle, 4096, 0)
@@ -164,10 +181,9 @@ class Room:
         if handle is None:
             path = self._layout.reservation(promise.rid)
             try:
-                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                handle = take_when_free(path)
             except OSError as error:
-                raise refusal(path, "cannot be written", error) from error
-            fcntl.flock(handle, fcntl.LOCK_EX)
+                raise disk_error(path, "cannot be written", error) from error
             self._held[promise.rid] = handle
         text = json.dumps(asdict(promise)).encode()
         try:
@@ -176,7 +192,7 @@ class Room:
         except OSError as error:
             # Half a promise is none: held on, it would keep others waiting for nothing.
             self.release(promise.rid)
-            raise refusal(self._layout.reservation(promise.rid), "cannot be written", error) from error
+            raise disk_error(self._layout.reservation(promise.rid), "cannot be written", error) from error
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -184,25 +200,16 @@ class Room:
         path = self._layout.reservations_lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            handle = take_when_free(path)
         except OSError as error:
-            raise refusal(path, "cannot be written", error) from error
+            raise disk_error(path, "cannot be written", error) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             os.close(handle)
 
     def _no_room(self, rid: str, figures: Figures, reason: str) -> NoRoom:
         return NoRoom(self._layout.root, rid, figures.needs, figures.free, self._reserve, figures.promised, reason)
-
-
-def _is_nobodys(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _allocated(folder: Path) -> int:

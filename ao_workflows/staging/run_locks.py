@@ -11,13 +11,11 @@ nobody holds is a dead run's.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
-from ao_workflows.errors import StagingFull
-from ao_workflows.machine.disk import refusal
-from ao_workflows.machine.file_locks import is_at
+from ao_workflows.machine.disk import disk_error, full_at
+from ao_workflows.machine.file_locks import is_at, lock_if_free, take_when_free
 
 
 class RunLocks:
@@ -33,17 +31,13 @@ class RunLocks:
         :raises StagingError: where the file cannot be made; StagingFull, where there is no room for it.
         """
         path = self._path(run_id)
-        while run_id not in self._held:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            except OSError as error:
-                raise refusal(path, "cannot be opened", error) from error
-            fcntl.flock(handle, fcntl.LOCK_SH)
-            if is_at(handle, path):
-                self._held[run_id] = handle
-            else:  # somebody removed it between the opening and the locking
-                os.close(handle)
+        if run_id in self._held:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._held[run_id] = take_when_free(path, shared=True)
+        except OSError as error:
+            raise disk_error(path, "cannot be opened", error) from error
 
     def release(self) -> None:
         """Lets go of every lock of this process's, and removes those that no other process holds."""
@@ -61,20 +55,13 @@ class RunLocks:
         except FileNotFoundError:
             return False
         try:
-            return not _locked_alone(handle)
+            return not lock_if_free(handle)
         finally:
             os.close(handle)
 
     def can_be_made(self) -> bool:
         """Whether the disk has room for another lock: else a run that has none may be one that waits for it."""
-        probe = self._folder / ".probe.lock"
-        try:
-            probe.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(probe, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
-            probe.unlink(missing_ok=True)
-        except OSError as error:
-            return not isinstance(refusal(probe, "cannot be made", error), StagingFull)
-        return True
+        return full_at(self._folder / "probe", 0) is None
 
     def left_behind(self) -> list[str]:
         """The runs whose file is there and which no process executes."""
@@ -98,14 +85,6 @@ class RunLocks:
         return self._folder / f"{run_id}.lock"
 
 
-def _locked_alone(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _remove_if_nobodys(handle: int, path: Path) -> None:
-    if _locked_alone(handle) and is_at(handle, path):
+    if lock_if_free(handle) and is_at(handle, path):
         path.unlink(missing_ok=True)

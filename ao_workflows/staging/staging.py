@@ -9,28 +9,26 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from ao_workflows.errors import Problem, StagingError, StagingFull, WorkBusy
+from ao_workflows.errors import Problem, StagingError, StagingFull
 from ao_workflows.machine import file_locks
-from ao_workflows.machine.boot import boot_id
-from ao_workflows.machine.disk import Removed, refusal, remove_tree
+from ao_workflows.machine.disk import disk_error, remove_tree
 from ao_workflows.machine.files import made_parents, now, write_whole
-from ao_workflows.machine.times import in_order
 from ao_workflows.shown_names import shown_json
 from ao_workflows.staging import freeing
 from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.layout import StagingLayout
-from ao_workflows.staging.receipts import Receipt
-from ao_workflows.staging.room import ASK_AGAIN_SECONDS, Room
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipt_files import read_placed, read_receipts, read_synced, write_receipt
+from ao_workflows.staging.receipts import Placed, Receipt, Synced
+from ao_workflows.staging.room import ASK_AGAIN_SECONDS, RESERVE_GIB, ROOM_WAIT_HOURS, Room
 from ao_workflows.staging.run_locks import RunLocks
 from ao_workflows.works.stages import Stage
 
@@ -43,8 +41,8 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     root: str
     keep_days: int = 0
-    reserve_gib: float = 0
-    room_wait_hours: float = 24
+    reserve_gib: float = RESERVE_GIB
+    room_wait_hours: float = ROOM_WAIT_HOURS
 
     _held: dict[str, int] = PrivateAttr(default_factory=dict)
     _room: Room | None = PrivateAttr(default=None)
@@ -52,6 +50,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def layout(self) -> StagingLayout:
+        """The places of everything on the scratch disk."""
         return StagingLayout(Path(self.root))
 
     @property
@@ -112,7 +111,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             file_locks.say_holder(self._held[rid], holder)
         except OSError as error:
             self._let_go(rid)
-            raise refusal(self.layout.lock(rid), "cannot be written", error) from error
+            raise disk_error(self.layout.lock(rid), "cannot be written", error) from error
 
     def _lock(self, rid: str) -> None:
         path = self.layout.lock(rid)
@@ -120,7 +119,23 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             self._held[rid] = file_locks.take(path, rid)
         except OSError as error:
-            raise refusal(path, "cannot be opened", error) from error
+            raise disk_error(path, "cannot be opened", error) from error
+
+    @contextmanager
+    def held_for_no_run(self, rid: str) -> Iterator[None]:
+        """Holds the work's lock while something is removed of it that no run needs.
+
+        :raises WorkBusy: where a run has it, this process's own among them.
+        :raises StagingError: where the lock's file cannot be made.
+        """
+        self._lock(rid)
+        try:
+            # On a full disk nobody can be told who has it; it is locked all the same.
+            with suppress(OSError):
+                file_locks.say_holder(self._held[rid], "the freeing of what no run needs")
+            yield
+        finally:
+            self._let_go(rid)
 
     def release(self) -> None:
         """Gives back every lock of this process, and removes their files; and its room."""
@@ -137,35 +152,34 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
                 path.unlink(missing_ok=True)
         os.close(handle)
 
-    def receipt(self, rid: str, stage: str) -> Receipt | None:
-        """The stage's receipt, or None where there is none, or what is there is none.
+    def receipts(self, rid: str) -> Receipts:
+        """The work's receipts. One that cannot be used is passed over, and stands among the refused.
 
-        On a disk that takes ``w1`` and ``W1`` for one name, the other work's receipt is none of this one's.
+        :raises StagingError: if a file cannot be read.
+        """
+        return read_receipts(self.layout, rid)
+
+    def synced(self, rid: str) -> Synced | None:
+        """The receipt of the work's sync alone, for who looks at many works; None where none can be used.
 
         :raises StagingError: if the file cannot be read.
         """
-        path = self.layout.receipt(rid, stage)
-        try:
-            found = Receipt.parse(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StagingError(path, f"cannot be read: {error.strerror}") from error
-        return found if found and found.rid == rid else None
+        return read_synced(self.layout, rid)
 
-    def write_receipt(
-        self,
-        rid: str,
-        stage: str,
-        took: Mapping[str, Any],
-        left: Mapping[str, Any],
-        run_id: str,
-        *,
-        flush: bool = False,
-    ) -> Receipt:
-        receipt = Receipt(stage, rid, took, left, run_id, boot_id(), now())
-        write_whole(self.layout.receipt(rid, stage), receipt.dump(), flush=flush)
-        return receipt
+    def placed(self, rid: str, work: str) -> Placed | None:
+        """The receipt of one ``work`` of the zip that came under the partition ``rid``; None where there is none.
+
+        :raises ReceiptRefused: if it cannot be used.
+        :raises StagingError: if the file cannot be read.
+        """
+        return read_placed(self.layout, rid, work)
+
+    def write_receipt(self, receipt: Receipt, *, flush: bool = False) -> None:
+        """Writes a receipt in the place of the one before; with ``flush``, on the disk and not only in memory.
+
+        :raises StagingError: if it cannot be written.
+        """
+        write_receipt(self.layout, receipt, flush=flush)
 
     def withdraw(self, rid: str, stage: str) -> None:
         """Removes a stage's receipt before what it names is replaced: sizes and counts may be those of the new one.
@@ -222,89 +236,14 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         self.room.release(rid)
         return freeing.free(self.layout, rid)
 
-    def free_synced(self, rid: str, archived: Callable[[Iterable[str]], bool]) -> Freed:
-        """Frees a work that is in the archive, or, where the site keeps works, those that have been kept for so long.
+    def free_synced(self, rid: str) -> Freed:
+        """Frees a work that is in the archive, unless the site keeps it for some days.
 
-        A failure is told, and raised to nobody: no work is less in the archive for it.
+        A failure is in what is returned, and is raised to nobody: no work is less in the archive for it.
         """
         if self.keep_days:
-            return self.free_outlived(archived)
+            return Freed()
         try:
-            return Freed((rid,) if self.free(rid) else ())
+            return Freed(rid if self.free(rid) else "")
         except StagingError as error:
-            return Freed((), (error,))
-
-    def free_outlived(self, archived: Callable[[Iterable[str]], bool]) -> Freed:
-        """Frees the synced works that have been kept for as long as the site wants.
-
-        A work that another run has, or of which something newer than what was synced is here, stays; so does one of
-        whose zip's works ``archived`` says that the archive which they were put into is not there.
-        """
-        oldest = datetime.now(UTC) - timedelta(days=self.keep_days)
-        freed, stuck = [], []
-        for rid in freeing.works_there(self.layout):
-            try:
-                if self._synced_before(rid, oldest) and self._freed_now(rid, oldest, archived):
-                    freed.append(rid)
-            except StagingError as error:
-                stuck.append(error)
-        return Freed(tuple(freed), tuple(stuck))
-
-    def _freed_now(self, rid: str, oldest: datetime, archived: Callable[[Iterable[str]], bool]) -> bool:
-        was_held = rid in self._held
-        try:
-            self.hold(rid, "the freeing of outlived works")
-        except WorkBusy:
-            return False
-        try:
-            # Asked again: until the lock was had, another run may have brought the work anew.
-            if not (self._synced_before(rid, oldest) and archived(self._places_of(rid))):
-                return False
-            self.free(rid)
-        finally:
-            if not was_held:
-                self._let_go(rid)
-        return True
-
-    def sweep(self) -> Removed:
-        """Removes what was left half made, or could not be freed, of the works that no run has now."""
-        count, size, stuck = 0, 0, []
-        for rid in freeing.works_with_left_overs(self.layout):
-            try:
-                self._lock(rid)
-            except WorkBusy:
-                continue
-            except StagingError as error:
-                stuck.append(str(error))
-                continue
-            try:
-                removed = freeing.sweep(self.layout, rid)
-            finally:
-                self._let_go(rid)
-            count, size = count + removed.count, size + removed.bytes
-            stuck += removed.stuck
-        return Removed(count, size, stuck=tuple(stuck))
-
-    def _places_of(self, rid: str) -> list[str]:
-        """The works of the zip that were put into the archive."""
-        synced = self.receipt(rid, "synced_archive")
-        return list(synced.left.get("places", [rid])) if synced else []
-
-    def _synced_before(self, rid: str, oldest: datetime) -> bool:
-        """Whether what is here of the work is what was synced, and that before ``oldest``, and kept since."""
-        synced = self.receipt(rid, "synced_archive")
-        if synced is None or not synced.left.get("kept") or in_order(synced.at) >= oldest:
-            return False
-        downloaded, debagged = self.receipt(rid, "downloaded_bag"), self.receipt(rid, "debagged_work")
-        if debagged is not None and debagged.took != synced.took:
-            return False
-        # A version that did not name the whole chain left no event in it.
-        event = {name: value for name, value in synced.took.items() if name == "event"}
-        if downloaded is None:
-            # Withdrawn: something is being downloaded, for the event that is stored now.
-            stored = self.receipt(rid, "restored_message")
-            return stored is None or not event or dict(stored.took) == event
-        same_event = not event or dict(downloaded.took) == event
-        return same_event and all(
-            downloaded.left.get(name) == value for name, value in synced.took.items() if name != "event"
-        )
+            return Freed(stuck=error)

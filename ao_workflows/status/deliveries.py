@@ -17,9 +17,9 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ao_workflows.drs.rows import Entry, Progress
+from ao_workflows.drs.rows import DrsEntry, DrsRow
 from ao_workflows.errors import DeliveryHeld, NewerStored, OlderDelivery, OtherObject, RidError
-from ao_workflows.events.dropped_files import Claim, DroppedFile, Event
+from ao_workflows.events.dropped_files import Claim, DroppedFile, WorkEvent
 from ao_workflows.machine.times import moment
 from ao_workflows.works.rids import rid_of_key
 from ao_workflows.works.stages import Stage
@@ -49,6 +49,7 @@ class Delivery:
 
     @property
     def is_object(self) -> bool:
+        """Whether it is an S3 object, and not a dropped file."""
         return bool(self.bucket)
 
     def same_object(self, other: Delivery) -> bool:
@@ -69,7 +70,7 @@ class Delivery:
         return f"{self.name} of {self.time}: {source}" + (f" ({which}{written})" if which else "")
 
 
-class Synced(NamedTuple):
+class SyncedDelivery(NamedTuple):
     """A delivery that DRS has as synced, and when that was; not ``itself`` where its zip brought only other works."""
 
     delivery: Delivery
@@ -77,7 +78,7 @@ class Synced(NamedTuple):
     itself: bool = True
 
 
-def delivery_of(event: Event, *, version_id: str = "", etag: str = "", modified: str = "") -> Delivery:
+def delivery_of(event: WorkEvent, *, version_id: str = "", etag: str = "", modified: str = "") -> Delivery:
     """The delivery that an event tells of, with what S3 said of the object where the event does not."""
     if isinstance(event, DroppedFile):
         return Delivery(event.identity, event.name, event.time, folder=event.folder, file=event.file)
@@ -94,12 +95,12 @@ def delivery_of(event: Event, *, version_id: str = "", etag: str = "", modified:
     )
 
 
-def synced_deliveries(rid: str, rows: Iterable[Progress]) -> list[Synced]:
+def synced_deliveries(rid: str, rows: Iterable[DrsRow]) -> list[SyncedDelivery]:
     """What DRS has as synced of the work, of all its rows; one that was synced twice is there with its last time.
 
     The archive's other systems say of no delivery, and nothing is held for what they wrote.
     """
-    found: dict[str, Synced] = {}
+    found: dict[str, SyncedDelivery] = {}
     for row in rows:
         for entry in row.entries:
             # Of a zip with several works each is noted by itself: its own may be there while another failed.
@@ -110,11 +111,11 @@ def synced_deliveries(rid: str, rows: Iterable[Progress]) -> list[Synced]:
             delivery = _noted(identity, entry.data.get("delivery")) or _by_identity(identity)
             at = entry.at or datetime.min.replace(tzinfo=UTC)
             if delivery and (delivery.identity not in found or found[delivery.identity].at <= at):
-                found[delivery.identity] = Synced(delivery, at, _brought(rid, entry))
+                found[delivery.identity] = SyncedDelivery(delivery, at, _brought(rid, entry))
     return list(found.values())
 
 
-def _brought(rid: str, entry: Entry) -> bool:
+def _brought(rid: str, entry: DrsEntry) -> bool:
     """Whether what an entry of DRS has as synced is the work itself, which a batch that is named after it may lack."""
     places = entry.data.get("places")
     return entry.stage != Stage.SYNCED_ARCHIVE or not isinstance(places, Mapping) or rid in places
@@ -186,7 +187,7 @@ def _is_before(this: str, other: str, *, coarsely: bool = False) -> bool:
 
 
 def reason_to_hold(
-    rid: str, this: Delivery, synced: Sequence[Synced], stored: Delivery | None = None
+    rid: str, this: Delivery, synced: Sequence[SyncedDelivery], stored: Delivery | None = None
 ) -> tuple[DeliveryHeld, Delivery] | None:
     """Why a delivery is to wait for a person's word, and the one that stands against it; None where it may be done.
     What was synced is done again at will.

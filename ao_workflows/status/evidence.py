@@ -1,30 +1,26 @@
 """The evidence of where a work stands: what DRS, its receipts, its lock and Dagster say of it, as plain values.
 
-What belongs here: the values, and which restore event and which receipts are in force. What does not: gathering them
+What belongs here: the values, and which restore event is in force. What does not: gathering them
 (``ao_workflows.status.gathering``), and what they come to (``ao_workflows.status.standing``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from ao_workflows.drs.rows import Progress
-from ao_workflows.events.dropped_files import Event, stored_in
+from ao_workflows.drs.rows import DrsRow
+from ao_workflows.events.dropped_files import WorkEvent
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import in_order
-from ao_workflows.staging.receipts import Receipt
-from ao_workflows.works.stages import RUN_STAGES, Stage
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.works.stages import RUN_STAGES
 
 RunState = Literal["queued", "under way", "succeeded", "failed", "canceled"]
 GOES_ON: frozenset[RunState] = frozenset({"queued", "under way"})
 HELD = ("OlderDelivery", "NewerStored", "OtherObject")
 """The errors of a run whose delivery waits for a person's word: it did nothing."""
-
-HELD_RECEIPT = "held"
-"""The name, among the stages' receipts, of the one that keeps such a delivery."""
 
 LockState = Literal["free", "held", "abandoned"]
 """``abandoned``: the lock's file is there and no process has it, so the one that had was killed."""
@@ -35,7 +31,7 @@ class RunSeen:
     """The work's newest run in Dagster.
 
     ``at`` is when it came to its state or, under way, to its ``stage``: the step that it is in or failed in, empty
-    where there is none. ``said`` is what it failed with, or its stage is tried again after; ``error`` is the class of
+    where there is none. ``reason`` is what it failed with, or its stage is tried again after; ``error`` is the class of
     what it failed with. ``selected`` has the stages it was asked for. ``event`` is the restore event in its config,
     which came by ``intake``; None where it has none, or begins after the stage that stores one: it takes the event that
     is stored. ``again`` says of a failed one that Dagster runs it again by itself.
@@ -45,16 +41,16 @@ class RunSeen:
     state: RunState
     at: datetime
     stage: str = ""
-    said: str = ""
+    reason: str = ""
     error: str = ""
     selected: tuple[str, ...] = RUN_STAGES
-    event: Event | None = None
+    event: WorkEvent | None = None
     intake: str = ""
     again: bool = False
 
 
 @dataclass(frozen=True)
-class Transfer:
+class DownloadSeen:
     """A download under way. ``seconds_left`` is None while no rate is known."""
 
     percent: float
@@ -65,7 +61,7 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class Noted:
+class NotedEvent:
     """An event that was taken from the queue of ``intake`` at that time, and that no run has stored since."""
 
     intake: str
@@ -77,21 +73,19 @@ class Noted:
 class Evidence:
     """All that is known of one work. ``run`` is None where Dagster has none; ``asked_dagster``, ``asked_drs`` and
     ``asked_staging`` are false where the one could not be asked. ``zip_there`` and ``tree_there`` say what the scratch
-    disk holds. ``noted`` is the last event that no run has stored, where that is later than the stored one. ``held``
-    keeps the newest delivery that waits for a person's word.
+    disk holds. ``noted`` is the last event that no run has stored, where that is later than the stored one.
     """
 
     rid: str
-    row: Progress | None = None
-    receipts: Mapping[str, Receipt] = field(default_factory=dict)
+    row: DrsRow | None = None
+    receipts: Receipts = field(default_factory=Receipts)
     run: RunSeen | None = None
-    transfer: Transfer | None = None
+    transfer: DownloadSeen | None = None
     lock: LockState = "free"
     report: str | None = None
     zip_there: bool = False
     tree_there: bool = False
-    noted: Noted | None = None
-    held: Receipt | None = None
+    noted: NotedEvent | None = None
     asked_drs: bool = True
     asked_dagster: bool = True
     asked_staging: bool = True
@@ -103,13 +97,7 @@ class Evidence:
         return tuple(name for name, asked in sources.items() if not asked)
 
 
-def stored_event(receipts: Mapping[str, Receipt]) -> tuple[str, Event] | None:
-    """The restore event that is stored for the work, and the intake that it came by."""
-    receipt = receipts.get(Stage.RESTORED_MESSAGE)
-    return (receipt.left["intake"], stored_in(receipt.left)) if receipt else None
-
-
-def event_in_force(evidence: Evidence) -> tuple[str, Event] | None:
+def event_in_force(evidence: Evidence) -> tuple[str, WorkEvent] | None:
     """The restore event that the work's stages are for, and its intake: the stored one, or that of a run which has not
     come to storing it, or one that has no run. A run whose delivery is held never comes to storing it.
     """
@@ -117,10 +105,11 @@ def event_in_force(evidence: Evidence) -> tuple[str, Event] | None:
     may_store = run is not None and (run.state in GOES_ON or (run.state == "failed" and run.error not in HELD))
     if run and run.event and may_store and not lost_event(evidence):
         return run.intake, run.event
-    return (noted.intake, noted.event) if noted else stored_event(evidence.receipts)
+    found = noted or evidence.receipts.restored
+    return (found.intake, found.event) if found else None
 
 
-def lost_event(evidence: Evidence) -> Noted | None:
+def lost_event(evidence: Evidence) -> NotedEvent | None:
     """The event that came from a queue and that Dagster knows nothing of: its database was put back to an earlier state
     than the one in which the event's message was deleted.
     """

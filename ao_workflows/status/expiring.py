@@ -14,7 +14,8 @@ from ao_workflows.events.dropped_files import DroppedFile
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import moment
 from ao_workflows.status.evidence import Evidence, event_in_force
-from ao_workflows.status.standing import Standing, State
+from ao_workflows.status.standing import Standing
+from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
 
 
@@ -40,7 +41,7 @@ def undownloaded(works: Iterable[tuple[Evidence, Standing]]) -> list[Undownloade
     for evidence, standing in works:
         in_force = event_in_force(evidence)
         # Glacier's copy is of no use any more to what is on the scratch disk or in the archive.
-        if in_force is None or Stage.DOWNLOADED_BAG in standing.done or standing.state is State.IN_ARCHIVE:
+        if in_force is None or Stage.DOWNLOADED_BAG in standing.done or standing.state is WorkState.IN_ARCHIVE:
             continue
         intake, event = in_force
         if isinstance(event, DroppedFile):

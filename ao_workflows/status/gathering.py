@@ -9,7 +9,6 @@ found by what moved last.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,22 +17,20 @@ from itertools import chain
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from ao_workflows.download.progress import read_progress
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Progress
+from ao_workflows.drs.rows import DrsRow
 from ao_workflows.errors import DatabaseError, RidError, StagingError
+from ao_workflows.machine.file_locks import lock_if_free
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.layout import StagingLayout
-from ao_workflows.staging.receipts import Receipt
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
-from ao_workflows.status.evidence import HELD_RECEIPT, Evidence, LockState, Transfer, stored_event
+from ao_workflows.status.evidence import DownloadSeen, Evidence, LockState
 from ao_workflows.status.noted_events import last_noted
-from ao_workflows.status.runs import newest_run, works_of_runs
+from ao_workflows.status.runs import UNFINISHED, newest_run, works_of_runs
 from ao_workflows.works.rids import parse_rid
-from ao_workflows.works.stages import RUN_STAGES
 
 FORGOTTEN = timedelta(days=30)
 """A work that nothing has happened to for so long is told of where it is named or is stuck, and not in other lists."""
@@ -49,7 +46,7 @@ LOOKED_AT = 300
 
 
 @dataclass(frozen=True)
-class Sources:
+class EvidenceSources:
     """Where to look. ``drs`` or ``instance`` is None where it cannot be asked."""
 
     staging: Staging
@@ -71,10 +68,10 @@ class Gathered:
     odd: tuple[str, ...] = ()
 
 
-def of_works(sources: Sources, rids: Sequence[str]) -> Gathered:
+def of_works(sources: EvidenceSources, rids: Sequence[str]) -> Gathered:
     """The evidence of the works named, in their order."""
     gathered = Gathered()
-    rows: Mapping[str, Progress] = {}
+    rows: Mapping[str, DrsRow] = {}
     drs = sources.drs
     if drs is not None:
         try:
@@ -99,7 +96,7 @@ def of_works(sources: Sources, rids: Sequence[str]) -> Gathered:
 
 
 def of_unfinished(
-    sources: Sources, now: datetime, untouched: timedelta | None = None, most: int = LOOKED_AT
+    sources: EvidenceSources, now: datetime, untouched: timedelta | None = None, most: int = LOOKED_AT
 ) -> Gathered:
     """The evidence of the works that are under way, waiting or failed; among them may be some that have reached the
     archive. Of each source the newest ``most`` are looked at.
@@ -112,7 +109,7 @@ def of_unfinished(
     found: list[list[str]] = []
     drs_error = None
     if sources.instance:
-        found.append(works_of_runs(sources.instance, NOT_FINISHED_STATUSES, most, before=before))
+        found.append(works_of_runs(sources.instance, UNFINISHED, most, before=before))
         failed = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
         found.append(works_of_runs(sources.instance, failed, most, since, before))
     if sources.drs:
@@ -120,7 +117,7 @@ def of_unfinished(
             found.append(sources.drs.unfinished(since, most, before))
         except DatabaseError as error:
             drs_error = error
-            sources = Sources(sources.staging, None, sources.instance)
+            sources = EvidenceSources(sources.staging, None, sources.instance)
     unread = []
     try:
         found.append(noted_events.works(sources.staging, most))
@@ -146,15 +143,6 @@ def merged(*looks: Gathered) -> Gathered:
     )
 
 
-def receipts_of(staging: Staging, rid: str) -> dict[str, Receipt]:
-    """The receipts of the work, by their stage.
-
-    :raises StagingError: if one cannot be read.
-    """
-    found = ((stage.value, staging.receipt(rid, stage)) for stage in RUN_STAGES)
-    return {stage: receipt for stage, receipt in found if receipt is not None}
-
-
 def lock_state(path: Path) -> LockState:
     """Who has a work. The file of a lock is there only while a process has it, or where one was killed."""
     try:
@@ -163,10 +151,8 @@ def lock_state(path: Path) -> LockState:
         return "free"
     try:
         # A shared lock, gone again at once: who asks must not keep a run from its work.
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return "held"
-    else:
+        if not lock_if_free(handle, shared=True):
+            return "held"
         return "abandoned" if path.exists() else "free"
     finally:
         os.close(handle)
@@ -179,14 +165,13 @@ def _with_staging(evidence: Evidence, staging: Staging) -> Evidence:
     """
     layout, rid = staging.layout, evidence.rid
     report = layout.report(rid)
-    receipts = receipts_of(staging, rid)
-    stored = stored_event(receipts)
+    receipts = staging.receipts(rid)
+    stored = receipts.restored
     try:
         return replace(
             evidence,
             receipts=receipts,
-            noted=last_noted(staging, rid, stored and stored[1], datetime.now(UTC) - BEING_MADE),
-            held=staging.receipt(rid, HELD_RECEIPT),
+            noted=last_noted(staging, rid, stored.event if stored else None, datetime.now(UTC) - BEING_MADE),
             transfer=_transfer(layout, rid),
             lock=lock_state(layout.lock(rid)),
             report=str(report) if report.exists() else None,
@@ -197,11 +182,11 @@ def _with_staging(evidence: Evidence, staging: Staging) -> Evidence:
         raise StagingError(Path(error.filename or layout.root), f"cannot be read: {error.strerror}") from error
 
 
-def _transfer(layout: StagingLayout, rid: str) -> Transfer | None:
+def _transfer(layout: StagingLayout, rid: str) -> DownloadSeen | None:
     found = read_progress(layout.progress(rid))
     if found is None:
         return None
-    return Transfer(found.percent, found.megabytes_per_second, found.seconds_left, found.run_id, in_order(found.at))
+    return DownloadSeen(found.percent, found.megabytes_per_second, found.seconds_left, found.run_id, in_order(found.at))
 
 
 def _each_once(lists: Iterable[Iterable[str]]) -> tuple[list[str], tuple[str, ...]]:

@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from ao_workflows.errors import StagingError
-from ao_workflows.events.dropped_files import Event
-from ao_workflows.events.message_parts import Wanted
+from ao_workflows.events.dropped_files import WorkEvent
+from ao_workflows.events.message_parts import WantedRun
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.files import now, write_whole
 from ao_workflows.machine.times import in_order, moment
 from ao_workflows.staging.staging import Staging
-from ao_workflows.status.evidence import Noted
+from ao_workflows.status.evidence import NotedEvent
+from ao_workflows.works.stages import Stage
 
 _AT_ONCE = 8
 """Several flushes at once cost little more than one: a disk puts them together."""
@@ -53,14 +54,14 @@ def check(staging: Staging, intake: str) -> None:
     path.unlink(missing_ok=True)
 
 
-def note(staging: Staging, intake: str, wanted: Collection[Wanted]) -> Failures:
+def note(staging: Staging, intake: str, wanted: Collection[WantedRun]) -> Failures:
     """Notes events before their runs are requested; they are on the disk when this returns.
 
     Returns those that could not be noted, by their identities: their messages must not be deleted.
     """
     failures: dict[str, StagingError] = {}
 
-    def write(each: Wanted) -> None:
+    def write(each: WantedRun) -> None:
         path = _path(staging, each.rid, each.event)
         # It is asked for again, since its run is not there yet.
         if path.exists():
@@ -89,7 +90,7 @@ def note(staging: Staging, intake: str, wanted: Collection[Wanted]) -> Failures:
     return failures
 
 
-def forget(staging: Staging, rid: str, stored: Event) -> None:
+def forget(staging: Staging, rid: str, stored: WorkEvent) -> None:
     """Removes the notes of the work's events that are no later than the one which is ``stored`` now.
 
     A note that cannot be removed does no harm: it is compared with what is stored wherever it is read.
@@ -144,7 +145,9 @@ def works(staging: Staging, most: int) -> list[str]:
     return [name for _, name in sorted(found, reverse=True)[:most]]
 
 
-def last_noted(staging: Staging, rid: str, stored: Event | None, before: datetime | None = None) -> Noted | None:
+def last_noted(
+    staging: Staging, rid: str, stored: WorkEvent | None, before: datetime | None = None
+) -> NotedEvent | None:
     """The work's last noted event, where it is later than the ``stored`` one, and was noted ``before`` then.
 
     :raises StagingError: if one cannot be read.
@@ -157,20 +160,21 @@ def last_noted(staging: Staging, rid: str, stored: Event | None, before: datetim
     return max(found, key=lambda noted: in_order(noted.event.time), default=None)
 
 
-def later_config(noted: Noted | None, config: dict[str, Any] | None) -> dict[str, Any] | None:
+def later_config(noted: NotedEvent | None, config: dict[str, Any] | None) -> dict[str, Any] | None:
     """The run config of the later event: of the ``noted`` one, or of the one in ``config``, which a run was given."""
     if noted is None:
         return config
-    if config and in_order(config["ops"]["restored_message"]["config"].get("time")) >= in_order(noted.event.time):
+    stage = Stage.RESTORED_MESSAGE.value
+    if config and in_order(config["ops"][stage]["config"].get("time")) >= in_order(noted.event.time):
         return config
-    return {"ops": {"restored_message": {"config": {"intake": noted.intake, **asdict(noted.event)}}}}
+    return {"ops": {stage: {"config": {"intake": noted.intake, **asdict(noted.event)}}}}
 
 
-def _is_later(event: ObjectEvent, stored: Event) -> bool:
+def _is_later(event: ObjectEvent, stored: WorkEvent) -> bool:
     return event.identity != stored.identity and in_order(event.time) > in_order(stored.time)
 
 
-def _read_all(staging: Staging, rid: str) -> Iterator[tuple[Path, Noted]]:
+def _read_all(staging: Staging, rid: str) -> Iterator[tuple[Path, NotedEvent]]:
     folder = staging.layout.events(rid)
     try:
         names = os.listdir(folder)
@@ -195,13 +199,13 @@ def _read_all(staging: Staging, rid: str) -> Iterator[tuple[Path, Noted]]:
             raise StagingError(path, reason) from error
 
 
-def _noted(said: Any) -> Noted:
+def _noted(said: Any) -> NotedEvent:
     """What is in a file; raises what looking for it raises, where it is not there."""
     event = ObjectEvent(**{each.name: said["event"].get(each.name) for each in fields(ObjectEvent)})
     at = moment(said["at"])
     if at is None or not all((event.name, event.time, event.bucket, event.key)):
         raise ValueError("its times or names are none")
-    return Noted(said["intake"], event, at)
+    return NotedEvent(said["intake"], event, at)
 
 
 def _path(staging: Staging, rid: str, event: ObjectEvent) -> Path:

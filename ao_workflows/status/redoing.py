@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ao_workflows.errors import NothingStored
-from ao_workflows.machine.times import in_order
-from ao_workflows.staging.receipts import Receipt
-from ao_workflows.staging.validity import receipts_in_force
-from ao_workflows.status.evidence import stored_event
-from ao_workflows.status.standing import start_from
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import StageReceipt
+from ao_workflows.status.advice import start_from
 from ao_workflows.works.stages import RUN_STAGES, Stage
 
 
@@ -41,7 +39,7 @@ class Redo:
 def plan_redo(
     rid: str,
     start: str,
-    receipts: Mapping[str, Receipt],
+    receipts: Receipts,
     disk: OnDisk,
     boot: str,
     *,
@@ -56,13 +54,13 @@ def plan_redo(
 
     :raises NothingStored: if the stage's input is not there; it says which stage to start from.
     """
-    if not event_given and Stage.RESTORED_MESSAGE not in receipts:
+    if not event_given and receipts.restored is None:
         raise NothingStored(rid, "no restore event is stored", None)
     if event_given:
         start = Stage.RESTORED_MESSAGE
     stages = [stage for stage in RUN_STAGES if RUN_STAGES.index(stage) >= RUN_STAGES.index(Stage(start))]
-    stored = None if event_given else stored_event(receipts)
-    valid = receipts_in_force(receipts, stored[1].identity) if stored else {}
+    stored = None if event_given else receipts.restored
+    valid = receipts.in_force(stored.event.identity).by_stage() if stored else {}
     has_zip = disk.zip_whole and Stage.DOWNLOADED_BAG in valid
     has_tree = disk.tree_whole and Stage.DEBAGGED_WORK in valid
     freed = not disk.tree_whole and Stage.SYNCED_ARCHIVE in valid
@@ -102,7 +100,7 @@ def _left(word: Mapping[str, Any]) -> str:
 
 
 def _words(
-    stage: Stage, receipt: Receipt | None, *, there: bool, certain: bool, boot: str, freed: bool
+    stage: Stage, receipt: StageReceipt | None, *, there: bool, certain: bool, boot: str, freed: bool
 ) -> tuple[str, bool]:
     """What a run will do in the stage, and whether that is nothing. ``certain``: nothing before it is done anew."""
     match stage:
@@ -115,7 +113,7 @@ def _words(
     again = "downloaded from S3" if stage is Stage.DOWNLOADED_BAG else "unpacked and proven"
     if receipt is None or not there:
         return f"{again} anew", False
-    spared = f"done on {in_order(receipt.at):%Y-%m-%d %H:%M} UTC"
+    spared = f"done on {receipt.at:%Y-%m-%d %H:%M} UTC"
     if receipt.boot != boot:
         spared += ", if its bytes are still right: the machine was restarted since"
     return (f"skipped, {spared}" if certain else f"skipped if its input is what it was, {spared}"), True

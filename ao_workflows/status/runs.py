@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunRecord
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, PARTITION_NAME_TAG, WILL_RETRY_TAG
 
-from ao_workflows.events.dropped_files import given_in, stored_in
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.events.dropped_files import given_in
+from ao_workflows.staging.receipts import Restored
 from ao_workflows.status.deliveries import delivery_of, is_older
 from ao_workflows.status.evidence import HELD, RunSeen, RunState
-from ao_workflows.works.stages import RUN_STAGES
+from ao_workflows.works import run_tags
+from ao_workflows.works.stages import RUN_STAGES, Stage
 
 _LOOKED_AT = 20
 """As many runs of one work are looked at."""
@@ -34,18 +33,31 @@ _STATES: dict[dg.DagsterRunStatus, RunState] = {
 }
 """Any other is under way."""
 
+UNFINISHED = tuple(
+    status for status in dg.DagsterRunStatus if _STATES.get(status) not in ("succeeded", "failed", "canceled")
+)
+"""The states of a run that has not ended."""
+
 
 def newest_run(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
     """The work's newest run."""
-    records = instance.get_run_records(dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}), limit=1)
+    records = instance.get_run_records(dg.RunsFilter(tags={run_tags.PARTITION: rid}), limit=1)
     return run_seen(instance, records[0]) if records else None
 
 
 def run_in_flight(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
     """A run of the work that has not ended; the one that was asked for last."""
-    unfinished = dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}, statuses=list(NOT_FINISHED_STATUSES))
-    records = instance.get_run_records(unfinished, limit=1)
+    records = instance.get_run_records(_unfinished(rid), limit=1)
     return run_seen(instance, records[0]) if records else None
+
+
+def has_run_in_flight(instance: dg.DagsterInstance, rid: str) -> bool:
+    """Whether the work has a run that has not ended: the same, without asking what the run is at."""
+    return bool(instance.get_run_records(_unfinished(rid), limit=1))
+
+
+def _unfinished(rid: str) -> dg.RunsFilter:
+    return dg.RunsFilter(tags={run_tags.PARTITION: rid}, statuses=list(UNFINISHED))
 
 
 def works_of_runs(
@@ -59,22 +71,22 @@ def works_of_runs(
     ``before``. A work of several runs is there as often; a run of none is an empty name.
     """
     within = dg.RunsFilter(statuses=list(statuses), updated_after=since, updated_before=before)
-    return [run.tags.get(PARTITION_NAME_TAG, "") for run in instance.get_runs(within, limit=most)]
+    return [run.tags.get(run_tags.PARTITION, "") for run in instance.get_runs(within, limit=most)]
 
 
-def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Receipt | None) -> dict[str, Any] | None:
+def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Restored | None) -> dict[str, Any] | None:
     """The run config with the newest restore event that is later than the ``stored`` one, of the work's last few runs.
 
     A run that was killed before its first stage, or whose scratch disk is gone, left its event there alone. One whose
     event is held left it to a person.
     """
-    newest, config = (delivery_of(stored_in(stored.left)) if stored else None), None
-    for run in instance.get_runs(dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}), limit=_LOOKED_AT):
+    newest, config = (delivery_of(stored.event) if stored else None), None
+    for run in instance.get_runs(dg.RunsFilter(tags={run_tags.PARTITION: rid}), limit=_LOOKED_AT):
         if (given := _event_config(run)) and (event := given_in(given)):
             this = delivery_of(event)
             if (newest is None or is_older(newest, this)) and not _was_held(instance, run):
                 newest, config = this, given
-    return {"ops": {"restored_message": {"config": config}}} if config else None
+    return {"ops": {Stage.RESTORED_MESSAGE.value: {"config": config}}} if config else None
 
 
 def _was_held(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -89,11 +101,11 @@ def times_of_done_events(instance: dg.DagsterInstance, rid: str, since: datetime
     """The times of the restore events that the work's last few runs were given which were made ``since`` then and
     succeeded.
     """
-    done = dg.RunsFilter(tags={PARTITION_NAME_TAG: rid}, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
+    done = dg.RunsFilter(tags={run_tags.PARTITION: rid}, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
     return [event["time"] for run in instance.get_runs(done, limit=_LOOKED_AT) if (event := _event_config(run))]
 
 
-def run_seen(instance: dg.DagsterInstance, record: RunRecord) -> RunSeen:
+def run_seen(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunSeen:
     """A run as its work's standing takes it; what it is doing, or why it failed, costs one more question."""
     run = record.dagster_run
     state = _STATES.get(run.status, "under way")
@@ -120,16 +132,16 @@ def run_seen(instance: dg.DagsterInstance, record: RunRecord) -> RunSeen:
         state=state,
         at=at,
         stage=stage if stage in RUN_STAGES else "",
-        said=said,
+        reason=said,
         error=error,
         selected=tuple(each.value for each in RUN_STAGES if each in chosen and each.value in keys),
         event=given_in(config),
         intake=config.get("intake", ""),
-        again=state == "failed" and run.tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in run.tags,
+        again=state == "failed" and run.tags.get(run_tags.WILL_RETRY) == "true" and run_tags.RETRIED_AS not in run.tags,
     )
 
 
-def failure_of(instance: dg.DagsterInstance, run_id: str) -> str:
+def failure_message(instance: dg.DagsterInstance, run_id: str) -> str:
     """What the run's failed step says of itself; empty where none has failed."""
     entry = _last_event(instance, run_id, dg.DagsterEventType.STEP_FAILURE)
     return _failure(entry.get_dagster_event().step_failure_data)[0] if entry else ""
@@ -164,7 +176,7 @@ def _event_config(run: dg.DagsterRun) -> dict[str, Any] | None:
     keys = run.step_keys_to_execute
     if keys and RUN_STAGES[0].value not in keys:
         return None
-    for key in ("ops", "restored_message", "config"):
+    for key in ("ops", Stage.RESTORED_MESSAGE.value, "config"):
         config = config.get(key) if isinstance(config, dict) else None
     return config if isinstance(config, dict) and given_in(config) else None
 

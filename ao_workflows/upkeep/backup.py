@@ -1,9 +1,9 @@
 """Backups of Dagster's storage: PostgreSQL's own dump, compressed, proven to be readable, in a folder or on S3.
 
-What belongs here: making, listing, removing and restoring dumps. What does not: when that is done (``schedules``), and
-what is printed (``cli.backup``).
+What belongs here: making, listing, removing and restoring dumps. What does not: when that is done
+(``ao_workflows.defs.nightly.backup``), and what is printed (``ao_workflows.cli.backup``).
 
-Which program writes a dump and which reads it, and what a custom-format dump holds: PostgreSQL's manual, pg_dump and
+Which program writes a dump and which reads it, and what a custom-format dump contains: PostgreSQL's manual, pg_dump and
 pg_restore.
 """
 
@@ -42,24 +42,24 @@ class Dump:
     bytes: int
 
 
-class Place(Protocol):
+class BackupStore(Protocol):
     """Where backups are kept."""
 
     def entries(self) -> list[tuple[str, int]]:
-        """The names that are there, with their sizes in bytes."""
+        """Returns the names of what is there, with the sizes in bytes."""
 
     def put(self, path: Path) -> None:
-        """Keeps a finished dump, under its name."""
+        """Stores a finished dump under its name."""
 
     def get(self, name: str, into: Path) -> None:
-        """Brings one back, as the file ``into``."""
+        """Fetches a dump into the file ``into``."""
 
     def remove(self, name: str) -> None:
-        """Removes one."""
+        """Removes a dump."""
 
 
-class Folder:
-    """Backups in a folder: a dump appears whole, and is on the disk before it is said to be there."""
+class FolderStore:
+    """Backups in a folder: a dump appears whole, and is on the disk when ``put`` returns."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,13 +68,13 @@ class Folder:
         return str(self.path)
 
     def entries(self) -> list[tuple[str, int]]:
-        """The files of the folder."""
+        """Returns the files of the folder."""
         if not self.path.is_dir():
             return []
         return [(each.name, each.stat().st_size) for each in self.path.iterdir() if each.is_file()]
 
     def put(self, path: Path) -> None:
-        """Copied under another name, flushed, renamed."""
+        """Copies the dump under another name, flushes and renames it."""
         self.path.mkdir(parents=True, exist_ok=True)
         under_way = self.path / f".{path.name}.part"
         try:
@@ -87,7 +87,7 @@ class Folder:
             under_way.unlink(missing_ok=True)
 
     def get(self, name: str, into: Path) -> None:
-        """A copy."""
+        """Copies the dump."""
         shutil.copyfile(self.path / name, into)
 
     def remove(self, name: str) -> None:
@@ -95,7 +95,7 @@ class Folder:
         (self.path / name).unlink(missing_ok=True)
 
 
-class Bucket:
+class BucketStore:
     """Backups below an S3 prefix, sent with a checksum that S3 compares."""
 
     def __init__(self, url: str, connection: AwsConnection) -> None:
@@ -110,61 +110,62 @@ class Bucket:
         return self._url
 
     def entries(self) -> list[tuple[str, int]]:
-        """The objects right below the prefix."""
+        """Returns the objects directly below the prefix."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix, Delimiter="/"
         )
         return [(each["Key"][len(self._prefix) :], each["Size"]) for page in pages for each in page.get("Contents", [])]
 
     def put(self, path: Path) -> None:
-        """Sent in parts, each with its checksum."""
+        """Sends the dump in parts, each with its checksum."""
         self._client.upload_file(
             str(path), self._bucket, self._prefix + path.name, ExtraArgs={"ChecksumAlgorithm": "CRC32"}
         )
 
     def get(self, name: str, into: Path) -> None:
-        """Fetched."""
+        """Fetches the object."""
         self._client.download_file(self._bucket, self._prefix + name, str(into))
 
     def remove(self, name: str) -> None:
-        """Deleted."""
+        """Deletes the object."""
         self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
 
 
-def place_of(to: str | None, aws_credentials: Path | None) -> Place:
-    """The place that a setting names; an S3 prefix is reached with the site's default profile.
+def store_of(to: str | None, aws_credentials: Path | None) -> BackupStore:
+    """Returns where a setting says that backups are stored; S3 is reached with the site's default profile.
 
-    :raises BackupError: if none is named.
+    :raises BackupError: if the setting names no place.
     """
     if not to:
         raise BackupError("where to? Set [backup] to in site.toml, or give --to")
     if not to.startswith("s3://"):
-        return Folder(Path(to))
+        return FolderStore(Path(to))
     from ao_workflows.aws.connections import AwsConnection
 
-    return Bucket(
+    return BucketStore(
         to, AwsConnection(region="us-east-1", credentials_file=str(aws_credentials) if aws_credentials else None)
     )
 
 
 def storage_url(instance: dg.DagsterInstance) -> str:
-    """The address of the database that the instance keeps its runs in; empty where that is no PostgreSQL."""
+    """Returns the address of the database with the instance's runs; empty if it is not PostgreSQL."""
     return str(getattr(instance.run_storage, "postgres_url", ""))
 
 
-def dumps_in(place: Place) -> list[Dump]:
-    """The backups there, the oldest first; what has another name is none."""
+def dumps_in(store: BackupStore) -> list[Dump]:
+    """Returns the backups that are stored there, the oldest first; files with other names are ignored."""
     found = []
-    for name, size in place.entries():
+    for name, size in store.entries():
         if (match := _NAME.fullmatch(name)) and (made := moment(match[1])):
             found.append(Dump(name, made, size))
     return sorted(found, key=lambda dump: dump.made)
 
 
-def make(place: Place, storage_url: str, scratch: Path) -> Dump:
-    """Dumps the database, reads the dump from its first byte to its last, and puts it in its place.
+def make(store: BackupStore, storage_url: str, scratch: Path) -> Dump:
+    """Dumps the database, reads the dump from its first byte to its last, and stores it.
 
-    :raises BackupError: with what the program said; nothing is left in ``scratch`` then, nor in the place.
+    :param scratch: a folder for the dump meanwhile.
+    :raises BackupError: with the program's message; then nothing is left in ``scratch``, and nothing was stored.
     """
     begun = datetime.now(UTC).replace(microsecond=0)
     path = scratch / f"dagster-{begun.strftime(_TIME)}.dump"
@@ -172,21 +173,21 @@ def make(place: Place, storage_url: str, scratch: Path) -> Dump:
         _run("pg_dump", ["--format=custom", "--no-owner", "--no-privileges", f"--file={path}", libpq_url(storage_url)])
         check(path)
         try:
-            place.put(path)
-            sizes = dict(place.entries())
+            store.put(path)
+            sizes = dict(store.entries())
         except Exception as error:
-            raise BackupError(f"{place}: the backup cannot be put there: {error}") from error
+            raise BackupError(f"{store}: the backup cannot be put there: {error}") from error
         if sizes.get(path.name) != path.stat().st_size:
-            raise BackupError(f"{place}: {path.name} is not there as it was sent")
+            raise BackupError(f"{store}: {path.name} is not there as it was sent")
         return Dump(path.name, begun, path.stat().st_size)
     finally:
         path.unlink(missing_ok=True)
 
 
 def check(path: Path) -> None:
-    """Reads a dump whole, as a restore would.
+    """Reads a dump whole, as restoring it would.
 
-    :raises BackupError: if it cannot be read, or holds none of Dagster's tables.
+    :raises BackupError: if it cannot be read, or contains none of Dagster's tables.
     """
     _run("pg_restore", ["--file=/dev/null", str(path)])
     contents = _run("pg_restore", ["--list", str(path)])
@@ -194,24 +195,25 @@ def check(path: Path) -> None:
         raise BackupError(f"{path.name}: holds no table {missing[0]}: it is no backup of Dagster's storage")
 
 
-def prune(place: Place, keep_days: int, now: datetime) -> list[Dump]:
-    """Removes the backups that are older; the last one is always kept. Says which are gone."""
-    there = dumps_in(place)
+def prune(store: BackupStore, keep_days: int, now: datetime) -> list[Dump]:
+    """Removes the backups that are older than ``keep_days``, but never the last one; returns those that are gone."""
+    there = dumps_in(store)
     old = [dump for dump in there[:-1] if dump.made < now - timedelta(days=keep_days)]
     for dump in old:
-        place.remove(dump.name)
+        store.remove(dump.name)
     return old
 
 
-def restore(place: Place, name: str, storage_url: str, scratch: Path) -> Dump:
-    """Puts a backup into an empty database, whole or not at all.
+def restore(store: BackupStore, name: str, storage_url: str, scratch: Path) -> Dump:
+    """Restores a backup into an empty database, whole or not at all.
 
+    :param scratch: a folder for the dump meanwhile.
     :raises BackupError: if there is no such backup, it cannot be read, or the database is not empty.
     """
-    there = {dump.name: dump for dump in dumps_in(place)}
+    there = {dump.name: dump for dump in dumps_in(store)}
     dump = list(there.values())[-1] if name == "latest" and there else there.get(name)
     if dump is None:
-        raise BackupError(f"{place}: has no backup {name}; `ao backup list` says which there are")
+        raise BackupError(f"{store}: has no backup {name}; `ao backup list` says which there are")
     url = libpq_url(storage_url)
     count = _sql(url, "select count(*) from information_schema.tables where table_schema = 'public'")
     if count != "0":
@@ -221,7 +223,7 @@ def restore(place: Place, name: str, storage_url: str, scratch: Path) -> Dump:
         )
     path = scratch / dump.name
     try:
-        place.get(dump.name, path)
+        store.get(dump.name, path)
         check(path)
         _run("pg_restore", ["--single-transaction", "--exit-on-error", "--no-owner", f"--dbname={url}", str(path)])
     finally:
@@ -229,13 +231,14 @@ def restore(place: Place, name: str, storage_url: str, scratch: Path) -> Dump:
     return dump
 
 
-def put_back(place: Place, name: str, storage_url: str, scratch: Path, now: datetime) -> tuple[Dump, str]:
-    """Puts a backup in the place of the database, which is kept under another name. Returns that name too.
+def put_back(store: BackupStore, name: str, storage_url: str, scratch: Path, now: datetime) -> tuple[Dump, str]:
+    """Replaces the database with a backup; the old database is kept under another name, which is returned, too.
 
-    The backup goes into a new database, and when it is there whole the two change names, both or neither. Whoever is
-    connected to the old one loses the connection. Killed anywhere, it can be called again.
+    The backup goes into a new database; when that is complete, the two change names, both or neither. Whoever is
+    connected to the old one loses the connection. If this is killed, it can be called again.
 
-    :raises BackupError: if there is no such backup, it cannot be read, or PostgreSQL will not do it.
+    :param scratch: a folder for the dump meanwhile.
+    :raises BackupError: if there is no such backup, it cannot be read, or PostgreSQL refuses.
     """
     url = libpq_url(storage_url)
     database = unquote(urlsplit(url).path[1:])
@@ -243,7 +246,7 @@ def put_back(place: Place, name: str, storage_url: str, scratch: Path, now: date
     server = _with_database(url, "postgres")
     _sql(server, f"drop database if exists {_name(fresh)}")
     _sql(server, f"create database {_name(fresh)}")
-    dump = restore(place, name, _with_database(url, fresh), scratch)
+    dump = restore(store, name, _with_database(url, fresh), scratch)
     _sql(server, f"alter database {_name(database)} with allow_connections false")
     try:
         connected = f"from pg_stat_activity where datname = {_text(database)}"
@@ -261,9 +264,9 @@ def put_back(place: Place, name: str, storage_url: str, scratch: Path, now: date
 
 
 def libpq_url(storage_url: str) -> str:
-    """The database's address as PostgreSQL's own programs read it: without the name of Python's driver.
+    """Returns the database's address as PostgreSQL's own programs read it: without the name of Python's driver.
 
-    :raises BackupError: if it is another database's.
+    :raises BackupError: if it is not a PostgreSQL database.
     """
     scheme, separator, rest = storage_url.partition("://")
     if not separator or scheme.partition("+")[0] not in {"postgresql", "postgres"}:

@@ -1,7 +1,8 @@
 """Rules for housekeeping: which logs and records are old enough to be removed.
 
 What belongs here: the rules, as functions of plain values, and the word by which the run launcher knows the run. What
-does not: removing files (``old_logs``), rows (``old_records``) and containers (``ao_workflows.instance.pruning``).
+does not: removing files (``old_logs``), rows (``ao_workflows.instance.old_records``) and containers
+(``ao_workflows.instance.pruning``).
 """
 
 from __future__ import annotations
@@ -16,19 +17,21 @@ _DAY = timedelta(days=1)
 _OVERLAP = timedelta(seconds=1)
 
 
-def before(now: datetime, keep_days: int, under_way: Sequence[datetime]) -> datetime:
-    """Logs that were last written before this moment may go.
+def cutoff(now: datetime, keep_days: int, under_way: Sequence[datetime]) -> datetime:
+    """Returns the moment before which logs must have been written last to be removed.
 
-    No run under way may lose one, and which logs are whose is not always known: so nothing goes that is younger than
-    the oldest of those runs, whose beginnings are ``under_way``.
+    No run under way may lose a log, and which logs are whose is not always known. So nothing is removed that is younger
+    than the oldest of those runs.
+
+    :param under_way: when the runs began that are under way.
     """
     return min([now - timedelta(days=keep_days), *under_way])
 
 
 def slices(done_until: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """The time from ``done_until`` to ``until``, day by day, so that an interrupted night is not begun anew.
+    """Divides the time from ``done_until`` to ``until`` into days, so that an interrupted night need not begin again.
 
-    The slices overlap by a second: a run that ended right at a border is in two of them, never in none.
+    The slices overlap by a second: a run that ended at a border is in two of them, never in none.
     """
     while done_until < until:
         end = min(done_until + _DAY, until)

@@ -1,4 +1,4 @@
-"""Old logs on the disk, and what works left there: the first are removed, the second are counted.
+"""Old logs on the disk, which are removed, and what works left there, which is only measured.
 
 What belongs here: walking and removing files below a folder of logs, and measuring what lies in staging. What does not:
 when a log is old (``housekeeping``), and the works' own data, which ``ao_workflows.staging`` frees.
@@ -17,9 +17,10 @@ from ao_workflows.machine.times import moment_of_seconds
 
 
 def remove(folders: Iterable[Path], before: datetime) -> Removed:
-    """Removes the files below ``folders`` that were last written before that, and the folders that are empty then.
+    """Removes the files below ``folders`` that were last written before a moment, and the folders that are empty then.
 
-    A link is removed itself, and never followed. What the disk will not let go is told, and the rest goes on.
+    A link is removed itself, and never followed. What cannot be removed is in the result, and the rest is still
+    removed.
     """
     sweep = _Sweep(before.timestamp())
     for folder in folders:
@@ -29,8 +30,8 @@ def remove(folders: Iterable[Path], before: datetime) -> Removed:
 
 
 def measure(folder: Path, pattern: str, before: datetime) -> tuple[list[str], int]:
-    """The names of the files below ``folder`` that ``pattern`` matches and that were last written before that, and
-    their bytes.
+    """Returns the names and the bytes of the files below ``folder`` that match ``pattern`` and were last written before
+    a moment.
     """
     names, size = [], 0
     for file in sorted(folder.glob(pattern)):

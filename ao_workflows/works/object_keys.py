@@ -17,14 +17,15 @@ LAYOUT = "Archive{share}/{nn}/{rid}/{rid}.bag.zip"
 _FIELDS = ("rid", "nn", "share")
 
 
-BUCKETS_PER_SHARE = 50
-"""Of a staging bucket's two shares, Archive0 and Archive1; the mounted archive has four."""
+_NUMBERS_PER_PREFIX = 50
+"""The keys begin with Archive0 or Archive1, whatever share of the archive the work is in."""
 
 
 def check_layout(layout: str) -> str:
-    """``layout`` itself, if every work has a key of its own by it.
+    """Returns ``layout`` if it gives every work an object key of its own.
 
-    :raises ValueError: in words for the site's owner.
+    :param layout: a key with ``{rid}`` in it, and with ``{nn}`` and ``{share}`` where they are wanted.
+    :raises ValueError: in words for whoever writes site.toml.
     """
     longest = "W".ljust(RID_LENGTH, "1")
     try:
@@ -40,9 +41,10 @@ def check_layout(layout: str) -> str:
 
 
 def object_key(layout: str, rid: str) -> str:
-    """The key of a work's zip: ``Archive0/12/W1NLM4712/W1NLM4712.bag.zip`` by the archive's own layout.
+    """Returns the key of a work's zip by the layout: by the archive's own, ``Archive0/12/W1NLM4712/W1NLM4712.bag.zip``.
 
-    ``{nn}`` is the RID's last two digits (``00`` where they are none), ``{share}`` their number div 50.
+    In the layout ``{nn}`` stands for the RID's last two digits (``00`` if these are not digits), and ``{share}`` for
+    that number divided by 50, rounded down.
     """
     number = bucket_number(rid)
-    return layout.format(rid=rid, nn=f"{number:02d}", share=number // BUCKETS_PER_SHARE)
+    return layout.format(rid=rid, nn=f"{number:02d}", share=number // _NUMBERS_PER_PREFIX)

@@ -1,7 +1,7 @@
-"""RIDs: what may be the name of a work, and the number in it that its places go by.
+"""RIDs: which names can be a work's, and the RID that an object's key or a name on the scratch disk contains.
 
-What belongs here: names, as pure functions of plain values. What does not: a work's place in the archive and on the web
-(``ao_workflows.archive.places``), and on the scratch disk (``ao_workflows.staging.layout``).
+What belongs here: RIDs as plain text. What does not: where a work lies on the scratch disk
+(``ao_workflows.staging.layout``) and in the archive (``ao_workflows.archive.places``).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _RID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def parse_rid(name: str) -> str:
-    """``name`` itself, if it can be a work's RID.
+    """Returns ``name`` if it can be a work's RID.
 
-    A RID names a folder, a partition and a database row, so it is ASCII letters, digits, ``_``, ``-`` and single
-    inner dots, at most 64 of them.
+    A RID names a folder, a partition and a database row. So it has at most 64 characters: ASCII letters, digits, ``_``,
+    ``-``, and single dots that are neither first nor last.
 
-    :raises RidError: with the reason, if it cannot.
+    :raises RidError: with the reason, if it cannot be one.
     """
     if not name:
         raise RidError(name, "it is empty")
@@ -38,9 +38,9 @@ def parse_rid(name: str) -> str:
 
 
 def rid_of_key(key: str) -> str:
-    """The RID that an object's key names: its last part without ``.bag.zip`` or ``.zip``.
+    """Returns the RID in an object's key: the last part of the key, without ``.bag.zip`` or ``.zip``.
 
-    :raises RidError: if the key names no zip, or its name cannot be a RID.
+    :raises RidError: if the key is not that of a zip, or its name cannot be a RID.
     """
     name = PurePosixPath(key).name
     for suffix in (".bag.zip", ".zip"):
@@ -50,7 +50,7 @@ def rid_of_key(key: str) -> str:
 
 
 def bucket_number(rid: str) -> int:
-    """The number of the archive's bucket: the RID's last two digits, or 0 where they are no digits."""
+    """Returns the number of a work's bucket in the archive: the RID's last two digits, or 0 if these are not digits."""
     last = rid[-2:]
     return int(last) if len(last) == 2 and last.isascii() and last.isdigit() else 0  # noqa: PLR2004
 
@@ -59,6 +59,9 @@ _LEFT_OVER = re.compile(rf"\.(?P<rid>{_RID.pattern})\.[^.]+\.tmp")
 
 
 def rid_of_left_over(name: str) -> str | None:
-    """The work whose left-over (see ``StagingLayout.left_over``) has that name, if it is one's."""
+    """Returns the RID in the name of a work's left-over file or folder (see ``StagingLayout.left_over``).
+
+    Returns None if the name is not of that form.
+    """
     found = _LEFT_OVER.fullmatch(name)
     return found["rid"] if found else None

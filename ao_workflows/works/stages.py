@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """A step of a restore that has a column; all but the first are named as their assets are."""
+    """A step of a restore, for which DRS has a column. All but the first have the name of their asset."""
 
     RESTORE_REQUESTED = "restore_requested"
     RESTORED_MESSAGE = "restored_message"
@@ -16,7 +16,7 @@ class Stage(StrEnum):
 
     @property
     def column(self) -> str:
-        """The column that says when it was done."""
+        """The name of the column that holds the time at which the stage was done."""
         return _COLUMNS[self]
 
 

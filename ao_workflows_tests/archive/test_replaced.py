@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.archive import replaced
-from ao_workflows.archive.before_sync import Going
-from ao_workflows.archive.replaced import SHOWN, keep, list_going, remove_outlived, write_changed
+from ao_workflows.archive.before_sync import SyncChanges
+from ao_workflows.archive.replaced import SHOWN, keep_replaced, list_changes, remove_outlived, write_changed
 from ao_workflows.archive.shares import REPLACED_AT
 from ao_workflows.errors import ReplacedNotKept, StagingError
 
@@ -35,7 +35,7 @@ def kept_at(place: Path, at: datetime) -> Path:
 def test_what_will_change_is_copied_and_what_will_go_is_linked(place: Path) -> None:
     """A script that writes in place would change what is kept through a link; a copy of what goes costs its size."""
     into = kept_at(place, AT)
-    keep(place, Going(changed=("images/1.jpg",), removed=("text", "link")), into)
+    keep_replaced(place, SyncChanges(changed=("images/1.jpg",), removed=("text", "link")), into)
     assert (into / "images/1.jpg").read_bytes() == b"page"
     assert not (into / "images/1.jpg").samefile(place / "images/1.jpg")
     assert (into / "images/1.jpg").stat().st_mtime_ns == (place / "images/1.jpg").stat().st_mtime_ns
@@ -45,20 +45,20 @@ def test_what_will_change_is_copied_and_what_will_go_is_linked(place: Path) -> N
 
 def test_a_try_again_takes_over_what_the_failed_one_kept_and_half_of_one_goes(place: Path) -> None:
     """Each try would fill the share with one copy more."""
-    going = Going(changed=("images/1.jpg",))
+    going = SyncChanges(changed=("images/1.jpg",))
     first, second = kept_at(place, AT), kept_at(place, AT + timedelta(hours=1))
-    keep(place, going, first)
+    keep_replaced(place, going, first)
     (first.parent / "half.part").mkdir()
-    keep(place, going, second)
+    keep_replaced(place, going, second)
     assert [path.name for path in first.parent.iterdir()] == [second.name]
 
 
 @pytest.mark.parametrize("how", ["changed since", "other files", "a link to what will change"])
 def test_what_was_kept_of_something_else_stays_beside_it(place: Path, how: str) -> None:
     """It is all that there is of what the archive had then."""
-    going = Going(changed=("images/1.jpg",))
+    going = SyncChanges(changed=("images/1.jpg",))
     first, second = kept_at(place, AT), kept_at(place, AT + timedelta(hours=1))
-    keep(place, going, first)
+    keep_replaced(place, going, first)
     if how == "changed since":
         (place / "images/1.jpg").write_bytes(b"pagE")
     elif how == "other files":
@@ -66,7 +66,7 @@ def test_what_was_kept_of_something_else_stays_beside_it(place: Path, how: str) 
     else:
         (first / "images/1.jpg").unlink()
         os.link(place / "images/1.jpg", first / "images/1.jpg")
-    keep(place, going, second)
+    keep_replaced(place, going, second)
     assert {path.name for path in first.parent.iterdir()} == {first.name, second.name}
 
 
@@ -74,7 +74,7 @@ def test_where_it_cannot_all_be_kept_nothing_half_is_left(place: Path) -> None:
     """The script must not be started then, and a full share must not be fuller."""
     into = kept_at(place, AT)
     with pytest.raises(ReplacedNotKept):
-        keep(place, Going(changed=("images/1.jpg", "gone")), into)
+        keep_replaced(place, SyncChanges(changed=("images/1.jpg", "gone")), into)
     assert list(into.parent.iterdir()) == []
 
 
@@ -86,7 +86,7 @@ def test_where_the_kernel_copies_nothing_it_is_done_by_hand(place: Path, monkeyp
 
     monkeypatch.setattr(os, "copy_file_range", unknown)
     monkeypatch.setattr(replaced, "_BLOCK", 3)
-    keep(place, Going(changed=("images/1.jpg",)), kept_at(place, AT))
+    keep_replaced(place, SyncChanges(changed=("images/1.jpg",)), kept_at(place, AT))
     assert (kept_at(place, AT) / "images/1.jpg").read_bytes() == b"page"
 
 
@@ -99,14 +99,14 @@ def test_a_page_that_the_disk_cannot_read_any_more_is_kept_as_it_is(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "copy_file_range", unreadable)
-    keep(place, Going(changed=("images/1.jpg",)), kept_at(place, AT))
+    keep_replaced(place, SyncChanges(changed=("images/1.jpg",)), kept_at(place, AT))
     assert (kept_at(place, AT) / "images/1.jpg").samefile(place / "images/1.jpg")
 
 
 def test_what_is_kept_goes_when_its_time_is_over_and_what_is_younger_stays(place: Path) -> None:
     """By the time in the name: the files' own are those of the archive, years ago."""
     for days, name in ((3, "text"), (1, "link")):
-        keep(place, Going(removed=(name,)), kept_at(place, AT - timedelta(days=days)))
+        keep_replaced(place, SyncChanges(removed=(name,)), kept_at(place, AT - timedelta(days=days)))
     (kept_at(place, AT).parent.parent / "W2/no moment").mkdir(parents=True)
     removed = remove_outlived([kept_at(place, AT).parent.parent, place / "none"], AT - timedelta(days=2))
     assert (removed.count, removed.oldest_kept, removed.stuck) == (1, AT - timedelta(days=1), ())
@@ -121,7 +121,7 @@ def test_what_goes_is_said_with_its_first_names_and_all_of_them_are_in_the_file(
     """A log of a million lines is read by nobody; a name with a line's end must not make two of one."""
     said: list[str] = []
     names = tuple(f"{number}\n%" for number in range(SHOWN + 5))
-    list_going(tmp_path / "going", Going(changed=names), ["of the web"], said.append)
+    list_changes(tmp_path / "going", SyncChanges(changed=names), ["of the web"], said.append)
     assert said[0].startswith(f"will be changed: {SHOWN + 5}: 0%0A%25, ")
     assert " and 5 more; all in " in said[0]
     assert said[1].startswith("will be removed from the web: 1: of the web; all in ")
@@ -129,7 +129,7 @@ def test_what_goes_is_said_with_its_first_names_and_all_of_them_are_in_the_file(
         f"changed\t{SHOWN + 4}%0A%25",
         "removed from the web\tof the web",
     ]
-    list_going(tmp_path / "nothing", Going(), [], said.append)
+    list_changes(tmp_path / "nothing", SyncChanges(), [], said.append)
     assert len(said) == 2
     assert not (tmp_path / "nothing").exists()
 

@@ -8,19 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ao_workflows.archive.places import archive_place
+from ao_workflows.archive.places import archive_place, share_number
 from ao_workflows.archive.shares import (
     OWN_FOLDER,
     Device,
     Marker,
-    Noted,
+    ShareNote,
     device_of,
     dump_notes,
     fault_of,
     parse_notes,
     place_lock,
     refusal_of,
-    share_number,
 )
 from ao_workflows.errors import RidError
 from ao_workflows.works.rids import parse_rid
@@ -29,7 +28,7 @@ NFS = Device("nfs4", "nas.example:/archive0", mounted_there=True)
 DISK = Device("ext4", "/dev/sdb1", mounted_there=True)
 FOLDER = Device("ext4", "/dev/sda1", mounted_there=False)
 MARKER = Marker("id-0", 0, "2026-11-28T00:00:00+00:00", "host")
-NOTED = Noted("id-0", NFS, "2026-11-28T00:00:00+00:00")
+NOTED = ShareNote("id-0", NFS, "2026-11-28T00:00:00+00:00")
 
 MOUNTINFO = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -51,11 +50,14 @@ def test_a_share_is_what_was_noted_of_it_only_with_its_id_and_its_device() -> No
 
 def test_a_disk_may_have_another_name_after_the_next_boot() -> None:
     """/dev/sdb is whatever disk answered second: a share must not be lost for that."""
-    noted = Noted("id-0", DISK, "")
+    noted = ShareNote("id-0", DISK, "")
     assert fault_of(0, noted, MARKER, Device("ext4", "/dev/sdc1", mounted_there=True)) == ""
     assert fault_of(0, noted, MARKER, Device("xfs", "/dev/sdb1", mounted_there=True)) != ""
     mapped = Device("ext4", "/dev/mapper/archive0", mounted_there=True)
-    assert fault_of(0, Noted("id-0", mapped, ""), MARKER, Device("ext4", "/dev/mapper/other", mounted_there=True)) != ""
+    assert (
+        fault_of(0, ShareNote("id-0", mapped, ""), MARKER, Device("ext4", "/dev/mapper/other", mounted_there=True))
+        != ""
+    )
 
 
 def test_a_device_is_found_by_the_number_of_its_mount() -> None:
@@ -73,7 +75,7 @@ def test_a_mount_point_without_a_mount_is_not_set_up_unless_a_plain_folder_is_me
     assert refusal_of(0, None, None, FOLDER, plain_folder=True, exchanged=False) == ""
     assert refusal_of(0, None, None, NFS, plain_folder=False, exchanged=False) == ""
     # Once noted, it need not be said again; of a share that was mounted, it is not enough.
-    plain = Noted("id-0", FOLDER, "")
+    plain = ShareNote("id-0", FOLDER, "")
     assert refusal_of(0, plain, MARKER, FOLDER, plain_folder=False, exchanged=False) == ""
     assert "--exchanged 0" in refusal_of(0, NOTED, None, FOLDER, plain_folder=True, exchanged=False)
     assert "nothing mounted on it" in refusal_of(0, NOTED, None, FOLDER, plain_folder=False, exchanged=True)
@@ -99,7 +101,7 @@ def test_what_is_no_marker_is_none(text: str) -> None:
 def test_marker_and_notes_come_back_as_they_were() -> None:
     """What was noted years ago is what a share is held to."""
     assert Marker.parse(MARKER.dump().encode()) == MARKER
-    notes = {0: NOTED, 3: Noted("id-3", FOLDER, "")}
+    notes = {0: NOTED, 3: ShareNote("id-3", FOLDER, "")}
     assert parse_notes(dump_notes(notes).encode()) == notes
     for broken in ("[]", '{"0": {}}', '{"0": 1}', "{", '{"x": {"id": "", "device": {}, "at": ""}}'):
         with pytest.raises(ValueError):

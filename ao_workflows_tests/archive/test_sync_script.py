@@ -19,9 +19,10 @@ import pytest
 
 from ao_workflows.archive import sync_script
 from ao_workflows.archive.sync_options import SyncOptions
-from ao_workflows.archive.sync_script import Synced, SyncScript
+from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.errors import ArchiveNotFlushed, StagingError, SyncFailed, SyncScriptMissing
-from ao_workflows.machine import child_process
+from ao_workflows.machine import child_process, logged_command
+from ao_workflows.machine.logged_command import Ended
 from ao_workflows.shown_names import shown
 
 AT = datetime(2026, 11, 21, 6, 32, 44, tzinfo=UTC)
@@ -65,7 +66,7 @@ class Desk:
         options: SyncOptions | None = None,
         say: Callable[[str], None] | None = None,
         work: Path | None = None,
-    ) -> Synced:
+    ) -> Ended:
         return self.resource().run(
             rid, work or self.folder / "works" / rid, options or SyncOptions(), RUN_ID, say or self.said.append, AT
         )
@@ -112,7 +113,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (sync_script, child_process):
+    for module in (logged_command, child_process):
         monkeypatch.setattr(module, "monotonic", clock)
     return clock
 
@@ -280,27 +281,6 @@ def test_a_flood_is_a_thousand_rows_in_the_runs_log_and_then_one_a_minute(desk: 
     assert len(log.read_text().splitlines()) == 3005
 
 
-def test_what_is_not_told_is_summed_up_each_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who watches a sync of ten hours sees that it is alive, and where."""
-    clock, said = Clock(), list[str]()
-    monkeypatch.setattr(sync_script, "monotonic", clock)
-    told = sync_script._Told(said.append, Path("/log"))
-    told.tell([str(number) for number in range(1003)])
-    assert said[1000:] == ["… 3 more lines in /log, the last: 1002"]
-    for number in range(500):
-        told.tell([str(number)])
-    assert len(said) == 1001
-    clock.ahead = 61
-    told.tell(["a minute later"])
-    told.tell(["and the end"])
-    told.end()
-    told.end()
-    assert said[1001:] == [
-        "… 501 more lines in /log, the last: a minute later",
-        "… 1 more line in /log, the last: and the end",
-    ]
-
-
 _FLOODED = """
 import resource, sys
 from datetime import UTC, datetime
@@ -341,22 +321,6 @@ def test_a_flood_of_output_takes_little_memory_and_few_rows(
     assert more_kib < 20_000
     assert rows < 1010
     assert logged <= most_logged
-
-
-def test_a_progress_bar_is_told_every_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not each of its million states, and not none of them for ten hours."""
-    clock = Clock()
-    monkeypatch.setattr(child_process, "monotonic", clock)
-    lines = child_process.Lines()
-    assert lines.add(b"a\n 1%\r 2%\r 3") == ["a"]
-    clock.ahead = 11
-    assert lines.add(b"%\r 4%") == [" 3%"]
-    assert lines.add(b"\r 5%\r") == []
-    clock.ahead = 22
-    assert lines.add(b"\r 6%\r") == [" 6%"]
-    assert lines.add(b" 7%\r") == []
-    assert lines.add(b"\nb") == [" 7%"]
-    assert lines.rest() == ["b"]
 
 
 def test_a_failure_says_which_work_how_and_what_was_printed_last(desk: Desk) -> None:
@@ -441,7 +405,7 @@ def test_the_time_limit_ends_the_script_and_all_that_it_started(
     desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch, own: str
 ) -> None:
     """An rsync that goes on writes into the archive beside the next run's."""
-    monkeypatch.setattr(child_process, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(sync_script, "GRACE_SECONDS", 0.2)
     desk.write(GRANDCHILD.format(own=own))
     started: list[Watched] = []
 
@@ -492,7 +456,7 @@ def test_what_it_prints_once_it_was_asked_to_end_is_kept(desk: Desk, clock: Cloc
 
 def test_what_a_finished_script_leaves_behind_holds_nobody_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in the background that keeps the output open would hold the work until the time limit."""
-    monkeypatch.setattr(child_process, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(sync_script, "GRACE_SECONDS", 0.2)
     desk.write(
         'sleep 1000 & echo "left $!"; mkfifo "$list.up"\n'
         """setsid -f bash -c 'echo "escaped $BASHPID"; echo >"$0"; exec sleep 1000' "$list.up"\n"""
@@ -541,8 +505,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from ao_workflows.archive.sync_options import SyncOptions
 from ao_workflows.archive import sync_script
-from ao_workflows.machine import child_process
-child_process.GRACE_SECONDS = 0.2
+sync_script.GRACE_SECONDS = 0.2
 resource = sync_script.SyncScript(script=sys.argv[1], archive_parent="/a", logs=sys.argv[2], timeout_minutes=5)
 say = lambda line: print(line, flush=True)
 resource.run("W1", Path("/works/W1"), SyncOptions(), "run", say, datetime.now(UTC))

@@ -20,7 +20,7 @@ from botocore.config import Config
 from ao_workflows.aws import connections as way_to_aws
 from ao_workflows.aws.connections import AwsConnection
 from ao_workflows.aws.s3 import S3, DownloadSettings
-from ao_workflows.download.download import Places
+from ao_workflows.download.download import DownloadPaths
 from ao_workflows.errors import ObjectError, ObjectMissing, ObjectNotRestored, RestoreTooSlow, ServiceError
 from ao_workflows.fixity.digests import digest_of_digests, file_crc64nvme, new_digest
 from ao_workflows_tests.support.moto_server import PROFILE, REGION, Aws, write_credentials
@@ -39,7 +39,7 @@ def reach(connection: AwsConnection, **settings: float) -> S3:
 
 def bring(s3: S3, folder: Path, bucket: str, key: str, version: str | None = None) -> tuple[str, bytes]:
     """What proved the object, and its bytes as they arrived."""
-    places = Places(folder / "W1.zip", folder / "W1.part", folder / "W1.journal")
+    places = DownloadPaths(folder / "W1.zip", folder / "W1.part", folder / "W1.journal")
     done = s3.download("fpl", s3.look("fpl", bucket, key, version), places)
     assert done.brought.crc64nvme == file_crc64nvme(places.final)
     content = places.final.read_bytes()

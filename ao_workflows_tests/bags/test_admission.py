@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.bags.admission import Terms, another_name
-from ao_workflows.bags.debagging import Debagged, debag, validate
+from ao_workflows.bags.debagging import DebaggedZip, debag, validate
 from ao_workflows.errors import BagInvalid, ZipRefused
 from ao_workflows_tests.support.debagging import right_entries
 from ao_workflows_tests.support.zip_bytes import FOLDER, Entry, bag_files, entries_of, write_zip
@@ -17,7 +17,7 @@ def bags(*rids: str) -> list[Entry]:
     return [entry for rid in rids for entry in entries_of(bag_files({"images/a": rid.encode()}), f"{rid}.bag")]
 
 
-def taken(folder: Path, entries: list[Entry], terms: Terms) -> Debagged:
+def taken(folder: Path, entries: list[Entry], terms: Terms) -> DebaggedZip:
     return debag(write_zip(folder / f"{terms.rid}.bag.zip", entries), folder / "out", terms=terms)
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from ao_workflows.bags.debagging import debag, validate
 from ao_workflows.bags.member_names import why_unsafe
-from ao_workflows.bags.zip_directory import Limits
+from ao_workflows.bags.zip_directory import ZipLimits
 from ao_workflows.errors import BagInvalid, ZipRefused
 from ao_workflows_tests.conftest import skip_or_fail
 from ao_workflows_tests.support.debagging import right_entries
@@ -203,7 +203,7 @@ def test_whatever_its_names_are_a_bag_is_judged_alike_as_a_folder_and_as_a_zip(
     for name, content in files.items():
         (folder / "W1.bag" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "W1.bag" / name).write_bytes(content)
-    limits = Limits(control_characters=allowed)
+    limits = ZipLimits(control_characters=allowed)
     in_folder = validate(folder / "W1.bag", limits=limits)
     zipped = validate(write_zip(folder / "W1.bag.zip", entries_of(files)), limits=limits)
     assert zipped.valid == in_folder.valid

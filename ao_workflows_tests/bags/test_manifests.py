@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.bags.debagging import validate
-from ao_workflows.bags.manifests import Listed, decoded, names_meant, read_manifest
-from ao_workflows.bags.zip_directory import Limits
+from ao_workflows.bags.manifests import ManifestContent, decoded, names_meant, read_manifest
+from ao_workflows.bags.zip_directory import ZipLimits
 from ao_workflows_tests.support.debagging import PAGES, as_folder, kinds, problems_of
 from ao_workflows_tests.support.zip_bytes import bag_files, entries_of, write_zip
 
@@ -39,7 +39,7 @@ def test_a_percent_sign_may_stand_encoded_or_as_it_is(tmp_path: Path, encoded: b
 def test_what_a_name_ends_in_belongs_to_it(tmp_path: Path, version: str, end: str) -> None:
     """RFC 8493, 2.1.3: the rest of the line is the path. A page whose name ends in a space was missing and extra."""
     files = bag_files({f"field notes{end}": b"x", "b": b"y"}, version=version)
-    allowed = Limits(control_characters=True)
+    allowed = ZipLimits(control_characters=True)
     zipped = validate(write_zip(tmp_path / "W1.bag.zip", entries_of(files)), limits=allowed)
     in_folder = validate(as_folder(tmp_path / "W1.bag", files), limits=allowed)
     assert (zipped.problems, in_folder.problems) == ((), ())
@@ -121,7 +121,7 @@ def test_a_path_that_leads_out_of_the_bag_is_told_with_what_else_is_wrong(tmp_pa
     assert found == {("structure", "manifest-sha256.txt"), ("checksum", "data/a")}
 
 
-def read(text: str, *, of_tags: bool = False, strict: bool = True) -> Listed:
+def read(text: str, *, of_tags: bool = False, strict: bool = True) -> ManifestContent:
     return read_manifest(text.encode(), "utf-8", of_tags=of_tags, strict=strict)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.bags.member_names import without_dots
-from ao_workflows.bags.zip_directory import Limits
+from ao_workflows.bags.zip_directory import ZipLimits
 from ao_workflows.errors import ZipRefused
 from ao_workflows_tests.support.debagging import bytes_debagged, bytes_refused, debagged, refused, right_entries
 from ao_workflows_tests.support.zip_bytes import FOLDER, Entry, bag_files, entries_of, extra_field, tree, zip_bytes
@@ -199,13 +199,13 @@ def test_a_sites_word_lets_control_characters_in_but_never_nul(tmp_path: Path) -
     names = ["a\tb", "bell\x07", "c1\x9b", "line\u2028"]
     content = zip_bytes(entries_of(bag_files(dict.fromkeys(names, b"x"))))
     assert "control_characters" in bytes_refused(tmp_path, content).reason
-    done = bytes_debagged(tmp_path, content, limits=Limits(control_characters=True))
+    done = bytes_debagged(tmp_path, content, limits=ZipLimits(control_characters=True))
     assert set(names) <= {path.name for path in (tmp_path / "out/W1").iterdir()}
     assert len(done.warnings) == len(names)
     assert all(warning.isprintable() for warning in done.warnings)
     (tmp_path / "nul").mkdir()
     with_nul = zip_bytes([*right_entries(), Entry("W1.bag/data/a\0b", b"x")])
-    assert "NUL" in bytes_refused(tmp_path / "nul", with_nul, limits=Limits(control_characters=True)).reason
+    assert "NUL" in bytes_refused(tmp_path / "nul", with_nul, limits=ZipLimits(control_characters=True)).reason
 
 
 def test_a_macs_icon_is_taken_and_told_without_its_control_character(tmp_path: Path) -> None:

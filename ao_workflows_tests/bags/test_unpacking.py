@@ -10,7 +10,7 @@ import bagit
 import pytest
 
 from ao_workflows.bags import unpacking
-from ao_workflows.bags.debagging import Debagged, debag, validate
+from ao_workflows.bags.debagging import DebaggedZip, debag, validate
 from ao_workflows.bags.layout import DEEPEST
 from ao_workflows_tests.bags.test_debagging import zipped
 from ao_workflows_tests.support.debagging import debagged, invalid, refused
@@ -21,7 +21,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {name: content for name, content in tree(folder).items() if content is not None}
 
 
-def listed(done: Debagged) -> set[str]:
+def listed(done: DebaggedZip) -> set[str]:
     return {file.path for file in done.files}
 
 
@@ -89,7 +89,7 @@ def test_a_payload_file_that_the_plan_leaves_out_is_refused_by_name(
         return None if name == "data/b" else place(name, *about)  # type: ignore[arg-type]
 
     monkeypatch.setattr(unpacking, "_target", drops_one)
-    monkeypatch.setattr(unpacking.Plan, "folders", lambda _: ["W1", "W1/W1.bag"])
+    monkeypatch.setattr(unpacking.UnpackingPlan, "folders", lambda _: ["W1", "W1/W1.bag"])
     (problem,) = invalid(tmp_path, entries_of(bag_files({"a": b"1", "b": b"2"}))).problems
     assert (problem.kind, problem.path) == ("structure", "W1.bag/data/b")
 

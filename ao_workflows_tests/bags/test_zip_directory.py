@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.bags.zip_directory import Limits
+from ao_workflows.bags.zip_directory import ZipLimits
 from ao_workflows_tests.support.debagging import (
     PAYLOAD,
     bytes_debagged,
@@ -161,10 +161,10 @@ def test_more_members_bytes_or_ratio_than_allowed_are_refused(tmp_path: Path) ->
     """A bomb fills the scratch disk, on which every other work is waiting."""
     files = entries_of(bag_files({"zeros": bytes(1_000_000)}), method=DEFLATED)
     content = zip_bytes(files)
-    assert "members" in bytes_refused(tmp_path, content, limits=Limits(members=4)).reason
-    assert "bytes" in bytes_refused(tmp_path, content, limits=Limits(bytes=10_000)).reason
+    assert "members" in bytes_refused(tmp_path, content, limits=ZipLimits(members=4)).reason
+    assert "bytes" in bytes_refused(tmp_path, content, limits=ZipLimits(bytes=10_000)).reason
     assert "100 to 1" in bytes_refused(tmp_path, content).reason
-    assert bytes_debagged(tmp_path, content, limits=Limits(ratio=10_000)).bytes == 1_000_000
+    assert bytes_debagged(tmp_path, content, limits=ZipLimits(ratio=10_000)).bytes == 1_000_000
 
 
 def test_a_directory_that_counts_other_members_than_it_has_is_refused(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_place_that_is_full_or_not_there_is_said(used: str, tmp_path: Path) ->
 
 def test_backups_go_to_s3_and_come_back(used: str, postgres: Postgres, aws: Aws, tmp_path: Path) -> None:
     """The host's own disk is what a backup is for losing."""
-    place = backup.Bucket(f"s3://{aws.make_bucket()}/ao/", aws.connection)
+    place = backup.BucketStore(f"s3://{aws.make_bucket()}/ao/", aws.connection)
     dump = backup.make(place, used, tmp_path)
     assert [each.name for each in backup.dumps_in(place)] == [dump.name]
     empty = postgres.database()

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
 from ao_workflows.defs.restore.holding import meant_by_word
+from ao_workflows.staging.receipt_files import read_receipts
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.runs import newest_run
 from ao_workflows_tests.support.moto_server import Aws
@@ -176,7 +177,9 @@ def test_the_word_is_for_what_is_stored_where_nothing_is_held(site: TrialSite) -
     assert run.asset_selection
     assert dg.AssetKey("restored_message") in run.asset_selection
     assert site.run(RID, config=run.run_config).success
-    assert json.loads(site.layout.receipt(RID, "restored_message").read_text())["left"]["force"] is True
+    stored = read_receipts(site.layout, RID).restored
+    assert stored
+    assert stored.over is not None
 
 
 def test_the_newest_event_that_only_a_run_has_is_found_behind_a_late_one_and_a_held_one(site: TrialSite) -> None:

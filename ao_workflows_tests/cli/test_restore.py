@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from ao_workflows.cli import main
 from ao_workflows.drs.client import Drs
 from ao_workflows.site.demo import demo_site
+from ao_workflows.works.object_keys import LAYOUT, object_key
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import PROFILE, Aws, write_credentials
 from ao_workflows_tests.support.s3_server import Held, S3Server
@@ -100,13 +101,13 @@ def odd_shop(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def put(aws: Aws, bucket: str, rid: str, storage: str = "GLACIER") -> str:
-    key = f"Archive{int(rid[-2:]) // 50}/{rid[-2:]}/{rid}/{rid}.bag.zip"
+    key = object_key(LAYOUT, rid)
     aws.s3.put_object(Bucket=bucket, Key=key, Body=b"x", StorageClass=storage)
     return key
 
 
 def hold(server: S3Server, rid: str, **headers: str) -> str:
-    path = f"/b-1/Archive{int(rid[-2:]) // 50}/{rid[-2:]}/{rid}/{rid}.bag.zip"
+    path = f"/b-1/{object_key(LAYOUT, rid)}"
     server.objects[path] = Held(
         b"x", "e", {**ARCHIVED, **{f"x-amz-{k.replace('_', '-')}": v for k, v in headers.items()}}
     )

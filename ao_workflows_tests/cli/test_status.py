@@ -24,11 +24,11 @@ from click.testing import CliRunner, Result
 
 from ao_workflows.cli import main
 from ao_workflows.cli.status import _lines
-from ao_workflows.download.progress import ProgressTeller
-from ao_workflows.drs.rows import Progress
+from ao_workflows.download.progress import ProgressReporter
+from ao_workflows.drs.rows import DrsRow
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.evidence import Evidence
-from ao_workflows.status.standing import Limits, standing
+from ao_workflows.status.standing import StuckLimits, standing_of
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import TrialSite
@@ -99,7 +99,7 @@ def test_a_download_under_way_is_told_with_percent_and_rate(site: TrialSite) -> 
     lock = site.layout.lock(QUEUED)
     lock.parent.mkdir(parents=True, exist_ok=True)
     clock = iter((0.0, 0.0, 2.0))
-    with lock.open("w") as held, ProgressTeller(QUEUED, 200_000_000, "", path, print, lambda: next(clock)) as tell:
+    with lock.open("w") as held, ProgressReporter(QUEUED, 200_000_000, "", path, print, lambda: next(clock)) as tell:
         fcntl.flock(held, fcntl.LOCK_EX)
         tell(0)
         tell(50_000_000)
@@ -238,6 +238,11 @@ def test_one_work_whose_files_are_odd_is_told_of_with_the_others(site: TrialSite
         assert f"staging: {layout.receipt(QUEUED, 'restored_message')}: cannot be read: " in told.stderr
     else:
         assert told.exit_code == 0, told.stderr
+    if spoil == "receipt of nothing":
+        said = " ".join(told.stdout.split())
+        assert f"Take note: staging: {path}: is no receipt that can be used: it lacks intake." in said
+        assert f"done again, which writes another: ao reprocess {QUEUED}." in said
+        assert f"ao: staging: {path}: is no receipt that can be used: it lacks intake." in redone.stderr
 
 
 def test_half_a_character_in_a_note_of_drs_is_told_as_a_question_mark(site: TrialSite) -> None:
@@ -275,7 +280,9 @@ def test_names_of_other_writers_in_drs_are_counted_and_left_out(site: TrialSite)
 def test_a_long_name_leaves_room_for_what_is_said_of_it() -> None:
     """The state and its time ran into one another, past the edge of the terminal."""
     rid = "W1NLM4700_I1NLM4700_001"
-    found = standing(Evidence(rid, row=_row(rid)), datetime.now(UTC), Limits(timedelta(hours=1), timedelta(hours=1)))
+    found = standing_of(
+        Evidence(rid, row=_row(rid)), datetime.now(UTC), StuckLimits(timedelta(hours=1), timedelta(hours=1))
+    )
     column = len(rid) + 2
     lines = click.unstyle("\n".join(_lines(found, column, 80))).splitlines()
     assert lines[0] == f"{rid}  stopped before restored_message, stuck"
@@ -293,7 +300,7 @@ def test_a_long_name_leaves_room_for_what_is_said_of_it() -> None:
 )
 def test_a_command_stands_on_one_line_wherever_it_is_said(said: str) -> None:
     """Copied from two lines, its second half was another command, or none."""
-    found = standing(Evidence("W1NLM4715"), datetime.now(UTC), Limits(timedelta(hours=1), timedelta(hours=1)))
+    found = standing_of(Evidence("W1NLM4715"), datetime.now(UTC), StuckLimits(timedelta(hours=1), timedelta(hours=1)))
     lines = list(_lines(dataclasses.replace(found, failure=said), 11, 80))
     command = re.search("ao [^.;]+", said)
     assert command
@@ -301,9 +308,9 @@ def test_a_command_stands_on_one_line_wherever_it_is_said(said: str) -> None:
     assert max(map(len, lines[1:])) <= 80
 
 
-def _row(rid: str) -> Progress:
+def _row(rid: str) -> DrsRow:
     times = {Stage.DOWNLOADED_BAG: datetime(2020, 1, 1, tzinfo=UTC)}
-    return Progress(1, rid, times, (), datetime(2020, 1, 1, tzinfo=UTC), None)
+    return DrsRow(1, rid, times, (), datetime(2020, 1, 1, tzinfo=UTC), None)
 
 
 def test_a_daemon_that_is_gone_is_told(site: TrialSite) -> None:

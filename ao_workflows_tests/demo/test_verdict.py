@@ -11,10 +11,10 @@ import pytest
 
 from ao_workflows.demo.samples import Sample
 from ao_workflows.demo.verdict import judge, result, summary
-from ao_workflows.demo.watch import Standing
+from ao_workflows.demo.watch import SampleProgress
 
 RID = "W1NLM4712"
-DONE, REFUSED = Standing("in the archive", ended=True), Standing("refused", "no", ended=True)
+DONE, REFUSED = SampleProgress("in the archive", ended=True), SampleProgress("refused", "no", ended=True)
 
 
 def sample(folder: Path, **others: object) -> Sample:
@@ -37,7 +37,7 @@ def archive(tmp_path: Path) -> Path:
     return tmp_path / "archive"
 
 
-def faults(archive: Path, standing: Standing = DONE, **others: object) -> str:
+def faults(archive: Path, standing: SampleProgress = DONE, **others: object) -> str:
     return "\n".join(judge(sample(archive, **others), standing, archive, archive / "staging").faults)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ao_workflows.demo.watch import Standing, changes, read_standings, table
+from ao_workflows.demo.watch import SampleProgress, changes, read_sample_progress, samples_table
 from ao_workflows_tests.demo.test_verdict import RID, sample
 
 
@@ -47,7 +47,7 @@ def test_a_work_stands_where_its_run_is(
 ) -> None:
     """A run that is going to be run again is not refused: the demo would end too early."""
     made(instance, status, **tags)
-    standing = read_standings(instance, [sample(tmp_path)], {})[RID]
+    standing = read_sample_progress(instance, [sample(tmp_path)], {})[RID]
     assert (standing.stage, standing.ended) == (stage, ended)
 
 
@@ -55,24 +55,24 @@ def test_a_work_without_a_run_is_asked_of_glacier_and_one_that_has_ended_is_not_
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     """Read anew twice a second, a hundred works would keep Dagster busy."""
-    assert read_standings(instance, [sample(tmp_path)], {})[RID].stage == "asked of Glacier"
-    ended = Standing("refused", "for a reason", ended=True)
+    assert read_sample_progress(instance, [sample(tmp_path)], {})[RID].stage == "asked of Glacier"
+    ended = SampleProgress("refused", "for a reason", ended=True)
     made(instance, dg.DagsterRunStatus.SUCCESS)
-    assert read_standings(instance, [sample(tmp_path)], {RID: ended})[RID] is ended
+    assert read_sample_progress(instance, [sample(tmp_path)], {RID: ended})[RID] is ended
 
 
 def test_a_line_is_said_for_each_stage_and_the_reason_at_the_end() -> None:
     """Without a terminal, each look would print all works."""
-    busy, ended = Standing("downloading", "10 %"), Standing("refused", "bad\nand more", ended=True)
+    busy, ended = SampleProgress("downloading", "10 %"), SampleProgress("refused", "bad\nand more", ended=True)
     assert changes({}, {RID: busy}) == [f"{RID:<12} downloading"]
-    assert changes({RID: busy}, {RID: Standing("downloading", "20 %")}) == []
+    assert changes({RID: busy}, {RID: SampleProgress("downloading", "20 %")}) == []
     assert changes({RID: busy}, {RID: ended}) == [f"{RID:<12} refused: bad"]
 
 
 def test_the_table_counts_what_is_done_and_shows_the_title_until_something_is_said(tmp_path: Path) -> None:
     """A person who looks once must see how far it is."""
-    shown = table([sample(tmp_path)], {RID: Standing("in the archive", ended=True)}, 3.0)
+    shown = samples_table([sample(tmp_path)], {RID: SampleProgress("in the archive", ended=True)}, 3.0)
     assert shown.title == "1 of 1 works done, 3 s"
     assert str(next(iter(shown.columns[2].cells))) == "a work"
-    shown = table([sample(tmp_path)], {RID: Standing("downloading", "10 %\nmore")}, 3.0)
+    shown = samples_table([sample(tmp_path)], {RID: SampleProgress("downloading", "10 %\nmore")}, 3.0)
     assert str(next(iter(shown.columns[2].cells))) == "10 %"

@@ -6,7 +6,7 @@ import pytest
 
 from ao_workflows.deployment.plan import (
     Change,
-    Wanted,
+    WantedFile,
     digest_of,
     merge_env,
     of_production,
@@ -15,7 +15,7 @@ from ao_workflows.deployment.plan import (
     sections_of,
 )
 
-NEW = Wanted("config/site.toml", b"new")
+NEW = WantedFile("config/site.toml", b"new")
 RECORDED_NEW = {"config/site.toml": digest_of(b"new")}
 RECORDED_OLD = {"config/site.toml": digest_of(b"old")}
 
@@ -46,7 +46,7 @@ def test_what_an_operator_edited_is_never_overwritten_unasked(
 
 def test_a_file_that_was_merged_has_the_edits_in_it_already() -> None:
     """Beside ``.env`` there would lie an ``.env.new`` after each update."""
-    merged = Wanted(".env", b"A=1\nB=2\n", ours_to_merge=True)
+    merged = WantedFile(".env", b"A=1\nB=2\n", ours_to_merge=True)
     (step,) = plan_files([merged], {".env": b"A=1\n"}, {}, ())
     assert step.change is Change.UPDATED
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from ao_workflows.download.pace import Limit, Pace
+from ao_workflows.download.pace import Pace, RateLimit
 
 
 class Waits(threading.Event):
@@ -23,7 +23,7 @@ class Waits(threading.Event):
 
 def test_connections_share_the_limit() -> None:
     """An archive's line is everybody's: eight connections at the limit each would be eight times the limit."""
-    limit, waits = Limit(10.0, clock=lambda: 100.0), Waits()
+    limit, waits = RateLimit(10.0, clock=lambda: 100.0), Waits()
     for _ in range(3):
         limit.take(1_000_000, waits)
     assert waits.waits == pytest.approx([0.1, 0.2, 0.3])
@@ -32,7 +32,7 @@ def test_connections_share_the_limit() -> None:
 def test_time_that_was_not_used_is_not_made_up_for() -> None:
     """After a stall of an hour, an hour's bytes at once would be no limit."""
     moments = iter([0.0, 3600.0, 3600.0])
-    limit, waits = Limit(1.0, clock=lambda: next(moments)), Waits()
+    limit, waits = RateLimit(1.0, clock=lambda: next(moments)), Waits()
     limit.take(1_000_000, waits)
     limit.take(1_000_000, waits)
     assert waits.waits == pytest.approx([1.0, 2.0])
@@ -41,7 +41,7 @@ def test_time_that_was_not_used_is_not_made_up_for() -> None:
 def test_without_a_limit_nothing_waits() -> None:
     """Most sites have none."""
     waits = Waits()
-    Limit(None).take(1 << 30, waits)
+    RateLimit(None).take(1 << 30, waits)
     assert waits.waits == []
 
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ao_workflows.download.plan import LARGEST_PIECE, MIB, Plan, plan
+from ao_workflows.download.plan import LARGEST_PIECE, MIB, TransferPlan, plan_transfer
 
 GIB = 1 << 30
 
 
-def whole(size: int, **wishes: int) -> Plan:
-    return plan(size, [size], claimed=True, joinable=False, **wishes)
+def whole(size: int, **wishes: int) -> TransferPlan:
+    return plan_transfer(size, [size], claimed=True, joinable=False, **wishes)
 
 
 @given(size=st.integers(0, 100_000), part_size=st.integers(1, 5_000))
@@ -32,7 +32,7 @@ def test_even_pieces_are_digested_each_within_one_part(
     """A piece across two parts would have no digest, since two connections bring it."""
     last = data.draw(st.integers(1, piece))
     sizes = [piece] * (pieces - 1) + [last]
-    cut = plan(sum(sizes), sizes, claimed=True, joinable=False, part_size=part_size)
+    cut = plan_transfer(sum(sizes), sizes, claimed=True, joinable=False, part_size=part_size)
     assert cut.way == "pieces"
     assert [size for part in range(cut.parts) for size in cut.pieces_of(part)] == sizes
 
@@ -40,7 +40,7 @@ def test_even_pieces_are_digested_each_within_one_part(
 @given(sizes=st.lists(st.integers(1, 50), min_size=2, max_size=50), part_size=st.integers(1, 60))
 def test_the_parts_of_a_wrong_piece_are_those_that_have_its_bytes(sizes: list[int], part_size: int) -> None:
     """What is wrong must be fetched again whole, and nothing else."""
-    cut = Plan(sum(sizes), part_size, 1, "in order", tuple(sizes))
+    cut = TransferPlan(sum(sizes), part_size, 1, "in order", tuple(sizes))
     for piece, size in enumerate(sizes):
         at = sum(sizes[:piece])
         assert set(cut.parts_with(piece)) == {byte // part_size for byte in range(at, at + size)}
@@ -60,7 +60,7 @@ def test_the_parts_of_a_wrong_piece_are_those_that_have_its_bytes(sizes: list[in
 )
 def test_the_proof_is_computed_in_the_cheapest_way(pieces: list[int], claimed: bool, joinable: bool, way: str) -> None:
     """In order means reading what an earlier run brought; that is for what can be had in no other way."""
-    assert plan(sum(pieces), pieces, claimed=claimed, joinable=joinable).way == way
+    assert plan_transfer(sum(pieces), pieces, claimed=claimed, joinable=joinable).way == way
 
 
 def test_what_a_crash_costs_stays_small() -> None:

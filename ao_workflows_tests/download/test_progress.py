@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ao_workflows.download.progress import ProgressTeller, read_progress
+from ao_workflows.download.progress import ProgressReporter, read_progress
 
 SIZE = 1_000_000_000
 
@@ -17,7 +17,7 @@ class Told:
         self.said: list[str] = []
         self.path = folder / "incoming/W1/progress.json"
         self.now = 50.0
-        self.teller = ProgressTeller("W1", size, "run", self.path, self.said.append, lambda: self.now)
+        self.teller = ProgressReporter("W1", size, "run", self.path, self.said.append, lambda: self.now)
 
     def at(self, seconds: float, there: int) -> None:
         self.now = 50.0 + seconds

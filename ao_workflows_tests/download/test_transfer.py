@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ao_workflows.download.transfer import ROUNDS_AHEAD, Transfer
+from ao_workflows.download.in_order_digest import ROUNDS_AHEAD, InOrderDigest
 from ao_workflows.errors import ServiceError
 from ao_workflows_tests.support.download_side import CONTENT, MIB, PARALLEL, Side, only, raise_at
 from ao_workflows_tests.support.s3_server import Asked, Fault, held
@@ -78,18 +78,18 @@ def test_a_server_that_stays_down_is_told_and_what_came_is_kept(side: Side) -> N
 def test_no_part_is_far_ahead_of_a_digest_of_all_bytes_in_order(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fast network would take the processor from the digest, and what it reads from the page cache."""
     beyond, waited = threading.Event(), []
-    digest = Transfer._digest_in_order
+    digest = InOrderDigest.run
 
-    def digest_late(transfer: Transfer, handle: int) -> None:
+    def digest_late(in_order: InOrderDigest, handle: int) -> None:
         waited.append(beyond.wait(0.5))
-        digest(transfer, handle)
+        digest(in_order, handle)
 
     def note(asked: Asked) -> None:
         if asked.number > ROUNDS_AHEAD + 1:
             beyond.set()
 
     side.server.fault = note
-    monkeypatch.setattr(Transfer, "_digest_in_order", digest_late)
+    monkeypatch.setattr(InOrderDigest, "run", digest_late)
     side.bring(parallel=1)
     assert waited == [False]
     assert side.holds(CONTENT)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ao_workflows.drs.client import Drs
 from ao_workflows.drs.config import Database, named_database
-from ao_workflows.drs.failures import told
+from ao_workflows.drs.failures import database_error
 from ao_workflows.errors import DatabaseError, DatabaseUnavailable
 from ao_workflows_tests.support.drs_sites import NOON, Site
 
@@ -32,7 +32,7 @@ def test_a_missing_table_fails_at_once_and_says_what_makes_it(empty_site: Site) 
 def test_a_refusal_of_a_row_that_changed_since_it_was_read_may_pass() -> None:
     """It ended the stage, where the same call a moment later would have done."""
     error = OperationalError(1020, "Record has changed since last read in table 'glacier_sync_progress'")
-    failure = told(named_database("mysql+pymysql://u@h/d", None), DBAPIError("SELECT", None, error))
+    failure = database_error(named_database("mysql+pymysql://u@h/d", None), DBAPIError("SELECT", None, error))
     assert failure.transient
     assert "the row was changed by another" in str(failure)
 
@@ -64,7 +64,7 @@ def of_driver(*arguments: object, lost: bool = False, cause: Exception | None = 
     error = OperationalError(*arguments)
     if cause:
         error.original_exception = cause  # type: ignore[attr-defined]
-    return told(SERVER, DBAPIError("SELECT", None, error, connection_invalidated=lost))
+    return database_error(SERVER, DBAPIError("SELECT", None, error, connection_invalidated=lost))
 
 
 @pytest.mark.parametrize("code", [1040, 1205, 1213, 2003, 2006, 2013, 1290, 4031])
@@ -116,10 +116,10 @@ def test_a_file_that_another_writes_to_is_an_outage_and_one_without_the_table_is
     def of_file(words: str, code: int) -> DatabaseError:
         error = sqlite3.OperationalError(words)
         error.sqlite_errorcode = code
-        return told(FILE, DBAPIError("SELECT", None, error))
+        return database_error(FILE, DBAPIError("SELECT", None, error))
 
     assert isinstance(of_file("database is locked", 5 | 1 << 8), DatabaseUnavailable)
     assert isinstance(of_file("database table is locked", 6), DatabaseUnavailable)
     assert "`ao drs init` makes it" in str(of_file("no such table: glacier_sync_progress", 1))
     assert type(of_file("disk I/O error", 10)) is DatabaseError
-    assert type(told(FILE, SimpleNamespace(orig="odd"))) is DatabaseError  # type: ignore[arg-type]
+    assert type(database_error(FILE, SimpleNamespace(orig="odd"))) is DatabaseError  # type: ignore[arg-type]

@@ -6,19 +6,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ao_workflows.drs.rows import Entry, Progress, entry_of, row_to_write, stored_entry, stored_list
+from ao_workflows.drs.rows import DrsEntry, DrsRow, entry_of, row_to_write, stored_entry, stored_list
 from ao_workflows.works.stages import Stage
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def _row(number: int, *done: Stage, event: str = "") -> Progress:
-    entries = (Entry(NOON, "", event, {}),) if event else ()
-    return Progress(number, "W1", dict.fromkeys(done, NOON), entries, NOON, NOON)
+def _row(number: int, *done: Stage, event: str = "") -> DrsRow:
+    entries = (DrsEntry(NOON, "", event, {}),) if event else ()
+    return DrsRow(number, "W1", dict.fromkeys(done, NOON), entries, NOON, NOON)
 
 
-def _chosen(rows: list[Progress], stage: Stage | None, event: str = "") -> int | None:
-    row = row_to_write(rows, stage, Entry(NOON, stage or "", event, {"n": 1}))
+def _chosen(rows: list[DrsRow], stage: Stage | None, event: str = "") -> int | None:
+    row = row_to_write(rows, stage, DrsEntry(NOON, stage or "", event, {"n": 1}))
     return row.row if row else None
 
 
@@ -40,7 +40,7 @@ def _chosen(rows: list[Progress], stage: Stage | None, event: str = "") -> int |
     ],
 )
 def test_an_entry_goes_to_the_row_of_its_restore(
-    rows: list[Progress], stage: Stage | None, event: str, chosen: int | None
+    rows: list[DrsRow], stage: Stage | None, event: str, chosen: int | None
 ) -> None:
     """In another restore's row it would overwrite when that one was done."""
     assert _chosen(rows, stage, event) == chosen
@@ -49,7 +49,7 @@ def test_an_entry_goes_to_the_row_of_its_restore(
 def test_an_entry_that_is_there_goes_where_it_is() -> None:
     """A request that is tried again after its answer was lost must not begin one more row."""
     entry = entry_of(stored_entry(Stage.RESTORE_REQUESTED, NOON, {"tier": "Bulk"}, ""))
-    old = Progress(1, "W1", {Stage.SYNCED_ARCHIVE: NOON}, (entry,), NOON, NOON)
+    old = DrsRow(1, "W1", {Stage.SYNCED_ARCHIVE: NOON}, (entry,), NOON, NOON)
     assert row_to_write([old], Stage.RESTORE_REQUESTED, entry) is old
 
 

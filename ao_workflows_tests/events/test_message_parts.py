@@ -7,12 +7,19 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ao_workflows.events.message_parts import InParts, Wanted, go_on, hidden, newest_of_each, next_part
+from ao_workflows.events.message_parts import (
+    MessageInParts,
+    WantedRun,
+    after_hiding,
+    newest_of_each,
+    next_part,
+    plan_parts,
+)
 from ao_workflows_tests.status.test_standing import EVENT
 
 
-def wanted(rid: str, **event: str | None) -> Wanted:
-    return Wanted(rid, replace(EVENT, key=f"{rid}.bag.zip", **event))  # type: ignore[arg-type]
+def wanted(rid: str, **event: str | None) -> WantedRun:
+    return WantedRun(rid, replace(EVENT, key=f"{rid}.bag.zip", **event))  # type: ignore[arg-type]
 
 
 def test_of_several_records_of_one_object_the_newest_asks_for_a_run() -> None:
@@ -75,10 +82,10 @@ def test_several_messages_in_parts_end_whatever_room_and_time_each_tick_has(
     }
     every = {each.event.identity for events in kept.values() for each in events}
     runs: set[str] = set()
-    parts: tuple[InParts, ...] = ()
+    parts: tuple[MessageInParts, ...] = ()
     for room, looks in [*ticks, *[(3, 1000)] * 200]:
         left = iter([True] * looks)
-        found = go_on(kept, parts, runs.__contains__, room, lambda left=left: next(left, False))  # type: ignore[misc]
+        found = plan_parts(kept, parts, runs.__contains__, room, lambda left=left: next(left, False))  # type: ignore[misc]
         assert len(found.requests) <= room
         assert not found.requests.keys() & runs
         for each in found.ended:
@@ -91,13 +98,17 @@ def test_several_messages_in_parts_end_whatever_room_and_time_each_tick_has(
 def test_a_message_of_which_nothing_is_kept_is_forgotten_and_one_that_is_not_known_goes_on() -> None:
     """The scratch disk was renewed, or the cursor of a renamed sensor is empty: either has still the other's word."""
     kept = {"m1": [wanted("W1")]}
-    found = go_on(kept, [InParts("gone", 7, "handle", 9.0)], lambda _: False, 1, _always)
-    assert found.parts == (InParts("m1"),)
+    found = plan_parts(kept, [MessageInParts("gone", 7, "handle", 9.0)], lambda _: False, 1, _always)
+    assert found.parts == (MessageInParts("m1"),)
     assert [each.rid for each in found.requests.values()] == ["W1"]
 
 
 def test_a_message_that_sqs_will_show_again_has_no_receipt_any_more() -> None:
     """By a stale receipt it could be neither hidden nor deleted."""
-    mine, other, refused = InParts("a", 1, "h1", 5.0), InParts("b", 1, "h2", 5.0), InParts("c", 1, "h3", 5.0)
-    done = [hidden(each, ["h1", "h3"], ["h3"], 99.0) for each in (mine, other, refused)]
-    assert done == [replace(mine, hidden_until=99.0), other, InParts("c", 1)]
+    mine, other, refused = (
+        MessageInParts("a", 1, "h1", 5.0),
+        MessageInParts("b", 1, "h2", 5.0),
+        MessageInParts("c", 1, "h3", 5.0),
+    )
+    done = [after_hiding(each, ["h1", "h3"], ["h3"], 99.0) for each in (mine, other, refused)]
+    assert done == [replace(mine, hidden_until=99.0), other, MessageInParts("c", 1)]

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from ao_workflows.fixity.s3_checksums import Claim, Stated, best_claim, even_parts, in_base64, proof_by
+from ao_workflows.fixity.s3_checksums import Stated, StatedChecksum, best_checksum, even_parts, in_base64, proof_by
 
 MD5 = "0123456789abcdef" * 2
 SHA256 = base64.b64encode(b"s" * 32).decode()
@@ -14,14 +14,16 @@ CRC64 = base64.b64encode(b"c" * 8).decode()
 CRC32 = base64.b64encode(b"3" * 4).decode()
 
 
-def claim_of(etag: str = MD5, kind: str | None = None, encryption: str | None = None, **checksums: str) -> Claim | None:
-    return best_claim(Stated(100, etag, checksums, kind, encryption))
+def claim_of(
+    etag: str = MD5, kind: str | None = None, encryption: str | None = None, **checksums: str
+) -> StatedChecksum | None:
+    return best_checksum(Stated(100, etag, checksums, kind, encryption))
 
 
 def test_the_strongest_checksum_of_the_whole_comes_first() -> None:
     """A CRC finds what a line flips; only a hash finds everything."""
     claim = claim_of(crc32=CRC32, sha256=SHA256, crc64nvme=CRC64)
-    assert claim == Claim("sha256", (b"s" * 32).hex(), None, by_etag=False)
+    assert claim == StatedChecksum("sha256", (b"s" * 32).hex(), None, by_etag=False)
     assert claim.name == "SHA-256"
 
 
@@ -39,15 +41,15 @@ def test_a_checksum_comes_before_the_etag() -> None:
 def test_a_composite_checksum_is_told_by_its_type_or_its_tail(text: str, kind: str | None, etag: str) -> None:
     """Older servers send no type, others no tail."""
     claim = claim_of(etag, kind, sha256=text)
-    assert claim == Claim("sha256", (b"s" * 32).hex(), 7, by_etag=False)
+    assert claim == StatedChecksum("sha256", (b"s" * 32).hex(), 7, by_etag=False)
     assert claim.name == "composite SHA-256 of 7 parts"
 
 
 def test_the_etag_is_an_md5_or_one_of_md5s() -> None:
     """What was uploaded before 2025 has no other checksum."""
-    assert claim_of() == Claim("md5", MD5, None, by_etag=True)
+    assert claim_of() == StatedChecksum("md5", MD5, None, by_etag=True)
     several = claim_of(f"{MD5}-3")
-    assert several == Claim("md5", MD5, 3, by_etag=True)
+    assert several == StatedChecksum("md5", MD5, 3, by_etag=True)
     assert several.name == "MD5 of the MD5s of 3 parts (ETag)"
 
 
@@ -55,7 +57,7 @@ def test_the_etag_is_an_md5_or_one_of_md5s() -> None:
 def test_the_etag_of_an_encrypted_object_is_none(encryption: str) -> None:
     """It has an MD5's form, and would refuse every such object for ever."""
     stated = Stated(100, MD5, {}, None, encryption)
-    assert best_claim(stated) is None
+    assert best_checksum(stated) is None
     assert proof_by(stated, None, None).name == (
         f"size only: S3 states no checksum, and the ETag of an object encrypted with {encryption} is no MD5"
     )
@@ -65,7 +67,7 @@ def test_the_etag_of_an_encrypted_object_is_none(encryption: str) -> None:
 def test_the_etag_under_a_customer_s_key_is_none() -> None:
     """As with KMS's."""
     stated = Stated(100, MD5, {}, customer_key=True)
-    assert best_claim(stated) is None
+    assert best_checksum(stated) is None
     assert "customer's key" in proof_by(stated, None, None).name
 
 
@@ -86,11 +88,11 @@ def test_a_checksum_that_cannot_be_one_is_none(text: str) -> None:
 def test_parts_whose_sizes_are_not_known_prove_nothing() -> None:
     """The digest of digests over other cuts is another one: every such bag would be called wrong."""
     stated = Stated(100, f"{MD5}-3", {})
-    claim = best_claim(stated)
+    claim = best_checksum(stated)
     assert proof_by(stated, claim, [40, 40, 20]).pieces == (40, 40, 20)
     for sizes in (None, [50, 50], [40, 40, 40]):
         proof = proof_by(stated, claim, sizes)
-        assert proof.claim is None
+        assert proof.checksum is None
         assert proof.name == "size only: S3 does not say how the object's parts are cut"
 
 

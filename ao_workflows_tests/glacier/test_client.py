@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from ao_workflows.aws.connections import AwsConnection
 from ao_workflows.errors import ObjectError, ObjectMissing, RestoreRefused, ServiceError
 from ao_workflows.glacier.client import Glacier
-from ao_workflows.glacier.rules import Place, State, Tier
+from ao_workflows.glacier.rules import ObjectAddress, RestoreState, Tier
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.s3_server import Held, S3Server
 
@@ -33,15 +33,15 @@ def glacier(server: S3Server, aws: Aws) -> Glacier:
     return Glacier({"fpl": way, "bdrc": way})
 
 
-def hold(server: S3Server, bucket: str, **headers: str) -> Place:
+def hold(server: S3Server, bucket: str, **headers: str) -> ObjectAddress:
     server.objects[f"/{bucket}/{KEY}"] = Held(b"zip", "e", {**GLACIER, **{f"x-amz-{k}": v for k, v in headers.items()}})
-    return Place("fpl", bucket, KEY)
+    return ObjectAddress("fpl", bucket, KEY)
 
 
 def test_the_one_place_that_has_the_object_is_the_work_s(server: S3Server, glacier: Glacier) -> None:
     """A site with two buckets must not be asked which one it is."""
     there = hold(server, "b1")
-    assert glacier.find([Place("bdrc", "b2", KEY), there])[0] == there
+    assert glacier.find([ObjectAddress("bdrc", "b2", KEY), there])[0] == there
 
 
 def test_of_several_places_that_have_it_a_person_says_which_is_meant(server: S3Server, glacier: Glacier) -> None:
@@ -52,7 +52,7 @@ def test_of_several_places_that_have_it_a_person_says_which_is_meant(server: S3S
 
 def test_an_object_that_no_place_has_is_missing_and_all_places_are_named(server: S3Server, glacier: Glacier) -> None:
     """Where it was looked for is the first thing that one asks."""
-    places = [Place("fpl", "b1", KEY), Place("bdrc", "b2", KEY)]
+    places = [ObjectAddress("fpl", "b1", KEY), ObjectAddress("bdrc", "b2", KEY)]
     with pytest.raises(ObjectMissing, match=r"b1.*b2.*in any of them"):
         glacier.find(places)
     with pytest.raises(ObjectMissing, match=r"b1.*there is no such object"):
@@ -63,16 +63,16 @@ def test_a_place_that_may_not_be_looked_at_is_told_before_missing_elsewhere(serv
     """It may be the one that has the object; told as missing, the work would be given up."""
     server.head_refusal = 403
     with pytest.raises(ObjectError, match="refuses access") as caught:
-        glacier.find([Place("fpl", "b1", KEY), Place("bdrc", "b2", KEY)])
+        glacier.find([ObjectAddress("fpl", "b1", KEY), ObjectAddress("bdrc", "b2", KEY)])
     assert not isinstance(caught.value, ObjectMissing)
 
 
 @pytest.mark.parametrize(
     ("code", "found"),
     [
-        ("RestoreAlreadyInProgress", State.UNDER_WAY),
-        ("InvalidObjectState", State.NOT_IN_GLACIER),
-        ("ObjectAlreadyInActiveTierError", State.NOT_IN_GLACIER),
+        ("RestoreAlreadyInProgress", RestoreState.UNDER_WAY),
+        ("InvalidObjectState", RestoreState.NOT_IN_GLACIER),
+        ("ObjectAlreadyInActiveTierError", RestoreState.NOT_IN_GLACIER),
         ("GlacierExpeditedRetrievalNotAvailable", RestoreRefused),
         ("AccessDenied", RestoreRefused),
         ("NoSuchKey", ObjectMissing),
@@ -80,13 +80,13 @@ def test_a_place_that_may_not_be_looked_at_is_told_before_missing_elsewhere(serv
     ],
 )
 def test_each_refusal_of_s3_is_a_state_or_has_a_way_out(
-    server: S3Server, glacier: Glacier, code: str, found: State | type[Exception]
+    server: S3Server, glacier: Glacier, code: str, found: RestoreState | type[Exception]
 ) -> None:
     """What is under way already is no mistake; what is refused for good must not be asked a thousand times."""
     place = hold(server, "b1")
     storage = glacier.storage(place)
     server.restore_fault = lambda _path: (400, code)
-    if isinstance(found, State):
+    if isinstance(found, RestoreState):
         assert glacier.ask(place, storage, Tier.BULK, 14) is found
     else:
         with pytest.raises(found) as caught:
@@ -97,10 +97,10 @@ def test_each_refusal_of_s3_is_a_state_or_has_a_way_out(
 def test_a_request_is_taken_or_its_copy_was_there_before(server: S3Server, glacier: Glacier) -> None:
     """The one is noted as asked, the other as restored: the second brings no event."""
     place = hold(server, "b1")
-    assert glacier.ask(place, glacier.storage(place), Tier.BULK, 14) is State.ASKED
+    assert glacier.ask(place, glacier.storage(place), Tier.BULK, 14) is RestoreState.ASKED
     assert "<Days>14</Days>" in server.restores[-1][1]
     there = hold(server, "b2", restore='ongoing-request="false", expiry-date="Fri, 04 Dec 2026 00:00:00 GMT"')
-    assert glacier.ask(there, glacier.storage(there), Tier.BULK, 14) is State.RESTORED
+    assert glacier.ask(there, glacier.storage(there), Tier.BULK, 14) is RestoreState.RESTORED
 
 
 def test_what_moves_back_for_good_is_asked_for_without_days(server: S3Server, glacier: Glacier) -> None:

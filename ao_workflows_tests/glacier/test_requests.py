@@ -10,8 +10,8 @@ import pytest
 from ao_workflows import clients
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import DatabaseError, ObjectError, ObjectMissing, RidError, SiteError, WrongEnvironment
-from ao_workflows.glacier.requests import Restores
-from ao_workflows.glacier.rules import State, Tier, Told
+from ao_workflows.glacier.requests import RestoreRequests
+from ao_workflows.glacier.rules import RestoreState, RestoreStatus, Tier
 from ao_workflows.site.sections import Site
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import Aws
@@ -39,7 +39,7 @@ def row(site: Site) -> dict[Stage, datetime]:
     return dict(found[0].times) if found else {}
 
 
-def looked(site: Site, name: str = RID) -> tuple[Restores, Told]:
+def looked(site: Site, name: str = RID) -> tuple[RestoreRequests, RestoreStatus]:
     restores = clients.restores(site, None)
     restores.read_rows([name])
     return restores, restores.look(name)
@@ -57,9 +57,9 @@ def test_a_work_that_was_asked_for_is_noted_with_what_was_asked(site: Site, aws:
     """A month later nobody else knows who asked for it."""
     bucket = held(site, aws)
     restores, told = looked(site)
-    assert told.state is State.NOT_ASKED
+    assert told.state is RestoreState.NOT_ASKED
     asked = restores.ask(told, Tier.BULK, 14)
-    assert (asked.asked_now, asked.state, asked.error) == (True, State.ASKED, None)
+    assert (asked.asked_now, asked.state, asked.error) == (True, RestoreState.ASKED, None)
     assert Stage.RESTORE_REQUESTED in row(site)
     (noted,) = Drs(url=site.drs.url).rows([RID])
     assert noted.entries[0].data["object"] == f"s3://{bucket}/{KEY}"
@@ -70,7 +70,7 @@ def test_what_can_be_read_as_it_is_is_asked_for_in_vain_and_noted_nowhere(site: 
     """DRS would have it as awaited for ever."""
     held(site, aws, "STANDARD")
     _, told = looked(site)
-    assert told.state is State.NOT_IN_GLACIER
+    assert told.state is RestoreState.NOT_IN_GLACIER
     assert row(site) == {}
 
 
@@ -87,7 +87,7 @@ def test_an_object_s_own_address_is_taken_before_the_layout_s(site: Site, aws: A
     (intake,) = site.queues.values()
     aws.s3.put_object(Bucket=intake.bucket, Key=f"old/{RID}.bag.zip", Body=b"zip", StorageClass="GLACIER")
     _, told = looked(site, f"s3://{intake.bucket}/old/{RID}.bag.zip")
-    assert (told.rid, str(told.place)) == (RID, f"s3://{intake.bucket}/old/{RID}.bag.zip")
+    assert (told.rid, str(told.address)) == (RID, f"s3://{intake.bucket}/old/{RID}.bag.zip")
 
 
 def test_two_intakes_of_one_bucket_are_one_place(site: Site, aws: Aws) -> None:

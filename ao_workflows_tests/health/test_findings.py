@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.health.findings import Level, judge_tag, mount_of, nothing_mounted, without_secrets
+from ao_workflows.health.findings import Level, mount_of, nothing_mounted, tag_finding, without_secrets
 
 MOUNTS = r"""
 22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -57,7 +57,7 @@ def test_a_mount_point_with_nothing_on_it_is_warned_of() -> None:
 )
 def test_a_queue_of_another_environment_fails(belongs_to: str, tag: str | None, site: str, level: Level) -> None:
     """A trial site that empties production's queue is the worst that a wrong line in site.toml can do."""
-    assert judge_tag("q", "fpl", belongs_to, tag, site).level is level
+    assert tag_finding("q", "fpl", belongs_to, tag, site).level is level
 
 
 def test_a_vendors_text_is_shown_without_a_urls_password() -> None:

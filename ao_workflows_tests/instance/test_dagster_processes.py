@@ -21,8 +21,8 @@ from ao_workflows.instance.dagster_processes import (
     HEARD_OF_SECONDS,
     code_server_fault,
     daemon_fault,
-    web_page,
-    web_page_fault,
+    webserver,
+    webserver_fault,
     workspace,
 )
 from ao_workflows.machine.processes import free_port
@@ -54,12 +54,12 @@ def page(status: int) -> Iterator[int]:
 def test_a_page_works_where_it_answers_well_and_else_its_fault_is_told() -> None:
     """A container that is taken for well is not started again."""
     with page(200) as port:
-        assert web_page_fault(port) == ""
+        assert webserver_fault(port) == ""
     with page(204) as port:
-        assert web_page_fault(port) == "it answers with 204"
+        assert webserver_fault(port) == "it answers with 204"
     with page(500) as port:
-        assert "500" in web_page_fault(port) or "Internal" in web_page_fault(port)
-    assert "does not answer" in web_page_fault(free_port())
+        assert "500" in webserver_fault(port) or "Internal" in webserver_fault(port)
+    assert "does not answer" in webserver_fault(free_port())
 
 
 @pytest.mark.parametrize("serves", [True, False])
@@ -99,7 +99,7 @@ def test_a_daemon_works_where_all_of_it_is_heard_of_since_it_began(tmp_path: Pat
 
 def test_the_viewer_may_read_alone_and_all_find_the_same_code() -> None:
     """A viewer without the word could launch runs."""
-    assert web_page(3001, "-w", "w.yaml", read_only=True)[-1] == "--read-only"
-    assert "--read-only" not in web_page(3000, "-w", "w.yaml")
+    assert webserver(3001, "-w", "w.yaml", read_only=True)[-1] == "--read-only"
+    assert "--read-only" not in webserver(3000, "-w", "w.yaml")
     (where,) = yaml.safe_load(workspace(4001))["load_from"]
     assert where["grpc_server"]["port"] == 4001

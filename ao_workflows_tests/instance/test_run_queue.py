@@ -10,7 +10,7 @@ import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
 from ao_workflows.errors import InstanceUnusable
-from ao_workflows.instance.run_queue import check_queue
+from ao_workflows.instance.run_queue import check_run_queue
 
 
 def instance_with(folder: Path, text: str) -> dg.DagsterInstance:
@@ -25,16 +25,16 @@ def test_a_coordinator_without_a_queue_is_refused(tmp_path: Path) -> None:
         instance_with(tmp_path, text) as instance,
         pytest.raises(InstanceUnusable, match="is SyncInMemoryRunCoordinator"),
     ):
-        check_queue(instance)
+        check_run_queue(instance)
 
 
 def test_a_queue_that_no_daemon_empties_is_refused_with_the_way_out(tmp_path: Path) -> None:
     """The run would wait for ever, and whoever asked for it would think it done."""
     with instance_with(tmp_path, "") as instance:
         with pytest.raises(InstanceUnusable, match=r"no daemon has ever.*dagster-daemon run"):
-            check_queue(instance)
+            check_run_queue(instance)
         instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 7200, "QUEUED_RUN_COORDINATOR", "1"))
         with pytest.raises(InstanceUnusable, match="not been heard of since"):
-            check_queue(instance)
+            check_run_queue(instance)
         instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "QUEUED_RUN_COORDINATOR", "1"))
-        check_queue(instance)
+        check_run_queue(instance)

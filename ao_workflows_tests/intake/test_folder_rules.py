@@ -11,34 +11,34 @@ from ao_workflows.intake.folder_rules import (
     QUIET_SECONDS,
     REMEMBERED,
     FolderCursor,
-    Left,
-    Look,
+    SeenFile,
     Sighting,
+    SkippedFile,
     Writers,
     candidates,
     sightings,
-    told,
+    skipped_in_words,
     why_not_yet,
 )
 
 AT = datetime(2026, 11, 21, 6, 32, 44, 1002, tzinfo=UTC)
 CLAIM = Claim("W1NLM4712", AT, "0a1b2c3d", "4e5f6071", ".bag.zip")
-WRITTEN = Look("W1NLM4712.bag.zip", 9, 1_000, 1_000)
-RENAMED = Look("W1NLM4712.bag.zip", 9, 1_000, 2_000)
+WRITTEN = SeenFile("W1NLM4712.bag.zip", 9, 1_000, 1_000)
+RENAMED = SeenFile("W1NLM4712.bag.zip", 9, 1_000, 2_000)
 
 
 def test_works_zips_come_oldest_first_and_everything_else_is_left_with_its_reason() -> None:
     """A file that nobody takes and nobody names is a work that is lost."""
     looks = [
-        Look("W2.zip", 1, 20),
-        Look("W1.bag.zip", 1, 30),
-        Look("W0.bag.zip", 1, 10),
-        Look("notes.txt", 1),
-        Look("W 3.zip", 1),
-        Look("W4.zip", 0),
-        Look("W5.zip", 1, trouble="is a folder"),
-        Look("W6.ZIP", 1),
-        Look(".zip", 1),
+        SeenFile("W2.zip", 1, 20),
+        SeenFile("W1.bag.zip", 1, 30),
+        SeenFile("W0.bag.zip", 1, 10),
+        SeenFile("notes.txt", 1),
+        SeenFile("W 3.zip", 1),
+        SeenFile("W4.zip", 0),
+        SeenFile("W5.zip", 1, trouble="is a folder"),
+        SeenFile("W6.ZIP", 1),
+        SeenFile(".zip", 1),
     ]
     wanted, left = candidates(looks)
     assert [look.name for look in wanted] == ["W0.bag.zip", "W2.zip", "W1.bag.zip"]
@@ -68,7 +68,7 @@ SEEN = Sighting(WRITTEN.stamp, 100.0)
     ],
 )
 def test_a_file_is_complete_when_it_is_closed_and_unchanged(
-    look: Look, writers: Writers, before: Sighting | None, now: float, complete: bool
+    look: SeenFile, writers: Writers, before: Sighting | None, now: float, complete: bool
 ) -> None:
     """Half a zip that is taken is a work refused, and a person called."""
     assert (why_not_yet(look, writers, before, now) is None) == complete
@@ -81,20 +81,20 @@ def test_the_cursor_remembers_since_when_each_waiting_file_is_as_it_is() -> None
         "W2.zip": Sighting((1, 2, 3), 5.0),
         "gone.zip": Sighting((1, 1, 1), 1),
     }
-    now = sightings([Look("W1.zip", 1, 2, 3), Look("W2.zip", 9, 2, 3)], before, 60.0)
+    now = sightings([SeenFile("W1.zip", 1, 2, 3), SeenFile("W2.zip", 9, 2, 3)], before, 60.0)
     assert now == {"W1.zip": Sighting((1, 2, 3), 5.0), "W2.zip": Sighting((9, 2, 3), 60.0)}
     cursor = FolderCursor(now, frozenset({CLAIM.name}))
     assert FolderCursor.parse(cursor.dump()) == cursor
     assert FolderCursor.parse(None) == FolderCursor()
-    many = [Look(f"W{number}.zip", 1) for number in range(REMEMBERED + 5)]
+    many = [SeenFile(f"W{number}.zip", 1) for number in range(REMEMBERED + 5)]
     assert len(sightings(many, {}, 0)) == REMEMBERED
 
 
 def test_what_is_left_is_told_shortly_and_safely() -> None:
     """A thousand files would fill the tick; a name of half a letter would break its storing."""
-    said = told([Left(f"\udcff\n{number}", "is no .zip") for number in range(12)], 3)
+    said = skipped_in_words([SkippedFile(f"\udcff\n{number}", "is no .zip") for number in range(12)], 3)
     said.encode()
     assert "\n" not in said
     assert "and 2 more" in said
     assert "3 files that another site" in said
-    assert told([], 0) == ""
+    assert skipped_in_words([], 0) == ""

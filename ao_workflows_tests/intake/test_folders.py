@@ -14,12 +14,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from ao_workflows.download.download import Places
+from ao_workflows.download.download import DownloadPaths
 from ao_workflows.errors import FileChanged, FileGone, FolderError
 from ao_workflows.events.dropped_files import Claim
 from ao_workflows.fixity.digests import file_crc64nvme
 from ao_workflows.intake.file_ranges import FileRanges
-from ao_workflows.intake.folder_rules import Look, candidates
+from ao_workflows.intake.folder_rules import SeenFile, candidates
 from ao_workflows.intake.folders import Folders
 from ao_workflows_tests.conftest import skip_or_fail
 from ao_workflows_tests.support.other_users import as_nobody
@@ -53,12 +53,12 @@ def staging(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def places(folder: Path) -> Places:
+def places(folder: Path) -> DownloadPaths:
     final = folder / "incoming/W1NLM4712/W1NLM4712.bag.zip"
-    return Places(final, Path(f"{final}.part"), Path(f"{final}.journal"))
+    return DownloadPaths(final, Path(f"{final}.part"), Path(f"{final}.journal"))
 
 
-def look(folders: Folders, name: str = NAME) -> Look:
+def look(folders: Folders, name: str = NAME) -> SeenFile:
     (found,) = [one for one in folders.look("drop") if one.name == name]
     return found
 
@@ -103,7 +103,7 @@ def test_a_file_that_may_not_be_read_is_said_to_be_one(folders: Folders, drop: P
     for folder in (drop, *drop.parents):
         with suppress(PermissionError):
             folder.chmod(folder.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
-    said = as_nobody(lambda: folders.writers("drop", Look(NAME)))
+    said = as_nobody(lambda: folders.writers("drop", SeenFile(NAME)))
     assert "FolderError" in said
     assert "may not be read by the user" in said
 
@@ -183,10 +183,10 @@ def test_a_file_is_copied_whole_with_its_digest(folders: Folders, drop: Path, st
     claim = claimed(folders, drop)
     there = places(staging)
     file = folders.claimed("drop", claim.name, claim.rid)
-    left = folders.bring(file, there, lambda _there: None)
+    brought = folders.bring(file, there, lambda _there: None)
     assert hashlib.sha256(there.final.read_bytes()).digest() == hashlib.sha256(DATA).digest()
-    assert left["crc64nvme"] == file_crc64nvme(file.path)
-    assert left["bytes"] == len(DATA)
+    assert brought.crc64nvme == file_crc64nvme(file.path)
+    assert brought.size == len(DATA)
     assert file.path.exists()
     assert not there.part.exists()
     assert there.final.stat().st_ino != file.path.stat().st_ino
@@ -205,8 +205,8 @@ def test_a_copy_that_is_killed_at_any_moment_is_gone_on_with(folders: Folders, d
         if there.final.exists():
             assert there.final.stat().st_size == len(DATA)
             assert file_crc64nvme(there.final) == file_crc64nvme(file.path)
-        left = folders.bring(file, there, lambda _there: None)
-        assert left["crc64nvme"] == file_crc64nvme(there.final) == file_crc64nvme(file.path)
+        brought = folders.bring(file, there, lambda _there: None)
+        assert brought.crc64nvme == file_crc64nvme(there.final) == file_crc64nvme(file.path)
         there.remove()
         number += 1
     assert number > 5
@@ -221,7 +221,7 @@ def test_the_parts_that_a_killed_copy_has_made_are_not_made_again(folders: Folde
     folders.bring(file, there, lambda _there: None)
     lines = there.journal.read_text().splitlines(keepends=True)
     there.journal.write_text("".join(lines[:-1]))
-    assert folders.bring(file, there, lambda _there: None)["resumed"] == 16 << 20
+    assert folders.bring(file, there, lambda _there: None).resumed == 16 << 20
     assert file_crc64nvme(there.final) == file_crc64nvme(file.path)
 
 
@@ -245,7 +245,7 @@ def test_a_file_that_is_written_to_while_it_is_copied_is_not_taken(folders: Fold
     assert raised.value.transient
     assert not there.final.exists()
     again = folders.claimed("drop", claim.name, claim.rid)
-    assert folders.bring(again, there, lambda _there: None)["bytes"] == len(DATA) + 4
+    assert folders.bring(again, there, lambda _there: None).size == len(DATA) + 4
     assert there.final.read_bytes() == DATA + b"more"
 
 

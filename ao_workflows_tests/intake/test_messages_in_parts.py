@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.errors import StagingError
-from ao_workflows.events.message_parts import Wanted
+from ao_workflows.events.message_parts import WantedRun
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.intake.messages_in_parts import keep, of_queue, remove
 from ao_workflows.staging.staging import Staging
 
 
-def wanted(*rids: str) -> tuple[Wanted, ...]:
+def wanted(*rids: str) -> tuple[WantedRun, ...]:
     return tuple(
-        Wanted(rid, ObjectEvent("ObjectRestore:Completed", "2026-11-21T09:00:00Z", "r", "b", f"{rid}.bag.zip"))
+        WantedRun(rid, ObjectEvent("ObjectRestore:Completed", "2026-11-21T09:00:00Z", "r", "b", f"{rid}.bag.zip"))
         for rid in rids
     )
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ao_workflows.events.message_parts import InParts
-from ao_workflows.intake.queue_rules import Cursor, Pending, Plan, Received, Verdict, acknowledge, plan
-from ao_workflows.intake.queue_rules import judge as judge_for
+from ao_workflows.events.message_parts import MessageInParts
+from ao_workflows.intake.queue_rules import (
+    PendingMessage,
+    QueueCursor,
+    ReceivedMessage,
+    Selection,
+    TickPlan,
+    acknowledge,
+    plan_tick,
+)
+from ao_workflows.intake.queue_rules import select_events as judge_for
 from ao_workflows_tests.events.test_s3_events import RESTORED, message, of_object, record, sample
 
 EVENTS = ("ObjectRestore:Completed",)
@@ -15,7 +23,7 @@ KEYS = ("*.bag.zip",)
 BUCKET = "b"
 
 
-def judge(body: str, events: tuple[str, ...], keys: tuple[str, ...], bucket: str = BUCKET) -> Verdict:
+def judge(body: str, events: tuple[str, ...], keys: tuple[str, ...], bucket: str = BUCKET) -> Selection:
     return judge_for(body, bucket, events, keys)
 
 
@@ -87,23 +95,27 @@ def test_a_message_whose_runs_could_not_all_be_looked_for_goes_on_from_there() -
 
 def test_the_cursor_comes_back_as_it_was() -> None:
     """A cursor that forgets a message leaves it in the queue for ever, delivered again and again."""
-    cursor = Cursor((Pending("handle-1", ("a|b", "བ"), 12.5), Pending("handle-2", ("c",), 13.0)))
-    assert Cursor.parse(cursor.dump()) == cursor
-    in_parts = Cursor((), (InParts("id", 3, "handle", 12.5), InParts("other")))
-    assert Cursor.parse(in_parts.dump()) == in_parts
-    assert Cursor.parse(None) == Cursor.parse("") == Cursor()
+    cursor = QueueCursor((PendingMessage("handle-1", ("a|b", "བ"), 12.5), PendingMessage("handle-2", ("c",), 13.0)))
+    assert QueueCursor.parse(cursor.dump()) == cursor
+    in_parts = QueueCursor((), (MessageInParts("id", 3, "handle", 12.5), MessageInParts("other")))
+    assert QueueCursor.parse(in_parts.dump()) == in_parts
+    assert QueueCursor.parse(None) == QueueCursor.parse("") == QueueCursor()
 
 
 def test_a_cursor_stays_plain_json() -> None:
     """A colleague reads it in the web page when an intake hangs."""
-    assert json.loads(Cursor((Pending("h", ("k",), 1.0),)).dump()) == {
+    assert json.loads(QueueCursor((PendingMessage("h", ("k",), 1.0),)).dump()) == {
         "pending": [{"receipt_handle": "h", "run_keys": ["k"], "hidden_until": 1.0}]
     }
 
 
 def test_a_message_is_deleted_only_once_all_its_runs_are_there() -> None:
     """A daemon that dies between request and run leaves nothing else to start the run from."""
-    both, one, none = Pending("both", ("a", "b"), 100), Pending("one", ("a", "c"), 100), Pending("none", ("c",), 100)
+    both, one, none = (
+        PendingMessage("both", ("a", "b"), 100),
+        PendingMessage("one", ("a", "c"), 100),
+        PendingMessage("none", ("c",), 100),
+    )
     sorted_out = acknowledge([both, one, none], {"a", "b"}.__contains__, now=50)
     assert sorted_out.deletable == (both,)
     assert sorted_out.waiting == (one, none)
@@ -111,18 +123,20 @@ def test_a_message_is_deleted_only_once_all_its_runs_are_there() -> None:
 
 def test_a_message_that_others_see_again_is_forgotten_unless_its_runs_are_there() -> None:
     """Kept, it would take room in the queue's limit for ever; its receipt handle is no good any more."""
-    lapsed, done = Pending("lapsed", ("c",), 50), Pending("done", ("a",), 50)
+    lapsed, done = PendingMessage("lapsed", ("c",), 50), PendingMessage("done", ("a",), 50)
     sorted_out = acknowledge([lapsed, done], {"a"}.__contains__, now=50)
     assert sorted_out.deletable == (done,)
     assert sorted_out.waiting == ()
 
 
-def received(number: int, *keys: str) -> Received:
-    return Received(f"id-{number}", f"handle-{number}", message(*(of_object(key=key) for key in keys)), 100.0)
+def received(number: int, *keys: str) -> ReceivedMessage:
+    return ReceivedMessage(f"id-{number}", f"handle-{number}", message(*(of_object(key=key) for key in keys)), 100.0)
 
 
-def planned(messages: list[Received], there: set[str] = frozenset(), most: int = 100, **others: object) -> Plan:  # type: ignore[assignment]
-    return plan(messages, lambda body: judge(body, EVENTS, KEYS), there.__contains__, most, **others)  # type: ignore[arg-type]
+def planned(
+    messages: list[ReceivedMessage], there: set[str] = frozenset(), most: int = 100, **others: object
+) -> TickPlan:  # type: ignore[assignment]
+    return plan_tick(messages, lambda body: judge(body, EVENTS, KEYS), there.__contains__, most, **others)  # type: ignore[arg-type]
 
 
 def test_the_same_event_twice_is_requested_once_and_both_messages_wait_for_it() -> None:
@@ -147,5 +161,5 @@ def test_no_message_is_taken_beyond_the_room_nor_after_the_time() -> None:
     found = planned(messages, most=3)
     assert [wanted.rid for wanted in found.requests] == ["W0", "W1", "W2"]
     assert [[wanted.rid for wanted in taken.rest] for taken in found.taken] == [[f"W{n}" for n in range(7)], ["W9"]]
-    assert found.left == ()
-    assert planned(messages, in_time=lambda: False) == Plan((), (), tuple(messages))
+    assert found.given_back == ()
+    assert planned(messages, in_time=lambda: False) == TickPlan((), (), tuple(messages))

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.errors import StagingFull
-from ao_workflows.machine.disk import files_below, going, is_going, refusal, remove_tree
-from ao_workflows_tests.support.small_disks import mounted
+from ao_workflows.machine.disk import disk_error, files_below, full_at, is_removal_name, removal_name, remove_tree
+from ao_workflows_tests.support.small_disks import fill, mounted
 
 
 def make_deep(top: Path, levels: int, name: str) -> None:
@@ -125,7 +125,7 @@ def test_a_tree_of_many_files_is_removed_in_little_memory(tmp_path: Path) -> Non
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_and_a_used_up_quota_may_mend_themselves(tmp_path: Path, number: int) -> None:
     """Told as for good, a run would end that had only to wait."""
-    told = refusal(tmp_path / "no/such/folder/file", "cannot be written", OSError(number, "x"), 7)
+    told = disk_error(tmp_path / "no/such/folder/file", "cannot be written", OSError(number, "x"), 7)
     assert isinstance(told, StagingFull)
     assert (told.transient, told.wanted) == (True, 7)
     assert told.free > 0
@@ -135,15 +135,34 @@ def test_a_full_disk_and_a_used_up_quota_may_mend_themselves(tmp_path: Path, num
 @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG])
 def test_a_disk_that_fails_otherwise_is_for_good(tmp_path: Path, number: int) -> None:
     """A dying disk, tried again for two hours, is a person's two hours later."""
-    told = refusal(tmp_path / "file", "cannot be written", OSError(number, os.strerror(number)))
+    told = disk_error(tmp_path / "file", "cannot be written", OSError(number, os.strerror(number)))
     assert not told.transient
     assert str(told) == f"staging: {tmp_path}/file: cannot be written: {os.strerror(number)}"
 
 
 def test_what_is_about_to_go_has_another_name_each_time(tmp_path: Path) -> None:
     """What would not go the last time must not be in the way of what goes now."""
-    names = {going(tmp_path / name).name for name in ("W1", "W1", "W1.x", ".W1.run.tmp")}
+    names = {removal_name(tmp_path / name).name for name in ("W1", "W1", "W1.x", ".W1.run.tmp")}
     assert len(names) == 4
     assert sorted(name[: name.index("going")] for name in names) == [".W1.", ".W1.", ".W1.", ".W1.x."]
-    assert all(map(is_going, names))
-    assert not any(map(is_going, ("W1", ".W1.run.tmp", ".W1.going-1.run.tmp", ".W1.going-0123456x.tmp")))
+    assert all(map(is_removal_name, names))
+    assert not any(map(is_removal_name, ("W1", ".W1.run.tmp", ".W1.going-1.run.tmp", ".W1.going-0123456x.tmp")))
+
+
+def test_whether_a_disk_is_full_is_tried_and_leaves_nothing(tmp_path: Path) -> None:
+    """A run without a lock is one that waits for room, or one that is dead: only the disk itself can tell."""
+    with mounted(tmp_path / "disk", "size=1m") as disk:
+        log = disk / "logs/sync.log"
+        assert full_at(log, 64 << 10) is None
+        fill(disk)
+        full = full_at(log, 64 << 10)
+        assert full is not None
+        assert full.transient
+        assert full.path == log
+        assert sorted(path.name for path in disk.rglob("*")) == [".ballast", "logs"]
+
+
+def test_a_disk_that_refuses_otherwise_is_not_full(tmp_path: Path) -> None:
+    """A person who is told to make room where there is enough looks in the wrong place."""
+    (tmp_path / "logs").write_text("no folder")
+    assert full_at(tmp_path / "logs/sync.log", 0) is None

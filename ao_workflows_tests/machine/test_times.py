@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from ao_workflows.aws.objects import storage_of
 from ao_workflows.drs.rows import entry_of
+from ao_workflows.errors import ReceiptRefused
 from ao_workflows.events.dropped_files import Claim, event_of
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.times import (
@@ -21,12 +24,14 @@ from ao_workflows.machine.times import (
     moment_of_seconds,
     moment_with_zone,
 )
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipt_format import dump, parse
+from ao_workflows.staging.receipts import Restored
 from ao_workflows.status.evidence import Evidence
 from ao_workflows.status.expiring import end_in_words, undownloaded
-from ao_workflows.status.standing import standing
-from ao_workflows.works.stages import Stage
-from ao_workflows_tests.status.test_standing import EVENT, LIMITS, NOON, receipts_until, run
+from ao_workflows.status.standing import standing_of
+from ao_workflows_tests.status.test_standing import EVENT, LIMITS, NOON, run
+from ao_workflows_tests.support.receipts import restored
 
 EXTREMES = (
     "9999-12-31T23:59:59-23:59",
@@ -107,13 +112,15 @@ def test_a_time_that_is_one_is_read_as_it_is() -> None:
     assert moment(f"{LAST_YEAR}-12-31T23:59:59Z")
 
 
-def _receipts(event: ObjectEvent, at: str) -> dict[str, Receipt]:
+def _receipts(event: ObjectEvent, at: str) -> Receipts:
     """The receipts of a work with such an event, written at such a time, as they are read from the disk."""
-    written = (
-        Receipt(each.stage, each.rid, each.took, each.left, each.run_id, each.boot, at)
-        for each in receipts_until(Stage.RESTORED_MESSAGE, event).values()
-    )
-    return {found.stage: found for each in written if (found := Receipt.parse(each.dump().encode("utf-8", "replace")))}
+    path = Path("receipts/W1/restored_message.json")
+    found = json.loads(dump(restored(event))) | {"at": at}
+    try:
+        text = json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
+        return Receipts(parse(Restored, text, path))
+    except ReceiptRefused as error:
+        return Receipts(refused=(error,))
 
 
 @given(texts, texts, texts)
@@ -124,7 +131,7 @@ def test_a_work_whose_times_are_odd_is_looked_at_like_the_others(ends: str, came
     cases: list[dict[str, Any]] = [{"run": run("queued", event=event)}, {"receipts": _receipts(event, written)}]
     for case in cases:
         evidence = Evidence("W1", **case)
-        for work in undownloaded([(evidence, standing(evidence, NOON, LIMITS))]):
+        for work in undownloaded([(evidence, standing_of(evidence, NOON, LIMITS))]):
             work.ends_before(NOON + TEN_YEARS)
             _reckoned_with(work.until)
 

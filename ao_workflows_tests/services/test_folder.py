@@ -11,13 +11,13 @@ import pytest
 
 from ao_workflows.errors import ServicesError
 from ao_workflows.machine.processes import ProcessId, identify
-from ao_workflows.services.folder import MARK, Place, alive
-from ao_workflows.services.record import Recorded, Service
+from ao_workflows.services.folder import MARK, ServicesFolder, alive
+from ao_workflows.services.record import Service, ServicesRecord
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "site.toml", tmp_path / "dagster")
+def place(tmp_path: Path) -> ServicesFolder:
+    return ServicesFolder(tmp_path / "site.toml", tmp_path / "dagster")
 
 
 def test_a_site_is_given_or_named_by_the_environment_and_its_home_lies_beside_it(
@@ -26,16 +26,16 @@ def test_a_site_is_given_or_named_by_the_environment_and_its_home_lies_beside_it
     """The services of another site would be ended, or started on its instance."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setenv("AO_SITE", str(tmp_path / "named.toml"))
-    assert Place.find(None) == Place(tmp_path / "named.toml", tmp_path / "dagster")
-    assert Place.find(tmp_path / "given.toml").site == tmp_path / "given.toml"
+    assert ServicesFolder.find(None) == ServicesFolder(tmp_path / "named.toml", tmp_path / "dagster")
+    assert ServicesFolder.find(tmp_path / "given.toml").site == tmp_path / "given.toml"
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    assert Place.find(None).home == tmp_path / "home"
+    assert ServicesFolder.find(None).home == tmp_path / "home"
     monkeypatch.delenv("AO_SITE")
     with pytest.raises(ServicesError, match="no site is named"):
-        Place.find(None)
+        ServicesFolder.find(None)
 
 
-def test_one_command_at_a_time_has_the_folder(place: Place) -> None:
+def test_one_command_at_a_time_has_the_folder(place: ServicesFolder) -> None:
     """Two that start the same service would each end what the other began."""
     with place.alone(), pytest.raises(ServicesError, match="another ao up or ao down is at work"), place.alone():
         pass
@@ -43,14 +43,14 @@ def test_one_command_at_a_time_has_the_folder(place: Place) -> None:
         pass
 
 
-def test_a_folder_that_cannot_be_made_is_told(place: Place) -> None:
+def test_a_folder_that_cannot_be_made_is_told(place: ServicesFolder) -> None:
     """With the variable that names it, which is what a person can change."""
     place.home.write_text("a file in its place")
     with pytest.raises(ServicesError, match="DAGSTER_HOME names its home"), place.alone():
         pass
 
 
-def test_nothing_recorded_is_no_record_and_one_that_may_not_be_read_is_told(place: Place) -> None:
+def test_nothing_recorded_is_no_record_and_one_that_may_not_be_read_is_told(place: ServicesFolder) -> None:
     """Taken for none, it would leave its services up beside the new ones."""
     assert place.recorded() is None
     place.folder.mkdir(parents=True)
@@ -61,7 +61,7 @@ def test_nothing_recorded_is_no_record_and_one_that_may_not_be_read_is_told(plac
         place.recorded()
 
 
-def test_only_a_process_that_is_the_recorded_one_is_alive(place: Place) -> None:
+def test_only_a_process_that_is_the_recorded_one_is_alive(place: ServicesFolder) -> None:
     """Its number may be another's by now, or after a boot anybody's."""
     me = identify(os.getpid())
     assert me
@@ -70,16 +70,16 @@ def test_only_a_process_that_is_the_recorded_one_is_alive(place: Place) -> None:
         "daemon": Service("daemon", ProcessId(me.pid, me.started + 1, me.boot), 0.0, None),
         "viewer": Service("viewer", ProcessId(me.pid, me.started, "the boot before"), 0.0, 2),
     }
-    assert set(alive(Recorded("s", services))) == {"code"}
+    assert set(alive(ServicesRecord("s", services))) == {"code"}
     assert alive(None) == {}
     place.folder.mkdir(parents=True)
     place.record(services)
-    assert place.recorded() == Recorded(str(place.site), services)
+    assert place.recorded() == ServicesRecord(str(place.site), services)
     place.record({})
     assert not (place.folder / "services.json").exists()
 
 
-def test_what_the_services_started_is_found_by_its_mark_and_is_not_the_services(place: Place) -> None:
+def test_what_the_services_started_is_found_by_its_mark_and_is_not_the_services(place: ServicesFolder) -> None:
     """A run whose code server is gone is nobody's child any more."""
     child = subprocess.Popen(
         [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=os.environ | {MARK: str(place.home)}

@@ -8,7 +8,7 @@ import pytest
 
 from ao_workflows.errors import ServicesError
 from ao_workflows.machine.processes import ProcessId
-from ao_workflows.services.record import Recorded, Service, address, parse_recorded, ports, table
+from ao_workflows.services.record import Service, ServicesRecord, address, parse_record, ports, services_table
 
 
 def service(name: str, port: int | None, pid: int = 7) -> Service:
@@ -16,31 +16,31 @@ def service(name: str, port: int | None, pid: int = 7) -> Service:
 
 
 WEB, VIEWER = service("webserver", 3000), service("viewer", 3001)
-RECORDED = Recorded("/srv/site.toml", {"webserver": WEB, "viewer": VIEWER})
+RECORDED = ServicesRecord("/srv/site.toml", {"webserver": WEB, "viewer": VIEWER})
 
 
 def test_a_record_comes_back_as_it_was() -> None:
     """Whoever comes after a crash knows by it what to end."""
-    assert parse_recorded(RECORDED.dump()) == RECORDED
+    assert parse_record(RECORDED.dump()) == RECORDED
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"site": "s", "services": [{"name": "code"}]}', "{"])
 def test_half_a_record_is_none(text: str) -> None:
     """What a crash of the machine left of one speaks of nothing that is alive."""
-    assert parse_recorded(text) is None
-    assert all(parse_recorded(RECORDED.dump()[:length]) is None for length in range(len(RECORDED.dump()) - 1))
+    assert parse_record(text) is None
+    assert all(parse_record(RECORDED.dump()[:length]) is None for length in range(len(RECORDED.dump()) - 1))
 
 
 def test_a_service_of_another_version_is_left_out() -> None:
     """After an upgrade, one that there is no more must not be in the way."""
     found = json.loads(RECORDED.dump())
     found["services"].append(found["services"][0] | {"name": "of yesterday"})
-    assert parse_recorded(json.dumps(found)) == RECORDED
+    assert parse_record(json.dumps(found)) == RECORDED
 
 
 def test_a_page_comes_back_at_the_port_that_it_had() -> None:
     """People have it among their bookmarks."""
-    was = Recorded("s", {"webserver": service("webserver", 4000)})
+    was = ServicesRecord("s", {"webserver": service("webserver", 4000)})
     assert ports(None, (), {}) == {"webserver": 3000, "viewer": 3001}
     assert ports(was, (), {}) == {"webserver": 4000, "viewer": 3001}
     assert ports(was, (), {"webserver": 5000}) == {"webserver": 5000, "viewer": 3001}
@@ -58,7 +58,7 @@ def test_what_is_up_is_not_moved_and_two_pages_do_not_share_a_port() -> None:
 def test_the_table_has_each_service_in_the_order_of_their_start_and_fits_a_terminal() -> None:
     """It is read on 80 columns; the daemon has no address, the code server no page."""
     services = {"daemon": service("daemon", None), "viewer": VIEWER, "code": service("code", 4001, pid=4_194_304)}
-    lines = table(services)
+    lines = services_table(services)
     assert [line.split()[0] for line in lines] == ["service", "code", "viewer", "daemon"]
     assert max(map(len, lines)) <= 80
     assert (address(services["daemon"]), address(services["code"])) == ("", "127.0.0.1:4001")

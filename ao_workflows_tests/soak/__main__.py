@@ -23,7 +23,7 @@ from random import Random
 import dagster as dg
 
 from ao_workflows.demo.processes import Processes
-from ao_workflows.demo.run import Folder
+from ao_workflows.demo.run import DemoFolder
 from ao_workflows.drs.client import Drs
 from ao_workflows.machine.processes import no_interrupts, signals_interrupt
 from ao_workflows.site.loading import load
@@ -56,13 +56,13 @@ def main() -> int:
         print(said)
     root = Path(tempfile.mkdtemp(prefix="ao-soak-"))
     print(f"seed {given.seed} (SEED={given.seed} repeats it), in {root}", flush=True)
-    right = _soak(Folder(root), given, mounts=mounts)
+    right = _soak(DemoFolder(root), given, mounts=mounts)
     if right:
         shutil.rmtree(root)
     return 0 if right else 1
 
 
-def _soak(folder: Folder, given: argparse.Namespace, *, mounts: bool) -> bool:
+def _soak(folder: DemoFolder, given: argparse.Namespace, *, mounts: bool) -> bool:
     random = Random(given.seed)  # noqa: S311 - to be repeated, not to be secret
     deliveries = make_deliveries(given.works, random)
     folder.make_anew()
@@ -109,7 +109,7 @@ def _soak(folder: Folder, given: argparse.Namespace, *, mounts: bool) -> bool:
 
 def _until_quiet(
     instance: dg.DagsterInstance,
-    folder: Folder,
+    folder: DemoFolder,
     machine: Machine,
     queue: Queue,
     traffic: Traffic,

@@ -23,7 +23,7 @@ from ao_workflows.archive.shares import SHARES
 from ao_workflows.aws.connections import AwsConnection, make_client
 from ao_workflows.demo.aws import start_emulator
 from ao_workflows.demo.processes import Processes
-from ao_workflows.demo.run import INTAKE, Folder
+from ao_workflows.demo.run import INTAKE, DemoFolder
 from ao_workflows.instance import dagster_processes
 from ao_workflows.machine.processes import free_port
 from ao_workflows.site.loading import load
@@ -101,7 +101,7 @@ class Machine:
     """
 
     def __init__(
-        self, folder: Folder, processes: Processes, random: Random, shares: Shares | None, *, hasty: bool
+        self, folder: DemoFolder, processes: Processes, random: Random, shares: Shares | None, *, hasty: bool
     ) -> None:
         self._folder = folder
         self._processes = processes

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ao_workflows import clients
 from ao_workflows.archive.shares import SHARES
-from ao_workflows.demo.run import Folder
+from ao_workflows.demo.run import DemoFolder
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import parse
 
@@ -35,7 +35,7 @@ def with_mounts_of_our_own() -> bool:
 class Shares:
     """The shares of a demo's folder; what each holds lies in ``disks``, and its mount point has nothing below it."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: DemoFolder) -> None:
         self._archive = folder.archive
         self._disks = folder.root / "disks"
         self._disks.mkdir()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from ao_workflows.events.s3_events import parse_message
+from ao_workflows.works.object_keys import LAYOUT, object_key
 from ao_workflows_tests.support.sites import bag_zip
 
 BUCKET = "glacier.staging.demo"
@@ -34,7 +35,7 @@ class Delivery:
 
     @property
     def key(self) -> str:
-        return f"Archive0/{self.rid[-2:]}/{self.rid}/{self.rid}.bag.zip"
+        return object_key(LAYOUT, self.rid)
 
     @property
     def zip(self) -> bytes:

@@ -16,7 +16,7 @@ import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG
 
 from ao_workflows.archive.places import archive_place
-from ao_workflows.demo.run import Folder
+from ao_workflows.demo.run import DemoFolder
 from ao_workflows.drs.client import Drs
 from ao_workflows.site.loading import load
 from ao_workflows.status.runs import run_seen
@@ -47,7 +47,7 @@ class Standing:
         return sum(count for status, count in self.runs.items() if status not in ended)
 
 
-def look(instance: dg.DagsterInstance, folder: Folder, queue: Queue, traffic: Traffic) -> Standing:
+def look(instance: dg.DagsterInstance, folder: DemoFolder, queue: Queue, traffic: Traffic) -> Standing:
     """Compares the runs and the queue with what was sent."""
     runs = instance.get_runs()
     key_of = {run.run_id: run.tags.get(RUN_KEY_TAG, "") for run in runs}
@@ -90,7 +90,7 @@ def look(instance: dg.DagsterInstance, folder: Folder, queue: Queue, traffic: Tr
     )
 
 
-def wrong_in_archive(folder: Folder, traffic: Traffic) -> list[str]:
+def wrong_in_archive(folder: DemoFolder, traffic: Traffic) -> list[str]:
     """What of the works is not in the archive as it was bagged, or not in the database as it is."""
     faults = []
     for rid, files in traffic.files.items():

@@ -5,19 +5,24 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
-from ao_workflows.machine.disk import going
+from ao_workflows.machine.disk import removal_name
 from ao_workflows.staging import rejected_messages
+from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.room import Room
 from ao_workflows.staging.staging import Staging
-from ao_workflows.works.stages import Stage
+from ao_workflows.works.stages import RUN_STAGES, Stage
 from ao_workflows_tests.machine.test_disk import make_deep
+from ao_workflows_tests.support.kept_works import change_receipt, kept, unneeded_of
 from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.receipts import downloaded
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
 from ao_workflows_tests.support.small_disks import fill, mounted
 
@@ -100,18 +105,127 @@ def test_a_work_of_any_depth_is_freed(tmp_path: Path, levels: int, name: str) ->
 
 
 def test_a_kept_work_that_cannot_be_freed_does_not_keep_another(tmp_path: Path) -> None:
-    """The run that frees what has been kept long enough is another work's."""
-    from ao_workflows_tests.staging.test_staging import bring, sync
-
+    """The first in the line would be tried again and again, and the disk be full of those behind it."""
     staging = Staging(root=str(tmp_path), keep_days=3)
-    for rid in ("W1", "W2"):
-        bring(staging, rid)
-        sync(staging, rid, 9)
+    kept(staging, "W1", 9)
+    kept(staging, "W2", 8)
     with mounted(staging.layout.work("W1") / "mounted", "size=1m"):
-        freed = staging.free_synced("W3", lambda _works: True)
-        assert freed.rids == ("W2",)
-        assert [str(error.path).endswith("/mounted") for error in freed.stuck] == [True]
-    assert staging.free_synced("W3", lambda _works: True).stuck == ()
+        unneeded = unneeded_of(staging)
+        unneeded.free_all()
+        assert unneeded.freed == ("W2",)
+        (said,) = unneeded.kept.stuck
+        assert "/mounted: cannot be removed" in said
+    again = unneeded_of(staging)
+    again.free_all()
+    assert (again.left_overs.count, again.left_overs.stuck) == (1, ())
+    assert list(staging.layout.work("W1").parent.iterdir()) == []
+
+
+@pytest.fixture
+def small_site(tmp_path: Path, aws: Aws) -> Iterator[TrialSite]:
+    """A site that keeps works for three days, on a scratch disk of its own that holds little more than two."""
+    with (
+        mounted(tmp_path / "site/staging", "size=3m"),
+        trial_site(tmp_path / "site", aws, keep="3 days") as trial,
+    ):
+        staging = trial.site.staging.model_copy(update={"reserve_gib": 0, "room_wait_hours": 0})
+        yield dataclasses.replace(trial, site=trial.site.model_copy(update={"staging": staging}))
+
+
+LARGE = {f"images/I1/{number}.jpg": PAGE + bytes([number]) for number in range(50)}
+"""A work whose zip and folder need a good MiB of the disk."""
+
+
+def done_long_ago(site: TrialSite, rid: str, days: float = 9, files: dict[str, bytes] = LARGE) -> None:
+    """Has the work restored, synced and kept, some days ago."""
+    assert site.run(rid, site.restore(rid, bag_zip(rid, files))).success
+    at = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="seconds")
+    for stage in RUN_STAGES:
+        change_receipt(site.layout.receipt(rid, stage), lambda receipt: receipt.update(at=at))
+
+
+def logged(site: TrialSite, result: dg.ExecuteInProcessResult) -> str:
+    """All that the run's log has."""
+    return "\n".join(f"{entry.message} {entry.dagster_event}" for entry in site.instance.all_logs(result.run_id))
+
+
+def kept_on(site: TrialSite) -> list[str]:
+    """The works whose zips are on the scratch disk."""
+    folder = site.layout.incoming(RID).parent
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_a_run_that_needs_room_frees_the_first_synced_and_no_more_than_it_needs(small_site: TrialSite) -> None:
+    """A disk full of works whose time was over was freed by nobody, and each run failed for want of room."""
+    for rid, days in (("W1NLM4700", 5), ("W1NLM4725", 9)):
+        done_long_ago(small_site, rid, days)
+    result = small_site.run(RID, small_site.restore(RID, bag_zip(RID, LARGE)))
+    assert result.success
+    assert kept_on(small_site) == ["W1NLM4700", RID]
+    assert "of W1NLM4725: in the archive since" in logged(small_site, result)
+    assert (small_site.place("W1NLM4725") / "images/I1/49.jpg").exists()
+
+
+def test_a_run_that_has_room_frees_no_other_work(small_site: TrialSite) -> None:
+    """Whose folder could not be removed failed the run of another, which was in the archive."""
+    done_long_ago(small_site, "W1NLM4700", files=FILES)
+    with mounted(small_site.layout.work("W1NLM4700") / "mounted", "size=1m"):
+        result = small_site.run(RID, small_site.restore(RID, bag_zip(RID, FILES)))
+        assert result.success
+        assert told(result)["freed on the scratch disk"] == "nothing"
+        assert "not freed" not in told(result)
+        assert kept_on(small_site) == ["W1NLM4700", RID]
+
+
+def test_what_a_run_cannot_free_is_in_its_log_and_does_not_fail_it(small_site: TrialSite) -> None:
+    """A person must learn of it, and the work that asks for room has nothing to do with it."""
+    done_long_ago(small_site, "W1NLM4700", 9)
+    done_long_ago(small_site, "W1NLM4725", 5)
+    with mounted(small_site.layout.work("W1NLM4700") / "mounted", "size=64k"):
+        result = small_site.run(RID, small_site.restore(RID, bag_zip(RID, LARGE)))
+        assert result.success
+        said = logged(small_site, result)
+        assert "W1NLM4700, in the archive and no longer to be kept, was not freed: staging: " in said
+        assert "/mounted: cannot be removed: another file system is mounted there" in said
+
+
+def test_works_whose_share_is_not_there_are_kept_though_a_run_needs_room(small_site: TrialSite) -> None:
+    """Their copy on scratch may be the only one that can be read: the run waits, and says which share it is."""
+    for rid in ("W1NLM4700", "W1NLM4701"):
+        done_long_ago(small_site, rid)
+    tree = small_site.place("W1NLM4700").parents[1]
+    tree.rename(tree.with_name("away"))
+    result = small_site.run("W1NLM4725", small_site.restore("W1NLM4725", bag_zip("W1NLM4725", LARGE)))
+    assert not result.success
+    said = logged(small_site, result)
+    assert "no room for W1NLM4725" in said
+    assert f"W1NLM4700, in the archive and no longer to be kept, was not freed: {tree}: " in said
+    assert kept_on(small_site) == ["W1NLM4700", "W1NLM4701"]
+
+
+def test_a_work_that_waits_in_the_queue_is_kept_though_another_needs_room(small_site: TrialSite) -> None:
+    """It was to be synced again from what is on scratch, and would have had to be restored by Glacier."""
+    for rid in ("W1NLM4700", "W1NLM4725"):
+        done_long_ago(small_site, rid)
+    asked = {"dagster/partition": "W1NLM4700"}
+    create_run_for_test(small_site.instance, "restore_work", status=dg.DagsterRunStatus.NOT_STARTED, tags=asked)
+    assert small_site.run(RID, small_site.restore(RID, bag_zip(RID, LARGE))).success
+    assert kept_on(small_site) == ["W1NLM4700", RID]
+
+
+def test_a_run_that_finds_the_disk_full_to_the_last_byte_frees_it(
+    small_site: TrialSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first receipt found no byte, long before it asked for room, and it was tried again until it failed."""
+    done_long_ago(small_site, "W1NLM4700")
+    body = small_site.restore(RID, bag_zip(RID, FILES))
+    fill(Path(small_site.site.staging.root))
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda *_: 0.0)
+    result = small_site.run(RID, body)
+    retries = [event.step_key for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
+    assert result.success, result.all_events[-2]
+    assert retries == ["restored_message"]
+    assert kept_on(small_site) == [RID]
 
 
 def test_a_work_called_messages_takes_no_kept_message_with_it(tmp_path: Path) -> None:
@@ -127,9 +241,9 @@ def test_a_work_called_messages_takes_no_kept_message_with_it(tmp_path: Path) ->
 def test_a_receipt_of_a_name_in_other_case_is_none(tmp_path: Path) -> None:
     """On a disk that takes both for one, ``w1`` would be spared the download of its own bag."""
     staging = Staging(root=str(tmp_path))
-    staging.write_receipt("W1", "downloaded_bag", {"event": "e"}, {"bytes": 1}, "run")
+    staging.write_receipt(downloaded(rid="W1"))
     staging.layout.receipt("W1", "any").parent.rename(staging.layout.receipt("w1", "any").parent)
-    assert staging.receipt("w1", "downloaded_bag") is None
+    assert staging.receipts("w1") == Receipts()
 
 
 def test_a_run_on_a_full_disk_goes_on_when_there_is_room(
@@ -189,4 +303,4 @@ def test_what_is_half_made_in_place_of_another_is_set_aside(tmp_path: Path) -> N
             tree.publish(into)
         assert [path.name for path in into.iterdir()] == ["new"]
         names = {path.name.rpartition("-")[0] for path in into.parent.iterdir() if path != into}
-        assert names == {going(into).name.rpartition("-")[0]}
+        assert names == {removal_name(into).name.rpartition("-")[0]}

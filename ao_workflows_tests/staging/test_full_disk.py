@@ -13,19 +13,20 @@ import pytest
 
 from ao_workflows.archive.sync_options import SyncOptions
 from ao_workflows.archive.sync_script import SyncScript
-from ao_workflows.download.download import Places, bring
+from ao_workflows.download.download import DownloadPaths, bring
 from ao_workflows.download.journal import FinishedPart, Journal
 from ao_workflows.download.pace import Pace
-from ao_workflows.download.plan import plan
-from ao_workflows.download.progress import ProgressTeller
+from ao_workflows.download.plan import plan_transfer
+from ao_workflows.download.progress import ProgressReporter
 from ao_workflows.errors import Problem, StagingError, StagingFull
-from ao_workflows.fixity.s3_checksums import Proof
+from ao_workflows.fixity.s3_checksums import ObjectProof
 from ao_workflows.fixity.trees import FileFixity, write_fixity
 from ao_workflows.intake.file_ranges import ClaimedFile, FileRanges
 from ao_workflows.machine.disk import remove_tree
 from ao_workflows.machine.new_trees import NewTree
 from ao_workflows.staging import rejected_messages
 from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support.receipts import downloaded
 from ao_workflows_tests.support.small_disks import fill, mounted, use_all_inodes
 
 LONG = "x" * 100_000
@@ -38,7 +39,7 @@ def _hold(disk: Path) -> None:
 
 
 def _receipt(disk: Path) -> None:
-    Staging(root=str(disk)).write_receipt("W1", "downloaded_bag", {"event": "e"}, {"bytes": 1}, "run", flush=True)
+    Staging(root=str(disk)).write_receipt(downloaded(rid="W1"), flush=True)
 
 
 def _report(disk: Path) -> None:
@@ -81,9 +82,9 @@ def _download(disk: Path) -> None:
     file = disk.parent / "dropped.zip"
     file.write_bytes(LONG.encode())
     source = ClaimedFile.look(file)
-    proof = Proof(None, (source.size,), "none")
-    cut = plan(source.size, proof.pieces, claimed=False, joinable=False, parallel=1)
-    places = Places(disk / "in/zip", disk / "in/part", disk / "in/journal")
+    proof = ObjectProof(None, (source.size,), "none")
+    cut = plan_transfer(source.size, proof.pieces, claimed=False, joinable=False, parallel=1)
+    places = DownloadPaths(disk / "in/zip", disk / "in/part", disk / "in/journal")
     bring(FileRanges(source), "here", source.identity, cut, proof, places, Pace(), lambda _: None, lambda _: ())
 
 
@@ -200,7 +201,7 @@ def test_a_download_does_not_fail_for_want_of_room_for_its_progress(tmp_path: Pa
     with mounted(tmp_path / "disk", "size=512k") as disk:
         fill(disk)
         said: list[str] = []
-        with ProgressTeller("W1", 100, "run", disk / "progress.json", said.append) as tell:
+        with ProgressReporter("W1", 100, "run", disk / "progress.json", said.append) as tell:
             tell(50)
         assert len(said) == 1
         assert not (disk / "progress.json").exists()

@@ -1,64 +1,31 @@
-"""Receipts on their way through JSON: a whole one comes back, and half a one is none."""
+"""Receipts as values: what is reckoned from what they have."""
 
 from __future__ import annotations
 
-import json
-
-import pytest
+from datetime import UTC, datetime, timedelta
 
 from ao_workflows.machine.boot import boot_id
-from ao_workflows.staging.receipts import Receipt
-
-WHOLE = Receipt(
-    stage="debagged_work",
-    rid="W1",
-    took={"md5": "0" * 32, "bytes": 7},
-    left={"works": [{"rid": "W1", "files": 2}], "folder": "བསྟན"},
-    run_id="run",
-    boot="boot",
-    at="2026-11-21T06:32:44+00:00",
-)
+from ao_workflows.staging.receipts import Origin, UnpackedWork
+from ao_workflows_tests.support.receipts import EVENT, a_zip, debagged, downloaded, restored
 
 
-def test_a_receipt_comes_back_as_it_was() -> None:
-    """A receipt that differs from itself is never valid: every stage would be done again."""
-    assert Receipt.parse(WHOLE.dump()) == WHOLE
-    assert Receipt.parse(WHOLE.dump().encode()) == WHOLE
+def test_a_zip_s_works_are_counted_together() -> None:
+    """The web page shows what came of the zip, not of its first work."""
+    one = UnpackedWork("W1", 2, 5, ("md5",), proven=True, tags="W1.bag")
+    receipt = debagged(
+        Origin("e", "abc=", 7), works=[one, UnpackedWork("W2", 1, 6, ("sha256",), proven=False, tags="")]
+    )
+    assert (receipt.rids, receipt.unproven, receipt.files, receipt.bytes) == (["W1", "W2"], ["W2"], 3, 11)
 
 
-def test_no_beginning_of_a_receipt_is_one() -> None:
-    """A power cut may leave any part of the file, also one that ends inside a character."""
-    whole = WHOLE.dump().encode()
-    assert [length for length in range(len(whole)) if Receipt.parse(whole[:length])] == []
+def test_a_receipt_that_is_made_now_is_of_this_boot_and_this_second() -> None:
+    """Of another boot, each stage would read all its bytes again; of another time, DRS would say so for good."""
+    receipt = restored()
+    assert receipt.boot == boot_id()
+    assert receipt.at.microsecond == 0
+    assert timedelta() <= datetime.now(UTC) - receipt.at < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"\0" * 300,
-        b"\xff\xfe",
-        "null",
-        "[]",
-        "7",
-        "{}",
-        json.dumps({"stage": "debagged_work"}),
-        json.dumps(vars(WHOLE) | {"took": None}),
-        json.dumps(vars(WHOLE) | {"left": "x"}),
-        json.dumps(vars(WHOLE) | {"more": 1}),
-        json.dumps(vars(WHOLE) | {"at": "yesterday"}),
-        json.dumps(vars(WHOLE) | {"at": "2026-11-21T06:32:44"}),
-        json.dumps(vars(WHOLE) | {"at": 7}),
-        json.dumps(vars(WHOLE) | {"stage": "restored_message", "left": {}}),
-        json.dumps(vars(WHOLE) | {"stage": "restored_message", "left": {"intake": "fpl", "event": {"key": "k"}}}),
-        json.dumps(vars(WHOLE) | {"stage": "downloaded_bag", "left": {"crc64nvme": "abc="}}),
-        "[" * 100_000,
-    ],
-)
-def test_what_is_no_receipt_is_none(text: str | bytes) -> None:
-    """The stage is then done again; an exception would stop the work until a person removes the file."""
-    assert Receipt.parse(text) is None
-
-
-def test_the_boot_stays_the_same_while_the_machine_runs() -> None:
-    """Another boot each time would have each stage read all its bytes again."""
-    assert boot_id() == boot_id() != ""
+def test_the_stages_after_the_download_name_its_event_and_its_zip() -> None:
+    """By the zip alone, one delivery's receipts would fit the next one's of the same bytes."""
+    assert downloaded(zip=a_zip(9, "new=")).origin == Origin(EVENT.identity, "new=", 9)

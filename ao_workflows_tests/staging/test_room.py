@@ -13,6 +13,9 @@ import pytest
 from ao_workflows.errors import NoRoom
 from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.room import Room
+from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support.kept_works import kept
+from ao_workflows_tests.support.small_disks import mounted
 
 MIB = 1 << 20
 
@@ -83,8 +86,11 @@ def test_the_reserve_stays_free(layout: StagingLayout) -> None:
 _PROMISE_AND_STAY = """
 import sys, signal
 from pathlib import Path
-from ao_workflows.works.rids import StagingLayout
+from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.room import Room
+from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support.kept_works import kept
+from ao_workflows_tests.support.small_disks import mounted
 room = Room(StagingLayout(Path(sys.argv[1])), 0, 0)
 room.promise("W1", int(sys.argv[2]), print)
 print("promised", flush=True)
@@ -158,6 +164,95 @@ def test_a_work_that_has_what_it_needs_waits_for_nobody(layout: StagingLayout) -
         holder.release_all()
 
     waiting.promise("W2", most, nobody, wait=meanwhile, clock=ticks(0.0, 0.0, 0.0))
+
+
+def test_room_is_made_only_as_far_as_a_work_lacks_it(layout: StagingLayout) -> None:
+    """What is freed without need is downloaded again by whoever wanted it."""
+    most = most_of_what_is_free(layout)
+    holder = room(layout)
+    holder.promise("W1", most, nobody)
+    steps = ["left over", "W8", "W9"]
+
+    def free_next() -> bool:
+        if steps.pop(0) == "W8":
+            holder.release("W1")
+        return True
+
+    room(layout).promise("W2", most, nobody, free_next)
+    assert steps == ["W9"]
+    room(layout).promise("W3", 0, nobody, free_next)
+    assert steps == ["W9"]
+
+
+def test_a_work_that_waits_behind_another_frees_nothing(layout: StagingLayout) -> None:
+    """What it frees would go to the one ahead, which frees what it needs itself."""
+    most = most_of_what_is_free(layout)
+    holder, first = room(layout), room(layout, patience=1)
+    holder.promise("W1", most, nobody)
+    freed: list[str] = []
+
+    def meanwhile(_: float) -> None:
+        with pytest.raises(NoRoom):
+            room(layout).promise("W3", most, nobody, lambda: bool(freed.append("W3")))
+        holder.release("W1")
+
+    first.promise("W2", most, nobody, lambda: bool(freed.append("W2")), meanwhile, ticks(0.0, 0.0, 0.0))
+    assert freed == ["W2"]
+
+
+def test_a_work_that_no_disk_can_hold_frees_nothing(layout: StagingLayout) -> None:
+    """The whole disk would be freed for a run that fails all the same."""
+    disk = os.statvfs(layout.root)
+    freed: list[str] = []
+    with pytest.raises(NoRoom):
+        room(layout).promise("W1", disk.f_blocks * disk.f_frsize + 1, nobody, lambda: bool(freed.append("W1")))
+    assert freed == []
+
+
+_MAKE_ROOM = """
+import sys, time
+from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support.kept_works import unneeded_of
+root, rid, needed = sys.argv[1:]
+staging = Staging(root=root, keep_days=3, reserve_gib=0, room_wait_hours=0.01)
+unneeded = unneeded_of(staging)
+print("ready", flush=True)
+sys.stdin.readline()
+staging.room.promise(rid, int(needed), print, unneeded.free_next, lambda _: time.sleep(0.05))
+print("promised", *unneeded.freed, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_two_runs_that_need_room_at_once_free_no_more_than_both_need(tmp_path: Path) -> None:
+    """Each counted on what the other had freed, or freed the whole disk beside it."""
+    with mounted(tmp_path / "disk", "size=16m") as disk:
+        for rid, days_ago in (("W1", 9), ("W2", 8), ("W3", 7)):
+            kept(Staging(root=str(disk), keep_days=3, reserve_gib=0), rid, days_ago, data=b"x" * 4 * MIB)
+        words = [sys.executable, "-c", _MAKE_ROOM, str(disk)]
+        runs = [
+            subprocess.Popen([*words, rid, str(5 * MIB)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for rid in ("W8", "W9")
+        ]
+        try:
+            for answer in ("ready", "promised"):
+                said = [_said(run, answer) for run in runs]
+                for run in runs if answer == "ready" else ():
+                    assert run.stdin
+                    run.stdin.write("go\n")
+                    run.stdin.flush()
+            assert sorted(" ".join(said).replace("promised", "").split()) == ["W1", "W2"]
+            assert os.listdir(disk / "incoming") == ["W3"]
+            assert os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize < 12 * MIB
+        finally:
+            for run in runs:
+                run.communicate("end\n")
+
+
+def _said(run: subprocess.Popen[str], answer: str) -> str:
+    """What the run says on the line that begins with ``answer``; it may say before that it waits."""
+    assert run.stdout
+    return next(line for line in run.stdout if line.startswith(answer)).strip()
 
 
 def test_a_run_that_asks_again_keeps_what_it_has(layout: StagingLayout) -> None:

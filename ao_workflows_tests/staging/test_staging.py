@@ -7,22 +7,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ao_workflows.errors import Problem, StagingError, WorkBusy
-from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.machine.files import write_whole
 from ao_workflows.staging.freeing import Freed
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import Origin
 from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support.kept_works import bring, kept
+from ao_workflows_tests.support.receipts import debagged
+
+ORIGIN = Origin("e", "m", 3)
 
 _HOLD = """
 import sys
-from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.staging import Staging
 staging = Staging(root=sys.argv[1])
 staging.hold("W1", "run of another process")
@@ -34,7 +37,6 @@ staging.release()
 _CONTEND = """
 import os, sys
 from ao_workflows.errors import WorkBusy
-from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.staging import Staging
 root = sys.argv[1]
 alone = os.path.join(root, "alone")
@@ -163,18 +165,21 @@ def test_a_lock_on_a_full_disk_is_let_go_of(staging: Staging, monkeypatch: pytes
 
 def test_a_receipt_is_read_as_it_was_written(staging: Staging) -> None:
     """And only for its own work and stage."""
-    written = staging.write_receipt("W1", "debagged_work", {"md5": "m"}, {"folder": "བསྟན"}, "run")
-    assert staging.receipt("W1", "debagged_work") == written
-    assert staging.receipt("W1", "downloaded_bag") is staging.receipt("W2", "debagged_work") is None
+    written = debagged(ORIGIN, warnings=("བསྟན",))
+    staging.write_receipt(written)
+    assert staging.receipts("W1") == Receipts(debagged=written)
+    assert staging.receipts("W2") == Receipts()
 
 
 def test_half_a_receipt_is_none(staging: Staging) -> None:
     """Also one that a power cut ended inside a character: an exception would stop the work for good."""
-    staging.write_receipt("W1", "debagged_work", {"md5": "m"}, {"folder": "བ"}, "run")
+    staging.write_receipt(debagged(ORIGIN, warnings=("བ",)))
     path = staging.layout.receipt("W1", "debagged_work")
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index("བ".encode()) + 1])
-    assert staging.receipt("W1", "debagged_work") is None
+    receipts = staging.receipts("W1")
+    assert receipts.debagged is None
+    assert [error.path for error in receipts.refused] == [path]
 
 
 def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,25 +216,6 @@ def test_a_report_has_every_problem_and_goes_when_the_bag_is_good(staging: Stagi
     assert not path.parent.exists()
 
 
-def bring(staging: Staging, rid: str, md5: str = "m") -> None:
-    """A work as its first three stages leave it for the event ``e``."""
-    staging.layout.zip(rid).parent.mkdir(parents=True, exist_ok=True)
-    staging.layout.zip(rid).write_bytes(b"zip")
-    (staging.layout.work(rid) / rid / "images").mkdir(parents=True, exist_ok=True)
-    (staging.layout.work(rid) / rid / "images" / "1.jpg").write_bytes(b"page")
-    staging.write_receipt(rid, "downloaded_bag", {"event": "e"}, {"md5": md5, "bytes": 3, "seconds": 1}, "run")
-    staging.write_receipt(rid, "debagged_work", {"event": "e", "md5": md5, "bytes": 3}, {"works": []}, "run")
-
-
-def sync(staging: Staging, rid: str, days_ago: float, md5: str = "m", *, kept: bool = True) -> None:
-    """A work's last stage, some days ago."""
-    staging.write_receipt(rid, "synced_archive", {"event": "e", "md5": md5, "bytes": 3}, {"kept": kept}, "run")
-    path = staging.layout.receipt(rid, "synced_archive")
-    receipt = json.loads(path.read_text())
-    receipt["at"] = (datetime.now(UTC) - timedelta(days=days_ago)).isoformat(timespec="seconds")
-    path.write_text(json.dumps(receipt))
-
-
 def test_a_work_is_freed_with_all_that_it_has_and_nothing_else(staging: Staging) -> None:
     """Its receipts stay: they say where it is in the archive."""
     bring(staging, "W1")
@@ -237,94 +223,25 @@ def test_a_work_is_freed_with_all_that_it_has_and_nothing_else(staging: Staging)
     assert staging.free("W1") == len(b"zip") + len(b"page")
     assert not staging.layout.incoming("W1").exists()
     assert not staging.layout.work("W1").exists()
-    assert staging.receipt("W1", "debagged_work")
+    assert staging.receipts("W1").debagged
     assert staging.layout.zip("W12").exists()
     assert staging.free("W1") == 0
 
 
-def test_works_go_when_they_have_been_kept_long_enough(tmp_path: Path) -> None:
-    """Not sooner, which the site promised; and never one that is not in the archive."""
-    staging = Staging(root=str(tmp_path), keep_days=3)
-    for rid in ("old", "young", "unsynced", "not-kept"):
-        bring(staging, rid)
-    sync(staging, "old", 3.1)
-    sync(staging, "young", 2.9)
-    sync(staging, "not-kept", 9, kept=False)
-    (tmp_path / "works" / ".old.run.tmp").mkdir()
-    assert staging.free_outlived(lambda _works: True).rids == ("old",)
-    assert sorted(os.listdir(tmp_path / "incoming")) == ["not-kept", "unsynced", "young"]
-    assert staging.free_outlived(lambda _works: True) == Freed()
-
-
-def test_a_kept_work_stays_while_the_archive_that_has_it_is_not_there(tmp_path: Path) -> None:
-    """The staged copy may then be the only one that anybody can read."""
-    staging = Staging(root=str(tmp_path), keep_days=3)
-    bring(staging, "W1")
-    sync(staging, "W1", 9)
-    asked: list[list[str]] = []
-
-    def not_there(works: Iterable[str]) -> bool:
-        asked.append(list(works))
-        return False
-
-    assert staging.free_outlived(not_there) == Freed()
-    assert ["W1"] in asked
-    assert staging.layout.zip("W1").exists()
-
-
-def test_a_kept_work_that_a_run_has_is_not_freed(tmp_path: Path) -> None:
-    """The sync script would copy a tree that is being removed, and with ``-A`` put it in the old one's place."""
-    staging = Staging(root=str(tmp_path), keep_days=3)
-    bring(staging, "W1")
-    sync(staging, "W1", 9)
-    with held_elsewhere(tmp_path) as other:
-        assert staging.free_outlived(lambda _works: True) == Freed()
-        assert staging.layout.zip("W1").exists()
-        other.communicate()
-    assert staging.free_outlived(lambda _works: True).rids == ("W1",)
-    assert not staging.layout.lock("W1").exists()
-
-
-@pytest.mark.parametrize("brought", ["same bytes", "other bytes", "being downloaded", "unpacked"])
-def test_a_kept_work_that_was_brought_anew_is_not_freed(tmp_path: Path, brought: str) -> None:
-    """What was synced is the bag before: the new one is on scratch only, waiting for a person perhaps."""
-    staging = Staging(root=str(tmp_path), keep_days=3)
-    bring(staging, "W1")
-    sync(staging, "W1", 9)
-    if brought == "being downloaded":
-        event = ObjectEvent("ObjectRestore:Completed", "2024-04-06T00:11:23Z", "r", "b", "W1.bag.zip")
-        left = {"intake": "fpl", "event": vars(event)}
-        staging.write_receipt("W1", "restored_message", {"event": event.identity}, left, "run 2")
-        staging.withdraw("W1", "downloaded_bag")
-    elif brought == "unpacked":
-        took = {"event": "f", "md5": "m", "bytes": 3}
-        staging.write_receipt("W1", "debagged_work", took, {"works": []}, "run 2")
-    else:
-        md5 = "m" if brought == "same bytes" else "new"
-        staging.write_receipt("W1", "downloaded_bag", {"event": "f"}, {"md5": md5, "bytes": 3}, "run 2")
-    assert staging.free_outlived(lambda _works: True) == Freed()
-    assert staging.layout.zip("W1").exists()
-
-
-def test_a_kept_work_of_the_version_before_is_freed_in_its_time(tmp_path: Path) -> None:
-    """Its receipts name no event: after an update such works would have stayed on the disk for ever."""
-    staging = Staging(root=str(tmp_path), keep_days=3)
-    bring(staging, "W1")
-    sync(staging, "W1", 9)
-    for stage in ("debagged_work", "synced_archive"):
-        path = staging.layout.receipt("W1", stage)
-        receipt = json.loads(path.read_text())
-        del receipt["took"]["event"]
-        path.write_text(json.dumps(receipt))
-    assert staging.free_outlived(lambda _works: True).rids == ("W1",)
-
-
 def test_a_work_that_this_run_has_stays_its_own_when_it_is_freed(tmp_path: Path) -> None:
     """The run goes on after the freeing, and still needs its lock."""
-    staging = Staging(root=str(tmp_path), keep_days=3)
-    bring(staging, "W1")
-    sync(staging, "W1", 9)
+    staging = Staging(root=str(tmp_path))
+    kept(staging, "W1", 9)
     staging.hold("W1", "run")
-    assert staging.free_outlived(lambda _works: True).rids == ("W1",)
+    assert staging.free_synced("W1").rid == "W1"
     with pytest.raises(WorkBusy):
         Staging(root=str(tmp_path)).hold("W1", "another")
+
+
+def test_a_work_that_the_site_keeps_is_not_freed_by_its_run(tmp_path: Path) -> None:
+    """Nor is another's: what is wrong with that one's folder is none of this run's business."""
+    staging = Staging(root=str(tmp_path), keep_days=3)
+    kept(staging, "W1", 9)
+    kept(staging, "W2", 0)
+    assert staging.free_synced("W2") == Freed()
+    assert sorted(os.listdir(tmp_path / "works")) == ["W1", "W2"]

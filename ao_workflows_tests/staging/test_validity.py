@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.defs.restore.stage import in_force, still_there, stored_event
+from ao_workflows.defs.restore.stage import still_there
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.fixity.digests import file_crc64nvme
 from ao_workflows.fixity.trees import FileFixity, write_fixity
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.receipts import Debagged, Downloaded, Origin, UnpackedWork
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import tree_is_there, zip_is_there
+from ao_workflows_tests.support import receipts
 
-TOOK = {"md5": "m", "bytes": 5}
+ORIGIN = Origin("e", "m", 5)
 FILES = {"W1/images/1.jpg": b"page1", "W1/བསྟན": b"", "W1/W1.bag/bagit.txt": b"tags", "W2/a\nb": b"second"}
 
 
@@ -38,20 +39,19 @@ def put_zip(staging: Staging, content: bytes = b"bytes") -> Path:
     return path
 
 
-def downloaded(staging: Staging) -> Receipt | None:
-    return still_there(staging.receipt("W1", "downloaded_bag"), zip_is_there(staging.layout.zip("W1")))
+def downloaded(staging: Staging) -> Downloaded | None:
+    return still_there(staging.receipts("W1").downloaded, zip_is_there(staging.layout.zip("W1")))
 
 
-def debagged(staging: Staging) -> Receipt | None:
+def debagged(staging: Staging) -> Debagged | None:
     there = tree_is_there(staging.layout.work("W1"), staging.layout.fixity("W1"))
-    return still_there(staging.receipt("W1", "debagged_work"), there)
+    return still_there(staging.receipts("W1").debagged, there)
 
 
 @pytest.fixture
 def with_zip(staging: Staging) -> Staging:
     put_zip(staging)
-    left = {"bytes": 5, "crc64nvme": file_crc64nvme(staging.layout.zip("W1"))}
-    staging.write_receipt("W1", "downloaded_bag", TOOK, left, "run")
+    staging.write_receipt(receipts.downloaded(zip=receipts.a_zip(5, file_crc64nvme(staging.layout.zip("W1")))))
     return staging
 
 
@@ -65,10 +65,10 @@ def with_tree(staging: Staging) -> Staging:
         work, _, below = name.partition("/")
         listed.append(FileFixity(work, below, len(content), {"sha256": hashlib.sha256(content).hexdigest()}))
     works = [
-        {"rid": "W1", "files": 2, "bytes": 5, "tags": "W1.bag"},
-        {"rid": "W2", "files": 1, "bytes": 6, "tags": ""},
+        UnpackedWork("W1", 2, 5, ("sha256",), proven=True, tags="W1.bag"),
+        UnpackedWork("W2", 1, 6, ("sha256",), proven=False, tags=""),
     ]
-    staging.write_receipt("W1", "debagged_work", TOOK, {"works": works, "listed": len(FILES)}, "run")
+    staging.write_receipt(receipts.debagged(ORIGIN, works=works, files_listed=len(FILES)))
     write_fixity(staging.layout.fixity("W1"), listed)
     return staging
 
@@ -95,11 +95,10 @@ def test_half_a_receipt_has_the_stage_done_again(with_zip: Staging) -> None:
 def test_a_receipt_of_another_event_is_in_force_for_no_stage(with_zip: Staging) -> None:
     """The next restore of the same work is another bag under the same name."""
     event = ObjectEvent("ObjectRestore:Completed", "2024-04-06T00:11:23Z", "r", "b", "W1.bag.zip")
-    took, left = {"event": event.identity}, {"intake": "fpl", "event": vars(event)}
-    with_zip.write_receipt("W1", "restored_message", took, left, "run")
-    assert list(in_force(with_zip, stored_event(with_zip, "W1"))) == ["restored_message"]
-    with_zip.write_receipt("W1", "downloaded_bag", took, {"bytes": 5, "crc64nvme": "c"}, "run")
-    assert list(in_force(with_zip, stored_event(with_zip, "W1"))) == ["restored_message", "downloaded_bag"]
+    with_zip.write_receipt(receipts.restored(event))
+    assert list(with_zip.receipts("W1").in_force(event.identity).by_stage()) == ["restored_message"]
+    with_zip.write_receipt(receipts.downloaded(event.identity))
+    assert list(with_zip.receipts("W1").in_force(event.identity).by_stage()) == ["restored_message", "downloaded_bag"]
 
 
 @pytest.mark.parametrize("content", [None, b"byte", b"bytes and more"])

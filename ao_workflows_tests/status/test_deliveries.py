@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ao_workflows.drs.rows import Progress, entry_of, stored_entry
+from ao_workflows.drs.rows import DrsRow, entry_of, stored_entry
 from ao_workflows.errors import OlderDelivery, OtherObject
 from ao_workflows.events.dropped_files import Claim, event_of
 from ao_workflows.events.s3_events import ObjectEvent
@@ -31,7 +31,7 @@ def of(event: ObjectEvent = FIRST, **others: Any) -> Delivery:
     return delivery_of(replace(event, **others), modified=modified)
 
 
-def row(*events: ObjectEvent, noted: bool = True, stage: Stage | None = Stage.SYNCED_ARCHIVE, **data: Any) -> Progress:
+def row(*events: ObjectEvent, noted: bool = True, stage: Stage | None = Stage.SYNCED_ARCHIVE, **data: Any) -> DrsRow:
     """A row of DRS that has these as synced, an hour each after the other."""
     entries = [
         entry_of(
@@ -44,10 +44,10 @@ def row(*events: ObjectEvent, noted: bool = True, stage: Stage | None = Stage.SY
         )
         for number, event in enumerate(events)
     ]
-    return Progress(1, "W1", {}, tuple(entries), NOON, NOON)
+    return DrsRow(1, "W1", {}, tuple(entries), NOON, NOON)
 
 
-def held(this: ObjectEvent | Delivery, *rows: Progress) -> str:
+def held(this: ObjectEvent | Delivery, *rows: DrsRow) -> str:
     """The class of the reason to hold a delivery; empty where there is none."""
     delivery = this if isinstance(this, Delivery) else delivery_of(this)
     found = reason_to_hold("W1", delivery, synced_deliveries("W1", rows))
@@ -135,7 +135,7 @@ def test_what_an_older_version_of_the_platform_noted_is_known_by_its_event_s_ide
     assert held(ELSEWHERE, row(SECOND, noted=False)) == OtherObject.__name__
     file = dropped(NOON)
     entry = entry_of(stored_entry(Stage.SYNCED_ARCHIVE, NOON, {}, file.identity))
-    assert held(FIRST, Progress(1, "W1", {}, (entry,), NOON, NOON)) == OlderDelivery.__name__
+    assert held(FIRST, DrsRow(1, "W1", {}, (entry,), NOON, NOON)) == OlderDelivery.__name__
 
 
 @pytest.mark.parametrize("identity", ["", "nothing", "a|b", "a|b|c", "FileDropped|W1.zip", "||||"])
@@ -143,7 +143,7 @@ def test_what_other_systems_wrote_says_nothing_and_holds_nothing(identity: str) 
     """The archive's own systems know of no deliveries, and may write anything."""
     for data in ({}, {"delivery": "by lorry"}, {"delivery": {"time": 7}}, {"delivery": {"name": "n", "time": "t"}}):
         entry = entry_of(stored_entry(Stage.SYNCED_ARCHIVE, NOON, data, identity))
-        assert held(FIRST, Progress(1, "W1", {}, (entry,), NOON, NOON)) == ""
+        assert held(FIRST, DrsRow(1, "W1", {}, (entry,), NOON, NOON)) == ""
 
 
 def test_another_prefix_and_another_bucket_are_other_objects_whatever_their_time() -> None:

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ao_workflows.drs.rows import Entry, Progress
+from ao_workflows.drs.rows import DrsEntry, DrsRow
 from ao_workflows.events.s3_events import ObjectEvent
-from ao_workflows.status.evidence import Evidence, Noted, RunSeen, RunState, event_in_force, lost_event
+from ao_workflows.status.evidence import Evidence, NotedEvent, RunSeen, RunState, event_in_force, lost_event
 from ao_workflows.works.stages import Stage
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EARLY = ObjectEvent("ObjectRestore:Completed", "2026-11-21T09:00:00Z", "r", "b", "W1.bag.zip", etag="e")
 LATE = replace(EARLY, time="2026-11-21T11:00:00Z")
-NOTED = Noted("fpl", LATE, NOON)
+NOTED = NotedEvent("fpl", LATE, NOON)
 
 
 def run(state: RunState, event: ObjectEvent | None = None, error: str = "") -> RunSeen:
@@ -38,7 +38,7 @@ def test_a_noted_event_that_dagster_knows_nothing_of_is_lost() -> None:
         {"run": run("queued")},
         {"run": run("under way", EARLY)},
         {"run": run("failed", LATE)},
-        {"row": Progress(1, "W1", {}, (Entry(NOON, Stage.RESTORED_MESSAGE, LATE.identity, {}),), NOON, NOON)},
+        {"row": DrsRow(1, "W1", {}, (DrsEntry(NOON, Stage.RESTORED_MESSAGE, LATE.identity, {}),), NOON, NOON)},
     ],
 )
 def test_an_event_that_somebody_has_or_of_which_nothing_can_be_known_is_not_lost(more: dict[str, object]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ao_workflows.status.evidence import Evidence
 from ao_workflows.status.expiring import end_in_words, undownloaded
-from ao_workflows.status.standing import standing
+from ao_workflows.status.standing import standing_of
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.status.test_standing import EVENT, HOUR, LIMITS, NOON, receipts_until, run
 
@@ -17,7 +17,7 @@ ENDS = replace(EVENT, restore_expires="2026-11-22T12:00:00.000Z")
 
 
 def _undownloaded(evidence: Evidence) -> list[datetime | None]:
-    return [work.until for work in undownloaded([(evidence, standing(evidence, NOON, LIMITS))])]
+    return [work.until for work in undownloaded([(evidence, standing_of(evidence, NOON, LIMITS))])]
 
 
 def test_a_copy_is_needed_until_the_work_was_downloaded() -> None:
@@ -33,7 +33,7 @@ def test_a_copy_is_needed_until_the_work_was_downloaded() -> None:
 def test_an_end_that_the_event_does_not_say_may_be_now(said: str | None) -> None:
     """S3 is asked then."""
     evidence = Evidence("W1", run=run("failed", event=replace(EVENT, restore_expires=said)))
-    (work,) = undownloaded([(evidence, standing(evidence, NOON, LIMITS))])
+    (work,) = undownloaded([(evidence, standing_of(evidence, NOON, LIMITS))])
     assert work.until is None
     assert work.ends_before(NOON)
 

@@ -12,7 +12,7 @@ from ao_workflows.drs.client import Drs
 from ao_workflows.errors import DatabaseError, StagingError
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.evidence import Evidence
-from ao_workflows.status.gathering import Gathered, Sources, lock_state, merged, of_unfinished, of_works
+from ao_workflows.status.gathering import EvidenceSources, Gathered, lock_state, merged, of_unfinished, of_works
 
 NOW = datetime.now(UTC)
 
@@ -51,7 +51,7 @@ def test_a_look_at_a_lock_keeps_no_run_from_its_work(tmp_path: Path) -> None:
 def test_works_come_in_their_order_with_what_each_source_has(staging: Staging, drs: Drs) -> None:
     """A person who names works reads them in that order."""
     drs.record("W2", None, NOW, {"n": 1})
-    gathered = of_works(Sources(staging, drs, None), ["W3", "W2"])
+    gathered = of_works(EvidenceSources(staging, drs, None), ["W3", "W2"])
     assert [(each.rid, each.row is not None) for each in gathered.evidence] == [("W3", False), ("W2", True)]
     assert all(each.not_asked == ("Dagster",) for each in gathered.evidence)
 
@@ -59,9 +59,12 @@ def test_works_come_in_their_order_with_what_each_source_has(staging: Staging, d
 def test_a_database_that_is_away_is_told_and_the_disk_is_asked_all_the_same(staging: Staging, tmp_path: Path) -> None:
     """What is half known is still worth knowing, and must be told as half known."""
     away = Drs(url=f"sqlite:///{tmp_path}/none/drs.sqlite", patience=0)
-    for gathered in (of_works(Sources(staging, away, None), ["W1"]), of_unfinished(Sources(staging, away, None), NOW)):
+    for gathered in (
+        of_works(EvidenceSources(staging, away, None), ["W1"]),
+        of_unfinished(EvidenceSources(staging, away, None), NOW),
+    ):
         assert isinstance(gathered.drs_error, DatabaseError)
-    (evidence,) = of_works(Sources(staging, away, None), ["W1"]).evidence
+    (evidence,) = of_works(EvidenceSources(staging, away, None), ["W1"]).evidence
     assert evidence.not_asked == ("DRS", "Dagster")
 
 
@@ -69,7 +72,7 @@ def test_one_work_whose_files_cannot_be_read_is_told_beside_the_others(staging: 
     """One odd folder would hide every other work of the night."""
     receipt = staging.layout.receipt("W1", "restored_message")
     receipt.mkdir(parents=True)
-    gathered = of_works(Sources(staging, None, None), ["W1", "W2"])
+    gathered = of_works(EvidenceSources(staging, None, None), ["W1", "W2"])
     assert [each.asked_staging for each in gathered.evidence] == [False, True]
     assert len(gathered.unread) == 1
 
@@ -80,11 +83,11 @@ def test_what_is_unfinished_is_looked_for_everywhere_once_and_names_that_are_non
     """DRS has other writers, whose rows are no works."""
     for name in ("W1", "W2", "no work", ""):
         drs.record(name, None, NOW, {})
-    gathered = of_unfinished(Sources(staging, drs, None), NOW)
+    gathered = of_unfinished(EvidenceSources(staging, drs, None), NOW)
     assert {each.rid for each in gathered.evidence} == {"W1", "W2"}
     assert gathered.odd == ("no work",)
     assert not gathered.cut
-    assert of_unfinished(Sources(staging, drs, None), NOW, most=2).cut
+    assert of_unfinished(EvidenceSources(staging, drs, None), NOW, most=2).cut
 
 
 def test_two_looks_are_one_with_each_work_and_each_fault_once() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.errors import StagingError
-from ao_workflows.events.message_parts import Wanted
+from ao_workflows.events.message_parts import WantedRun
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
@@ -35,7 +35,7 @@ def staging(tmp_path: Path) -> Staging:
 
 
 def noted(staging: Staging, *events: ObjectEvent, rid: str = "W1") -> None:
-    assert note(staging, "fpl", [Wanted(rid, event) for event in events]) == {}
+    assert note(staging, "fpl", [WantedRun(rid, event) for event in events]) == {}
 
 
 def test_the_last_event_that_no_run_has_stored_is_found(staging: Staging) -> None:
@@ -101,7 +101,7 @@ def test_a_note_that_cannot_be_written_or_read_is_told(staging: Staging) -> None
     """Its message must not be deleted; and a work whose note is unreadable is not one without a note."""
     staging.layout.events("W1").parent.mkdir(parents=True)
     staging.layout.events("W1").write_text("a file in its place")
-    failures = note(staging, "fpl", [Wanted("W1", EARLY), Wanted("W2", EARLY)])
+    failures = note(staging, "fpl", [WantedRun("W1", EARLY), WantedRun("W2", EARLY)])
     assert list(failures) == [EARLY.identity]
     assert works(staging, 10)
     with pytest.raises(StagingError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ao_workflows.errors import NothingStored
+from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.status.redoing import OnDisk, Redo, plan_redo
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.status.test_standing import receipts_until
@@ -116,7 +117,7 @@ def test_an_unpacked_work_that_is_gone_is_unpacked_from_the_zip_that_is_there() 
 
 def test_an_event_that_only_a_run_has_is_stored_first() -> None:
     """A run that was killed before its first stage left its event in its config alone."""
-    redo = plan_redo("W1", "downloaded_bag", {}, FREED, "boot", fresh=False, event_given=True)
+    redo = plan_redo("W1", "downloaded_bag", Receipts(), FREED, "boot", fresh=False, event_given=True)
     assert redo.stages[0] == "restored_message"
     with pytest.raises(NothingStored, match="ao restore request W1"):
-        plan_redo("W1", "downloaded_bag", {}, FREED, "boot", fresh=False, event_given=False)
+        plan_redo("W1", "downloaded_bag", Receipts(), FREED, "boot", fresh=False, event_given=False)

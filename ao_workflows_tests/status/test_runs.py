@@ -10,7 +10,7 @@ import pytest
 
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.status.runs import (
-    failure_of,
+    failure_message,
     newest_run,
     run_in_flight,
     stored_event_config,
@@ -87,7 +87,7 @@ def test_a_failed_run_that_dagster_runs_again_says_so_until_the_other_is_there(i
     seen = newest_run(instance, "W1")
     assert seen
     assert not seen.again
-    assert failure_of(instance, seen.run_id) == ""
+    assert failure_message(instance, seen.run_id) == ""
 
 
 def test_the_newest_event_that_only_a_run_s_config_has_is_taken_from_there(instance: dg.DagsterInstance) -> None:

@@ -3,58 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ao_workflows.drs.rows import Entry, Progress
-from ao_workflows.events.dropped_files import Claim, event_of
+from ao_workflows.drs.rows import DrsEntry, DrsRow
+from ao_workflows.errors import ReceiptRefused
 from ao_workflows.events.s3_events import ObjectEvent
-from ao_workflows.staging.receipts import Receipt
-from ao_workflows.staging.validity import receipts_in_force
-from ao_workflows.status.evidence import Evidence, RunSeen, RunState, Transfer
-from ao_workflows.status.standing import Limits, Standing, State, standing
-from ao_workflows.works.stages import RUN_STAGES, Stage
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipts import Held, Origin
+from ao_workflows.status.evidence import DownloadSeen, Evidence, RunSeen, RunState
+from ao_workflows.status.standing import Standing, StuckLimits, standing_of
+from ao_workflows.status.state import WorkState
+from ao_workflows.works.stages import Stage
+from ao_workflows_tests.support.receipts import EVENT, NOON, debagged, receipts_until, synced
 
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-LIMITS = Limits(stage=24 * HOUR, restore=72 * HOUR)
-EVENT = ObjectEvent("ObjectRestore:Completed", "2026-11-21T09:00:00Z", "r", "b", "W1.bag.zip", etag="e")
+LIMITS = StuckLimits(stage=24 * HOUR, restore=72 * HOUR)
+NAMELESS = Origin("", "abc=", 7)
+"""What a receipt of a version that named no event came from."""
 LATER = replace(EVENT, time="2026-11-21T11:00:00Z")
-BYTES = {"crc64nvme": "abc=", "bytes": 7}
 
 
-def receipts_until(last: Stage | None, event: ObjectEvent = EVENT, at: datetime = NOON) -> dict[str, Receipt]:
-    """The receipts of a work that has come so far."""
-    took: dict[Stage, dict[str, Any]] = {
-        Stage.RESTORED_MESSAGE: {"event": event.identity},
-        Stage.DOWNLOADED_BAG: {"event": event.identity},
-        Stage.DEBAGGED_WORK: {"event": event.identity, **BYTES},
-        Stage.SYNCED_ARCHIVE: {"event": event.identity, **BYTES},
-    }
-    left = {Stage.RESTORED_MESSAGE: {"intake": "fpl", "event": vars(event)}, Stage.DOWNLOADED_BAG: BYTES}
-    done = RUN_STAGES[: RUN_STAGES.index(last) + 1] if last else ()
-    return {
-        stage: Receipt(stage, "W1", took[stage], left.get(stage, {}), "run", "boot", at.isoformat()) for stage in done
-    }
-
-
-def row_until(last: Stage, event: str = EVENT.identity, noted: dict[str, object] | None = None) -> Progress:
+def row_until(last: Stage, event: str = EVENT.identity, noted: dict[str, object] | None = None) -> DrsRow:
     """DRS's row of a work that has come so far, with a note at the end."""
     done = [stage for stage in Stage if list(Stage).index(stage) <= list(Stage).index(last)]
-    entries = [Entry(NOON, stage, event, {}) for stage in done if event]
+    entries = [DrsEntry(NOON, stage, event, {}) for stage in done if event]
     if noted:
-        entries.append(Entry(NOON, "", event, noted))
-    return Progress(1, "W1", dict.fromkeys(done, NOON), tuple(entries), NOON, NOON)
+        entries.append(DrsEntry(NOON, "", event, noted))
+    return DrsRow(1, "W1", dict.fromkeys(done, NOON), tuple(entries), NOON, NOON)
 
 
 def run(state: RunState, *, at: datetime = NOON, **others: Any) -> RunSeen:
     return RunSeen("0123456789ab", state, at, **others)
 
 
-def told(now: datetime = NOON + HOUR, **evidence: Any) -> Standing:
-    return standing(Evidence("W1", **evidence), now, LIMITS)
+def told(now: datetime = NOON + HOUR, held: Held | None = None, **evidence: Any) -> Standing:
+    receipts = replace(evidence.pop("receipts", Receipts()), held=held)
+    return standing_of(Evidence("W1", receipts=receipts, **evidence), now, LIMITS)
 
 
 WHOLE = {"receipts": receipts_until(Stage.SYNCED_ARCHIVE), "row": row_until(Stage.SYNCED_ARCHIVE)}
@@ -63,91 +51,56 @@ WHOLE = {"receipts": receipts_until(Stage.SYNCED_ARCHIVE), "row": row_until(Stag
 def test_a_work_that_all_sources_have_as_synced_is_in_the_archive() -> None:
     """The common case must not be cluttered: nothing to do, nobody disagrees."""
     found = told(run=run("succeeded"), **WHOLE)
-    assert (found.state, found.since, found.stuck) == (State.IN_ARCHIVE, NOON, False)
+    assert (found.state, found.since, found.stuck) == (WorkState.IN_ARCHIVE, NOON, False)
     assert (found.failure, found.advice, found.disagreements) == ("", "", ())
     assert list(found.done) == [stage.value for stage in Stage]
-
-
-@pytest.mark.parametrize(
-    ("evidence", "state", "stage"),
-    [
-        ({}, State.UNKNOWN, ""),
-        ({"row": row_until(Stage.RESTORE_REQUESTED, "")}, State.ASKED, "restored_message"),
-        ({"run": run("queued", event=EVENT)}, State.QUEUED, "restored_message"),
-        ({"run": run("queued", selected=("synced_archive",)), **WHOLE}, State.QUEUED, "synced_archive"),
-        ({"run": run("under way", stage="debagged_work")}, State.UNDER_WAY, "debagged_work"),
-        ({"receipts": receipts_until(Stage.DOWNLOADED_BAG), "lock": "held"}, State.UNDER_WAY, "debagged_work"),
-        ({"run": run("failed", stage="downloaded_bag")}, State.FAILED, "downloaded_bag"),
-        ({"run": run("failed", at=NOON - HOUR), **WHOLE}, State.IN_ARCHIVE, ""),
-        ({"row": row_until(Stage.DOWNLOADED_BAG, noted={"refused": "no"})}, State.FAILED, "debagged_work"),
-        ({"row": row_until(Stage.DOWNLOADED_BAG)}, State.STOPPED, "debagged_work"),
-        ({"run": run("canceled"), "receipts": receipts_until(Stage.DEBAGGED_WORK)}, State.STOPPED, "synced_archive"),
-        ({"run": run("succeeded"), "receipts": receipts_until(Stage.DOWNLOADED_BAG)}, State.STOPPED, "debagged_work"),
-    ],
-)
-def test_each_mixture_of_traces_comes_to_a_state_and_a_stage(
-    evidence: dict[str, Any], state: State, stage: str
-) -> None:
-    """Each of these a person meets: before, within and after a run, and where one source has nothing."""
-    found = told(**evidence)
-    assert (found.state, found.stage) == (state, stage)
 
 
 def test_a_second_restore_is_not_taken_for_the_first_that_is_done() -> None:
     """A work that was synced last year and is queued again is not in the archive as its new object is."""
     found = told(run=run("queued", event=LATER), **WHOLE)
-    assert found.state is State.QUEUED
+    assert found.state is WorkState.QUEUED
     assert found.done == {}
 
 
 def test_a_work_that_glacier_was_asked_for_anew_is_asked_and_not_done() -> None:
     """Its receipts and its last run tell of the restore before."""
-    asked = Progress(2, "W1", {Stage.RESTORE_REQUESTED: NOON + HOUR}, (), NOON, NOON)
+    asked = DrsRow(2, "W1", {Stage.RESTORE_REQUESTED: NOON + HOUR}, (), NOON, NOON)
     for state in ("succeeded", "failed"):
         found = told(run=run(state), receipts=receipts_until(Stage.SYNCED_ARCHIVE), row=asked)  # type: ignore[arg-type]
-        assert (found.state, found.since, found.disagreements) == (State.ASKED, NOON + HOUR, ())
-
-
-def test_receipts_are_in_force_only_in_a_chain_from_the_event() -> None:
-    """A zip of last year's restore, and a tree of another zip, are no part of this one."""
-    receipts = receipts_until(Stage.SYNCED_ARCHIVE)
-    assert set(receipts_in_force(receipts, EVENT.identity)) == set(RUN_STAGES)
-    assert receipts_in_force(receipts, LATER.identity) == {}
-    other = replace(receipts[Stage.DOWNLOADED_BAG], left=BYTES | {"crc64nvme": "other="})
-    mixed = receipts | {Stage.DOWNLOADED_BAG: other}
-    assert list(receipts_in_force(mixed, EVENT.identity)) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
-
-
-def test_a_receipt_of_another_delivery_is_not_in_force_though_its_zip_has_the_same_bytes() -> None:
-    """And one of a version that named no event in it is in force for nothing: its stage is done again."""
-    receipts = receipts_until(Stage.SYNCED_ARCHIVE)
-    renewed = receipts_until(Stage.DOWNLOADED_BAG, LATER)
-    assert list(receipts_in_force(receipts | renewed, LATER.identity)) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
-    old = receipts | {Stage.DEBAGGED_WORK: replace(receipts[Stage.DEBAGGED_WORK], took=BYTES)}
-    assert list(receipts_in_force(old, EVENT.identity)) == [Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG]
+        assert (found.state, found.since, found.disagreements) == (WorkState.ASKED, NOON + HOUR, ())
 
 
 def test_receipts_of_the_version_before_contradict_nobody() -> None:
     """After an update each work that is in the archive would be told as something to look into."""
-    old = {
-        stage: replace(receipt, took=BYTES) if stage in (Stage.DEBAGGED_WORK, Stage.SYNCED_ARCHIVE) else receipt
-        for stage, receipt in receipts_until(Stage.SYNCED_ARCHIVE).items()
-    }
+    old = replace(receipts_until(Stage.DOWNLOADED_BAG), debagged=debagged(NAMELESS), synced=synced(NAMELESS))
     found = told(receipts=old, row=row_until(Stage.SYNCED_ARCHIVE), run=run("succeeded"))
-    assert (found.state, found.disagreements) == (State.IN_ARCHIVE, ())
+    assert (found.state, found.disagreements) == (WorkState.IN_ARCHIVE, ())
+
+
+def test_a_receipt_that_cannot_be_used_is_a_remark_and_changes_nothing_else() -> None:
+    """The stage will be done again; who wonders why finds the file."""
+    refused = ReceiptRefused(Path("/s/receipts/W1/debagged_work.json"), "it is empty")
+    known = receipts_until(Stage.DOWNLOADED_BAG)
+    plain = told(receipts=known, run=run("failed", stage="debagged_work"))
+    found = told(receipts=replace(known, refused=(refused,)), run=run("failed", stage="debagged_work"))
+    assert found == replace(plain, remarks={"receipts": str(refused)})
+    asked = DrsRow(2, "W1", {Stage.RESTORE_REQUESTED: NOON + HOUR}, (), NOON, NOON)
+    anew = told(receipts=replace(known, refused=(refused,)), row=asked)
+    assert (anew.state, anew.remarks) == (WorkState.ASKED, {"receipts": str(refused)})
 
 
 ELSEWHERE = replace(LATER, key="trash/2019/W1.bag.zip")
 
 
-def kept(event: ObjectEvent, error: str) -> Receipt:
-    left = {"intake": "fpl", "event": vars(event), "error": error, "why": "this delivery is not the archive's"}
-    return Receipt("held", "W1", {"event": event.identity}, left, "run", "boot", (NOON + HOUR).isoformat())
+def kept(event: ObjectEvent, error: str) -> Held:
+    why = "this delivery is not the archive's"
+    return Held(rid="W1", run_id="run", boot="boot", at=NOON + HOUR, intake="fpl", event=event, error=error, why=why)
 
 
 def held_run(event: ObjectEvent, error: str, **others: Any) -> RunSeen:
     said = "W1: this delivery is not the archive's\nTo do it all the same: ao reprocess W1 --force"
-    return run("failed", at=NOON + HOUR, stage="restored_message", said=said, error=error, event=event, **others)
+    return run("failed", at=NOON + HOUR, stage="restored_message", reason=said, error=error, event=event, **others)
 
 
 EARLIER = replace(EVENT, time="2026-11-21T08:00:00Z")
@@ -165,7 +118,7 @@ FORCE = "To do it all the same: ao reprocess W1 --force"
 def test_a_work_whose_last_run_was_an_older_delivery_is_in_the_archive_with_a_note(evidence: dict[str, Any]) -> None:
     """It is not failed: the newest delivery is where it belongs. But somebody may have wanted the other."""
     found = told(**WHOLE, **evidence)
-    assert (found.state, found.since, found.failure, found.disagreements) == (State.IN_ARCHIVE, NOON, "", ())
+    assert (found.state, found.since, found.failure, found.disagreements) == (WorkState.IN_ARCHIVE, NOON, "", ())
     assert (found.held, found.advice) == ("this delivery is not the archive's", FORCE)
 
 
@@ -180,7 +133,7 @@ def test_a_work_whose_last_run_was_an_older_delivery_is_in_the_archive_with_a_no
 def test_a_work_that_came_from_another_object_too_waits_for_a_decision(evidence: dict[str, Any]) -> None:
     """Which of the two is right nobody but a person knows; after a day it is one of the stuck."""
     found = told(**WHOLE, **evidence)
-    assert (found.state, found.since, found.stuck) == (State.HELD, NOON + HOUR, False)
+    assert (found.state, found.since, found.stuck) == (WorkState.HELD, NOON + HOUR, False)
     assert (found.failure, found.disagreements) == ("", ())
     assert found.held == "this delivery is not the archive's"
     assert found.advice == f"{FORCE}; to leave the archive as it is: ao reprocess W1 --from synced_archive"
@@ -192,7 +145,7 @@ def test_a_delivery_that_was_held_late_is_not_taken_for_what_the_archive_has() -
     newer = row_until(Stage.SYNCED_ARCHIVE, LATER.identity)
     late = {"receipts": receipts_until(Stage.DEBAGGED_WORK), "held": kept(EVENT, "OlderDelivery"), "row": newer}
     found = told(run=held_run(EVENT, "OlderDelivery"), **late)
-    assert (found.state, found.disagreements) == (State.IN_ARCHIVE, ())
+    assert (found.state, found.disagreements) == (WorkState.IN_ARCHIVE, ())
     assert found.held
 
 
@@ -201,13 +154,13 @@ def test_what_is_to_be_done_is_the_newer_delivery_that_is_stored_and_not_the_one
     run_known: bool,
 ) -> None:
     """The advice was to have the older one done by force, and a refusal of the newer was no longer told."""
-    refused = Entry(NOON, "", EVENT.identity, {"refused": "a page is missing"})
-    held = Entry(NOON + HOUR, "", EVENT.identity, {"held": "this delivery is not the archive's"})
+    refused = DrsEntry(NOON, "", EVENT.identity, {"refused": "a page is missing"})
+    held = DrsEntry(NOON + HOUR, "", EVENT.identity, {"held": "this delivery is not the archive's"})
     row = replace(row_until(Stage.DOWNLOADED_BAG, EVENT.identity), entries=(refused, held))
     known = {"run": held_run(EARLIER, "NewerStored")} if run_known else {}
     kept_here = kept(EARLIER, "NewerStored")
     found = told(receipts=receipts_until(Stage.DOWNLOADED_BAG), row=row, held=kept_here, zip_there=True, **known)
-    assert (found.state, found.failure) == (State.FAILED, "a page is missing")
+    assert (found.state, found.failure) == (WorkState.FAILED, "a page is missing")
     assert found.held
     assert found.advice.startswith("Have the bag made and uploaded again")
 
@@ -216,9 +169,9 @@ def test_a_run_for_a_held_delivery_or_a_failure_after_it_is_what_is_told() -> No
     """A person who has decided must not be asked again, and one who has not must see what failed."""
     held = kept(ELSEWHERE, "OtherObject")
     queued = told(run=run("queued", event=ELSEWHERE), held=held, **WHOLE)
-    assert (queued.state, queued.held) == (State.QUEUED, "")
-    failed = told(run=run("failed", at=NOON + 2 * HOUR, event=LATER, said="no"), held=held, **WHOLE)
-    assert (failed.state, failed.failure) == (State.FAILED, "no")
+    assert (queued.state, queued.held) == (WorkState.QUEUED, "")
+    failed = told(run=run("failed", at=NOON + 2 * HOUR, event=LATER, reason="no"), held=held, **WHOLE)
+    assert (failed.state, failed.failure) == (WorkState.FAILED, "no")
     assert "--force" not in failed.advice
 
 
@@ -242,68 +195,9 @@ def test_a_work_is_stuck_when_its_stage_takes_longer_than_the_site_says(
     assert told(now=NOON + hours * HOUR, **evidence).stuck is stuck
 
 
-def test_a_refused_bag_is_not_to_be_tried_again_but_made_again() -> None:
-    """A second run of a bad bag only costs time."""
-    failed = run("failed", stage="debagged_work", said="its sha512 differs", error="BagInvalid")
-    found = told(run=failed, receipts=receipts_until(Stage.DOWNLOADED_BAG), report="/s/quarantine/works/W1/report.json")
-    assert found.failure == "its sha512 differs"
-    assert "made and uploaded again" in found.advice
-    assert "/s/quarantine/works/W1/report.json" in found.advice
-    assert "reprocess" not in found.advice
-
-
-def test_of_a_refused_bag_from_a_folder_it_says_where_the_mended_one_goes_and_the_refused_one_is() -> None:
-    """Nobody uploads to a folder, no event follows, and the refused zip stays in save/ until somebody removes it."""
-    claim = Claim("W1", NOON, "0a1b2c3d", "4e5f6071", ".bag.zip")
-    dropped = event_of(claim, "/mnt/drop", NOON.timestamp(), 7)
-    failed = run("failed", stage="debagged_work", said="its sha512 differs", error="BagInvalid", event=dropped)
-    advice = told(run=failed).advice
-    assert "put its zip into /mnt/drop," in advice
-    assert f"remove the refused one, /mnt/drop/save/{claim.name}" in advice
-    assert "uploaded" not in advice
-
-
-def test_of_a_run_that_dagster_runs_again_by_itself_it_asks_nobody_to_do_so() -> None:
-    """After a night that the machine was off, a person would redo by hand what goes on anyway."""
-    failed = run("failed", stage="downloaded_bag", said="Its run was interrupted", again=True, event=EVENT)
-    found = told(run=failed)
-    assert (found.state, found.failure) == (State.FAILED, "Its run was interrupted")
-    assert "again by itself" in found.advice
-    assert "reprocess" not in found.advice
-
-
-@pytest.mark.parametrize(
-    ("stage", "zip_there", "tree_there", "command"),
-    [
-        ("synced_archive", True, True, "ao reprocess W1 --from synced_archive"),
-        ("synced_archive", True, False, "ao reprocess W1 --from debagged_work"),
-        ("synced_archive", False, False, "ao reprocess W1"),
-        ("debagged_work", True, False, "ao reprocess W1 --from debagged_work"),
-        ("debagged_work", False, False, "ao reprocess W1"),
-        ("restored_message", False, False, "ao reprocess W1 --from restored_message"),
-    ],
-)
-def test_the_advice_starts_from_a_stage_whose_input_is_there(
-    stage: str, zip_there: bool, tree_there: bool, command: str
-) -> None:
-    """A command that is refused is no help at night."""
-    found = told(
-        run=run("failed", stage=stage),
-        receipts=receipts_until(Stage.RESTORED_MESSAGE),
-        zip_there=zip_there,
-        tree_there=tree_there,
-    )
-    assert found.advice == f"When the cause is gone: {command}"
-
-
-def test_a_failed_work_without_a_stored_event_is_to_be_asked_for_again() -> None:
-    """Nothing could download it: the event says which object it is."""
-    assert told(run=run("failed", stage="downloaded_bag")).advice.endswith("ao restore request W1")
-
-
 def test_the_rate_is_that_of_the_run_that_is_under_way() -> None:
     """A killed download leaves its last figures, which are nobody's now."""
-    here = Transfer(43.0, 81.2, 190, "0123456789ab", NOON)
+    here = DownloadSeen(43.0, 81.2, 190, "0123456789ab", NOON)
     under_way = run("under way", stage="downloaded_bag")
     assert told(run=under_way, transfer=here).transfer == here
     assert told(run=under_way, transfer=replace(here, run_id="another")).transfer is None

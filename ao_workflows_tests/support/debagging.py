@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.bags.debagging import Debagged, debag, validate
-from ao_workflows.bags.zip_directory import Limits
+from ao_workflows.bags.debagging import DebaggedZip, debag, validate
+from ao_workflows.bags.zip_directory import ZipLimits
 from ao_workflows.errors import BagInvalid, Problem, ZipRefused
 from ao_workflows_tests.support.zip_bytes import Entry, bag_files, entries_of, write_zip, zip_bytes
 
@@ -24,19 +24,19 @@ def right_entries() -> list[Entry]:
     return entries_of(bag_files(PAYLOAD))
 
 
-def bytes_debagged(folder: Path, content: bytes, *, limits: Limits | None = None, threads: int = 2) -> Debagged:
+def bytes_debagged(folder: Path, content: bytes, *, limits: ZipLimits | None = None, threads: int = 2) -> DebaggedZip:
     """Writes the zip into the folder and debags it to ``out`` beside it."""
     zip_path = folder / "W1.bag.zip"
     zip_path.write_bytes(content)
     return debag(zip_path, folder / "out", limits=limits, threads=threads)
 
 
-def debagged(folder: Path, entries: Iterable[Entry]) -> Debagged:
+def debagged(folder: Path, entries: Iterable[Entry]) -> DebaggedZip:
     """The same, of members."""
     return bytes_debagged(folder, zip_bytes(entries))
 
 
-def bytes_refused(folder: Path, content: bytes, *, limits: Limits | None = None) -> ZipRefused:
+def bytes_refused(folder: Path, content: bytes, *, limits: ZipLimits | None = None) -> ZipRefused:
     """The refusal of a zip; nothing but the zip may be left in the folder."""
     with pytest.raises(ZipRefused) as caught:
         bytes_debagged(folder, content, limits=limits)

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.events.s3_events import parse_message
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip
 

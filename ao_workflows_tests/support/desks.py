@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from ao_workflows.drs.rows import Progress
+from ao_workflows.drs.rows import DrsRow
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip
 
 RID, OTHER = "W1NLM4712", "W1NLM4788"
@@ -99,7 +99,7 @@ class Desk:
         return {name: value.value for name, value in event.metadata.items()}
 
     @property
-    def row(self) -> Progress:
+    def row(self) -> DrsRow:
         (row,) = self.site.drs.rows([RID])
         return row
 

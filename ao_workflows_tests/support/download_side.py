@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ao_workflows.aws.connections import AwsConnection
-from ao_workflows.aws.s3 import S3, Download, DownloadSettings
-from ao_workflows.download.download import Places
+from ao_workflows.aws.s3 import S3, DownloadSettings, S3Download
+from ao_workflows.download.download import DownloadPaths
 from ao_workflows_tests.support.moto_server import PROFILE, REGION, write_credentials
 from ao_workflows_tests.support.s3_server import Asked, Fault, Held, S3Server, held
 
@@ -41,7 +41,7 @@ class Side:
     def s3(self, **settings: float) -> S3:
         return reach(self.server.url, self.credentials, **settings)
 
-    def bring(self, tell: Callable[[int], None] = lambda _there: None, **settings: float) -> Download:
+    def bring(self, tell: Callable[[int], None] = lambda _there: None, **settings: float) -> S3Download:
         s3 = self.s3(**settings)
         return s3.download("fpl", s3.look("fpl", "b", "W1.zip", None), self.places, tell)
 
@@ -54,8 +54,8 @@ class Side:
         return not list(self.places.final.parent.iterdir())
 
 
-def places(folder: Path) -> Places:
-    return Places(folder / "W1.zip", folder / "W1.zip.part", folder / "W1.zip.journal")
+def places(folder: Path) -> DownloadPaths:
+    return DownloadPaths(folder / "W1.zip", folder / "W1.zip.part", folder / "W1.zip.journal")
 
 
 def reach(url: str, credentials: Path, **settings: float) -> S3:

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import Progress
+from ao_workflows.drs.rows import DrsRow
 
 if TYPE_CHECKING:
     from ao_workflows_tests.support.mariadb import MariaDb
@@ -62,7 +62,7 @@ class Site:
     def count(self) -> object:
         return self.sql("SELECT COUNT(*) FROM glacier_sync_progress")[0][0]
 
-    def only(self, rid: str = "W1") -> Progress:
+    def only(self, rid: str = "W1") -> DrsRow:
         (progress,) = self.drs.rows([rid])
         return progress
 

@@ -19,6 +19,7 @@ from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
 from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
+from ao_workflows.archive.places import archive_place
 from ao_workflows.clients import resources
 from ao_workflows.definitions import build
 from ao_workflows.defs.sensors.folders import folder_sensor
@@ -54,8 +55,7 @@ class FolderSite:
         return Folders(folders={"drop": str(self.drop)})
 
     def place(self, rid: str) -> Path:
-        bucket = int(rid[-2:])
-        return self.root / f"archive/Archive{bucket // 25}/{bucket:02d}/{rid}"
+        return archive_place(self.site.archive.parent, rid)
 
     def put(self, name: str, data: bytes, age: float = 0) -> Path:
         """Puts a complete file into the folder, as a rename does; ``age`` in seconds."""

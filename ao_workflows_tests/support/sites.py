@@ -16,15 +16,17 @@ import dagster as dg
 
 from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
+from ao_workflows.archive.places import archive_place
 from ao_workflows.clients import resources
 from ao_workflows.definitions import build
-from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.drs.client import Drs
 from ao_workflows.events.s3_events import parse_message
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import parse
 from ao_workflows.site.sections import Site
 from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.works.object_keys import LAYOUT, object_key
 from ao_workflows_tests.support.moto_server import Aws
 
 PAGE = bytes(range(256)) * 40
@@ -69,12 +71,12 @@ class TrialSite:
         return self.site.intake["demo"]
 
     def place(self, rid: str) -> Path:
-        bucket = int(rid[-2:])
-        return self.folder / f"archive/Archive{bucket // 25}/{bucket:02d}/{rid}"
+        """Where the archive has the work."""
+        return archive_place(self.site.archive.parent, rid)
 
     def restore(self, rid: str, data: bytes) -> str:
         """Uploads a zip to Glacier and has it restored, so that the queue says so; the message's body."""
-        key = f"Archive0/{rid[-2:]}/{rid}/{rid}.bag.zip"
+        key = object_key(LAYOUT, rid)
         self.aws.s3.put_object(Bucket=self.intake.bucket, Key=key, Body=data, StorageClass="GLACIER")
         self.aws.s3.restore_object(Bucket=self.intake.bucket, Key=key, RestoreRequest={"Days": 3})
         head = self.aws.s3.head_object(Bucket=self.intake.bucket, Key=key)

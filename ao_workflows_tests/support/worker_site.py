@@ -23,6 +23,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
+from ao_workflows.archive.places import archive_place
 from ao_workflows.defs.sensors.lost_runs import lost_runs
 from ao_workflows.demo.processes import Processes
 from ao_workflows.drs.client import Drs
@@ -120,8 +121,7 @@ class WorkerSite:
         return str(result.skip_reason.skip_message)
 
     def place(self, rid: str) -> Path:
-        bucket = int(rid[-2:])
-        return self.root / f"archive/Archive{bucket // 25}/{bucket:02d}/{rid}/images/0001.jpg"
+        return archive_place(self.root / "archive/Archive", rid) / "images/0001.jpg"
 
 
 @contextmanager

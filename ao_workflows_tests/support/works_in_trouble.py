@@ -15,7 +15,7 @@ import dagster as dg
 from dagster._daemon.types import DaemonHeartbeat
 
 from ao_workflows.definitions import build
-from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.events.s3_events import parse_message
 from ao_workflows.instance.run_queue import queue_run
 from ao_workflows_tests.support.moto_server import Aws

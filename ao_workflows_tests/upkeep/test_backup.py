@@ -88,7 +88,7 @@ def test_a_name_with_no_date_in_it_is_no_backup(tmp_path: Path) -> None:
     """One such file in the folder ended each night's backup after it was made, and no old one went any more."""
     for name in (OLD, "dagster-20261399T250000Z.dump", "dagster-00000000T000000Z.dump"):
         (tmp_path / name).write_text("old")
-    assert [(dump.name, dump.made) for dump in backup.dumps_in(backup.Folder(tmp_path))] == [
+    assert [(dump.name, dump.made) for dump in backup.dumps_in(backup.FolderStore(tmp_path))] == [
         (OLD, datetime(2020, 1, 1, tzinfo=UTC))
     ]
 
@@ -97,7 +97,7 @@ def test_old_backups_go_and_the_last_one_and_what_is_no_backup_stay(used: str, t
     """A full disk ends the backups; a last one removed for its age ends them too."""
     for name in (OLD, "dagster-20200102T000000Z.dump", "notes.txt"):
         (tmp_path / name).write_text("old")
-    place = backup.Folder(tmp_path)
+    place = backup.FolderStore(tmp_path)
     assert [dump.name for dump in backup.prune(place, 30, datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=99))] == [
         OLD
     ]

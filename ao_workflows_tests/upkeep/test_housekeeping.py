@@ -13,10 +13,10 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 def test_nothing_younger_than_the_oldest_run_under_way_is_old() -> None:
     """Which logs are whose is not always known."""
     month = NOW - timedelta(days=30)
-    assert housekeeping.before(NOW, 30, []) == month
-    assert housekeeping.before(NOW, 30, [NOW]) == month
+    assert housekeeping.cutoff(NOW, 30, []) == month
+    assert housekeeping.cutoff(NOW, 30, [NOW]) == month
     older = NOW - timedelta(days=50)
-    assert housekeeping.before(NOW, 30, [NOW, older]) == older
+    assert housekeeping.cutoff(NOW, 30, [NOW, older]) == older
 
 
 def test_the_time_is_gone_through_day_by_day_without_a_gap() -> None:

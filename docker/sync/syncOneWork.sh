@@ -204,6 +204,17 @@ real_path() {
     IFS= read -r -d '' "$1" < <(realpath -ze -- "$2")
 }
 
+# The archive's rule for a RID's bucket and share, which the platform has too: a test holds the two against one another.
+find_bucket() {
+    local last=
+    bucket=00
+    ((${#rid} < 2)) || last=${rid: -2}
+    if [[ $last == [0-9][0-9] ]]; then
+        bucket=$last
+    fi
+    share=$((10#$bucket / BUCKETS_PER_SHARE))
+}
+
 work=$1
 without_trailing_slashes work
 rid=${work##*/}
@@ -223,18 +234,15 @@ real_path work "$work" || fail "$REFUSED" "workPath ${work@Q} cannot be followed
 # --- where it goes --------------------------------------------------------------------------------------------
 
 find_archive_place() {
-    local parent=$archive_parent bucket=00 last=
+    local parent=$archive_parent bucket share
     without_trailing_slashes parent
     case ${parent##*/} in
         '' | . | ..)
             fail "$REFUSED" "archiveParent ${parent@Q} must end with a name that takes a digit; $work was not synced"
             ;;
     esac
-    ((${#rid} < 2)) || last=${rid: -2}
-    if [[ $last == [0-9][0-9] ]]; then
-        bucket=$last
-    fi
-    local root=$parent$((10#$bucket / BUCKETS_PER_SHARE))
+    find_bucket
+    local root=$parent$share
     [[ -d $root ]] ||
         fail "$NO_ARCHIVE" "the archive ${root@Q} is not there; is it mounted? Nothing was copied of $work"
     real_path root "$root" || fail "$NO_ARCHIVE" "the archive ${root@Q} cannot be followed; $work was not synced"

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows import clients
 from ao_workflows.errors import AoError
 from ao_workflows.site.sections import BackupSection, Site
 from ao_workflows.upkeep import backup
@@ -24,14 +25,14 @@ def backup_job(site: Site) -> dg.JobDefinition:
     @dg.op(name="back_up_storage", description="Dumps Dagster's storage, reads the dump again, removes old ones.")
     def back_up_storage(context: dg.OpExecutionContext) -> None:
         try:
-            place = backup.place_of(site.backup.to, site.aws_credentials)
+            store = clients.backup_place(site)
             with tempfile.TemporaryDirectory() as scratch:
-                dump = backup.make(place, backup.storage_url(context.instance), Path(scratch))
-            removed = backup.prune(place, site.backup.keep_days, datetime.now(UTC))
+                dump = backup.make(store, backup.storage_url(context.instance), Path(scratch))
+            removed = backup.prune(store, site.backup.keep_days, datetime.now(UTC))
         except AoError as error:
             raise dg.Failure(f"No backup was made: {error}", allow_retries=False) from error
         told: dict[str, Any] = {
-            "backup": dg.MetadataValue.path(f"{place}/{dump.name}"),
+            "backup": dg.MetadataValue.path(f"{store}/{dump.name}"),
             "bytes": dump.bytes,
             "removed": ", ".join(old.name for old in removed) or "none",
         }

@@ -15,11 +15,17 @@ import dagster as dg
 from ao_workflows import clients
 from ao_workflows.archive.shares import replaced_folder
 from ao_workflows.site.sections import Site
-from ao_workflows.staging.staging import Staging
+from ao_workflows.staging.unneeded import Unneeded
+from ao_workflows.status.runs import has_run_in_flight
 from ao_workflows.upkeep import housekeeping
 
 SHOWN = 100
 """So many names are shown; the disk has the others."""
+
+DESCRIPTION = (
+    "Removes old logs, debug rows, ticks and containers, and what no run needs on the scratch disk. No run, nor what "
+    "the archive has not."
+)
 
 
 def housekeeping_job(site: Site) -> dg.JobDefinition:
@@ -28,19 +34,24 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
 
     @dg.op(
         name="remove_what_is_old",
-        description=f"Removes logs, debug rows and ticks of more than {keep_days} days, and left-overs.",
+        description=f"Removes logs, debug rows and ticks of more than {keep_days} days, and what works left behind.",
     )
     def remove_what_is_old(context: dg.OpExecutionContext) -> None:
         # Every run loads this module, and this one needs them.
         from ao_workflows.archive import replaced
-        from ao_workflows.upkeep import old_logs, old_records
+        from ao_workflows.instance import old_records
+        from ao_workflows.upkeep import old_logs
 
         now = datetime.now(UTC)
         old = now - timedelta(days=keep_days)
         under_way = old_records.beginnings_of_runs(context.instance, but=context.run_id)
-        logs_before = housekeeping.before(now, keep_days, under_way)
-        staging = Staging(root=str(site.staging.root))
+        logs_before = housekeeping.cutoff(now, keep_days, under_way)
+        staging, shares = clients.staging(site), clients.archive_shares(site)
         layout = staging.layout
+        unneeded = Unneeded(
+            staging, shares.look_for_all, lambda rid: has_run_in_flight(context.instance, rid), context.log
+        )
+        unneeded.free_all()
         removed = {
             "run logs": old_logs.remove(old_records.compute_log_folders(context.instance), logs_before),
             "sync logs": old_logs.remove(layout.sync_logs(), logs_before),
@@ -48,19 +59,27 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
             "ticks": old_records.remove_ticks(context.instance, old),
             "kept of what was replaced": replaced.remove_outlived(
                 # What has another share's place tonight is not this site's to remove from.
-                [replaced_folder(tree) for tree in clients.archive_shares(site).trees_there()],
+                [replaced_folder(tree) for tree in shares.trees_there()],
                 now - timedelta(days=site.sync.keep_replaced_days),
             ),
             # Of whatever age: only what no run has is removed.
-            "left-overs of works": staging.sweep(),
+            "left-overs of works": unneeded.left_overs,
+            "synced works": unneeded.kept,
         }
-        told: dict[str, Any] = {"kept days": keep_days, "kept days of what was replaced": site.sync.keep_replaced_days}
+        told: dict[str, Any] = {
+            "kept days": keep_days,
+            "kept days of what was replaced": site.sync.keep_replaced_days,
+            "kept days of synced works": staging.keep_days,
+        }
         for what, each in removed.items():
             told |= {f"{what}: removed": each.count, f"{what}: bytes freed": each.bytes}
             if each.oldest_kept:
                 told[f"{what}: oldest kept"] = dg.MetadataValue.timestamp(each.oldest_kept)
         if logs_before < old:
             told["logs kept for runs under way since"] = dg.MetadataValue.timestamp(logs_before)
+        for what, rids in (("freed", unneeded.freed), ("left for their runs", unneeded.wanted)):
+            if rids:
+                told[f"synced works: {what}"] = ", ".join(rids[:SHOWN])
         # These are a person's to judge: a receipt says what need not be done again, and half a download what need not
         # be fetched again.
         for what, pattern in (("receipts", "receipts/*/*"), ("unfinished downloads", "incoming/*/*.part")):
@@ -76,7 +95,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
                 allow_retries=False,
             )
 
-    @dg.job(name=housekeeping.JOB, description="Removes old logs, debug rows and ticks. No run, and nothing of a work.")
+    @dg.job(name=housekeeping.JOB, description=DESCRIPTION)
     def job() -> None:
         remove_what_is_old()
 
@@ -91,5 +110,5 @@ def nightly_housekeeping(job: dg.JobDefinition) -> dg.ScheduleDefinition:
         cron_schedule="15 4 * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Removes old logs, debug rows, ticks and containers. No run, and nothing of a work.",
+        description=DESCRIPTION,
     )

@@ -17,8 +17,8 @@ from ao_workflows.errors import ObjectError, ObjectNotRestored, ServiceError
 from ao_workflows.site.sections import WatchSection
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.expiring import Undownloaded, end_in_words, undownloaded
-from ao_workflows.status.gathering import Gathered, Sources, merged, of_unfinished
-from ao_workflows.status.standing import Standing, standing
+from ao_workflows.status.gathering import EvidenceSources, Gathered, merged, of_unfinished
+from ao_workflows.status.standing import Standing, standing_of
 
 LOOKED_AT = 5000
 """So many works of each source are looked at, the newest. With more than that the checks do not pass."""
@@ -47,14 +47,14 @@ def stuck_works(watch: WatchSection) -> dg.AssetsDefinition:
         What to do for each is in the last column; `ao status` says the same of any work.
         """
         now = datetime.now(UTC)
-        sources = Sources(staging, drs, context.instance)
+        sources = EvidenceSources(staging, drs, context.instance)
         limits = watch.limits
         gathered = merged(
             of_unfinished(sources, now, limits.least, most=LOOKED_AT), of_unfinished(sources, now, most=LOOKED_AT)
         )
         if gathered.drs_error:
             raise dg.Failure(str(gathered.drs_error)) from gathered.drs_error
-        works = [(each, standing(each, now, limits)) for each in gathered.evidence]
+        works = [(each, standing_of(each, now, limits)) for each in gathered.evidence]
         stuck = [found for _, found in works if found.stuck]
         ending = _ending(s3, undownloaded(works), now, timedelta(days=watch.expiring_days))
         missed = _missed(gathered)

@@ -15,6 +15,7 @@ import dagster as dg
 from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.errors import Problem
 from ao_workflows.shown_names import shown
+from ao_workflows.works.stages import Stage
 
 SHOWN = 100
 """As many problems are shown in a table; the report has all of them."""
@@ -26,24 +27,24 @@ NOT_RUN = " 'Execution failed' says that an earlier stage stopped the work befor
 warnings.filterwarnings("ignore", "Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
 
 
-def _check(name: str, asset: str, description: str) -> dg.AssetCheckSpec:
+def _check(name: str, stage: Stage, description: str) -> dg.AssetCheckSpec:
     description += NOT_RUN
-    return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=True, partitions_def=WORKS)
+    return dg.AssetCheckSpec(name, asset=stage.value, description=description, blocking=True, partitions_def=WORKS)
 
 
 IS_WHAT_S3_HOLDS = _check(
     "is_what_s3_holds",
-    "downloaded_bag",
+    Stage.DOWNLOADED_BAG,
     "The zip on the scratch disk has the size and the checksum that S3 gives.",
 )
 IS_A_VALID_BAG = _check(
     "is_a_valid_bag",
-    "debagged_work",
+    Stage.DEBAGGED_WORK,
     "Every file has the digest that the bag's manifests give; none is missing, none is extra.",
 )
 IS_IN_THE_ARCHIVE = _check(
     "is_in_the_archive",
-    "synced_archive",
+    Stage.SYNCED_ARCHIVE,
     "Every file was read back from the archive and is what was bagged; so is every image that went to the web.",
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.aws.s3 import S3
 from ao_workflows.bags.admission import why_refused
 from ao_workflows.bags.debagger import Debagger
@@ -16,8 +17,8 @@ from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.defs.restore.sources import intake_of
 from ao_workflows.defs.restore.stage import (
     OWNERS,
-    in_force,
     megabytes_a_second,
+    receipts_of_work,
     record_failure,
     record_stage,
     remarks_on,
@@ -26,7 +27,6 @@ from ao_workflows.defs.restore.stage import (
     stored_event,
     tell_tenths_of,
     work_held,
-    works_in,
 )
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import (
@@ -37,8 +37,9 @@ from ao_workflows.errors import (
 from ao_workflows.fixity.trees import write_fixity
 from ao_workflows.intake.folders import Folders
 from ao_workflows.machine.files import made_parents
+from ao_workflows.staging.receipts import Debagged, UnpackedWork
 from ao_workflows.staging.staging import Staging
-from ao_workflows.staging.validity import takes, tree_is_there
+from ao_workflows.staging.validity import tree_is_there
 from ao_workflows.works.stages import Stage
 
 
@@ -52,7 +53,13 @@ from ao_workflows.works.stages import Stage
     check_specs=[checks.IS_A_VALID_BAG],
 )
 def debagged_work(
-    context: dg.AssetExecutionContext, staging: Staging, s3: S3, folders: Folders, debagger: Debagger, drs: Drs
+    context: dg.AssetExecutionContext,
+    staging: Staging,
+    archive_shares: dg.ResourceParam[ArchiveShares],
+    s3: S3,
+    folders: Folders,
+    debagger: Debagger,
+    drs: Drs,
 ) -> Iterator[Any]:
     """The work is unpacked on the scratch disk, and every file is what was bagged.
 
@@ -60,27 +67,27 @@ def debagged_work(
     report says what is wrong with which file.
     """
     rid = context.partition_key
-    with work_held(context, staging):
-        stored = stored_event(staging, rid)
-        event, chain = stored.event, in_force(staging, stored)
-        downloaded = chain.get(Stage.DOWNLOADED_BAG)
+    with work_held(context, staging, archive_shares):
+        receipts = receipts_of_work(context, staging)
+        stored = stored_event(receipts, rid, staging.root)
+        event, valid = stored.event, receipts.in_force(stored.event.identity)
+        downloaded = valid.downloaded
         zip_path, into = staging.layout.zip(rid), staging.layout.work(rid)
         if downloaded is None or not zip_path.exists():
-            raise NothingStored(rid, f"the zip {zip_path} is not there for {event.source}", "downloaded_bag")
+            raise NothingStored(rid, f"the zip {zip_path} is not there for {event.source}", Stage.DOWNLOADED_BAG)
         terms = debagger.terms(rid, intake_of(stored, s3, folders))
-        took = takes(Stage.DEBAGGED_WORK, event.identity, downloaded)
         fixity = staging.layout.fixity(rid)
-        receipt = still_there(chain.get(Stage.DEBAGGED_WORK), tree_is_there(into, fixity))
-        if receipt and why_refused(terms, *works_in(receipt)):
+        receipt = still_there(valid.debagged, tree_is_there(into, fixity))
+        if receipt and why_refused(terms, receipt.rids, receipt.unproven):
             # Taken once, on other terms than the site has now: refused below, and never synced for its receipt.
-            staging.throw_away(rid, "debagged_work")
+            staging.throw_away(rid, Stage.DEBAGGED_WORK)
             receipt = None
         if receipt:
-            context.log.info(f"{rid}: unpacked since {receipt.at}, by run {receipt.run_id}")
+            context.log.info(f"{rid}: unpacked since {receipt.at.isoformat()}, by run {receipt.run_id}")
         else:
             context.log.info(f"{rid}: unpacking and proving {zip_path.name}")
             under_way = staging.layout.work_under_way(rid, context.run_id)
-            staging.withdraw(rid, "debagged_work")
+            staging.withdraw(rid, Stage.DEBAGGED_WORK)
             try:
                 tell = tell_tenths_of(context.log.info, f"{rid}: unpacked")
                 done = debagger.debag(zip_path, made_parents(into), terms, under_way, tell)
@@ -95,40 +102,39 @@ def debagged_work(
                 )
                 raise
             write_fixity(fixity, done.files)
-            left = {
-                "works": [asdict(work) for work in done.works],
-                "bytes": done.bytes,
-                "seconds": done.seconds,
-                "listed": len(done.files),
-                "warnings": list(done.warnings),
-            }
-            receipt = staging.write_receipt(rid, "debagged_work", took, left, context.run_id)
+            receipt = Debagged(
+                rid=rid,
+                run_id=context.run_id,
+                origin=downloaded.origin,
+                works=tuple(UnpackedWork(**asdict(work)) for work in done.works),
+                seconds=done.seconds,
+                files_listed=len(done.files),
+                warnings=done.warnings,
+            )
+            staging.write_receipt(receipt)
             staging.remove_report(rid)
-        works = receipt.left["works"]
-        files = sum(work["files"] for work in works)
-        algorithms = ", ".join(sorted({name for work in works for name in work["algorithms"]}))
+        algorithms = ", ".join(sorted({name for work in receipt.works for name in work.algorithms}))
         remarks = remarks_on(receipt)
-        warnings = [said for said in receipt.left["warnings"] if said not in remarks.values()]
-        unpacked = {"files": files, "bytes": receipt.left["bytes"]}
-        record_stage(drs, Stage.DEBAGGED_WORK, event, receipt, unpacked | remarks)
+        warnings = [said for said in receipt.warnings if said not in remarks.values()]
+        record_stage(drs, event, receipt, {"files": receipt.files, "bytes": receipt.bytes, **remarks})
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
-                "works": ", ".join(work["rid"] for work in works),
-                "files": files,
+                "works": ", ".join(receipt.rids),
+                "files": receipt.files,
             }
             | remarks
             | {
-                "seconds": round(receipt.left["seconds"], 2),
-                "MB/s": megabytes_a_second(receipt.left["bytes"], receipt.left["seconds"]),
+                "seconds": round(receipt.seconds, 2),
+                "MB/s": megabytes_a_second(receipt.bytes, receipt.seconds),
                 "algorithms": algorithms,
                 "folder": dg.MetadataValue.path(str(into)),
             }
-            | size_shown(receipt.left["bytes"])
+            | size_shown(receipt.bytes)
             | ({"warnings": "\n".join(warnings[: checks.SHOWN])} if warnings else {}),
             check_results=[
                 checks.unproven(checks.IS_A_VALID_BAG, remarks["unproven"])
                 if "unproven" in remarks
-                else checks.passed(checks.IS_A_VALID_BAG, f"{files} files proven by {algorithms}")
+                else checks.passed(checks.IS_A_VALID_BAG, f"{receipt.files} files proven by {algorithms}")
             ],
         )

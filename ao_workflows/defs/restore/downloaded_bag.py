@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.aws.s3 import S3
 from ao_workflows.defs.restore import checks
 from ao_workflows.defs.restore.holding import refuse_held
@@ -14,16 +15,16 @@ from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.defs.restore.sources import source_of, unchanged_since
 from ao_workflows.defs.restore.stage import (
     OWNERS,
-    in_force,
     megabytes_a_second,
+    receipts_of_work,
     record_stage,
     size_shown,
     still_there,
     stored_event,
     work_held,
 )
-from ao_workflows.download.download import Places
-from ao_workflows.download.progress import ProgressTeller
+from ao_workflows.download.download import DownloadPaths
+from ao_workflows.download.progress import ProgressReporter
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import (
     DownloadMismatch,
@@ -32,8 +33,9 @@ from ao_workflows.errors import (
 )
 from ao_workflows.events.dropped_files import DroppedFile
 from ao_workflows.intake.folders import Folders
+from ao_workflows.staging.receipts import Downloaded
 from ao_workflows.staging.staging import Staging
-from ao_workflows.staging.validity import takes, zip_is_there
+from ao_workflows.staging.validity import zip_is_there
 from ao_workflows.works.stages import Stage
 
 UNPACKED_TO_ZIP = 1.5
@@ -50,68 +52,76 @@ UNPACKED_TO_ZIP = 1.5
     check_specs=[checks.IS_WHAT_S3_HOLDS],
 )
 def downloaded_bag(
-    context: dg.AssetExecutionContext, staging: Staging, s3: S3, folders: Folders, drs: Drs
+    context: dg.AssetExecutionContext,
+    staging: Staging,
+    archive_shares: dg.ResourceParam[ArchiveShares],
+    s3: S3,
+    folders: Folders,
+    drs: Drs,
 ) -> Iterator[Any]:
     """The work's zipped bag is on the scratch disk, and is byte for byte what S3 holds, or what was put into the
     folder.
     """
     rid = context.partition_key
-    with work_held(context, staging):
-        stored = stored_event(staging, rid)
+    with work_held(context, staging, archive_shares) as unneeded:
+        receipts = receipts_of_work(context, staging)
+        stored = stored_event(receipts, rid, staging.root)
         event, layout = stored.event, staging.layout
-        places = Places(layout.zip(rid), layout.part(rid), layout.journal(rid))
-        took, there = takes(Stage.DOWNLOADED_BAG, event.identity), zip_is_there(places.final)
-        receipt = still_there(in_force(staging, stored).get(Stage.DOWNLOADED_BAG), there)
+        places = DownloadPaths(layout.zip(rid), layout.part(rid), layout.journal(rid))
+        there = zip_is_there(places.final)
+        receipt = still_there(receipts.in_force(event.identity).downloaded, there)
         if receipt and unchanged_since(receipt, folders):
-            context.log.info(f"{rid}: the zip is here since {receipt.at}, from run {receipt.run_id}")
-            staging.room.promise(rid, receipt.left["room"], context.log.info)
+            context.log.info(f"{rid}: the zip is here since {receipt.at.isoformat()}, from run {receipt.run_id}")
+            staging.room.promise(rid, receipt.room, context.log.info, unneeded.free_next)
         else:
             try:
                 wanted = source_of(stored, rid, s3, folders, context.log.info)
                 # Only S3 says when this version of the object was written.
                 refuse_held(context, staging, drs, stored.intake, event, over=stored.over, modified=wanted.modified)
-                before = staging.receipt(rid, "downloaded_bag")
+                before = receipts.downloaded
                 if before and wanted.is_in(before) and still_there(before, there):
-                    context.log.info(f"{rid}: {wanted.where} is here since {before.at}, for another event")
-                    staging.room.promise(rid, before.left["room"], context.log.info)
-                    left = dict(before.left)
+                    since = before.at.isoformat()
+                    context.log.info(f"{rid}: {wanted.where} is here since {since}, for another event")
+                    staging.room.promise(rid, before.room, context.log.info, unneeded.free_next)
+                    found, room = before.zip, before.room
                 else:
                     unpacked = wanted.unpacked_size()
                     room = wanted.size + (unpacked.on_disk if unpacked else round(wanted.size * UNPACKED_TO_ZIP))
-                    staging.room.promise(rid, room, context.log.info)
+                    staging.room.promise(rid, room, context.log.info, unneeded.free_next)
                     context.log.info(f"{rid}: downloading {wanted.size:,} bytes from {wanted.where}")
-                    staging.withdraw(rid, "downloaded_bag")
-                    teller = ProgressTeller(rid, wanted.size, context.run_id, layout.progress(rid), context.log.info)
+                    staging.withdraw(rid, Stage.DOWNLOADED_BAG)
+                    teller = ProgressReporter(rid, wanted.size, context.run_id, layout.progress(rid), context.log.info)
                     with teller:
-                        left = wanted.bring(places, teller) | {"room": room}
+                        found = wanted.bring(places, teller)
             except DownloadMismatch as error:
                 yield checks.failed(checks.IS_WHAT_S3_HOLDS, str(error))
                 raise
             except (ObjectMissing, FileGone):
-                # A whole zip that an earlier event brought may be all that there is left of it.
-                if staging.receipt(rid, "downloaded_bag") is None:
+                # A whole zip that an earlier event brought, or whose receipt a newer release wrote, may be all that is
+                # left of it.
+                if not layout.receipt(rid, Stage.DOWNLOADED_BAG).exists():
                     places.remove()
                 raise
-            receipt = staging.write_receipt(rid, "downloaded_bag", took, left, context.run_id)
+            receipt = Downloaded(rid=rid, run_id=context.run_id, event=event.identity, zip=found, room=room)
+            staging.write_receipt(receipt)
         # Until the receipt was there, the journal was what spared the download.
         places.journal.unlink(missing_ok=True)
-        left = dict(receipt.left)
-        proven = {"bytes": left["bytes"], "proof": left["proof"]}
-        record_stage(drs, Stage.DOWNLOADED_BAG, event, receipt, proven)
+        found = receipt.zip
+        record_stage(drs, event, receipt, {"bytes": found.size, "proof": found.proven_by})
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
                 "file" if isinstance(event, DroppedFile) else "object": event.source,
-                "seconds": round(left["seconds"], 2),
-                "MB/s": megabytes_a_second(left["fetched"], left["seconds"]),
-                "parts": left["parts"],
-                "retries": left["retries"],
-                "resumed bytes": left["resumed"],
-                "proven by": left["proof"],
-                "crc64nvme": left["crc64nvme"],
+                "seconds": round(found.seconds, 2),
+                "MB/s": megabytes_a_second(found.fetched, found.seconds),
+                "parts": found.parts,
+                "retries": found.retries,
+                "resumed bytes": found.resumed,
+                "proven by": found.proven_by,
+                "crc64nvme": found.crc64nvme,
                 "zip": dg.MetadataValue.path(str(places.final)),
             }
-            | size_shown(left["bytes"])
-            | ({"version": left["version"]} if left.get("version") else {}),
-            check_results=[checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {left['proof']}")],
+            | size_shown(found.size)
+            | ({"version": found.object.version_id} if found.object and found.object.version_id else {}),
+            check_results=[checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {found.proven_by}")],
         )

@@ -1,31 +1,31 @@
 """restored_message: the restore event is stored in staging and in DRS, before anything else is done."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 
-from ao_workflows.defs.restore.holding import meant_by_word, over_what_is_there, refuse_held
+from ao_workflows.archive.mounted_shares import ArchiveShares
+from ao_workflows.defs.restore.holding import deliveries_overridden, meant_by_word, refuse_held
 from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.defs.restore.sources import newer_in_save
 from ao_workflows.defs.restore.stage import (
     OWNERS,
+    receipts_of_work,
     record_stage,
     size_shown,
     stored_event,
     work_held,
 )
 from ao_workflows.drs.client import Drs
-from ao_workflows.events.dropped_files import DroppedFile, Event, given_in
+from ao_workflows.events.dropped_files import DroppedFile, WorkEvent, given_in
 from ao_workflows.instance.opening import instance_id
 from ao_workflows.intake.folders import Folders
 from ao_workflows.machine.times import moment
+from ao_workflows.staging.receipts import Restored
 from ao_workflows.staging.staging import Staging
-from ao_workflows.staging.validity import takes
 from ao_workflows.status import noted_events
-from ao_workflows.works.stages import Stage
 
 
 class RestoredMessageConfig(dg.Config):
@@ -51,14 +51,19 @@ class RestoredMessageConfig(dg.Config):
     modified: str = ""
     force: bool = False
 
-    def event(self) -> Event | None:
+    def event(self) -> WorkEvent | None:
         """What was given; None where nothing was."""
         return given_in(self.model_dump())
 
 
 @dg.asset(partitions_def=WORKS, kinds={"sqs"}, owners=OWNERS, group_name="restore", retry_policy=TRY_AGAIN)
 def restored_message(
-    context: dg.AssetExecutionContext, config: RestoredMessageConfig, staging: Staging, folders: Folders, drs: Drs
+    context: dg.AssetExecutionContext,
+    config: RestoredMessageConfig,
+    staging: Staging,
+    archive_shares: dg.ResourceParam[ArchiveShares],
+    folders: Folders,
+    drs: Drs,
 ) -> Iterator[Any]:
     """Glacier has restored the work, or a person has put its zip into a folder. The message that said so is stored, so
     that the work can be redone from it.
@@ -66,7 +71,7 @@ def restored_message(
     To redo a work, materialize the asset to start from and those after it; nothing need be configured.
     """
     rid = context.partition_key
-    with work_held(context, staging):
+    with work_held(context, staging, archive_shares):
         intake, given = config.intake, config.event()
         if given is None and config.force and (found := meant_by_word(context, staging)):
             intake, given = found
@@ -74,24 +79,21 @@ def restored_message(
         if given is None and (found := newer_in_save(folders, staging, rid, instance_id(context.instance))):
             intake, given = found
             context.log.info(f"{rid}: no event was given, and {given.source} waits, so that is taken")
-        over = None
+        receipts, over = receipts_of_work(context, staging), None
         if given is None:
-            stored = stored_event(staging, rid)
+            stored = stored_event(receipts, rid, staging.root)
             intake, event, over = stored.intake, stored.event, stored.over
             context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
         else:
             event = given
         # Before it is stored: the stages after this one work for whichever event is.
         if config.force:
-            over = over_what_is_there(context, staging, drs, event)
+            over = deliveries_overridden(context, staging, drs, event)
         refuse_held(context, staging, drs, intake, event, over=over)
         if given or config.force:
-            kind = "file" if isinstance(event, DroppedFile) else "event"
-            left = {"intake": intake, kind: asdict(event), "force": over is not None, "over": over or ()}
+            stored = Restored(rid=rid, run_id=context.run_id, intake=intake, event=event, over=over)
             # On the disk, not only in memory: nobody sends it again.
-            took = takes(Stage.RESTORED_MESSAGE, event.identity)
-            staging.write_receipt(rid, "restored_message", took, left, context.run_id, flush=True)
-        stored = stored_event(staging, rid)
+            staging.write_receipt(stored, flush=True)
         noted_events.forget(staging, rid, event)
         context.log.info(f"{rid}: {event.name} at {event.time}: {event.source}")
         if isinstance(event, DroppedFile):
@@ -102,14 +104,14 @@ def restored_message(
                 more["restored until"] = event.restore_expires
         if stored.over is not None:
             more["by a person's word"] = "over what the archive had when it was given"
-        record_stage(drs, Stage.RESTORED_MESSAGE, event, stored.receipt, came)
+        record_stage(drs, event, stored, came)
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
                 "event": event.name,
                 "event time": dg.MetadataValue.timestamp(at) if (at := moment(event.time)) else event.time,
                 "intake": stored.intake,
-                "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, "restored_message"))),
+                "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, stored.name))),
             }
             | size_shown(event.size)
             | more

@@ -7,45 +7,49 @@ What belongs here: the two, alike to ``downloaded_bag``. What does not: how eith
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import Protocol
 
+from ao_workflows.aws.objects import S3Object
 from ao_workflows.aws.s3 import S3
 from ao_workflows.bags.zip_sizes import UnpackedSize
-from ao_workflows.defs.restore.stage import StoredEvent, stored_event
-from ao_workflows.download.download import Places
+from ao_workflows.download.download import DownloadPaths
 from ao_workflows.errors import FileGone, FolderError, ObjectError
 from ao_workflows.events.dropped_files import DroppedFile
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.intake.file_ranges import ClaimedFile
 from ao_workflows.intake.folders import Folders
 from ao_workflows.machine.times import in_order
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.receipts import Downloaded, DownloadedZip, Restored, SourceFile, SourceObject
 from ao_workflows.staging.staging import Staging
 
 
-class Source(Protocol):
+class ZipSource(Protocol):
     """A zip that can be brought into staging; ``size`` in bytes, ``where`` for people."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """The zip's size in bytes."""
+
     @property
-    def where(self) -> str: ...
+    def where(self) -> str:
+        """The zip's place, for people to read."""
+
     @property
     def modified(self) -> str:
         """When the object was written, as S3 says; empty for a file."""
 
-    def is_in(self, downloaded: Receipt) -> bool:
+    def is_in(self, downloaded: Downloaded) -> bool:
         """Whether it is what a receipt says was downloaded, though perhaps for another event."""
 
     def unpacked_size(self) -> UnpackedSize | None:
         """How large the zip's files are, where its directory says."""
 
-    def bring(self, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
-        """Brings it, proven, to ``places.final``; what a receipt keeps of it."""
+    def bring(self, places: DownloadPaths, tell: Callable[[int], None]) -> DownloadedZip:
+        """Brings it, proven, to ``places.final``, and returns what a receipt keeps of it."""
 
 
-def source_of(stored: StoredEvent, rid: str, s3: S3, folders: Folders, say: Callable[[str], None]) -> Source:
+def source_of(stored: Restored, rid: str, s3: S3, folders: Folders, say: Callable[[str], None]) -> ZipSource:
     """The zip that a stored event names, as it is now; ``say`` is told of a wait for Glacier."""
     event, intake = stored.event, _intake_for(stored, s3, folders)
     if isinstance(event, DroppedFile):
@@ -53,7 +57,7 @@ def source_of(stored: StoredEvent, rid: str, s3: S3, folders: Folders, say: Call
     return _FromS3(s3, intake, event, say)
 
 
-def intake_of(stored: StoredEvent, s3: S3, folders: Folders) -> str | None:
+def intake_of(stored: Restored, s3: S3, folders: Folders) -> str | None:
     """The intake of today that a stored event came by, perhaps under another name; None where the site has none."""
     try:
         return _intake_for(stored, s3, folders)
@@ -61,7 +65,7 @@ def intake_of(stored: StoredEvent, s3: S3, folders: Folders) -> str | None:
         return None
 
 
-def _intake_for(stored: StoredEvent, s3: S3, folders: Folders) -> str:
+def _intake_for(stored: Restored, s3: S3, folders: Folders) -> str:
     event = stored.event
     if isinstance(event, DroppedFile):
         return folders.intake_for(stored.intake, event.folder)
@@ -86,17 +90,31 @@ class _FromS3:
     def modified(self) -> str:
         return self._object.modified
 
-    def is_in(self, downloaded: Receipt) -> bool:
-        now, left = self._object, downloaded.left
+    def is_in(self, downloaded: Downloaded) -> bool:
+        now, then = _described(self._object), downloaded.zip.object
+        if then is None:
+            return False
+        if now.version_id is not None:
+            return replace(then, modified=now.modified) == now
         # Where nothing names a version, the same ETag may have been written again since.
-        same = now.version_id is not None or (bool(now.modified) and left.get("modified") == now.modified)
-        return same and left.get("object") == now.identity
+        return bool(now.modified) and then == now
 
     def unpacked_size(self) -> UnpackedSize | None:
         return self._s3.unpacked_size(self._intake, self._object)
 
-    def bring(self, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
-        return self._s3.download(self._intake, self._object, places, tell).left()
+    def bring(self, places: DownloadPaths, tell: Callable[[int], None]) -> DownloadedZip:
+        done = self._s3.download(self._intake, self._object, places, tell)
+        return DownloadedZip(
+            size=done.object.size,
+            proven_by=done.proof,
+            seconds=done.seconds,
+            **asdict(done.brought),
+            object=_described(done.object),
+        )
+
+
+def _described(found: S3Object) -> SourceObject:
+    return SourceObject(found.bucket, found.key, found.version_id, found.stated.etag, found.size, found.modified)
 
 
 @dataclass(frozen=True)
@@ -119,50 +137,45 @@ class _FromFolder:
     def modified(self) -> str:
         return ""
 
-    def is_in(self, downloaded: Receipt) -> bool:
+    def is_in(self, downloaded: Downloaded) -> bool:
         # Each claim is a file of its own, also where name, size and time are the same.
         return False
 
     def unpacked_size(self) -> UnpackedSize | None:
         return self.folders.unpacked_size(self.file)
 
-    def bring(self, places: Places, tell: Callable[[int], None]) -> dict[str, Any]:
-        original = {
-            "intake": self.intake,
-            "folder": self.folder,
-            "file": self.file.path.name,
-            "modified_ns": self.file.modified_ns,
-        }
-        return self.folders.bring(self.file, places, tell) | {"original": original}
+    def bring(self, places: DownloadPaths, tell: Callable[[int], None]) -> DownloadedZip:
+        original = SourceFile(self.intake, self.folder, self.file.path.name, self.file.modified_ns)
+        return replace(self.folders.bring(self.file, places, tell), original=original)
 
 
-def unchanged_since(receipt: Receipt, folders: Folders) -> bool:
+def unchanged_since(downloaded: Downloaded, folders: Folders) -> bool:
     """Whether the dropped file, where it is still there, is the one that was copied.
 
     A file that was claimed too early, and completed in ``save/`` afterwards, must be copied again.
     """
-    original = receipt.left.get("original")
+    original = downloaded.zip.original
     if not original:
         return True
     try:
-        intake = folders.intake_for(original["intake"], original.get("folder", ""))
-        file = folders.claimed(intake, original["file"], receipt.rid)
+        intake = folders.intake_for(original.intake, original.folder)
+        file = folders.claimed(intake, original.file, downloaded.rid)
     except FileGone:
         return True
-    return (file.size, file.modified_ns) == (receipt.left["bytes"], original["modified_ns"])
+    return (file.size, file.modified_ns) == (downloaded.zip.size, original.modified_ns)
 
 
-def remove_original(folders: Folders, downloaded: Receipt) -> bool:
+def remove_original(folders: Folders, downloaded: Downloaded) -> bool:
     """Removes the dropped file that the synced work came in, by the receipt of its zip, and says whether it did.
 
     :raises FolderError: if it cannot be removed.
     """
-    original = downloaded.left.get("original")
+    original = downloaded.zip.original
     # What was written to it since it was copied is nowhere else.
     if not original or not unchanged_since(downloaded, folders):
         return False
-    intake = folders.intake_for(original["intake"], original.get("folder", ""))
-    return folders.remove(intake, original["file"], downloaded.rid)
+    intake = folders.intake_for(original.intake, original.folder)
+    return folders.remove(intake, original.file, downloaded.rid)
 
 
 def newer_in_save(folders: Folders, staging: Staging, rid: str, instance: str) -> tuple[str, DroppedFile] | None:
@@ -175,7 +188,7 @@ def newer_in_save(folders: Folders, staging: Staging, rid: str, instance: str) -
     if found is None:
         return None
     intake, claim = found
-    receipt = staging.receipt(rid, "restored_message")
-    if receipt is not None and in_order(stored_event(staging, rid).event.time) >= claim.at:
+    stored = staging.receipts(rid).restored
+    if stored is not None and in_order(stored.event.time) >= claim.at:
         return None
     return intake, folders.event(intake, claim)

@@ -5,13 +5,14 @@ sync (``ao_workflows.defs.restore.syncing``), and the script (``ao_workflows.arc
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.defs.restore import checks
 from ao_workflows.defs.restore.debagged_work import debagged_work
@@ -22,8 +23,8 @@ from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.defs.restore.sources import remove_original
 from ao_workflows.defs.restore.stage import (
     OWNERS,
-    in_force,
     megabytes_a_second,
+    receipts_of_work,
     record_failure,
     record_guest,
     record_stage,
@@ -33,19 +34,20 @@ from ao_workflows.defs.restore.stage import (
     stored_event,
     work_held,
 )
-from ao_workflows.defs.restore.synced_works import failure_of, left_alone_shown, proofs_shown, said_of
+from ao_workflows.defs.restore.synced_works import combined_failure, left_alone_shown, proof_in_words, proofs_shown
 from ao_workflows.defs.restore.syncing import Syncing, sync_each
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import (
     FolderError,
     NothingStored,
 )
+from ao_workflows.events.dropped_files import WorkEvent
 from ao_workflows.intake.folders import Folders
 from ao_workflows.staging.freeing import Freed
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.receipts import Downloaded, Synced
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import depth_for, list_is_whole, tree_is_there
-from ao_workflows.status.deliveries import delivery_of
+from ao_workflows.status.deliveries import Delivery, delivery_of
 from ao_workflows.works.stages import Stage
 
 
@@ -74,6 +76,7 @@ def synced_archive(
     context: dg.AssetExecutionContext,
     config: SyncedArchiveConfig,
     staging: Staging,
+    archive_shares: dg.ResourceParam[ArchiveShares],
     folders: Folders,
     sync_script: SyncScript,
     drs: Drs,
@@ -84,34 +87,34 @@ def synced_archive(
     by a folder removed from its save/.
     """
     rid = context.partition_key
-    with work_held(context, staging), ExitStack() as until_recorded:
-        stored = stored_event(staging, rid)
-        event, chain = stored.event, in_force(staging, stored)
-        debagged, downloaded = chain.get(Stage.DEBAGGED_WORK), chain.get(Stage.DOWNLOADED_BAG)
+    with work_held(context, staging, archive_shares), ExitStack() as until_recorded:
+        receipts = receipts_of_work(context, staging)
+        stored = stored_event(receipts, rid, staging.root)
+        event, valid = stored.event, receipts.in_force(stored.event.identity)
+        debagged, downloaded, before = valid.debagged, valid.downloaded, valid.synced
         folder, fixity = staging.layout.work(rid), staging.layout.fixity(rid)
         if debagged is None or downloaded is None or not list_is_whole(fixity, debagged):
-            raise NothingStored(rid, f"the unpacked work {folder} is not there for {event.source}", "downloaded_bag")
+            raise _not_there(rid, f"{folder} is not there for {event.source}")
         # Synced before, and scratch was freed: the archive's copy is all there is, and is compared again.
-        freed_before = Stage.SYNCED_ARCHIVE in chain and not folder.exists()
+        freed_before = before is not None and not folder.exists()
         # Not where a run that did it died before it could say so, and this is its second try.
         ours = {context.run_id, context.run.parent_run_id, context.run.root_run_id}
-        by_this = freed_before and chain[Stage.SYNCED_ARCHIVE].run_id in ours
+        by_this = before is not None and freed_before and before.run_id in ours
         if freed_before and not by_this and (config.replace or config.others):
-            raise NothingStored(rid, f"the unpacked work {folder}, which is to replace, is not there", "downloaded_bag")
+            raise _not_there(rid, f"{folder}, which is to replace, is not there")
         if not freed_before and not tree_is_there(folder, fixity)(debagged, depth_for(debagged)):
-            raise NothingStored(rid, f"the unpacked work {folder} is not there as it was", "downloaded_bag")
-        seen = {name: downloaded.left.get(name) or "" for name in ("etag", "modified")}
-        delivery = delivery_of(event, version_id=downloaded.left.get("version") or "", **seen)
-        works = [entry["rid"] for entry in debagged.left["works"]]
+            raise _not_there(rid, f"{folder} is not there as it was")
+        delivery = _delivery(event, downloaded)
+        works = debagged.rids
         # What was left alone when the zip was synced is so until a person says otherwise: nobody must say it again.
-        before = chain[Stage.SYNCED_ARCHIVE].left.get("left_alone", []) if Stage.SYNCED_ARCHIVE in chain else []
-        leave = dict.fromkeys([*config.leave, *(work for work in before if work not in config.others)])
+        alone_before = before.left_alone if before else ()
+        leave = dict.fromkeys([*config.leave, *(work for work in alone_before if work not in config.others)])
         started = time.monotonic()
         syncing = Syncing(
             staging,
             sync_script,
             rid,
-            dict(debagged.took),
+            debagged.origin,
             context.run_id,
             not freed_before,
             context.log.info,
@@ -120,22 +123,22 @@ def synced_archive(
             lambda: refuse_held(
                 context, staging, drs, stored.intake, event, over=stored.over, modified=delivery.modified
             ),
-            lambda work, receipt: record_guest(drs, work, receipt, delivery),
+            lambda placed: record_guest(drs, placed, delivery),
             replace=config.replace,
             others=tuple(config.others),
             leave=tuple(leave),
         )
         synced, failed = sync_each(syncing, works)
         if failed:
-            error, problems = failure_of(synced, failed)
+            error, problems = combined_failure(synced, failed)
             yield checks.failed(checks.IS_IN_THE_ARCHIVE, str(error), problems)
-        for work, done in synced.items() if len(works) > 1 else ():
-            record_work(drs, event, work, done.receipt, delivery)
+        for done in synced.values() if len(works) > 1 else ():
+            record_work(drs, event, done.receipt, delivery)
         if failed:
             record_failure(drs, context, event, {"failed": str(error)})
             raise error
         seconds = time.monotonic() - started
-        files = sum(work["files"] for work in debagged.left["works"] if work["rid"] in synced)
+        files = sum(work.files for work in debagged.works if work.rid in synced)
         left_alone = [work for work in works if work in leave]
         remarks = remarks_on(debagged) | left_alone_shown(left_alone)
         places = {work: done.place for work, done in synced.items()}
@@ -145,25 +148,23 @@ def synced_archive(
             record_failure(drs, context, event, {"left out of the archive": left_out})
         else:
             syncing.shares.look_for_all(places)
-            receipt = staging.write_receipt(
-                rid,
-                "synced_archive",
-                dict(debagged.took),
-                {
-                    "places": places,
-                    "left_alone": left_alone,
-                    "logs": logs,
-                    "seconds": seconds,
-                    "kept": staging.keep_days > 0,
-                },
-                context.run_id,
+            receipt = Synced(
+                rid=rid,
+                run_id=context.run_id,
+                origin=debagged.origin,
+                places=places,
+                left_alone=tuple(left_alone),
+                logs=logs,
+                seconds=seconds,
+                kept=staging.keep_days > 0,
             )
+            staging.write_receipt(receipt)
             synced_as = {"places": places, "delivery": delivery.noted(), **remarks}
-            record_stage(drs, Stage.SYNCED_ARCHIVE, event, receipt, synced_as)
+            record_stage(drs, event, receipt, synced_as)
             forget_held(context, staging, delivery)
             # Again: the database may have kept the record waiting while a share went away.
             syncing.shares.look_for_all(places)
-            freed = _free(context, staging, folders, downloaded, syncing.shares.are_there)
+            freed = _free(context, staging, folders, downloaded)
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
@@ -173,37 +174,44 @@ def synced_archive(
             | remarks
             | {
                 "seconds": round(seconds, 2),
-                "MB/s": megabytes_a_second(debagged.left["bytes"], seconds),
+                "MB/s": megabytes_a_second(debagged.bytes, seconds),
                 "compared by": sync_script.verify,
             }
             | freed.shown()
-            | size_shown(debagged.left["bytes"])
+            | size_shown(debagged.bytes)
             | proofs_shown(synced),
             check_results=[
                 checks.unproven(checks.IS_IN_THE_ARCHIVE, "\n".join(left_out))
                 if left_out
                 else checks.passed(
                     checks.IS_IN_THE_ARCHIVE,
-                    "; ".join([said_of(synced, files, sync_script.verify), *remarks.values()]),
+                    "; ".join([proof_in_words(synced, files, sync_script.verify), *remarks.values()]),
                 )
             ],
         )
 
 
-def _free(
-    context: dg.AssetExecutionContext,
-    staging: Staging,
-    folders: Folders,
-    downloaded: Receipt,
-    archived: Callable[[Iterable[str]], bool],
-) -> Freed:
-    """Frees the scratch disk, and the folder that the zip was put into, of what the archive is proven to hold.
+def _not_there(rid: str, what: str) -> NothingStored:
+    return NothingStored(rid, f"the unpacked work {what}", Stage.DOWNLOADED_BAG)
+
+
+def _delivery(event: WorkEvent, downloaded: Downloaded) -> Delivery:
+    """The delivery that the event tells of, with what S3 said of the object when it was downloaded."""
+    seen = downloaded.zip.object
+    if seen is None:
+        return delivery_of(event)
+    return delivery_of(event, version_id=seen.version_id or "", etag=seen.etag, modified=seen.modified)
+
+
+def _free(context: dg.AssetExecutionContext, staging: Staging, folders: Folders, downloaded: Downloaded) -> Freed:
+    """Frees the scratch disk, and the folder that the zip was put into, of what the archive is proven to hold of the
+    work.
 
     What cannot be removed is told in the run's log: the work is in the archive, and nothing says otherwise.
     """
-    freed = staging.free_synced(downloaded.rid, archived)
-    for error in freed.stuck:
-        context.log.warning(str(error))
+    freed = staging.free_synced(downloaded.rid)
+    if freed.stuck:
+        context.log.warning(str(freed.stuck))
     try:
         if remove_original(folders, downloaded):
             context.log.info(f"{downloaded.rid}: the dropped zip was removed")

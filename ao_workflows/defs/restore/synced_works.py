@@ -13,7 +13,7 @@ from typing import Any
 from ao_workflows.defs.restore.stage import paths_shown
 from ao_workflows.errors import AoError, CopyMismatch, Problem, WorksNotSynced
 from ao_workflows.fixity.trees import Depth
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.receipts import Placed
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class SyncedWork:
     extra: tuple[str, ...]
     extra_count: int
     images: int
-    receipt: Receipt | None
+    receipt: Placed | None
     left_out: str = ""
 
 
-def failure_of(synced: Mapping[str, SyncedWork], failed: Mapping[str, AoError]) -> tuple[AoError, list[Problem]]:
+def combined_failure(synced: Mapping[str, SyncedWork], failed: Mapping[str, AoError]) -> tuple[AoError, list[Problem]]:
     """What went wrong, as one error, and every file that differs, under its work's name where there are several."""
     several = len(synced) + len(failed) > 1
     problems = [
@@ -66,7 +66,7 @@ def proofs_shown(synced: Mapping[str, SyncedWork]) -> dict[str, Any]:
     return told
 
 
-def said_of(synced: Mapping[str, SyncedWork], files: int, how: Depth) -> str:
+def proof_in_words(synced: Mapping[str, SyncedWork], files: int, how: Depth) -> str:
     """The proof in one sentence."""
     images = sum(done.images for done in synced.values())
     extra = sum(done.extra_count for done in synced.values())

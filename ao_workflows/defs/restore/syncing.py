@@ -15,12 +15,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from ao_workflows.archive.before_sync import Before, going, look
+from ao_workflows.archive.before_sync import ArchivedCopy, changes_by_sync, compare_copy
 from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.archive.places import archive_place
-from ao_workflows.archive.replaced import keep, list_going, write_changed
+from ao_workflows.archive.replaced import keep_replaced, list_changes, write_changed
 from ao_workflows.archive.shares import replaced_place
 from ao_workflows.archive.sync_options import SyncOptions
 from ao_workflows.archive.sync_script import SyncScript
@@ -32,15 +31,17 @@ from ao_workflows.errors import (
     CopyMismatch,
     DeliveryHeld,
     Problem,
+    ReceiptRefused,
     WebMismatch,
     WordInVain,
     WorkHeld,
 )
 from ao_workflows.fixity.trees import Depth, FileFixity, compare_tree, files_beside, read_fixity
 from ao_workflows.shown_names import shown
-from ao_workflows.staging.receipts import Receipt
+from ao_workflows.staging.receipts import Origin, Placed
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import depth_for
+from ao_workflows.works.stages import Stage
 
 EXTRA_SHOWN = 100
 
@@ -49,7 +50,7 @@ EXTRA_SHOWN = 100
 class Syncing:
     """The syncing of the works that came in one zip, under the partition ``rid``, by the run ``run_id``.
 
-    ``took`` is the zip's identity. ``staged`` says that the works are on the scratch disk; else they were synced
+    ``origin`` is the event and the zip. ``staged`` says that the works are on the scratch disk; else they were synced
     before, and the archive's copies are compared again. The event's own work has its place in the archive locked until
     ``until_recorded`` is left, another one of the zip until it is synced. ``still_wanted`` raises ``DeliveryHeld``
     where the delivery may not be done any more; it is asked before each work, when nobody else can write to its place.
@@ -61,19 +62,20 @@ class Syncing:
     staging: Staging
     script: SyncScript
     rid: str
-    took: dict[str, Any]
+    origin: Origin
     run_id: str
     staged: bool
     say: Callable[[str], None]
     until_recorded: ExitStack
     still_wanted: Callable[[], None]
-    record_guest: Callable[[str, Receipt], None]
+    record_guest: Callable[[Placed], None]
     replace: bool = False
     others: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()
 
     @property
     def shares(self) -> ArchiveShares:
+        """The archive's shares, into which the works go."""
         return ArchiveShares(Path(self.script.archive_parent), self.staging.layout.archive_shares())
 
     def heed_word(self, works: Sequence[str]) -> None:
@@ -118,34 +120,34 @@ class Syncing:
         :raises SyncError: if it is not there afterwards.
         :raises ServiceError: if the web's S3 does not answer, ``ObjectError`` if it refuses.
         """
-        earlier = self.staging.receipt(self.rid, _stage(work))
-        if earlier and any(earlier.took.get(name) != value for name, value in self.took.items()):
-            earlier = None  # of another delivery
+        earlier = self._earlier(work)
         if not self.staged:
-            left = earlier.left if earlier else {}
-            return self._prove(work, left.get("log", ""), left.get("web"), self.script.verify, earlier)
+            log, web = (earlier.log, earlier.web) if earlier else ("", None)
+            return self._prove(work, log, web, self.script.verify, earlier)
         folder = self.staging.layout.work(self.rid) / work
         options = self._options(work, folder)
-        took = self._took(options)
+        words = tuple(options.words(self.script.archive_parent, self.script.web_parent))
+        environment = options.environment()
         # A person's word given anew is done anew, also where an earlier run did the same.
-        replaced = earlier is not None and (earlier.run_id == self.run_id or not self._replaces(work))
-        if earlier and replaced and dict(earlier.took) == took:
+        anew = self._replaces(work) and not (earlier and earlier.run_id == self.run_id)
+        if earlier and not anew and (earlier.options, earlier.environment) == (words, environment):
             # Where it was this run that proved it, and another thing that failed, each byte need not be read again.
             by_this = earlier.run_id == self.run_id and depth_for(earlier) == "size"
             depth: Depth = "size" if by_this else self.script.verify
             try:
-                done = self._prove(work, earlier.left["log"], earlier.left["web"], depth, earlier)
+                done = self._prove(work, earlier.log, earlier.web, depth, earlier)
             except CopyMismatch as error:
                 self.say(f"{error}. It is synced again")
             else:
-                self.say(f"{work}: synced at {earlier.at} by run {earlier.run_id}, and still as it was bagged")
+                then = earlier.at.isoformat()
+                self.say(f"{work}: synced at {then} by run {earlier.run_id}, and still as it was bagged")
                 return done
         at, log = datetime.now().astimezone(), ""
         web = self.script.web_place(work, options)
-        before = Before(there=False)
+        before = ArchivedCopy(there=False)
         if options.archive:
             self._flush(self._standing(work))
-            before = look(self._standing(work), self._bagged(work))
+            before = compare_copy(self._standing(work), self._bagged(work))
         if self._is_guest(work) and self._has_all_of_guest(work, web, before):
             self.say(f"{work} came beside {self.rid}, and the archive has it as it was bagged: nothing is done")
         else:
@@ -164,8 +166,18 @@ class Syncing:
             return SyncedWork(str(error.place), log, web, (), 0, 0, None, left_out)
         # Hardly anything is left to flush; but what was proven is on the disk, whoever wrote meanwhile.
         self._flush(self._place(work))
-        left = {"place": proven.place, "log": log, "web": web}
-        receipt = self.staging.write_receipt(self.rid, _stage(work), took, left, self.run_id)
+        receipt = Placed(
+            rid=self.rid,
+            run_id=self.run_id,
+            work=work,
+            origin=self.origin,
+            options=words,
+            environment=environment,
+            place=proven.place,
+            log=log,
+            web=web,
+        )
+        self.staging.write_receipt(receipt)
         self.say(f"{work}: {proven.place} holds what was bagged" + (f", and {web} its images" if web else ""))
         return replace(proven, receipt=receipt)
 
@@ -186,7 +198,7 @@ class Syncing:
             return replace(options, replace=False)
         return options
 
-    def _has_all_of_guest(self, work: str, web: str | None, before: Before) -> bool:
+    def _has_all_of_guest(self, work: str, web: str | None, before: ArchivedCopy) -> bool:
         """Whether all that a guest brings is there already.
 
         :raises WorkHeld: if it would change what is there.
@@ -205,18 +217,20 @@ class Syncing:
         in_place = before.there and self._standing(work) == self._place(work)
         return in_place and not before.problems and not lacking
 
-    def _ready(self, work: str, options: SyncOptions, before: Before, web: str | None, at: datetime) -> Path | None:
+    def _ready(
+        self, work: str, options: SyncOptions, before: ArchivedCopy, web: str | None, at: datetime
+    ) -> Path | None:
         """Lists and keeps what the script will take from what is there, and returns the list of what differs for it."""
         place, logs = self._standing(work), self.script.log_folder(work, at, self.run_id)
-        taken = going(place, before, (file.path for file in self._bagged(work)), replace=options.replace)
+        taken = changes_by_sync(place, before, (file.path for file in self._bagged(work)), replace=options.replace)
         off_the_web: list[str] = []
         if web and options.replace:
             off_the_web = images_beside(self.script.web_connection(), web, self._bagged(work))
-        list_going(logs / f"replaced-{work}.txt", taken, off_the_web, lambda said: self.say(f"{work}: {said}"))
+        list_changes(logs / f"replaced-{work}.txt", taken, off_the_web, lambda said: self.say(f"{work}: {said}"))
         if self.script.keep_replaced_days and (taken.changed or taken.removed):
             kept = replaced_place(Path(self.script.archive_parent), work, at)
             self.shares.look_for(work)
-            keep(place, taken, kept)
+            keep_replaced(place, taken, kept)
             # On the disk before the script takes the original: a power cut would leave neither.
             self._flush(kept)
             self.say(f"{work}: what the archive had of these is kept in {kept}")
@@ -235,10 +249,14 @@ class Syncing:
         old = place.with_name(f".{work}.sync") / "old"
         return old if old.is_dir() and not os.path.lexists(place) else place
 
-    def _took(self, options: SyncOptions) -> dict[str, Any]:
-        """What the outcome follows from, as a receipt keeps it."""
-        words = options.words(self.script.archive_parent, self.script.web_parent)
-        return {**self.took, "words": [*words], "environment": options.environment()}
+    def _earlier(self, work: str) -> Placed | None:
+        """The receipt of the work, where it is of this delivery and can be used."""
+        try:
+            earlier = self.staging.placed(self.rid, work)
+        except ReceiptRefused as error:
+            self.say(str(error))
+            return None
+        return earlier if earlier and earlier.origin == self.origin else None
 
     def _prove(
         self,
@@ -246,8 +264,8 @@ class Syncing:
         log: str,
         web: str | None,
         depth: Depth,
-        receipt: Receipt | None,
-        before: Before | None = None,
+        receipt: Placed | None,
+        before: ArchivedCopy | None = None,
     ) -> SyncedWork:
         """The proof. Where the place was looked at ``before`` the script, what was right then, and still has its mark,
         is not read again; what was known to be wrong is read, whatever the depth.
@@ -268,8 +286,8 @@ class Syncing:
         # Before anything is said of the work: below a mount point nothing is as it was bagged, or everything.
         self.shares.look_for(work)
         if problems:
-            replacing = f"{self._redo(work)} --replace"
-            raise ArchiveMismatch(work, place, problems, staged=self.staged, replacing=replacing)
+            replacing, first = f"{self._redo(work)} --replace", Stage.DOWNLOADED_BAG
+            raise ArchiveMismatch(work, place, problems, staged=self.staged, replacing=replacing, start_from=first)
         if web and not self.staged:
             images = self._prove_web(work, web, place, depth)
         extra, count = [], 0
@@ -289,15 +307,11 @@ class Syncing:
         local = self.staging.layout.work(self.rid) / work if self.staged else place
         images, problems = compare_web(self.script.web_connection(), web, self._bagged(work), local, depth)
         if problems:
-            raise WebMismatch(work, web, problems)
+            raise WebMismatch(work, web, problems, start_from=Stage.SYNCED_ARCHIVE)
         return images
 
     def _bagged(self, work: str) -> Iterator[FileFixity]:
         return (file for file in read_fixity(self.staging.layout.fixity(self.rid)) if file.work == work)
-
-
-def _stage(work: str) -> str:
-    return f"synced_archive.{work}"
 
 
 def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedWork], dict[str, AoError]]:
@@ -325,7 +339,7 @@ def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedW
                 with syncing.shares.blamed_first(work):
                     done = syncing.sync(work, lock)
                 if work != syncing.rid and done.receipt:
-                    syncing.record_guest(work, done.receipt)
+                    syncing.record_guest(done.receipt)
                 synced[work] = done
         except DeliveryHeld:
             raise

@@ -1,4 +1,5 @@
 """The sensors: what starts runs, and what finds runs that are lost.
 
-What belongs here: queues, folders, lost runs. What does not: the decisions (``intake``).
+What belongs here: queues, folders, what those two have in common (``intakes``), lost runs. What does not: the decisions
+(``intake``).
 """

@@ -13,24 +13,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import JobFailureData, RunFailureReason
-from dagster._core.execution.retries import auto_reexecution_should_retry_run
-from dagster._core.storage.tags import (
-    AUTO_RETRY_RUN_ID_TAG,
-    PARTITION_NAME_TAG,
-    RUN_FAILURE_REASON_TAG,
-    WILL_RETRY_TAG,
-)
-from dagster._time import get_current_datetime
 
+from ao_workflows.instance import run_deaths
 from ao_workflows.staging.run_locks import RunLocks
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.noted_events import forget_done
 from ao_workflows.status.runs import times_of_done_events
+from ao_workflows.works import run_tags
 
 LOOK_SECONDS = 30
 NOT_RETRIED_FOR = timedelta(minutes=1)
@@ -40,9 +33,6 @@ NOT_RETRIED_SINCE = timedelta(hours=1)
 """A retry that failed is made up for within minutes, or at the next start after a night; not weeks later."""
 
 _BEGUN = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-
-_WORKER_TAG = "dagster-celery/task_id"
-"""A run that was sent to the workers has it (``ao_workflows.instance.run_workers``), and a retry takes it over."""
 
 
 @dg.sensor(
@@ -87,11 +77,11 @@ def lost_runs(context: dg.SensorEvaluationContext, staging: Staging) -> dg.Senso
 def _lives(instance: dg.DagsterInstance, locks: RunLocks, run: dg.DagsterRun) -> bool | None:
     """Whether somebody executes the run, or has it still to do; None where that cannot be told."""
     launcher: Any = instance.run_launcher
-    if _WORKER_TAG in run.tags and hasattr(launcher, "lives"):
+    if run_tags.CELERY_TASK in run.tags and hasattr(launcher, "lives"):
         # The worker may be on a host whose locks are not seen here.
         return bool(launcher.lives(run))
     # It has its lock once it has begun. Other jobs, which have no work, need not have the resource that holds it.
-    if run.status is dg.DagsterRunStatus.STARTED and PARTITION_NAME_TAG in run.tags:
+    if run.status is dg.DagsterRunStatus.STARTED and run_tags.PARTITION in run.tags:
         return locks.is_held(run.run_id)
     return None
 
@@ -102,31 +92,19 @@ def _report(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> list[str]:
         run = instance.get_run_by_id(run_id)
         if run and run.status in _BEGUN:
             said = f"The process of run {run_id} is gone: it was killed, or its machine was restarted."
-            instance.report_run_failed(run, said, JobFailureData(None, RunFailureReason.UNEXPECTED_TERMINATION))
+            run_deaths.report_death(instance, run, said)
             told.append(said)
     return told
 
 
 def _retry_what_was_not(instance: dg.DagsterInstance) -> list[str]:
-    """Reports runs again that Dagster should have retried by its own rule, and has not: its daemon then tries again.
-
-    It makes no second retry of a run that has one.
-    """
+    """Asks Dagster again for the retries that it should have made by its own rule, and has not."""
     told = []
-    now = get_current_datetime()
-    failed = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.FAILURE],
-        updated_after=now - NOT_RETRIED_SINCE,
-        updated_before=now - NOT_RETRIED_FOR,
-    )
-    for run in instance.get_runs(failed):
-        reason = RunFailureReason(run.tags.get(RUN_FAILURE_REASON_TAG, RunFailureReason.UNKNOWN.value))
-        if AUTO_RETRY_RUN_ID_TAG not in run.tags and auto_reexecution_should_retry_run(instance, run, reason):
-            said = f"Run {run.run_id} died, and its retry could not be started: it is tried again."
-            # Before the report, which the daemon may read before Dagster has seen to this tag.
-            instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "true"})
-            instance.report_run_failed(run, said, JobFailureData(None, reason))
-            told.append(said)
+    now = datetime.now(UTC)
+    for run in run_deaths.owed_a_retry(instance, now - NOT_RETRIED_SINCE, now - NOT_RETRIED_FOR):
+        said = f"Run {run.run_id} died, and its retry could not be started: it is tried again."
+        run_deaths.ask_for_its_retry(instance, run, said)
+        told.append(said)
     return told
 
 

@@ -1,7 +1,8 @@
 """What a queue's tick keeps on the scratch disk, and what becomes of a message where that, or SQS, fails.
 
 What belongs here: calling those, and saying in the tick what failed. What does not: which messages are kept, and why
-(``ao_workflows.intake.queue_rules``), and the files (``ao_workflows.resources``).
+(``ao_workflows.intake.queue_rules``), and the files
+(``ao_workflows.intake.messages_in_parts``, ``ao_workflows.staging.rejected_messages``).
 
 Whatever fails here leaves its message in the queue: it is hidden for some minutes, and comes again.
 """
@@ -14,9 +15,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import dagster as dg
 
 from ao_workflows.errors import AoError, StagingError
-from ao_workflows.events.message_parts import InParts, Wanted, hidden
+from ao_workflows.events.message_parts import MessageInParts, WantedRun, after_hiding
 from ao_workflows.intake import messages_in_parts
-from ao_workflows.intake.queue_rules import Taken
+from ao_workflows.intake.queue_rules import HandledMessage
 from ao_workflows.intake.sqs import HIDDEN_SECONDS, Sqs
 from ao_workflows.site.sections import IntakeSection
 from ao_workflows.staging import rejected_messages
@@ -25,13 +26,13 @@ from ao_workflows.status import noted_events
 
 
 def keep_rejected(
-    context: dg.SensorEvaluationContext, staging: Staging, name: str, queue: str, taken: Sequence[Taken]
-) -> list[Taken]:
+    context: dg.SensorEvaluationContext, staging: Staging, name: str, queue: str, taken: Sequence[HandledMessage]
+) -> list[HandledMessage]:
     """Keeps on disk each message that cannot be used, and returns those that may be deleted, now or later.
 
     One that cannot be kept stays in the queue, and ends the tick only where there is nothing else to do in it.
     """
-    safe: list[Taken] = []
+    safe: list[HandledMessage] = []
     failure: StagingError | None = None
     for each in taken:
         if each.rejected is not None:
@@ -50,8 +51,8 @@ def keep_rejected(
     return safe
 
 
-def note(
-    context: dg.SensorEvaluationContext, staging: Staging, name: str, wanted: Collection[Wanted]
+def note_events(
+    context: dg.SensorEvaluationContext, staging: Staging, name: str, wanted: Collection[WantedRun]
 ) -> frozenset[str]:
     """Notes each event before its run is requested, and returns the identities of those that could not be noted.
 
@@ -67,7 +68,10 @@ def note(
 
 def kept_parts(
     context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection
-) -> Mapping[str, Sequence[Wanted]]:
+) -> Mapping[str, Sequence[WantedRun]]:
+    """Returns the events that are kept of each message in parts; none if they cannot be read, since the messages come
+    again.
+    """
     try:
         return messages_in_parts.of_queue(staging, intake.queue, intake.region)
     except StagingError as error:
@@ -76,8 +80,8 @@ def kept_parts(
 
 
 def keep_parts(
-    context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection, taken: Iterable[Taken]
-) -> list[InParts]:
+    context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection, taken: Iterable[HandledMessage]
+) -> list[MessageInParts]:
     """Keeps the events of each message that is taken in parts. One that cannot be kept comes again."""
     kept = []
     for each in taken:
@@ -92,8 +96,9 @@ def keep_parts(
 
 
 def forget_parts(
-    context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection, ended: Iterable[InParts]
+    context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection, ended: Iterable[MessageInParts]
 ) -> None:
+    """Removes what is kept of messages whose events all have runs; what cannot be removed is logged."""
     for part in ended:
         try:
             messages_in_parts.remove(staging, intake.queue, intake.region, part.message_id)
@@ -102,8 +107,8 @@ def forget_parts(
 
 
 def hide_parts(
-    context: dg.SensorEvaluationContext, sqs: Sqs, name: str, parts: Sequence[InParts], until: float
-) -> list[InParts]:
+    context: dg.SensorEvaluationContext, sqs: Sqs, name: str, parts: Sequence[MessageInParts], until: float
+) -> list[MessageInParts]:
     """Keeps the messages in parts hidden: each further delivery would bring them nearer to the dead letters."""
     now = time.time()
     due = [
@@ -115,10 +120,11 @@ def hide_parts(
     except AoError as error:
         context.log.warning(str(error))
         return list(parts)
-    return [hidden(part, due, refused, now + HIDDEN_SECONDS) for part in parts]
+    return [after_hiding(part, due, refused, now + HIDDEN_SECONDS) for part in parts]
 
 
-def told(context: dg.SensorEvaluationContext, call: Callable[[], list[str]]) -> None:
+def log_refused(context: dg.SensorEvaluationContext, call: Callable[[], list[str]]) -> None:
+    """Makes a call to SQS that may fail without harm, since its messages come again, and logs what it did not do."""
     try:
         if refused := call():
             context.log.warning(f"SQS left {len(refused)} messages as they were; they come again")

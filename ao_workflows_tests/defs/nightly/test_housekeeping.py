@@ -17,13 +17,17 @@ import pytest
 from dagster._core.storage.runs.schema import RunsTable
 from dagster._core.test_utils import create_run_for_test
 
+from ao_workflows.archive.mounted_shares import make_archive
+from ao_workflows.clients import archive_shares
+from ao_workflows.clients import staging as staging_of
 from ao_workflows.definitions import build
-from ao_workflows.machine.disk import going
+from ao_workflows.machine.disk import removal_name
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import parse
 from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.staging import Staging
 from ao_workflows.upkeep import housekeeping
+from ao_workflows_tests.support.kept_works import kept
 from ao_workflows_tests.support.small_disks import mounted
 from ao_workflows_tests.upkeep.test_old_logs import written
 
@@ -106,7 +110,7 @@ def test_each_night_tries_again_what_could_not_be_freed_and_tells_of_it(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     """No run of the work may come for years, and 300 GB lie there, under a hidden name."""
-    left = going(StagingLayout(tmp_path / "staging").work("W1"))
+    left = removal_name(StagingLayout(tmp_path / "staging").work("W1"))
     page = written(left / "W1/page.jpg", 0)
     with mounted(left / "mounted", "size=1m"):
         keep_house(tmp_path, instance, fails=True)
@@ -131,6 +135,78 @@ def test_a_night_leaves_what_a_run_is_making(tmp_path: Path, instance: dg.Dagste
     assert (told["left-overs of works: removed"], told["left-overs of works: bytes freed"]) == (1, 7)
     assert (left.exists(), under_way.exists()) == (False, True)
     staging.release()
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Staging:
+    """The scratch disk of a site that keeps works for a day, and whose archive is set up."""
+    site = parse(demo_site(tmp_path, None), "the test's site")
+    make_archive(archive_shares(site))
+    return staging_of(site)
+
+
+def failure(instance: dg.DagsterInstance) -> str:
+    """What the last night's run failed with."""
+    run = instance.get_runs(dg.RunsFilter(job_name="housekeeping"))[0]
+    return "".join(str(log.dagster_event) for log in instance.all_logs(run.run_id) if log.dagster_event)
+
+
+def test_a_night_frees_the_works_whose_time_is_over(
+    tmp_path: Path, instance: dg.DagsterInstance, scratch: Staging
+) -> None:
+    """They were freed at the end of another work's sync, which may not come for months."""
+    for rid, days_ago in (("W1", 9), ("W2", 3), ("W3", 0.5)):
+        kept(scratch, rid, days_ago)
+    told = keep_house(tmp_path, instance)
+    assert (told["synced works: removed"], told["synced works: bytes freed"]) == (2, 2 * len(b"zip" + b"page"))
+    assert (told["synced works: freed"], told["kept days of synced works"]) == ("W1, W2", 1)
+    half_a_day = datetime.now(UTC).timestamp() - told["synced works: oldest kept"]
+    assert timedelta(hours=12).total_seconds() <= half_a_day < timedelta(hours=13).total_seconds()
+    assert os.listdir(scratch.layout.work("W1").parent) == ["W3"]
+
+
+def test_a_night_fails_of_a_work_that_it_cannot_free_and_frees_the_others(
+    tmp_path: Path, instance: dg.DagsterInstance, scratch: Staging
+) -> None:
+    """Nobody else would ever say that 300 GB lie there which a person must remove."""
+    for rid, days_ago in (("W1", 9), ("W2", 3)):
+        kept(scratch, rid, days_ago)
+    with mounted(scratch.layout.work("W1"), "size=1m"):
+        told = keep_house(tmp_path, instance, fails=True)
+        assert told["synced works: freed"] == "W2"
+        said = failure(instance)
+        assert "1 things could not be removed, the first: W1, in the archive and no longer to be kept" in said
+        assert f"{scratch.layout.work('W1')}: cannot be removed: Device or resource busy" in said
+    assert keep_house(tmp_path, instance)["synced works: freed"] == "W1"
+
+
+def test_a_night_keeps_the_works_of_a_share_that_is_not_there_and_fails(
+    tmp_path: Path, instance: dg.DagsterInstance, scratch: Staging
+) -> None:
+    """Their copy on scratch may be the only one that can be read; and somebody must mount the share."""
+    kept(scratch, "W4700", 9)
+    kept(scratch, "W4725", 9)
+    share = tmp_path / "archive/Archive0"
+    share.rename(tmp_path / "away")
+    told = keep_house(tmp_path, instance, fails=True)
+    assert told["synced works: freed"] == "W4725"
+    assert f"W4700, in the archive and no longer to be kept, was not freed: {share}: " in failure(instance)
+    assert scratch.layout.zip("W4700").exists()
+
+
+def test_a_night_leaves_a_work_to_the_run_that_waits_or_has_it(
+    tmp_path: Path, instance: dg.DagsterInstance, scratch: Staging
+) -> None:
+    """A person's reprocessing begins from what is on the scratch disk; nothing is wrong with that night."""
+    for rid in ("W1", "W2", "W3"):
+        kept(scratch, rid, 9)
+    waits = {"dagster/partition": "W1"}
+    create_run_for_test(instance, "restore_work", status=dg.DagsterRunStatus.NOT_STARTED, tags=waits)
+    create_run_for_test(instance, "restore_work", status=dg.DagsterRunStatus.FAILURE, tags={"dagster/partition": "W3"})
+    scratch.hold("W2", "run of another process")
+    told = keep_house(tmp_path, instance)
+    assert (told["synced works: left for their runs"], told["synced works: freed"]) == ("W1, W2", "W3")
+    scratch.release()
 
 
 def test_the_schedule_is_on_by_itself(tmp_path: Path) -> None:

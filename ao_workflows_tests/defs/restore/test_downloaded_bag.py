@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.staging.staging import Staging
+from ao_workflows.staging.receipt_files import read_receipts
 from ao_workflows_tests.support.deliveries import (
     AS_LARGE,
     DOWNLOAD,
@@ -39,9 +39,9 @@ def _zip(site: TrialSite) -> tuple[int, int]:
 
 def _downloaded_for(site: TrialSite) -> str:
     """The hour of the event that the downloaded zip is for, by its receipt."""
-    receipt = Staging(root=str(site.site.staging.root)).receipt(RID, "downloaded_bag")
-    assert receipt
-    return str(receipt.took["event"])[-13:-11]
+    downloaded = read_receipts(site.layout, RID).downloaded
+    assert downloaded
+    return downloaded.event[-13:-11]
 
 
 def test_a_version_that_is_on_the_disk_is_not_downloaded_again_for_another_event(site: TrialSite) -> None:

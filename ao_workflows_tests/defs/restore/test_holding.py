@@ -18,10 +18,11 @@ from ao_workflows import clients
 from ao_workflows.archive.mounted_shares import make_archive
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.drs.client import Drs
-from ao_workflows.events.message_parts import Wanted
+from ao_workflows.events.message_parts import WantedRun
 from ao_workflows.events.s3_events import ObjectEvent, parse_message
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
+from ao_workflows.works.object_keys import LAYOUT, object_key
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.deliveries import (
     AS_LARGE,
@@ -68,7 +69,7 @@ def other_host(site: TrialSite) -> TrialSite:
 
 def sent(site: TrialSite, data: bytes, hour: int, rid: str = RID) -> str:
     """The message of a work's zip at that hour, whatever is in it."""
-    key = f"Archive0/{rid[-2:]}/{rid}/{rid}.bag.zip"
+    key = object_key(LAYOUT, rid)
     put = site.aws.s3.put_object(Bucket=site.intake.bucket, Key=key, Body=data, StorageClass="GLACIER")
     return told(site, key, hour, versionId=put["VersionId"], eTag=put["ETag"].strip('"'))
 
@@ -178,7 +179,7 @@ def test_what_is_held_takes_no_other_event_s_note_away(site: TrialSite) -> None:
     staging = Staging(root=str(site.site.staging.root))
     assert site.run(RID, delivered(site, OLD, 6)).success
     own, elsewhere = delivered(site, NEW, 7), delivered(site, OLD, 8, "trash/2019")
-    noted_events.note(staging, "demo", [Wanted(RID, event_of(body)) for body in (own, elsewhere)])
+    noted_events.note(staging, "demo", [WantedRun(RID, event_of(body)) for body in (own, elsewhere)])
     assert failed_with(site.run(RID, elsewhere), "restored_message")[0] == "OtherObject"
     found = noted_events.last_noted(staging, RID, None)
     assert found

@@ -9,11 +9,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.defs.restore.stage import stored_event, work_held
 from ao_workflows.errors import NothingStored, ServiceError
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.staging.staging import Staging
+from ao_workflows_tests.support import receipts
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
 
@@ -73,12 +75,10 @@ def staging(tmp_path: Path) -> Staging:
 def test_the_stored_event_is_the_one_that_came(staging: Staging) -> None:
     """A work is redone from it, months later."""
     with pytest.raises(NothingStored, match="ask Glacier for the work again"):
-        stored_event(staging, "W1")
+        stored_event(staging.receipts("W1"), "W1", staging.root)
     event = ObjectEvent("ObjectRestore:Completed", "2024-04-06T00:11:23Z", "r", "b", "a/བ/W1.bag.zip", 5, None, "v")
-    staging.write_receipt(
-        "W1", "restored_message", {"event": event.identity}, {"intake": "fpl", "event": vars(event)}, "run"
-    )
-    stored = stored_event(staging, "W1")
+    staging.write_receipt(receipts.restored(event))
+    stored = stored_event(staging.receipts("W1"), "W1", staging.root)
     assert (stored.intake, stored.event) == ("fpl", event)
 
 
@@ -88,7 +88,7 @@ def test_a_failed_run_names_the_command_that_does_its_work_again(tmp_path: Path,
 
     @dg.asset(partitions_def=WORKS)
     def failing(context, staging: Staging) -> None:  # type: ignore[no-untyped-def]
-        with work_held(context, staging):
+        with work_held(context, staging, ArchiveShares(tmp_path / "Archive", tmp_path / "notes")):
             raise error
 
     with dg.DagsterInstance.ephemeral() as instance:

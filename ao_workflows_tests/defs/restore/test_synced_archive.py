@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ao_workflows.staging.receipt_files import read_placed, read_receipts
+from ao_workflows.staging.receipts import Receipt
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.receipts import unversioned
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
 
 RID = "W1NLM4712"
@@ -92,6 +96,75 @@ def test_a_stage_with_its_receipt_does_not_do_the_work_again(tmp_path: Path, aws
         assert site.run(RID, select="downloaded_bag+").success
         assert site.layout.zip(RID).stat().st_mtime_ns == before
         assert _files(site.place(RID)) == FILES
+
+
+def _receipts(site: TrialSite) -> list[Receipt]:
+    receipts = read_receipts(site.layout, RID)
+    return [each for each in (*receipts.by_stage().values(), read_placed(site.layout, RID, RID)) if each]
+
+
+def test_after_an_upgrade_nothing_is_done_again_that_the_release_before_has_done(tmp_path: Path, aws: Aws) -> None:
+    """Its receipts have no version: each site would download all that it has on its disk."""
+    with trial_site(tmp_path, aws, keep="3 days") as site:
+        site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+        for receipt in (written := _receipts(site)):
+            site.layout.receipt(RID, receipt.name).write_text(json.dumps(unversioned(receipt)))
+        assert len(written) == 5
+        assert _receipts(site) == written
+        aws.s3.delete_object(Bucket=site.intake.bucket, Key=f"Archive0/12/{RID}/{RID}.bag.zip")
+        before = [path.stat().st_ino for path in (site.layout.zip(RID), site.layout.work(RID))]
+        result = site.run(RID, select="downloaded_bag+")
+        assert result.success
+        assert [path.stat().st_ino for path in (site.layout.zip(RID), site.layout.work(RID))] == before
+        said = "\n".join(entry.user_message for entry in site.instance.all_logs(result.run_id))
+        assert f"{RID}: the zip is here since {written[1].at.isoformat()}, from run {written[1].run_id}" in said
+        assert f"{RID}: synced at {written[4].at.isoformat()} by run {written[4].run_id}, and still as it was" in said
+        assert "is no receipt that can be used" not in said
+
+
+@pytest.mark.parametrize("spoilt", [b'{"version": 99}', b"", b"{", b"[]", b"\xff"])
+def test_a_stage_whose_receipt_cannot_be_used_is_done_again_and_says_so(
+    tmp_path: Path, aws: Aws, spoilt: bytes
+) -> None:
+    """After a way back from a newer release, or a power cut: no work is to wait for a person there."""
+    with trial_site(tmp_path, aws, keep="3 days") as site:
+        site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
+        paths = [site.layout.receipt(RID, receipt.name) for receipt in _receipts(site)[1:]]
+        for path in paths:
+            path.write_bytes(spoilt)
+        before = site.layout.zip(RID).stat().st_mtime_ns
+        result = site.run(RID, select="downloaded_bag+")
+        assert result.success
+        assert site.layout.zip(RID).stat().st_mtime_ns != before
+        assert len(_receipts(site)) == 5
+        said = "\n".join(entry.user_message for entry in site.instance.all_logs(result.run_id))
+        for path in paths:
+            assert f"staging: {path}: is no receipt that can be used: it is" in said
+
+
+def test_a_zip_stays_whose_receipt_cannot_be_used_and_whose_object_is_gone(tmp_path: Path, aws: Aws) -> None:
+    """The release that wrote the receipt knows the zip, which may be all that is left of the object."""
+    with trial_site(tmp_path, aws, keep="3 days") as site:
+        site.run(RID, site.restore(RID, bag_zip(RID, FILES)), select=["restored_message", "downloaded_bag"])
+        site.layout.receipt(RID, "downloaded_bag").write_text('{"version": 99}')
+        aws.s3.delete_object(Bucket=site.intake.bucket, Key=f"Archive0/12/{RID}/{RID}.bag.zip")
+        assert not site.run(RID, select="downloaded_bag").success
+        assert site.layout.zip(RID).exists()
+
+
+def test_a_stored_event_that_cannot_be_used_is_taken_from_its_message_again(tmp_path: Path, aws: Aws) -> None:
+    """The run says which file it is, and what was done for the event is not done again."""
+    with trial_site(tmp_path, aws, keep="3 days") as site:
+        message = site.restore(RID, bag_zip(RID, FILES))
+        site.run(RID, message)
+        before, path = site.layout.zip(RID).stat().st_mtime_ns, site.layout.receipt(RID, "restored_message")
+        path.write_text('{"version": 99}')
+        result = site.run(RID)
+        assert "no restore event is stored" in _failure(result, "restored_message").user_failure_data.description
+        said = "\n".join(entry.user_message for entry in site.instance.all_logs(result.run_id))
+        assert f"staging: {path}: is no receipt that can be used: it is of version 99" in said
+        assert site.run(RID, message).success
+        assert site.layout.zip(RID).stat().st_mtime_ns == before
 
 
 def test_what_was_written_in_an_earlier_boot_is_read_again_before_it_is_trusted(

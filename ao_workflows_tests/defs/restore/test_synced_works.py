@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ao_workflows.defs.restore.synced_works import SyncedWork, failure_of, left_alone_shown, proofs_shown, said_of
+from ao_workflows.defs.restore.synced_works import (
+    SyncedWork,
+    combined_failure,
+    left_alone_shown,
+    proof_in_words,
+    proofs_shown,
+)
 from ao_workflows.errors import ArchiveMismatch, Problem, ServiceError, WorksNotSynced
+from ao_workflows.works.stages import Stage
 
 
 def synced(**others: object) -> SyncedWork:
@@ -14,20 +21,25 @@ def synced(**others: object) -> SyncedWork:
 
 
 MISMATCH = ArchiveMismatch(
-    "W1", Path("/a/W1"), [Problem("checksum", "1.jpg", "its digest is another")], staged=True, replacing="W1 --replace"
+    "W1",
+    Path("/a/W1"),
+    [Problem("checksum", "1.jpg", "its digest is another")],
+    staged=True,
+    replacing="W1 --replace",
+    start_from=Stage.DOWNLOADED_BAG,
 )
 
 
 def test_a_zip_of_one_work_fails_with_that_work_s_error() -> None:
     """Its name before each file would be in the way."""
-    error, problems = failure_of({}, {"W1": MISMATCH})
+    error, problems = combined_failure({}, {"W1": MISMATCH})
     assert error is MISMATCH
     assert [problem.path for problem in problems] == ["1.jpg"]
 
 
 def test_of_several_works_each_file_is_named_with_its_work() -> None:
     """Two works have a page of the same name, and a person must know which one is wrong."""
-    error, problems = failure_of({"W2": synced()}, {"W1": MISMATCH, "W3": ServiceError("doing", "it", "no")})
+    error, problems = combined_failure({"W2": synced()}, {"W1": MISMATCH, "W3": ServiceError("doing", "it", "no")})
     assert isinstance(error, WorksNotSynced)
     assert [problem.path for problem in problems] == ["W1/1.jpg"]
 
@@ -51,8 +63,8 @@ def test_only_what_was_found_is_shown_beside_the_works() -> None:
 
 def test_the_proof_is_one_sentence_of_what_was_compared() -> None:
     """What was not looked at must not be in it."""
-    assert said_of({"W1": synced()}, 7, "checksum") == "7 files compared by checksum"
+    assert proof_in_words({"W1": synced()}, 7, "checksum") == "7 files compared by checksum"
     more = {"W1": synced(web="s3://w", images=3, extra_count=5)}
-    assert said_of(more, 7, "size") == (
+    assert proof_in_words(more, 7, "size") == (
         "7 files compared by size; 3 images on the web too; the archive has 5 files besides, which were left"
     )

@@ -16,15 +16,17 @@ from dagster._core.test_utils import create_run_for_test
 from ao_workflows.defs.sensors import folders as folder_sensors
 from ao_workflows.defs.sensors.folders import folder_sensor
 from ao_workflows.errors import FolderError, WrongEnvironment
-from ao_workflows.events.dropped_files import given_in
+from ao_workflows.events.dropped_files import DroppedFile, given_in
 from ao_workflows.intake import file_writers
 from ao_workflows.intake.folder_rules import QUIET_SECONDS, FolderCursor
+from ao_workflows.staging.receipt_files import read_receipts
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.evidence import event_in_force
 from ao_workflows.status.expiring import undownloaded
-from ao_workflows.status.gathering import Sources, of_works
+from ao_workflows.status.gathering import EvidenceSources, of_works
 from ao_workflows.status.runs import stored_event_config
-from ao_workflows.status.standing import Limits, State, standing
+from ao_workflows.status.standing import StuckLimits, standing_of
+from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.folder_sites import FolderSite, folder_site, killed_before_step
 from ao_workflows_tests.support.sites import PAGE, bag_zip
@@ -72,9 +74,10 @@ def test_a_dropped_zip_goes_through_the_four_stages_and_its_original_goes(site: 
     (row,) = site.drs.rows([RID])
     assert {Stage.RESTORED_MESSAGE, Stage.DOWNLOADED_BAG, Stage.DEBAGGED_WORK, Stage.SYNCED_ARCHIVE} == set(row.times)
     assert row.entries[0].data["file"] == f"{site.drop}/save/{saved}"
-    receipt = json.loads(site.layout.receipt(RID, "restored_message").read_text())
-    assert receipt["left"]["file"]["file"] == saved
-    assert "event" not in receipt["left"]
+    stored = read_receipts(site.layout, RID).restored
+    assert stored
+    assert isinstance(stored.event, DroppedFile)
+    assert stored.event.file == saved
     assert site.saved() == []
     assert not site.layout.zip(RID).exists()
     last = site.tick(first.cursor)
@@ -245,16 +248,16 @@ def test_where_a_dropped_work_stands_is_told_and_a_reprocess_has_its_event(site:
     site.put(NAME, bag_zip(RID, FILES)[:-30])
     site.run_requested(site.tick())
     staging = Staging(root=str(site.site.staging.root))
-    (evidence,) = of_works(Sources(staging, site.drs, site.instance), [RID]).evidence
-    stands = standing(evidence, datetime.now(UTC), Limits(timedelta(hours=1), timedelta(hours=1)))
-    assert stands.state is State.FAILED
+    (evidence,) = of_works(EvidenceSources(staging, site.drs, site.instance), [RID]).evidence
+    stands = standing_of(evidence, datetime.now(UTC), StuckLimits(timedelta(hours=1), timedelta(hours=1)))
+    assert stands.state is WorkState.FAILED
     assert undownloaded([(evidence, stands)]) == []
     in_force = event_in_force(evidence)
     assert in_force
     assert in_force[1].source == f"{site.drop}/save/{site.saved()[0]}"
     assert evidence.run
     assert evidence.run.event == in_force[1]
-    assert stored_event_config(site.instance, RID, evidence.receipts["restored_message"]) is None
+    assert stored_event_config(site.instance, RID, evidence.receipts.restored) is None
     config = stored_event_config(site.instance, RID, None)
     assert config
     assert given_in(config["ops"]["restored_message"]["config"]) == in_force[1]

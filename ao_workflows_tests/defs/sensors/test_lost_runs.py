@@ -16,9 +16,9 @@ from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
 from dagster._core.test_utils import create_run_for_test
 
+from ao_workflows.defs.sensors.intakes import run_config
 from ao_workflows.defs.sensors.lost_runs import lost_runs
-from ao_workflows.defs.sensors.queues import run_config
-from ao_workflows.events.message_parts import Wanted
+from ao_workflows.events.message_parts import WantedRun
 from ao_workflows.machine.disk import remove_tree
 from ao_workflows.site.sections import CHECKOUT
 from ao_workflows.staging.staging import Staging
@@ -30,7 +30,7 @@ _EXECUTE = """
 import signal, sys
 from ao_workflows.status.noted_events import last_noted, note, works
 from ao_workflows.staging.staging import Staging
-from ao_workflows.defs.sensors.queues import run_config
+from ao_workflows.defs.sensors.intakes import run_config
 Staging(root=sys.argv[1]).run_locks.hold(sys.argv[2])
 print("under way", flush=True)
 signal.pause()
@@ -183,7 +183,9 @@ def test_it_looks_from_the_start_everywhere() -> None:
 def test_a_note_whose_event_was_done_on_another_host_goes(instance: dg.DagsterInstance, staging: Staging) -> None:
     """A run removes the note of its event from its own host's disk; the intake's, with notes of years, told of each."""
     early, late = (replace(EVENT, time=f"2026-11-21T{hour:02d}:00:00Z") for hour in (9, 11))
-    note(staging, "fpl", [Wanted("W1", early), Wanted("W1", late), Wanted("W2", early), Wanted("W3", early)])
+    note(
+        staging, "fpl", [WantedRun("W1", early), WantedRun("W1", late), WantedRun("W2", early), WantedRun("W3", early)]
+    )
     for rid, event, status in (
         ("W1", early, dg.DagsterRunStatus.SUCCESS),
         ("W2", early, dg.DagsterRunStatus.FAILURE),

@@ -24,7 +24,7 @@ from ao_workflows.defs.sensors import queues as sensors
 from ao_workflows.defs.sensors.queues import intake_sensor
 from ao_workflows.errors import ServiceError, WrongEnvironment
 from ao_workflows.events.s3_events import parse_message
-from ao_workflows.intake.queue_rules import Cursor, plan
+from ao_workflows.intake.queue_rules import QueueCursor, plan_tick
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.noted_events import last_noted
 from ao_workflows.status.noted_events import works as noted_works
@@ -101,7 +101,7 @@ def test_a_later_tick_deletes_the_message_once_its_runs_are_there(site: TrialSit
     _make_runs(site, first)
     third = _tick(site, second.cursor)
     assert _in_queue(site) == (0, 0)
-    assert Cursor.parse(third.cursor) == Cursor()
+    assert QueueCursor.parse(third.cursor) == QueueCursor()
 
 
 def test_a_message_whose_runs_never_came_is_forgotten_when_sqs_shows_it_again(
@@ -110,8 +110,8 @@ def test_a_message_whose_runs_never_came_is_forgotten_when_sqs_shows_it_again(
     """Its receipt handle is stale then; the next delivery requests the runs anew."""
     _send(site, _restored(site, "W1NLM4712"))
     first = _tick(site)
-    monkeypatch.setattr("time.time", lambda: Cursor.parse(first.cursor).pending[0].hidden_until + 1)
-    assert Cursor.parse(_tick(site, first.cursor).cursor) == Cursor()
+    monkeypatch.setattr("time.time", lambda: QueueCursor.parse(first.cursor).pending[0].hidden_until + 1)
+    assert QueueCursor.parse(_tick(site, first.cursor).cursor) == QueueCursor()
     assert _in_queue(site)[1] == 1
 
 
@@ -294,7 +294,7 @@ def test_a_message_in_parts_goes_on_whatever_a_crash_took(site: TrialSite, lost:
     if lost != "the cursor":
         for path in _in_parts(site):
             path.unlink()
-    (part,) = Cursor.parse(result.cursor).parts
+    (part,) = QueueCursor.parse(result.cursor).parts
     if lost != "the file":
         result = dg.SensorResult(cursor=None)
     if lost != "the cursor":  # it is hidden for ten minutes, and then comes again
@@ -310,13 +310,13 @@ def test_a_message_in_parts_is_kept_hidden_and_goes_on_where_sqs_refuses(site: T
     """Its part of the queue may take hours: delivered every ten minutes, it would be a dead letter after some."""
     site = replace(site, site=site.site.model_copy(update={"max_queued_runs": 3}))
     _send(site, _of_many(site, 8))
-    (part,) = Cursor.parse(_tick(site).cursor).parts
+    (part,) = QueueCursor.parse(_tick(site).cursor).parts
     soon = replace(part, hidden_until=time.time() + 60)
-    (kept,) = Cursor.parse(_tick(site, Cursor((), (soon,)).dump()).cursor).parts
+    (kept,) = QueueCursor.parse(_tick(site, QueueCursor((), (soon,)).dump()).cursor).parts
     assert kept.hidden_until > time.time() + 500
     stale = replace(soon, receipt_handle="of an earlier delivery")
-    again = _tick(site, Cursor((), (stale,)).dump())
-    assert Cursor.parse(again.cursor).parts == (replace(part, receipt_handle="", hidden_until=0),)
+    again = _tick(site, QueueCursor((), (stale,)).dump())
+    assert QueueCursor.parse(again.cursor).parts == (replace(part, receipt_handle="", hidden_until=0),)
     assert len(again.run_requests or ()) == 3
 
 
@@ -433,7 +433,7 @@ def test_a_slow_queue_ends_a_tick_in_time_and_loses_nothing(
     result = _tick(replace(site, site=settings))
     requested = len(result.run_requests or ())
     assert 0 < requested < 60
-    assert len(Cursor.parse(result.cursor).pending) == requested
+    assert len(QueueCursor.parse(result.cursor).pending) == requested
     assert _in_queue(site) == (60 - requested, requested)
 
 
@@ -446,7 +446,7 @@ def test_a_tick_has_an_end_below_a_third_of_its_time_limit() -> None:
 def test_a_tick_whose_time_is_up_gives_back_what_it_received(site: TrialSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hidden for ten minutes, the messages would wait for nobody."""
     _send(site, *(_restored(site, f"W1NLM47{number:02d}") for number in range(5)))
-    monkeypatch.setattr(sensors, "plan", lambda *words: plan(*words[:-1], lambda: False))
+    monkeypatch.setattr(sensors, "plan_tick", lambda *words: plan_tick(*words[:-1], lambda: False))
     result = _tick(site)
     assert not result.run_requests
     assert _in_queue(site) == (5, 0)

@@ -8,9 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ao_workflows.defs.sensors.tick_keeping import hide_parts, note, told
+from ao_workflows.defs.sensors.tick_keeping import hide_parts, log_refused, note_events
 from ao_workflows.errors import ServiceError, StagingError
-from ao_workflows.events.message_parts import InParts, Wanted
+from ao_workflows.events.message_parts import MessageInParts, WantedRun
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.intake.sqs import HIDDEN_SECONDS, Sqs
 from ao_workflows.staging.staging import Staging
@@ -22,8 +22,8 @@ def context() -> dg.SensorEvaluationContext:
     return dg.build_sensor_context()
 
 
-def wanted(rid: str) -> Wanted:
-    return Wanted(rid, ObjectEvent("ObjectRestore:Completed", "2026-11-21T09:00:00Z", "r", "b", f"{rid}.bag.zip"))
+def wanted(rid: str) -> WantedRun:
+    return WantedRun(rid, ObjectEvent("ObjectRestore:Completed", "2026-11-21T09:00:00Z", "r", "b", f"{rid}.bag.zip"))
 
 
 def test_what_cannot_be_noted_is_named_and_a_tick_of_nothing_else_fails(
@@ -33,11 +33,11 @@ def test_what_cannot_be_noted_is_named_and_a_tick_of_nothing_else_fails(
     staging = Staging(root=str(tmp_path))
     staging.layout.events("W1").parent.mkdir(parents=True)
     staging.layout.events("W1").touch()
-    assert note(context, staging, "fpl", [wanted("W1"), wanted("W2")]) == {wanted("W1").event.identity}
+    assert note_events(context, staging, "fpl", [wanted("W1"), wanted("W2")]) == {wanted("W1").event.identity}
     assert "W2" in works(staging, 5)
     with pytest.raises(StagingError):
-        note(context, staging, "fpl", [wanted("W1")])
-    assert note(context, staging, "fpl", []) == frozenset()
+        note_events(context, staging, "fpl", [wanted("W1")])
+    assert note_events(context, staging, "fpl", []) == frozenset()
 
 
 class Refusing(Sqs):
@@ -51,8 +51,8 @@ class Refusing(Sqs):
         return ["refused"]
 
 
-def part(handle: str, hidden_until: float) -> InParts:
-    return InParts(handle, 0, handle, hidden_until)
+def part(handle: str, hidden_until: float) -> MessageInParts:
+    return MessageInParts(handle, 0, handle, hidden_until)
 
 
 def test_a_message_is_hidden_again_before_its_time_is_over_and_not_at_each_tick(
@@ -72,7 +72,7 @@ def test_a_queue_that_refuses_or_is_away_ends_no_tick(context: dg.SensorEvaluati
     def away() -> list[str]:
         raise ServiceError("deleting", "the queue", "no answer")
 
-    told(context, away)
-    told(context, lambda: ["one"])
+    log_refused(context, away)
+    log_refused(context, lambda: ["one"])
     with pytest.raises(KeyError):
-        told(context, lambda: [{}["a mistake of ours"]])
+        log_refused(context, lambda: [{}["a mistake of ours"]])

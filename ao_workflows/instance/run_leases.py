@@ -1,10 +1,10 @@
-"""Claims on runs: which worker executes a run, in Redis, for as long as that worker says so.
+"""Leases on runs: which worker executes a run, in Redis, for as long as that worker says so.
 
-What belongs here: taking, renewing and reading claims, and the end of a worker that has lost its own. What does not:
-what is done about a run that nobody has a claim on (``ao_workflows.defs.sensors.lost_runs``).
+What belongs here: taking, renewing and reading leases, and the end of a worker that has lost its own. What does not:
+what is done about a run that nobody has a lease on (``ao_workflows.defs.sensors.lost_runs``).
 
 Celery's result backend shows a run as started for ever when its worker is killed, and Redis gives a run's message to a
-second worker while the first one lives: after a lost connection at once. A claim tells both: it ends by itself when
+second worker while the first one lives: after a lost connection at once. A lease tells both: it ends by itself when
 nobody renews it, and only one worker has it. The locks of runs in the staging folder cannot: a worker on another host
 may have a staging disk of its own.
 """
@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 RENEW_SECONDS = 5.0
 ENDS_SECONDS = 20.0
-"""A claim that is not renewed for so long ends. Whoever looks twice, half a minute apart, has seen the worker dead."""
+"""A lease that is not renewed for so long ends. Whoever looks twice, half a minute apart, has seen the worker dead."""
 
 ASK_SECONDS = 10.0
 """Within so long Dagster's storage must answer a worker that cannot reach Redis."""
@@ -32,8 +32,8 @@ ASK_SECONDS = 10.0
 _GIVE_BACK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
 
-class RunClaims:
-    """The claims in the Redis at ``address``."""
+class RunLeases:
+    """The leases in the Redis at ``address``."""
 
     def __init__(self, address: str) -> None:
         self._redis = Redis.from_url(address, socket_timeout=5, socket_connect_timeout=5, decode_responses=True)
@@ -45,7 +45,7 @@ class RunClaims:
 
     @contextmanager
     def held(self, run_id: str, holder: str, is_wanted: Callable[[], bool]) -> Iterator[bool]:
-        """Inside, the claim is the caller's and is renewed; or it is another one's, and what comes is False.
+        """Inside, the lease is the caller's and is renewed; or it is another one's, and what comes is False.
 
         Where Redis cannot be reached any more, ``is_wanted`` is asked, and this process killed unless it says yes in
         time: the run is then taken for lost, and may be begun elsewhere.

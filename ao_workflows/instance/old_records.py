@@ -6,7 +6,8 @@ those are the archive's history.
 
 Dagster has no way of its own to remove single rows of its event log, so this reads the table ``event_logs`` of its
 schema; and it purges the ticks of sensors that are switched on, as dagster.yaml's ``retention`` says, but never those
-of schedules and of what is switched off.
+of schedules and of what is switched off. When a table, a column or the event's JSON is another, what is old stays; and
+were a type of event given another meaning, history would go.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.Dags
 
 
 def beginnings_of_runs(instance: dg.DagsterInstance, *, but: str) -> list[datetime]:
-    """When the runs began that are under way, save the one that asks."""
+    """Returns when the runs began that are under way, except for the run ``but``, which asks."""
     return [
         record.create_timestamp
         for record in instance.get_run_records(dg.RunsFilter(statuses=_UNDER_WAY))
@@ -58,13 +59,13 @@ def beginnings_of_runs(instance: dg.DagsterInstance, *, but: str) -> list[dateti
 
 
 def compute_log_folders(instance: dg.DagsterInstance) -> list[Path]:
-    """Where the instance keeps what runs and ticks print, on the disk; with S3, the copies of what was read."""
+    """Returns where the instance keeps on the disk what runs and ticks print; with S3, the copies of what was read."""
     manager = getattr(instance.compute_log_manager, "local_manager", instance.compute_log_manager)
     return [Path(manager._base_dir)] if isinstance(manager, LocalComputeLogManager) else []
 
 
 def remove_debug_rows(instance: dg.DagsterInstance, before: datetime) -> Removed:
-    """Removes the debug rows of the runs that ended before that. What was gone through once is not looked at again."""
+    """Removes the debug rows of the runs that ended before a moment; what was searched once is not searched again."""
     storage: Any = instance.event_log_storage
     first = instance.get_run_records(limit=1, order_by="create_timestamp", ascending=True)
     if not first:
@@ -109,7 +110,7 @@ def _remove_rows(storage: Any, run_ids: Sequence[str]) -> tuple[int, int]:
 
 
 def remove_ticks(instance: dg.DagsterInstance, before: datetime) -> Removed:
-    """Removes the ticks before that which have ended, of every sensor and schedule that Dagster has ever started."""
+    """Removes the ticks before a moment that have ended, of every sensor and schedule that Dagster has ever started."""
     ended = [status for status in TickStatus if status is not TickStatus.STARTED]
     count = 0
     for state in instance.all_instigator_state():

@@ -26,7 +26,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.test_utils import create_run_for_test
 from dagster_postgres.event_log import PostgresEventLogStorage
 
-from ao_workflows.upkeep import old_records
+from ao_workflows.instance import old_records
 from ao_workflows_tests.support.instances import instance_on
 from ao_workflows_tests.support.postgres import Postgres
 

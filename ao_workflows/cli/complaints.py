@@ -1,0 +1,16 @@
+"""What went wrong, as every command says it: a line on standard error that begins with ``ao:``, and an exit code.
+
+What belongs here: those. What does not: which errors end a command (``ao_workflows.cli``).
+"""
+
+from __future__ import annotations
+
+import click
+
+FAILED = 1
+"""The exit code of a command that did not do all that was asked; 2 is click's, for one that was not understood."""
+
+
+def complain(what: object) -> None:
+    """Prints an error, or a warning, for a person; standard output has the command's results alone."""
+    click.echo(f"ao: {what}", err=True)

@@ -1,0 +1,78 @@
+"""Receipt files: a work's receipts, read from the scratch disk and written to it.
+
+What belongs here: which files there are, and what is done where one cannot be used. What does not: what is in one
+(``ao_workflows.staging.receipt_format``).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
+
+from ao_workflows.errors import ReceiptRefused, StagingError
+from ao_workflows.machine.files import write_whole
+from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.receipt_format import dump, parse
+from ao_workflows.staging.receipts import Debagged, Downloaded, Held, Placed, Receipt, Restored, Synced, placed_name
+
+Kind = TypeVar("Kind", bound=Receipt)
+
+
+def read_receipts(layout: StagingLayout, rid: str) -> Receipts:
+    """The work's receipts. One that cannot be used is passed over, and stands among the refused.
+
+    :raises StagingError: if a file cannot be read.
+    """
+    refused: list[ReceiptRefused] = []
+
+    def read(kind: type[Kind]) -> Kind | None:
+        try:
+            return _read(layout, rid, kind, kind.stage)
+        except ReceiptRefused as error:
+            refused.append(error)
+            return None
+
+    found = Receipts(read(Restored), read(Downloaded), read(Debagged), read(Synced), read(Held))
+    return replace(found, refused=tuple(refused))
+
+
+def read_synced(layout: StagingLayout, rid: str) -> Synced | None:
+    """The receipt of the work's sync alone, or None where there is none that can be used.
+
+    :raises StagingError: if the file cannot be read.
+    """
+    with suppress(ReceiptRefused):
+        return _read(layout, rid, Synced, Synced.stage)
+    return None
+
+
+def read_placed(layout: StagingLayout, rid: str, work: str) -> Placed | None:
+    """The receipt of one work of the zip, or None where there is none.
+
+    :raises ReceiptRefused: if it cannot be used.
+    :raises StagingError: if the file cannot be read.
+    """
+    return _read(layout, rid, Placed, placed_name(work))
+
+
+def write_receipt(layout: StagingLayout, receipt: Receipt, *, flush: bool = False) -> None:
+    """Writes a receipt in the place of the one before; with ``flush``, on the disk and not only in memory.
+
+    :raises StagingError: if it cannot be written.
+    """
+    write_whole(layout.receipt(receipt.rid, receipt.name), dump(receipt), flush=flush)
+
+
+def _read(layout: StagingLayout, rid: str, kind: type[Kind], name: str) -> Kind | None:
+    path = layout.receipt(rid, name)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StagingError(path, f"cannot be read: {error.strerror}") from error
+    found = parse(kind, text, path)
+    # On a disk that takes `w1` and `W1` for one name, the other work's receipt is none of this one's.
+    return found if found.rid == rid else None

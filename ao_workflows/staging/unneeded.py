@@ -1,0 +1,174 @@
+"""What the scratch disk has that no run needs, freed: what killed runs left half made, and synced works whose time is
+over.
+
+Who needs room frees as much of it as it needs, and the night frees all. What belongs here: the order, and the proof
+before each. What does not: when a work's time is over (``ao_workflows.staging.retention``), and the removal itself
+(``ao_workflows.staging.freeing``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from ao_workflows.errors import AoError, StagingError, WorkBusy
+from ao_workflows.machine.disk import Removed
+from ao_workflows.staging import freeing
+from ao_workflows.staging.receipts import Synced
+from ao_workflows.staging.retention import kept_until
+from ao_workflows.staging.staging import Staging
+
+
+@dataclass
+class _Tally:
+    """What was removed of one kind, and by its work what could not be."""
+
+    rids: list[str] = field(default_factory=list)
+    count: int = 0
+    bytes: int = 0
+    oldest_kept: datetime | None = None
+    stuck: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def removed(self) -> Removed:
+        stuck = tuple(said for of_work in self.stuck.values() for said in of_work)
+        return Removed(self.count, self.bytes, self.oldest_kept, stuck)
+
+
+class Unneeded:
+    """Frees what no run needs, each work under its lock. What cannot be freed is logged once, with its path and the
+    reason, and fails nobody.
+
+    :param look_for_shares: raises an ``AoError`` where the archive's shares that hold these works are not mounted: the
+        staged copy may then be the only one that anybody can read.
+    :param has_run: whether a work has a run that has not ended. It may begin at a stage that needs what is here.
+    """
+
+    def __init__(
+        self,
+        staging: Staging,
+        look_for_shares: Callable[[Iterable[str]], None],
+        has_run: Callable[[str], bool],
+        log: logging.Logger,
+    ) -> None:
+        self._staging = staging
+        self._look_for_shares = look_for_shares
+        self._has_run = has_run
+        self._log = log
+        self._left_overs = _Tally()
+        self._kept = _Tally()
+        self._wanted: set[str] = set()
+
+    @property
+    def left_overs(self) -> Removed:
+        """What was removed of what killed runs left half unpacked or half removed."""
+        return self._left_overs.removed()
+
+    @property
+    def kept(self) -> Removed:
+        """What was removed of synced works whose time was over; of the others, when the oldest was synced."""
+        return self._kept.removed()
+
+    @property
+    def freed(self) -> tuple[str, ...]:
+        """The synced works that were freed."""
+        return tuple(self._kept.rids)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The works whose time was over and that a run has, or is to have."""
+        return tuple(sorted(self._wanted))
+
+    def free_next(self) -> bool:
+        """Frees one work's left-overs; where nobody has any, the synced work whose time was over first.
+
+        :return: whether something was removed.
+        """
+        return any(self._removals())
+
+    def free_all(self) -> None:
+        """Frees all that no run needs now."""
+        for _ in self._removals():
+            pass
+
+    def _removals(self) -> Iterator[bool]:
+        """Tries one removal a step, and says whether it removed something."""
+        for rid in freeing.works_with_left_overs(self._staging.layout):
+            yield self._sweep(rid)
+        for rid in self._due():
+            yield self._free(rid)
+
+    def _sweep(self, rid: str) -> bool:
+        try:
+            with self._staging.held_for_no_run(rid):
+                removed = freeing.sweep(self._staging.layout, rid)
+        except WorkBusy:
+            return False
+        except StagingError as error:
+            removed = Removed(stuck=(str(error),))
+        self._left_overs.count += removed.count
+        self._left_overs.bytes += removed.bytes
+        self._note(self._left_overs, rid, removed.stuck)
+        return removed.count > 0
+
+    def _due(self) -> list[str]:
+        """The works whose time is over, the one that was synced first before the others."""
+        now, synced_at, kept_since = datetime.now(UTC), {}, []
+        for rid in freeing.works_there(self._staging.layout):
+            try:
+                # By this receipt alone it is seen of most works that their time is not over.
+                synced = self._staging.synced(rid)
+                if synced is None:
+                    continue
+                if synced.at + timedelta(days=self._staging.keep_days) > now:
+                    kept_since.append(synced.at)
+                elif self._whose_time_is_over(rid):
+                    synced_at[rid] = synced.at
+            except StagingError as error:
+                self._note(self._kept, rid, (str(error),))
+        self._kept.oldest_kept = min(kept_since, default=None)
+        return sorted(synced_at, key=lambda rid: synced_at[rid])
+
+    def _whose_time_is_over(self, rid: str) -> Synced | None:
+        """The receipt of the work's sync, if its time is over."""
+        receipts = self._staging.receipts(rid)
+        until = kept_until(receipts, self._staging.keep_days)
+        return receipts.synced if until and until <= datetime.now(UTC) else None
+
+    def _free(self, rid: str) -> bool:
+        try:
+            with self._staging.held_for_no_run(rid):
+                # Asked again: until the lock was had, a run may have brought the work anew, or another have freed it.
+                synced = self._whose_time_is_over(rid)
+                if synced is None or not freeing.is_there(self._staging.layout, rid):
+                    return False
+                if self._has_run(rid):
+                    self._wanted.add(rid)
+                    return False
+                self._look_for_shares(synced.places)
+                size = freeing.free(self._staging.layout, rid)
+        except WorkBusy:
+            self._wanted.add(rid)
+            return False
+        except AoError as error:
+            self._note(self._kept, rid, (f"{rid}, in the archive and no longer to be kept, was not freed: {error}",))
+            return False
+        self._note(self._kept, rid, ())
+        self._kept.rids.append(rid)
+        self._kept.count += 1
+        self._kept.bytes += size
+        days = self._staging.keep_days
+        self._log.info(
+            f"freed {size:,} bytes of {rid}: in the archive since {synced.at.isoformat()}, and kept for {days} days"
+        )
+        return True
+
+    def _note(self, tally: _Tally, rid: str, stuck: tuple[str, ...]) -> None:
+        if rid not in tally.stuck:
+            for said in stuck:
+                self._log.warning(said)
+        if stuck:
+            tally.stuck[rid] = stuck
+        else:
+            tally.stuck.pop(rid, None)

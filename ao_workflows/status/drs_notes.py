@@ -1,0 +1,35 @@
+"""What DRS has noted of a work besides the times of its stages: failures, and what is out of the common.
+
+What belongs here: reading that out of a row. What does not: the row itself (``ao_workflows.drs.rows``).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ao_workflows.drs.rows import DrsEntry, DrsRow
+from ao_workflows.works.stages import Stage
+
+
+def noted_failure(row: DrsRow | None) -> tuple[datetime | None, str] | None:
+    """The failure that DRS has as the last thing of the work: when, and in which words."""
+    last = last_of_its_own(row) if row else None
+    if last is None:
+        return None
+    said = last.data.get("refused") or last.data.get("failed")
+    return (last.at, str(said)) if said and not last.stage else None
+
+
+def last_of_its_own(row: DrsRow) -> DrsEntry | None:
+    """The last entry of the row that is of its restore. A delivery that was held since, or another work's zip that
+    brought the work, has not mended what failed.
+    """
+    others = {"held", "brought_by"}
+    return next((entry for entry in reversed(row.entries) if not others & entry.data.keys()), None)
+
+
+def noted_remarks(row: DrsRow | None) -> dict[str, str]:
+    """What DRS has of the work's last unpacking that is out of the common, by its kind."""
+    entries = row.entries if row else ()
+    last = next((entry for entry in reversed(entries) if entry.stage == Stage.DEBAGGED_WORK), None)
+    return {kind: str(last.data[kind]) for kind in ("unproven", "batch") if kind in last.data} if last else {}

@@ -1,0 +1,159 @@
+"""A site's clients are built in one place, from its settings, and cost what is asked for."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ao_workflows import clients
+from ao_workflows.bags.admission import Terms
+from ao_workflows.bags.zip_directory import ZipLimits
+from ao_workflows.site.demo import demo_site
+from ao_workflows.site.loading import parse
+
+PACKAGE = Path(clients.__file__).parent
+BUILT_ELSEWHERE = {
+    ("archive/sync_script.py", "AwsConnection"): "the web's S3, as the script's own environment names it",
+    ("archive/web_copy.py", "S3"): "the same, by that connection",
+    ("defs/restore/syncing.py", "ArchiveShares"): "of the two resources that a run is given",
+    ("demo/aws.py", "AwsConnection"): "the emulated AWS, by the credentials that the demo has just written",
+    ("instance/compute_logs_on_s3.py", "AwsConnection"): "where Dagster's logs go, which dagster.yaml says",
+    ("upkeep/backup.py", "AwsConnection"): "of the prefix that a person or the site names, which has no intake",
+}
+"""What is no site's client, or not by its settings alone: each with the reason."""
+
+SITE = """
+environment = "dev"
+[staging]
+root = "/data"
+keep = "3 days"
+reserve_gib = 7
+room_wait_hours = 5
+[download]
+stall_seconds = 8
+restore_wait_hours = 9
+[archive]
+parent = "/mnt/Archive"
+[sync]
+script = "syncOneWork.sh"
+keep_replaced_days = 4
+[drs]
+url = "sqlite:////data/drs.sqlite"
+"""
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _called(tree: ast.Module) -> Iterator[str]:
+    """The names of what is called, without what they are attributes of."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            match node.func:
+                case ast.Name(id=name) | ast.Attribute(attr=name):
+                    yield name
+
+
+def _client_classes() -> set[str]:
+    """The classes that ``clients.py`` imports and calls, but those that only say something to a client."""
+    tree = _tree(PACKAGE / "clients.py")
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return {name for name in _called(tree) if name in imported} - {"DownloadSettings", "StagingLayout", "place_of"}
+
+
+def test_a_site_s_clients_are_built_in_one_place() -> None:
+    """A second place forgets a setting: three had a scratch disk without the site's reserve."""
+    classes = _client_classes()
+    assert {"Drs", "Staging", "S3", "Sqs", "Folders", "Debagger", "SyncScript", "ArchiveShares", "Glacier"} <= classes
+    elsewhere = {
+        (str(path.relative_to(PACKAGE)), name)
+        for path in PACKAGE.rglob("*.py")
+        for name in _called(_tree(path))
+        if name in classes and path.name != "clients.py"
+    }
+    assert elsewhere == set(BUILT_ELSEWHERE)
+
+
+def test_each_client_has_what_the_site_says_of_it() -> None:
+    """A setting that reaches no client is one that an operator changes in vain."""
+    site = parse(SITE, "the test's site")
+    staging, s3, script = clients.staging(site), clients.s3(site), clients.sync_script(site)
+    assert (staging.root, staging.keep_days, staging.reserve_gib, staging.room_wait_hours) == ("/data", 3, 7, 5)
+    assert (s3.settings.stall_seconds, s3.settings.restore_wait_hours) == (8, 9)
+    assert script.keep_replaced_days == 4
+    assert clients.drs(site, patience=2).patience == 2
+    assert clients.drs(site).url == "sqlite:////data/drs.sqlite"
+    assert clients.archive_shares(site).notes.is_relative_to("/data")
+
+
+def test_no_client_has_a_default_that_the_site_has_not() -> None:
+    """A test or a benchmark, which has no site, would try another platform than the one that runs."""
+    site = parse(re.sub(r"\n(keep|reserve_gib|\w+_(hours|seconds|days)) = .*", "", SITE), "the test's site")
+    client: Any
+    found = []
+    for client in [*clients.resources(site).values(), clients.s3(site).settings]:
+        for name, field in type(client).model_fields.items():
+            if not field.is_required() and name not in {"url", "settings"}:
+                found.append(name)
+                assert getattr(client, name) == field.default, f"{type(client).__name__}.{name}"
+    assert {"keep_days", "reserve_gib", "room_wait_hours", "stall_seconds", "verify", "keep_replaced_days"} <= set(
+        found
+    )
+    debag = site.debag
+    assert ZipLimits(debag.max_members, debag.max_bytes, debag.max_ratio, debag.control_characters) == ZipLimits()
+    assert clients.debagger(site).unproven == Terms.unproven
+
+
+@pytest.mark.parametrize(
+    ("made", "spared"),
+    [
+        ("", ["dagster", "pydantic"]),
+        (
+            "clients.drs(site); clients.staging(site)",
+            ["ao_workflows.aws.s3", "ao_workflows.bags.debagger", "isal", "boto3"],
+        ),
+        (
+            "clients.sqs(site); clients.staging(site)",
+            ["ao_workflows.bags.debagger", "ao_workflows.drs.client", "boto3"],
+        ),
+        ("clients.resources(site)", ["boto3", "botocore", "sqlalchemy", "pymysql", "ao_workflows.glacier.client"]),
+    ],
+    ids=["none", "as ao status", "as ao intake", "as every run"],
+)
+def test_a_client_costs_nothing_until_it_is_asked_for(made: str, spared: list[str]) -> None:
+    """ao status would wait for the debagger's libraries, and each run for those of AWS."""
+    read = f"from ao_workflows.site.loading import parse; site = parse({SITE!r}, 'the site')" if made else ""
+    code = f"import sys; from ao_workflows import clients; {read}\n{made}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(spared) & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", ["status", "intake", "reprocess", "restore", "drs", "archive", "backup"])
+def test_no_command_loads_the_definitions_or_dagster_before_it_needs_them(command: str) -> None:
+    """Help would take a second."""
+    code = f"import sys, ao_workflows.cli.{command}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"dagster", "ao_workflows.definitions"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", ["intake rejected", "status", "drs init"])
+def test_no_command_that_reads_loads_the_definitions(command: str, tmp_path: Path) -> None:
+    """ao intake loaded all of them to get two clients: every job, sensor and bag's rule."""
+    (tmp_path / "site.toml").write_text(demo_site(tmp_path, None))
+    code = (
+        "import sys; from ao_workflows.cli import main\n"
+        "try: main(sys.argv[1:])\nfinally: print(*sys.modules, file=sys.stderr)"
+    )
+    words = [sys.executable, "-c", code, *command.split()]
+    done = subprocess.run(words, env={"AO_SITE": f"{tmp_path}/site.toml"}, capture_output=True, text=True, check=False)
+    loaded = set(done.stderr.split())
+    assert "ao_workflows.clients" in loaded
+    assert not {"ao_workflows.definitions", "ao_workflows.bags.debagger", "ao_workflows.aws.s3", "boto3"} & loaded
