@@ -77,6 +77,8 @@ def test_a_run_s_config_has_the_event_that_was_given_and_no_other() -> None:
 def test_what_another_version_put_into_a_config_is_left_out() -> None:
     """After a downgrade, or a retry of an older run, the run would fail before its first stage."""
     assert given_in(asdict(OBJECT) | {"of_tomorrow": 1}) == OBJECT
+    of_yesterday = {name: value for name, value in asdict(OBJECT).items() if name != "restore_expires"}
+    assert given_in(of_yesterday) == OBJECT
 
 
 def test_a_file_s_time_that_is_no_date_is_told_in_words() -> None:
