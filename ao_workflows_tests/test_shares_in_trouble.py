@@ -1,7 +1,7 @@
 """Works on their way into a share that is full, or loses its power: a small disk of its own, mounted here.
 
 What belongs here: what is left then, and that the next run goes on. What does not: a share that goes away
-(``test_unmounted_shares``), and a full scratch disk (``resources.test_full_disk``).
+(``test_unmounted_shares``), and a full scratch disk (``staging.test_full_disk``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How an intake's AWS is reached: region, profile, endpoint, the time-out of a stalled read, and errors in words.
+"""How an intake's AWS is reached: region, profile, endpoint, credentials, and AWS's errors in words.
 
 What belongs here: making boto3's clients, and naming where a call went. What does not: the calls themselves
 (``ao_workflows.aws.s3``, ``ao_workflows.intake.sqs``).
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from ao_workflows.download.plan import STALL_SECONDS
+from ao_workflows.download.pace import STALL_SECONDS
 from ao_workflows.errors import AoError, ServiceError
 
 CONNECT_SECONDS = 5

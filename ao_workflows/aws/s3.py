@@ -31,8 +31,8 @@ from ao_workflows.aws.objects import (
 )
 from ao_workflows.bags.zip_sizes import UnpackedSize, unpacked_size
 from ao_workflows.download.download import DownloadPaths, FinishedDownload, bring
-from ao_workflows.download.pace import Pace
-from ao_workflows.download.plan import MIB, STALL_SECONDS, plan_transfer
+from ao_workflows.download.pace import STALL_SECONDS, Pace
+from ao_workflows.download.plan import MIB, plan_transfer
 from ao_workflows.errors import (
     ObjectChanged,
     ObjectError,

@@ -1,5 +1,4 @@
-"""The debagger with a site's settings: how much a zip may contain and which names, its time zone, which works are
-accepted.
+"""The debagger as a site sets it: the limits of a zip, its time zone, and which works are accepted.
 
 What belongs here: the settings, and calling ``ao_workflows.bags.debagging`` with them. What does not: anything about
 bags.

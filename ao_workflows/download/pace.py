@@ -1,7 +1,7 @@
-"""The pace of a download: at most how many bytes a second, and how long to wait between two tries.
+"""The pace of a download: how many bytes a second, when a stalled read is given up, how long until the next try.
 
-What belongs here: the limit of bytes a second, and the waits between attempts. What does not: what is attempted
-(``ao_workflows.download.transfer``).
+What belongs here: the limit of bytes a second, the waits between attempts, and the time-out's default. What does not:
+what is attempted (``ao_workflows.download.transfer``), and the connection (``ao_workflows.aws.connections``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+STALL_SECONDS = 60
+"""A connection that brings nothing for so long is given up, unless the site says otherwise."""
 
 
 @dataclass(frozen=True)

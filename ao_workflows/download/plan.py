@@ -16,9 +16,6 @@ from typing import Literal
 
 MIB = 1 << 20
 
-STALL_SECONDS = 60
-"""A connection that brings nothing for so long is given up, unless the site says otherwise."""
-
 LARGEST_PIECE = 64 * MIB
 """The pieces of a proof that are larger are digested in order, lest a crash cost as much."""
 

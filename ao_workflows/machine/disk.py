@@ -1,4 +1,4 @@
-"""What the disk refuses, as an error; hidden names for what is unfinished or about to be removed; removing a tree.
+"""The disk: its refusals as errors, and removing a tree, however deep, under a hidden name.
 
 What belongs here: those, for any folder. What does not: making a tree (``new_trees``), and which trees may be removed
 (``ao_workflows.staging.freeing``).

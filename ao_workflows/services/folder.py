@@ -1,4 +1,4 @@
-"""The folder of a site's services: the record of what was started, the lock, the logs.
+"""The folder of a site's services: its lock, its logs, and the file with the record.
 
 What belongs here: finding it, reading and writing it, and which of its services are alive. What does not: starting and
 ending them (``running``).

@@ -1,4 +1,4 @@
-"""The services of a site without containers: what is recorded of each, and what a person sees of them.
+"""The record of a site's services: what is written of each when it starts, and what a person sees of them.
 
 What belongs here: the record as values and as JSON, the choice of ports, the table. What does not: starting, looking at
 and ending them (``running``).

@@ -1,4 +1,4 @@
-"""Overrides: variables of the environment that were meant to override a setting, but do not because of their spelling.
+"""Misspelt overrides: variables of the environment that were meant to set a setting, and do not.
 
 What belongs here: distinguishing them from variables with another purpose. What does not: reading an override
 (``ao_workflows.site.loading``).

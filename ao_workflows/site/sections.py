@@ -33,7 +33,7 @@ from ao_workflows.archive.sync_options import KEEP_REPLACED_DAYS, VERIFY, WORKS_
 from ao_workflows.aws.objects import RESTORE_WAIT_HOURS
 from ao_workflows.bags import zip_directory
 from ao_workflows.bags.admission import Terms, Unproven
-from ao_workflows.download.plan import STALL_SECONDS
+from ao_workflows.download.pace import STALL_SECONDS
 from ao_workflows.events.intake_names import clash
 from ao_workflows.events.s3_events import EVENT_NAMES
 from ao_workflows.fixity.trees import Depth

@@ -1,5 +1,4 @@
-"""What the scratch disk has that no run needs, freed: what killed runs left half made, and synced works whose time is
-over.
+"""Frees what no run needs: what killed runs left, and kept works whose time is over; for a run that needs room, and nightly.
 
 Who needs room frees as much of it as it needs, and the night frees all. What belongs here: the order, and the proof
 before each. What does not: when a work's time is over (``ao_workflows.staging.retention``), and the removal itself

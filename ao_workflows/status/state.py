@@ -1,4 +1,4 @@
-"""What a work is at: asked for, under way, failed, in the archive, and in which stage.
+"""The states that a work can be in: asked for, under way, failed, in the archive, and at which stage.
 
 What belongs here: the states, and which of them the evidence means. What does not: what else is known of the work, and
 what to do about it (``ao_workflows.status.standing``).

@@ -1,4 +1,4 @@
-"""A zip's works, synced one after the other: each under the lock of its place, the event's own work last.
+"""All works of one zip: synced one after the other, each under the lock of its place, the event's own last.
 
 What belongs here: their order, and which of them fail, are left alone or are done. What does not: how one is synced
 (``ao_workflows.defs.restore.syncing``), and what is said of all (``ao_workflows.defs.restore.synced_works``).
