@@ -1,4 +1,4 @@
-"""Frees what no run needs, for who needs room and by night: left-overs of killed runs, and kept works whose time is over.
+"""Frees what no run needs, for who needs room and by night: what killed runs left, and kept works whose time is over.
 
 Who needs room frees as much of it as it needs, and the night frees all. What belongs here: the order, and the proof
 before each. What does not: when a work's time is over (``ao_workflows.staging.retention``), and the removal itself
