@@ -120,7 +120,7 @@ def test_a_script_that_fails_because_the_share_went_away_is_not_what_failed(
     assert (desk.site.place(RID) / "text.txt").read_bytes() == FILES["text.txt"]
 
 
-@pytest.mark.parametrize("when", ["look", "list_going"])
+@pytest.mark.parametrize("when", ["compare_copy", "list_changes"])
 def test_a_share_that_goes_away_while_the_archives_copy_is_read_gets_no_work(
     desk: Desk, disk: LoopDisk, tries: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:

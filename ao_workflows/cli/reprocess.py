@@ -181,7 +181,7 @@ def _plan(request: _Request, rid: str) -> tuple[Redo, Mapping[str, Any]]:
     instance, staging, force = request.instance, request.staging, request.force
     receipts, layout = staging.receipts(rid), staging.layout
     for refused in receipts.refused:
-        click.echo(f"ao: {refused}", err=True)
+        complain(refused)
     config: Mapping[str, Any] | None
     if force and (held := receipts.held):
         config = _config_of({"intake": held.intake, **vars(held.event)})

@@ -73,7 +73,7 @@ _CUT_OFF = """
 import sys, time
 from ao_workflows.instance import run_leases
 run_leases.RENEW_SECONDS, run_leases.ENDS_SECONDS = 0.05, 0.1
-claims = run_leases.RunClaims(sys.argv[1])
+claims = run_leases.RunLeases(sys.argv[1])
 with claims.held("r4", "first", lambda: sys.argv[2] == "wanted"):
     print("held", flush=True)
     input()

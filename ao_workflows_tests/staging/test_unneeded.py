@@ -46,8 +46,8 @@ freeing.{step} = pausing
 unneeded_of(Staging(root=sys.argv[1], keep_days=3)).free_all()
 """
 STEPS = {
-    "before its first rename": ("going", "True", ["W1", "W1"]),
-    "between its two renames": ("going", "path.parent.name == 'works'", ["W1"]),
+    "before its first rename": ("removal_name", "True", ["W1", "W1"]),
+    "between its two renames": ("removal_name", "path.parent.name == 'works'", ["W1"]),
     "before its removal": ("remove_tree", "True", []),
     "when half is removed": ("remove_tree", "path.parent.name == 'works'", []),
 }
