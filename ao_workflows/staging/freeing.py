@@ -1,7 +1,7 @@
 """Freeing the scratch disk: which folders of a work are removed, and what could not be removed.
 
-What belongs here: removing a work's zip and folders, and what its runs left half made. What does not: when that may be
-done, and the lock that whoever does it holds (``ao_workflows.staging.staging``).
+What belongs here: removing a work's zip and folders, and what its killed runs left half made. What does not: when that
+may be done, and the work's lock, which the caller must hold (``ao_workflows.staging.staging``).
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from ao_workflows.works.rids import rid_of_left_over
 
 @dataclass(frozen=True)
 class Freed:
-    """What a run freed on the scratch disk at its end: its work's RID, empty where it freed nothing; and why something
-    of the work is still there.
+    """What a run freed on the scratch disk at its end.
+
+    ``rid`` is the RID of its work, empty if it freed nothing. ``stuck`` is the error if something of the work could not
+    be removed.
     """
 
     rid: str = ""
     stuck: StagingError | None = None
 
     def shown(self) -> dict[str, str]:
-        """Both for the web page."""
+        """Returns both fields as labelled texts for the web page."""
         shown = {"freed on the scratch disk": self.rid or "nothing"}
         return shown | ({"not freed": str(self.stuck)} if self.stuck else {})
 
@@ -36,13 +38,13 @@ class Freed:
 def free(layout: StagingLayout, rid: str) -> int:
     """Removes a work's zip and folders, and returns the bytes freed.
 
-    :raises StagingError: if they cannot be removed; they are under a hidden name then, unless even that was refused,
-        and in nobody's way.
+    :raises StagingError: if something cannot be removed. What remains then has a hidden name and is in nobody's way,
+        unless the disk refused even the renaming.
     """
     renamed, refused, freed = [], [], 0
     for folder in (layout.incoming(rid), layout.work(rid)):
         try:
-            # Under a name of its own first: half a work must not stand where a receipt says a whole one does.
+            # Renamed first: half a work must not be where its receipt says that a whole one is.
             renamed.append(folder.rename(removal_name(folder)))
         except FileNotFoundError:
             continue
@@ -59,7 +61,11 @@ def free(layout: StagingLayout, rid: str) -> int:
 
 
 def sweep(layout: StagingLayout, rid: str) -> Removed:
-    """Removes what runs of the work that were killed left half unpacked, half removed or half written."""
+    """Removes what killed runs of the work left half unpacked, half removed or half written; the caller holds its lock.
+
+    Returns how many files and folders of ``incoming`` and ``works`` were removed, their bytes, and a sentence for each
+    that could not be. Half-written files beside receipts and downloads are removed too, but not counted.
+    """
     left_over = layout.left_over(rid)
     count, size, stuck = 0, 0, []
     for parent in layout.may_have_left_overs():
@@ -70,7 +76,7 @@ def sweep(layout: StagingLayout, rid: str) -> Removed:
                     count += 1
                 except OSError as error:
                     stuck.append(str(_not_removed(Path(error.filename or path), error)))
-                    # No run is to take it for a tree under way, whose room was promised.
+                    # Else a run would take it for a tree that is being unpacked, for which room was promised.
                     with suppress(OSError):
                         _ = is_removal_name(path.name) or path.rename(removal_name(path))
     for folder in (layout.receipt(rid, "any").parent, layout.incoming(rid)):
@@ -82,13 +88,16 @@ def sweep(layout: StagingLayout, rid: str) -> Removed:
 
 
 def works_with_left_overs(layout: StagingLayout) -> list[str]:
-    """The RIDs of the works of which something half made lies there; those that runs are making are among them."""
+    """Returns the RIDs of the works of which the disk has something half made, in order.
+
+    What a run is making just now is among it: only the work's lock tells the two apart.
+    """
     names = (path.name for parent in layout.may_have_left_overs() for path in _hidden(parent))
     return sorted({rid for rid in map(rid_of_left_over, names) if rid})
 
 
 def works_there(layout: StagingLayout) -> list[str]:
-    """The RIDs of the works whose zip or folders are there."""
+    """Returns the RIDs of the works whose zip or folders are on the disk, in order."""
     names = (name for parent in layout.may_have_left_overs() for name in _names(parent))
     return sorted({name for name in names if not name.startswith(".")})
 
@@ -103,7 +112,7 @@ def _hidden(folder: Path) -> Iterator[Path]:
 
 
 def _names(folder: Path) -> list[str]:
-    """What is there; nothing where the folder cannot be read."""
+    """Returns the names in a folder; none if the folder is not there or cannot be read."""
     try:
         return os.listdir(folder)
     except OSError:

@@ -9,101 +9,101 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class StagingLayout:
-    """Every place that a work, named by its partition's RID, has on the scratch disk below ``root``.
+    """The paths of everything on the scratch disk below ``root``; a work's are named after its partition's RID.
 
-    A RID may be any word. So no folder holds both what is named by a RID and what has a name of its own, save that
-    the second begins with a dot, as no RID does; and what is hidden ends with ``.<no dot>.tmp``, so that the RID before
-    it cannot be mistaken for another that begins alike.
+    A RID may be any name. So where a folder's entries are named after RIDs, every other entry begins with a dot, as no
+    RID does. A hidden name ends with a token without dots and ``.tmp``, so the RID in it cannot be mistaken for another
+    that begins alike.
     """
 
     root: Path
 
     def incoming(self, rid: str) -> Path:
-        """The folder of the downloaded zip."""
+        """Returns the folder of the downloaded zip."""
         return self.root / "incoming" / rid
 
     def zip(self, rid: str) -> Path:
-        """The downloaded zip."""
+        """Returns the path of the downloaded zip."""
         return self.incoming(rid) / f"{rid}.bag.zip"
 
     def part(self, rid: str) -> Path:
-        """The zip while it is being downloaded."""
+        """Returns the path of the zip while it is being downloaded."""
         return self.incoming(rid) / f"{rid}.bag.zip.part"
 
     def journal(self, rid: str) -> Path:
-        """Which parts of that are whole."""
+        """Returns the path of the download's journal, which lists the parts of the zip that have arrived whole."""
         return self.incoming(rid) / f"{rid}.bag.zip.journal"
 
     def progress(self, rid: str) -> Path:
-        """How far the download is, while it is under way."""
+        """Returns the path of the file that says how far a download under way has come."""
         return self.incoming(rid) / "progress.json"
 
     def reservation(self, rid: str) -> Path:
-        """The room that the work has been promised, or waits for."""
+        """Returns the path of the file that says how much room the work was promised, or waits for."""
         return self.root / "reservations" / f"{rid}.json"
 
     def reservations_lock(self) -> Path:
-        """The file that is locked by who looks at them all."""
+        """Returns the path of the file that a process locks while it reads and changes the reservations."""
         return self.root / "reservations" / ".lock"
 
     def work(self, rid: str) -> Path:
-        """The folder that holds the zip's works, each under its own RID."""
+        """Returns the folder that holds the unpacked works of the zip, each in a folder named by its own RID."""
         return self.root / "works" / rid
 
     def work_under_way(self, rid: str, run_id: str) -> Path:
-        """The same while it is being unpacked."""
+        """Returns the hidden folder into which a run unpacks these works, and which it then renames to ``work``."""
         return self.root / "works" / f".{rid}.{run_id}.tmp"
 
     def left_over(self, rid: str) -> re.Pattern[str]:
-        """What hidden names in ``incoming`` and ``works`` have that a run of the work left half unpacked, or about to
-        be removed.
+        """Returns the pattern of the hidden names, in ``incoming`` and ``works``, of what a run of the work left half
+        unpacked or half removed.
         """
         return re.compile(rf"\.{re.escape(rid)}\.[^.]+\.tmp")
 
     def may_have_left_overs(self) -> tuple[Path, Path]:
-        """The folders of all works' downloads and trees."""
+        """Returns the folders that may have left-overs: that of all works' downloads, and that of their trees."""
         return self.root / "incoming", self.root / "works"
 
     def receipt(self, rid: str, stage: str) -> Path:
-        """The receipt of one stage."""
+        """Returns the path of the receipt of one stage."""
         return self.root / "receipts" / rid / f"{stage}.json"
 
     def fixity(self, rid: str) -> Path:
-        """The digests of every unpacked file of the zip's works, one JSON array a line."""
+        """Returns the path of the list of fixity: a JSON array a line, with the digests of one unpacked file."""
         return self.root / "receipts" / rid / "fixity.jsonl"
 
     def report(self, rid: str) -> Path:
-        """What is wrong with the work's bag."""
+        """Returns the path of the report that says what is wrong with the work's bag."""
         return self.root / "quarantine" / "works" / rid / "report.json"
 
     def rejected_messages(self) -> Path:
-        """The folder of the queue messages that could not be used, each kept whole."""
+        """Returns the folder of the queue messages that could not be used, each kept whole in a file."""
         return self.root / "quarantine" / "messages"
 
     def events(self, rid: str) -> Path:
-        """The folder of the work's events that came from a queue and whose run has not begun."""
+        """Returns the folder of the work's events that came from a queue and whose run has not begun."""
         return self.root / "events" / rid
 
     def messages_in_parts(self) -> Path:
-        """The folder of the messages that have more records than the run queue had room for."""
+        """Returns the folder of the messages that have more records than the run queue had room for."""
         return self.root / "messages"
 
     def lock(self, rid: str) -> Path:
-        """The file that is locked by the run that has the work."""
+        """Returns the path of the file that a run locks while it works on the work."""
         return self.root / "locks" / f"{rid}.lock"
 
     def archive_shares(self) -> Path:
-        """What was noted of each of the archive's shares when it was set up."""
+        """Returns the path of the file that says what was noted of each of the archive's shares at its set-up."""
         return self.root / "archive-shares.json"
 
     def runs(self) -> Path:
-        """The folder of the files that are locked by the runs that live."""
+        """Returns the folder of the files that runs lock for as long as their processes live."""
         return self.root / "runs"
 
     def logs(self) -> Path:
-        """The folder of the sync script's logs."""
+        """Returns the folder of the sync script's logs."""
         return self.root / "logs"
 
     def sync_logs(self) -> tuple[Path, ...]:
-        """The folders in it that the syncs write into, each under its day and second."""
+        """Returns the folders in ``logs`` that syncs write into, each under its day and second."""
         return self.logs() / "sync-logs", self.logs() / "audit-test-logs"

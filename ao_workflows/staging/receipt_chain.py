@@ -15,7 +15,10 @@ from ao_workflows.works.stages import Stage
 
 @dataclass(frozen=True)
 class Receipts:
-    """A work's receipts, None where a stage has none that can be used. ``refused`` says what is wrong with others."""
+    """A work's receipts; a field is None if the disk has no such receipt that can be used.
+
+    ``refused`` has the errors of the receipts that are there but cannot be used.
+    """
 
     restored: Restored | None = None
     downloaded: Downloaded | None = None
@@ -25,16 +28,18 @@ class Receipts:
     refused: tuple[ReceiptRefused, ...] = ()
 
     def by_stage(self) -> dict[Stage, StageReceipt]:
-        """Those that are there, in the order of the stages."""
+        """Returns the receipts that are there, by their stages and in the order of the stages."""
         found = (self.restored, self.downloaded, self.debagged, self.synced)
         return {Stage(receipt.stage): receipt for receipt in found if receipt}
 
     def in_force(self, event: str) -> Receipts:
-        """Those that speak of the restore ``event``, each for what the stage before it made.
+        """Returns the receipts of one restore, each only if it was written for what the stage before it made.
 
-        The one rule by which a stage finds its input and its own receipt, a redo is planned, and a work's standing is
-        found. A receipt of an earlier restore stays on the disk until its stage is done anew; one of a version that did
-        not name its whole origin is in force for no event.
+        This is the only such rule: by it a stage finds its input and its own receipt, a redo is planned, and a work's
+        standing is found. A receipt of an earlier restore stays on the disk until its stage is done anew. A receipt of
+        a version of this program that did not name its whole origin is in force for no event.
+
+        :param event: the restore event's identity.
         """
         restored = self.restored if self.restored and self.restored.event.identity == event else None
         downloaded = self.downloaded if restored and self.downloaded and self.downloaded.event == event else None

@@ -1,6 +1,6 @@
 """Receipt files: a work's receipts, read from the scratch disk and written to it.
 
-What belongs here: which files there are, and what is done where one cannot be used. What does not: what is in one
+What belongs here: which files there are, and what is done if one cannot be used. What does not: what is in one
 (``ao_workflows.staging.receipt_format``).
 """
 
@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", bound=Receipt)
 
 
 def read_receipts(layout: StagingLayout, rid: str) -> Receipts:
-    """The work's receipts. One that cannot be used is passed over, and stands among the refused.
+    """Reads the receipts of a work. The error of one that cannot be used is in ``refused`` of what is returned.
 
     :raises StagingError: if a file cannot be read.
     """
@@ -39,7 +39,7 @@ def read_receipts(layout: StagingLayout, rid: str) -> Receipts:
 
 
 def read_synced(layout: StagingLayout, rid: str) -> Synced | None:
-    """The receipt of the work's sync alone, or None where there is none that can be used.
+    """Reads only the receipt of the work's sync; returns None if there is none that can be used.
 
     :raises StagingError: if the file cannot be read.
     """
@@ -49,17 +49,20 @@ def read_synced(layout: StagingLayout, rid: str) -> Synced | None:
 
 
 def read_placed(layout: StagingLayout, rid: str, work: str) -> Placed | None:
-    """The receipt of one work of the zip, or None where there is none.
+    """Reads the receipt of one work of a zip; returns None if there is none.
 
-    :raises ReceiptRefused: if it cannot be used.
+    :param rid: the RID of the partition under which the zip came.
+    :param work: the work's own RID.
+    :raises ReceiptRefused: if the receipt cannot be used.
     :raises StagingError: if the file cannot be read.
     """
     return _read(layout, rid, Placed, placed_name(work))
 
 
 def write_receipt(layout: StagingLayout, receipt: Receipt, *, flush: bool = False) -> None:
-    """Writes a receipt in the place of the one before; with ``flush``, on the disk and not only in memory.
+    """Writes a receipt to its file, replacing the one before.
 
+    :param flush: return only when the file is on the disk, and not in memory alone.
     :raises StagingError: if it cannot be written.
     """
     write_whole(layout.receipt(receipt.rid, receipt.name), dump(receipt), flush=flush)
@@ -74,5 +77,5 @@ def _read(layout: StagingLayout, rid: str, kind: type[Kind], name: str) -> Kind 
     except OSError as error:
         raise StagingError(path, f"cannot be read: {error.strerror}") from error
     found = parse(kind, text, path)
-    # On a disk that takes `w1` and `W1` for one name, the other work's receipt is none of this one's.
+    # On a disk that does not distinguish `w1` from `W1`, the file may be the other work's receipt.
     return found if found.rid == rid else None

@@ -3,8 +3,9 @@
 What belongs here: version 1, and the files without a version that were written before it. What does not: what a receipt
 means (``ao_workflows.staging.receipts``).
 
-What is not known in a file of version 1 is passed over, so a later release may add to it. One that takes away or gives
-a name another meaning must count up ``VERSION``: a release refuses what is newer than it knows.
+A field that this release does not know, in a file of version 1, is ignored, so a later release may add fields. A
+release that removes a field, or gives it another meaning, must count up ``VERSION``: a release refuses the versions
+that are newer than its own.
 """
 
 from __future__ import annotations
@@ -30,15 +31,18 @@ Table = dict[str, Any]
 
 
 def dump(receipt: Receipt) -> str:
-    """The receipt as JSON."""
+    """Returns the receipt as JSON."""
     found = asdict(receipt) | {"at": receipt.at.isoformat()}
     return json.dumps({"version": VERSION, "stage": receipt.name, **found}, indent=1, ensure_ascii=False)
 
 
 def parse(kind: type[Kind], text: bytes, path: Path) -> Kind:
-    """The receipt that is in the file ``path``, whose ``text`` that is.
+    """Returns the receipt that a file contains.
 
-    :raises ReceiptRefused: if it is none of that kind that this release can read.
+    :param kind: the class of the receipt.
+    :param text: what is in the file.
+    :param path: the file's path: its name must be that of the stage in the receipt.
+    :raises ReceiptRefused: if the text is not a receipt of that kind, or not one that this release can read.
     """
     found = _table(text, path)
     version = found.get("version", VERSION)
@@ -50,7 +54,7 @@ def parse(kind: type[Kind], text: bytes, path: Path) -> Kind:
         raise ReceiptRefused(path, f"it says that it is of the stage {found.get('stage')!r}")
     if "version" not in found:
         found = _from_unversioned(kind, found, path)
-    # A field with a default has one for who writes, not for what is read.
+    # The defaults of fields are for new receipts only: one that is read must have every field.
     if missing := [each.name for each in fields(kind) if each.name not in found]:
         raise ReceiptRefused(path, f"it lacks {', '.join(missing)}")
     at = moment_with_zone(found["at"])
@@ -77,7 +81,7 @@ def _table(text: bytes, path: Path) -> Table:
     return found
 
 
-# Each is made when one is first read: it takes milliseconds, and who imports this may read none.
+# An adapter is made when the first receipt of its kind is read: that takes milliseconds, and many importers read none.
 _adapters: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
@@ -93,12 +97,12 @@ def _in_words(error: ValidationError) -> str:
     return f"{'.'.join(place)}: {words}{value}"
 
 
-# Before version 1 a receipt named its input under `took`, and what its stage made under `left`. Not all of their names
-# were there from the beginning: what came later has the value here that it had where it was not written.
+# Before version 1 a receipt had its input under the key `took`, and what its stage made under `left`. Some of their
+# fields came later than others. Where a file lacks one of those, it gets the value here that it meant by lacking it.
 
 
 def _from_unversioned(kind: type[Receipt], found: Table, path: Path) -> Table:
-    """A file without a version, in the names of version 1."""
+    """Returns the content of a file without a version, under the names of version 1."""
     frame = {"stage", "rid", "took", "left", "run_id", "boot", "at"}
     if found.keys() != frame:
         wrong = [f"it lacks {', '.join(sorted(frame - found.keys()))}"] if frame - found.keys() else []

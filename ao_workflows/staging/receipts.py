@@ -1,7 +1,7 @@
 """Receipts: what each stage writes when it is done, so that a later run need not do its work again.
 
-What belongs here: the receipts as typed values. What does not: which of a work's speak of the restore at hand
-(``receipt_chain``), how one is written as JSON (``receipt_format``), reading a work's from the disk
+What belongs here: the receipts as typed values. What does not: which of a work's receipts are those of the restore at
+hand (``receipt_chain``), how one is written as JSON (``receipt_format``), reading a work's receipts from the disk
 (``receipt_files``), and whether the zip or the folder that one names is still there (``validity``).
 """
 
@@ -23,9 +23,10 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What all receipts have: the partition's RID, the run that wrote it, the machine's boot at the time, and when.
+    """What all receipts have in common.
 
-    One that is made now is of this boot and this second.
+    ``rid`` is the partition's RID, ``run_id`` the run that wrote the receipt, ``boot`` the machine's boot at that time,
+    and ``at`` the time itself. A new receipt has the present boot and time, to the second, by default.
     """
 
     stage: ClassVar[str]
@@ -37,15 +38,16 @@ class Receipt:
 
     @property
     def name(self) -> str:
-        """The name of its file, without ``.json``."""
+        """The name of the receipt's file, without ``.json``."""
         return self.stage
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What unpacked works come from: the restore event, by its identity, and the zip, by its checksum and bytes.
+    """What unpacked works come from.
 
-    ``event`` is empty in a receipt of a version that did not name it.
+    ``event`` is the restore event's identity; it is empty in a receipt of a version of this program that did not name
+    it. The zip is named by its ``crc64nvme`` and its ``size`` in bytes.
     """
 
     event: str
@@ -55,7 +57,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class SourceObject:
-    """The object of S3 that a zip was downloaded from, as S3 described it. ``modified`` is RFC 3339, or empty."""
+    """The S3 object that a zip was downloaded from, as S3 described it.
+
+    ``size`` is in bytes. ``modified`` is the time at which the object was written, in RFC 3339; empty if not known.
+    """
 
     bucket: str
     key: str
@@ -67,7 +72,10 @@ class SourceObject:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """The claimed file, in an intake's folder, that a zip was copied from; ``modified_ns`` is its time of writing."""
+    """The claimed file, in the folder of an intake, that a zip was copied from.
+
+    ``modified_ns`` is the time at which the file was last written, in nanoseconds since 1970 began.
+    """
 
     intake: str
     folder: str
@@ -77,9 +85,11 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class DownloadedZip:
-    """A zip on the scratch disk: its bytes, checksum, what proved it, what its transfer took, and its source.
+    """A zip on the scratch disk, and how it was brought there.
 
-    ``fetched`` and ``resumed`` count bytes. One of ``object`` and ``original`` is there.
+    ``size`` is in bytes; ``proven_by`` says by what the zip was proven. Of the transfer, ``fetched`` and ``resumed``
+    are bytes, ``parts`` and ``retries`` numbers. The source is either ``object`` or ``original``; the other one is
+    None.
     """
 
     size: int
@@ -98,8 +108,8 @@ class DownloadedZip:
 class UnpackedWork:
     """One work of a zip: the files and bytes of payload that its manifests name, and the algorithms of their digests.
 
-    ``tags`` is the folder in the work that has the bag's own files; empty, with ``proven`` false, where no manifest
-    came with it.
+    ``proven`` is false, and ``tags`` empty, if no manifest came with the work. Otherwise ``tags`` is the folder in the
+    work that has the bag's own files.
     """
 
     rid: str
@@ -112,10 +122,10 @@ class UnpackedWork:
 
 @dataclass(frozen=True, kw_only=True)
 class Restored(Receipt):
-    """``restored_message`` is done: the stored event, and the intake that it came by.
+    """The receipt of ``restored_message``: the stored restore event, and the intake through which it came.
 
-    ``over`` has the deliveries that DRS had as synced when a person decided that this one is to be done all the same,
-    by their identities; None where nobody decided so.
+    ``over`` is None unless a person decided to have this delivery done whatever the archive has. Then it has the
+    identities of the deliveries that DRS had as synced at that time.
     """
 
     stage: ClassVar[str] = Stage.RESTORED_MESSAGE
@@ -127,7 +137,11 @@ class Restored(Receipt):
 
 @dataclass(frozen=True, kw_only=True)
 class Held(Receipt):
-    """A delivery waits for a person's decision: its event and intake, the class of its error, and why it waits."""
+    """The note that a delivery waits for a person's decision.
+
+    ``event`` and ``intake`` are those of the delivery. ``error`` is the name of the error's class, and ``why`` the
+    reason as a text.
+    """
 
     stage: ClassVar[str] = "held"
 
@@ -139,7 +153,10 @@ class Held(Receipt):
 
 @dataclass(frozen=True, kw_only=True)
 class Downloaded(Receipt):
-    """``downloaded_bag`` is done for the event of that identity. ``room`` is what the work needs on the disk."""
+    """The receipt of ``downloaded_bag``.
+
+    ``event`` is the identity of the restore event. ``room`` is how many bytes the work needs on the disk in all.
+    """
 
     stage: ClassVar[str] = Stage.DOWNLOADED_BAG
 
@@ -149,15 +166,16 @@ class Downloaded(Receipt):
 
     @property
     def origin(self) -> Origin:
-        """What the receipts of the stages after it must name."""
+        """The origin that the receipts of the later stages must name to be in force."""
         return Origin(self.event, self.zip.crc64nvme, self.zip.size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Debagged(Receipt):
-    """``debagged_work`` is done: the zip's works, and how many files its list of fixity has.
+    """The receipt of ``debagged_work``: the works that were in the zip.
 
-    ``files_listed`` is None in a receipt of a version that did not count them.
+    ``files_listed`` is how many files the list of fixity has; None in a receipt of a version of this program that did
+    not count them.
     """
 
     stage: ClassVar[str] = Stage.DEBAGGED_WORK
@@ -170,31 +188,31 @@ class Debagged(Receipt):
 
     @property
     def bytes(self) -> int:
-        """The bytes of payload."""
+        """The bytes of payload in all works."""
         return sum(work.bytes for work in self.works)
 
     @property
     def files(self) -> int:
-        """The files of payload."""
+        """The number of payload files in all works."""
         return sum(work.files for work in self.works)
 
     @property
     def rids(self) -> list[str]:
-        """The works, by their RIDs."""
+        """The RIDs of the works."""
         return [work.rid for work in self.works]
 
     @property
     def unproven(self) -> list[str]:
-        """Those of them that no manifest came with."""
+        """The RIDs of the works that came without a manifest."""
         return [work.rid for work in self.works if not work.proven]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placed(Receipt):
-    """One ``work`` of the zip is in its place in the archive, and proven.
+    """The receipt of one work of the zip: it is in its place in the archive, and its files there are proven.
 
-    ``options`` and ``environment`` are what the script was called with, ``log`` is its log, empty where it did not run,
-    and ``web`` the work's prefix on the web, if it went there.
+    ``work`` is the work's own RID. ``options`` and ``environment`` are what the sync script was called with. ``log`` is
+    the script's log, empty if it did not run. ``web`` is the prefix of the work's copy on the web, None if it has none.
     """
 
     stage: ClassVar[str] = Stage.SYNCED_ARCHIVE
@@ -209,20 +227,22 @@ class Placed(Receipt):
 
     @property
     def name(self) -> str:
-        """The name of its file, without ``.json``: each work of the zip has one."""
+        """The name of the receipt's file, without ``.json``: each work of the zip has a file of its own."""
         return placed_name(self.work)
 
 
 def placed_name(work: str) -> str:
-    """The name of the file of a work's ``Placed``, without ``.json``."""
+    """Returns the name, without ``.json``, of the file with a work's ``Placed`` receipt."""
     return f"{Stage.SYNCED_ARCHIVE}.{work}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Synced(Receipt):
-    """``synced_archive`` is done: where each work of the zip is in the archive, and which a person left as they were.
+    """The receipt of ``synced_archive``.
 
-    ``logs`` has the script's log by work; ``kept`` says that the site keeps synced works on the disk for some days.
+    ``places`` says where in the archive each work of the zip is, by its RID, and ``logs`` where the sync script's log
+    of it is. ``left_alone`` has the works that a person decided to leave in the archive as they were. ``kept`` says
+    that the site keeps synced works on the scratch disk for some days.
     """
 
     stage: ClassVar[str] = Stage.SYNCED_ARCHIVE

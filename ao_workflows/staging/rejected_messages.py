@@ -19,7 +19,11 @@ from ao_workflows.staging.staging import Staging
 
 @dataclass(frozen=True)
 class KeptMessage:
-    """A message as it came to ``intake`` from ``queue``, why it cannot be used, and since when it is kept."""
+    """A queue message that cannot be used.
+
+    ``intake`` and ``queue`` say where it came from, and ``body`` is its text as it came. ``reason`` says why it cannot
+    be used. ``at`` is the time, in RFC 3339, since which it is kept.
+    """
 
     message_id: str
     intake: str
@@ -30,9 +34,10 @@ class KeptMessage:
 
 
 def keep(staging: Staging, intake: str, queue: str, message_id: str, body: str, reason: str) -> Path:
-    """Keeps a message, whole; it is on the disk when this returns.
+    """Writes a message, whole, to a file of its own, and returns the file's path. It is then on the disk, not only in
+    memory.
 
-    :raises StagingError: if it cannot be kept; it must not be deleted from its queue then.
+    :raises StagingError: if it cannot be written. The message must not be deleted from its queue then.
     """
     path = _path(staging, message_id)
     kept = KeptMessage(message_id, intake, queue, reason, now(), body)
@@ -41,7 +46,7 @@ def keep(staging: Staging, intake: str, queue: str, message_id: str, body: str, 
 
 
 def kept_messages(staging: Staging) -> list[KeptMessage]:
-    """Every kept message, the oldest first.
+    """Reads all kept messages and returns them, those kept longest first.
 
     :raises StagingError: if one cannot be read.
     """
@@ -56,7 +61,10 @@ def kept_messages(staging: Staging) -> list[KeptMessage]:
 
 
 def remove(staging: Staging, message_id: str) -> None:
-    """Removes a kept message; that it is gone already is no mistake."""
+    """Removes a kept message; does nothing if it is gone already.
+
+    :raises StagingError: if it cannot be removed.
+    """
     path = _path(staging, message_id)
     try:
         path.unlink(missing_ok=True)

@@ -2,10 +2,10 @@
 
 What belongs here: the promises, and the wait for one. What does not: how much a work needs.
 
-A promise is a file, locked (flock) by the process that has it: that of a process that died is nobody's, and goes. It
-says how much the work needs in all; what is already on the disk of that is counted by looking, so that nothing need be
-kept up while a work is fetched and unpacked. Works get room in the order in which they asked: a large one is not passed
-by small ones for ever.
+A promise is a file that is locked (flock) by the process to which it was made. If that process dies, its promise counts
+no more, and the next one to look removes the file. A promise says how many bytes the work needs in all. How many of
+them are already on the disk is found by looking there, so no file need be updated while a work is fetched and unpacked.
+Works get room in the order in which they asked, so that small ones do not overtake a large one for ever.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ao_workflows.machine.file_locks import lock_if_free, take_when_free
 from ao_workflows.staging.layout import StagingLayout
 
 RESERVE_GIB = 10
-"""So much of the scratch disk stays free, unless the site says otherwise."""
+"""How many GiB of the scratch disk stay free, unless the site says otherwise."""
 
 ROOM_WAIT_HOURS = 24
-"""So long a work waits for room on it, unless the site says otherwise."""
+"""How many hours a work waits for room on the scratch disk, unless the site says otherwise."""
 
 ASK_AGAIN_SECONDS = 10.0
 SAY_AGAIN_SECONDS = 600.0
@@ -43,7 +43,11 @@ def _nothing_to_free() -> bool:
 
 @dataclass(frozen=True)
 class Promise:
-    """What a work was promised, or ``waiting`` waits for: ``bytes`` in all. ``asked`` orders those that wait."""
+    """The room that a work was promised, or, if ``waiting``, that it waits for.
+
+    ``bytes`` is what the work needs in all. ``asked`` is the time of its request, in nanoseconds since 1970 began, by
+    which those that wait are put into order.
+    """
 
     rid: str
     bytes: int
@@ -53,7 +57,11 @@ class Promise:
 
 @dataclass(frozen=True)
 class Figures:
-    """The room there is, in bytes: what the work still ``needs``, what is ``free``, what of that is ``promised``."""
+    """The room on the disk as one work finds it, in bytes.
+
+    ``needs`` is what the work still has to write, ``free`` what the disk has free, ``promised`` how much of that other
+    works have still to write, and ``disk`` the size of the disk.
+    """
 
     needs: int
     free: int
@@ -62,8 +70,9 @@ class Figures:
 
 
 class Room:
-    """The room of the staging disk, of which ``reserve`` bytes stay free. A run that gets none waits ``patience``
-    seconds.
+    """The room on the scratch disk, and what this process was promised of it.
+
+    ``reserve`` bytes of the disk stay free. A work that gets no room waits for it for ``patience`` seconds.
     """
 
     def __init__(self, layout: StagingLayout, reserve: int, patience: float) -> None:
@@ -81,14 +90,16 @@ class Room:
         wait: Callable[[float], object] = _WAIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Promises ``needed`` bytes in all to the work, once there is room. It holds until ``release``, or the end of
-        the process.
+        """Waits until there is room for the work, and promises it. The promise holds until ``release``, or until the
+        process ends.
 
-        :param say: is told what the work waits for.
-        :param free_next: frees something that no run needs, and says whether there was anything. It is called only as
-            long as the work lacks room, and only when it is the work's turn: for one behind, the room would go to the
-            one ahead.
-        :raises NoRoom: if there was none for as long as the site allows, or there never can be.
+        :param needed: how many bytes the work needs in all, with what it already has on the disk.
+        :param say: called with a sentence that says what the work waits for: at first and then every ten minutes.
+        :param free_next: frees something that no run needs, and returns whether there was anything. It is called only
+            while the work lacks room, and only when it is the work's turn: otherwise the work ahead would get the room.
+        :param wait: waits for so many seconds; ``clock`` returns seconds. Tests give others.
+        :raises NoRoom: if there was no room for as long as the site allows, or the disk is too small for the work.
+        :raises StagingError: if the promise cannot be written.
         """
         until = clock() + self._patience
         say_at = clock()
@@ -121,21 +132,21 @@ class Room:
             wait(ASK_AGAIN_SECONDS)
 
     def release(self, rid: str) -> None:
-        """Gives the work's room back; does nothing where it has none."""
+        """Gives back the work's room, promised or waited for; does nothing if this process has none for the work."""
         handle = self._held.pop(rid, None)
         if handle is not None:
-            # Where the file cannot be removed: a promise that nobody has locked is nobody's.
+            # If the file cannot be removed, it does not matter: a promise that nobody has locked does not count.
             with suppress(OSError):
                 self._layout.reservation(rid).unlink(missing_ok=True)
             os.close(handle)
 
     def release_all(self) -> None:
-        """Gives back all that this process has."""
+        """Gives back the room of every work for which this process has any."""
         for rid in list(self._held):
             self.release(rid)
 
     def _look(self, rid: str, needed: int, asked: int) -> tuple[Figures, str | None]:
-        """The figures, and the RID of a work that waits and asked earlier."""
+        """Returns the figures, and the RID of the work that has waited longest, if that asked before this one."""
         others = [promise for promise in self._promises() if promise.rid != rid]
         promised = sum(self._outstanding(other.rid, other.bytes) for other in others if not other.waiting)
         ahead = min((other for other in others if other.waiting), key=lambda other: other.asked, default=None)
@@ -149,16 +160,16 @@ class Room:
         return figures, ahead.rid if ahead and ahead.asked < asked else None
 
     def _outstanding(self, rid: str, needed: int) -> int:
-        """What of a work's room is not yet used."""
+        """Returns how many bytes of a work's room it has not used yet."""
         works, left_over = self._layout.work(rid).parent, self._layout.left_over(rid)
         names = os.listdir(works) if works.exists() else []
-        # What could not be removed is no part of what the work still has to write.
+        # Something that could not be removed is not a part of what the work has written.
         under_way = [works / name for name in names if left_over.fullmatch(name) and not is_removal_name(name)]
         places = [self._layout.incoming(rid), self._layout.work(rid), *under_way]
         return max(0, needed - sum(map(_allocated, places)))
 
     def _promises(self) -> Iterator[Promise]:
-        """Every promise that somebody has; those of the dead are removed."""
+        """Yields every promise that a living process has, and removes the files of processes that died."""
         for path in self._layout.reservations_lock().parent.glob("*.json"):
             try:
                 handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -190,13 +201,13 @@ class Room:
             os.pwrite(handle, text, 0)
             os.ftruncate(handle, len(text))
         except OSError as error:
-            # Half a promise is none: held on, it would keep others waiting for nothing.
+            # A promise that is half written cannot be read. If this process kept its lock, others would wait in vain.
             self.release(promise.rid)
             raise disk_error(self._layout.reservation(promise.rid), "cannot be written", error) from error
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
-        """Looking and promising are one step, whoever else is at it."""
+        """Holds a lock, so that looking and promising are one step although other processes do the same."""
         path = self._layout.reservations_lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -213,7 +224,7 @@ class Room:
 
 
 def _allocated(folder: Path) -> int:
-    """The bytes that a folder's files take on the disk."""
+    """Returns how many bytes the files below a folder take up on the disk."""
     total = 0
     for entry in files_below(folder):
         with suppress(OSError):

@@ -4,9 +4,9 @@ What belongs here: holding, reading and removing the files in ``<staging>/runs``
 a run whose process is gone (``ao_workflows.defs.sensors.lost_runs``), and the locks of works
 (``ao_workflows.staging.staging``).
 
-A run's process holds its file (flock, shared: a run may have several processes) from its first resource to its last;
-the kernel lets go when the process ends, however it ends, and across containers that share the disk. So a file that
-nobody holds is a dead run's.
+A run's process locks the run's file (flock, shared: a run may have several processes) from its first resource to its
+last. When a process ends, however it ends, the kernel unlocks its files, and containers that share the disk see each
+other's locks. So a file that nobody has locked belongs to a run that is dead.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from ao_workflows.machine.file_locks import is_at, lock_if_free, take_when_free
 
 
 class RunLocks:
-    """The locks of runs in ``folder``, of this process and of others."""
+    """The locks of runs in ``folder``, those of this process and those of others."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: dict[str, int] = {}
 
     def hold(self, run_id: str) -> None:
-        """Says, for as long as this process lives or until ``release``, that the run is being executed.
+        """Locks the run's file, which shows others that the run is being executed, until ``release`` or until this
+        process ends.
 
-        :raises StagingError: where the file cannot be made; StagingFull, where there is no room for it.
+        :raises StagingError: if the file cannot be made; ``StagingFull`` if there is no room for it.
         """
         path = self._path(run_id)
         if run_id in self._held:
@@ -40,7 +41,9 @@ class RunLocks:
             raise disk_error(path, "cannot be opened", error) from error
 
     def release(self) -> None:
-        """Lets go of every lock of this process's, and removes those that no other process holds."""
+        """Unlocks the files of all runs that this process has locked, and removes those that no other process has
+        locked.
+        """
         for run_id in list(self._held):
             handle = self._held.pop(run_id)
             try:
@@ -49,7 +52,7 @@ class RunLocks:
                 os.close(handle)
 
     def is_held(self, run_id: str) -> bool:
-        """Whether some process executes the run."""
+        """Whether a process executes the run: whether the run's file is there and locked."""
         try:
             handle = os.open(self._path(run_id), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -60,17 +63,17 @@ class RunLocks:
             os.close(handle)
 
     def can_be_made(self) -> bool:
-        """Whether the disk has room for another lock: else a run that has none may be one that waits for it."""
+        """Whether the disk has room for another lock. If not, a run without a lock may be alive and waiting for it."""
         return full_at(self._folder / "probe", 0) is None
 
     def left_behind(self) -> list[str]:
-        """The runs whose file is there and which no process executes."""
+        """Returns the ids of the runs whose file is there although no process executes them, in order."""
         names = os.listdir(self._folder) if self._folder.exists() else []
         run_ids = [name.removesuffix(".lock") for name in names if name.endswith(".lock")]
         return sorted(run_id for run_id in run_ids if self._path(run_id).exists() and not self.is_held(run_id))
 
     def remove(self, run_id: str) -> None:
-        """Removes the file of a run that no process executes."""
+        """Removes the file of a run; does nothing if a process executes the run or the file is gone."""
         path = self._path(run_id)
         try:
             handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)

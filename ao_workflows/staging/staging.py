@@ -50,27 +50,31 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def layout(self) -> StagingLayout:
-        """The places of everything on the scratch disk."""
+        """The paths of everything on the scratch disk."""
         return StagingLayout(Path(self.root))
 
     @property
     def room(self) -> Room:
-        """The disk's room, and what this process has been promised of it."""
+        """The room on the disk, and what this process was promised of it."""
         if self._room is None:
             self._room = Room(self.layout, int(self.reserve_gib * (1 << 30)), self.room_wait_hours * 3600)
         return self._room
 
     @property
     def run_locks(self) -> RunLocks:
-        """By which it can be told whether a run's process lives."""
+        """The locks of runs, which show whether a run's process lives."""
         if self._run_locks is None:
             self._run_locks = RunLocks(self.layout.runs())
         return self._run_locks
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """A run's process shows that it lives; a sensor, which has no run, shows nothing.
+        """Locks the run's file, which shows that its process lives; does nothing for a sensor, which has no run.
 
-        On a full disk it waits for room: no retry policy holds for what fails here, before the first step.
+        On a full disk it waits for room, for ``room_wait_hours`` at most: Dagster's retry policies do not apply to what
+        fails here, before the first step.
+
+        :raises StagingFull: if the disk has been full for all that time.
+        :raises StagingError: if the file cannot be made.
         """
         until = time.monotonic() + self.room_wait_hours * 3600
         said = False
@@ -88,24 +92,28 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
                 return
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """A run keeps its work's lock from its first stage to its end."""
+        """Unlocks the work and the run's file, and gives back the work's room: a run keeps them from its first stage to
+        its end.
+        """
         try:
             self.release()
         finally:
             self.run_locks.release()
 
     def hold(self, rid: str, holder: str) -> None:
-        """Takes the work's lock for this process; does nothing where this process has it.
+        """Locks the work for this process, and removes what killed runs of it left half made; does nothing if this
+        process has the lock already.
 
-        The kernel lets go of it when the process ends, however it ends.
+        The kernel unlocks it when the process ends, however it ends.
 
-        :raises WorkBusy: where another process has it, saying what that one wrote of itself.
-        :raises StagingError: where the lock's file cannot be written.
+        :param holder: what the process writes about itself into the lock's file, for others to read.
+        :raises WorkBusy: if another process has the lock, with what that process wrote about itself.
+        :raises StagingError: if the lock's file cannot be written.
         """
         if rid in self._held:
             return
         self._lock(rid)
-        # First of all: on a full disk it is what makes room.
+        # Done before anything is written: on a full disk it is what makes room.
         freeing.sweep(self.layout, rid)
         try:
             file_locks.say_holder(self._held[rid], holder)
@@ -123,14 +131,14 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def held_for_no_run(self, rid: str) -> Iterator[None]:
-        """Holds the work's lock while something is removed of it that no run needs.
+        """Locks the work within a ``with`` block that removes something of it that no run needs.
 
-        :raises WorkBusy: where a run has it, this process's own among them.
-        :raises StagingError: where the lock's file cannot be made.
+        :raises WorkBusy: if the lock is held already, be it by this process for its own run.
+        :raises StagingError: if the lock's file cannot be made.
         """
         self._lock(rid)
         try:
-            # On a full disk nobody can be told who has it; it is locked all the same.
+            # On a full disk the holder's name cannot be written; the work is locked all the same.
             with suppress(OSError):
                 file_locks.say_holder(self._held[rid], "the freeing of what no run needs")
             yield
@@ -138,7 +146,7 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._let_go(rid)
 
     def release(self) -> None:
-        """Gives back every lock of this process, and removes their files; and its room."""
+        """Unlocks all works that this process has locked, removes their lock files, and gives back all its room."""
         self.room.release_all()
         for rid in list(self._held):
             self._let_go(rid)
@@ -146,43 +154,49 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _let_go(self, rid: str) -> None:
         handle = self._held.pop(rid)
         path = self.layout.lock(rid)
-        # Where a person removed the file meanwhile, the one that is there now is another process's lock.
-        with suppress(OSError):  # the kernel lets go of it all the same
+        # If a person removed the file meanwhile, the one that is there now is another process's lock.
+        with suppress(OSError):  # the kernel unlocks it all the same
             if file_locks.is_at(handle, path):
                 path.unlink(missing_ok=True)
         os.close(handle)
 
     def receipts(self, rid: str) -> Receipts:
-        """The work's receipts. One that cannot be used is passed over, and stands among the refused.
+        """Reads the receipts of a work. The error of one that cannot be used is in ``refused`` of what is returned.
 
         :raises StagingError: if a file cannot be read.
         """
         return read_receipts(self.layout, rid)
 
     def synced(self, rid: str) -> Synced | None:
-        """The receipt of the work's sync alone, for who looks at many works; None where none can be used.
+        """Reads only the receipt of the work's sync, for callers that look at many works; returns None if there is none
+        that can be used.
 
         :raises StagingError: if the file cannot be read.
         """
         return read_synced(self.layout, rid)
 
     def placed(self, rid: str, work: str) -> Placed | None:
-        """The receipt of one ``work`` of the zip that came under the partition ``rid``; None where there is none.
+        """Reads the receipt of one work of a zip; returns None if there is none.
 
-        :raises ReceiptRefused: if it cannot be used.
+        :param rid: the RID of the partition under which the zip came.
+        :param work: the work's own RID.
+        :raises ReceiptRefused: if the receipt cannot be used.
         :raises StagingError: if the file cannot be read.
         """
         return read_placed(self.layout, rid, work)
 
     def write_receipt(self, receipt: Receipt, *, flush: bool = False) -> None:
-        """Writes a receipt in the place of the one before; with ``flush``, on the disk and not only in memory.
+        """Writes a receipt to its file, replacing the one before.
 
+        :param flush: return only when the file is on the disk, and not in memory alone.
         :raises StagingError: if it cannot be written.
         """
         write_receipt(self.layout, receipt, flush=flush)
 
     def withdraw(self, rid: str, stage: str) -> None:
-        """Removes a stage's receipt before what it names is replaced: sizes and counts may be those of the new one.
+        """Removes a stage's receipt before what it names is replaced.
+
+        Otherwise the old receipt could be taken for that of the new files, if their sizes and counts are the same.
 
         :raises StagingError: if it cannot be removed.
         """
@@ -193,12 +207,14 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise StagingError(path, f"cannot be removed: {error.strerror}") from error
 
     def throw_away(self, rid: str, stage: str) -> None:
-        """Removes what would spare a stage its work: its receipts, and of a download what is there of it.
+        """Removes what would let a stage skip its work: its receipts, and the journal by which a download is resumed.
 
-        The work's lock is to be held. What the stage left is replaced when it has been done anew, and not before.
+        The caller must hold the work's lock. What the stage made stays until the stage replaces it.
+
+        :raises StagingError: if something cannot be removed.
         """
         layout = self.layout
-        # Of syncing, each work of a zip has a receipt of its own.
+        # Of the sync, each work of a zip has a receipt of its own too.
         spares = [layout.receipt(rid, stage), *layout.receipt(rid, stage).parent.glob(f"{stage}.*.json")]
         spares += [layout.journal(rid)] if stage == Stage.DOWNLOADED_BAG else []
         for path in spares:
@@ -208,7 +224,12 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
                 raise StagingError(path, f"cannot be removed: {error.strerror}") from error
 
     def write_report(self, rid: str, name: str, problems: Iterable[Problem], run_id: str, source: str) -> Path:
-        """Writes what is wrong with the work's bag, every problem of it, and says where."""
+        """Writes the report that says what is wrong with the work's bag, and returns its path.
+
+        :param name: the name of the bag's zip.
+        :param source: the address of the object, or the dropped file, that the zip came from.
+        :raises StagingError: if it cannot be written.
+        """
         path = self.layout.report(rid)
         found = [asdict(problem) for problem in problems]
         report = {
@@ -224,22 +245,23 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         return path
 
     def remove_report(self, rid: str) -> None:
-        """A bag that is good now is in no quarantine."""
+        """Removes the report of a work whose bag is good now; a report that cannot be removed stays."""
         with suppress(OSError):
             remove_tree(self.layout.report(rid).parent)
 
     def free(self, rid: str) -> int:
-        """Removes a work's zip and folders, which the archive has been proven to hold. Returns the bytes freed.
+        """Removes the zip and folders of a work that is proven to be in the archive, gives back its room, and returns
+        the bytes freed.
 
-        :raises StagingError: if they cannot be removed; they are in nobody's way then.
+        :raises StagingError: if something cannot be removed. What remains is in nobody's way: see ``freeing.free``.
         """
         self.room.release(rid)
         return freeing.free(self.layout, rid)
 
     def free_synced(self, rid: str) -> Freed:
-        """Frees a work that is in the archive, unless the site keeps it for some days.
+        """Frees a work that is in the archive, unless the site keeps synced works for some days.
 
-        A failure is in what is returned, and is raised to nobody: no work is less in the archive for it.
+        An error is returned and not raised: the work is in the archive all the same.
         """
         if self.keep_days:
             return Freed()

@@ -1,8 +1,8 @@
 """Frees what no run needs, for who needs room and by night: what killed runs left, and kept works whose time is over.
 
-Who needs room frees as much of it as it needs, and the night frees all. What belongs here: the order, and the proof
-before each. What does not: when a work's time is over (``ao_workflows.staging.retention``), and the removal itself
-(``ao_workflows.staging.freeing``).
+A run that needs room frees as much as it needs, and the nightly housekeeping frees everything. What belongs here: the
+order, and what is checked before each removal. What does not: when a work's time is over
+(``ao_workflows.staging.retention``), and the removal itself (``ao_workflows.staging.freeing``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ao_workflows.staging.staging import Staging
 
 @dataclass
 class _Tally:
-    """What was removed of one kind, and by its work what could not be."""
+    """What was removed of one kind of thing; ``stuck`` has, by its work, a sentence for each that could not be."""
 
     rids: list[str] = field(default_factory=list)
     count: int = 0
@@ -36,12 +36,13 @@ class _Tally:
 
 
 class Unneeded:
-    """Frees what no run needs, each work under its lock. What cannot be freed is logged once, with its path and the
-    reason, and fails nobody.
+    """Frees what no run needs, each work under its lock.
 
-    :param look_for_shares: raises an ``AoError`` where the archive's shares that hold these works are not mounted: the
-        staged copy may then be the only one that anybody can read.
-    :param has_run: whether a work has a run that has not ended. It may begin at a stage that needs what is here.
+    What cannot be freed is logged once, with its path and the reason; no error is raised for it.
+
+    :param look_for_shares: called with the RIDs of works; raises an ``AoError`` if the archive's shares that hold them
+        are not mounted, because the staged copy may then be the only one that anybody can read.
+    :param has_run: whether a work has a run that has not ended. Such a run may begin at a stage that needs the files.
     """
 
     def __init__(
@@ -61,38 +62,42 @@ class Unneeded:
 
     @property
     def left_overs(self) -> Removed:
-        """What was removed of what killed runs left half unpacked or half removed."""
+        """What was removed so far of the files and folders that killed runs left half unpacked or half removed."""
         return self._left_overs.removed()
 
     @property
     def kept(self) -> Removed:
-        """What was removed of synced works whose time was over; of the others, when the oldest was synced."""
+        """What was removed so far of synced works whose time was over.
+
+        ``oldest_kept`` is when the first synced of the others was synced, None if there are none.
+        """
         return self._kept.removed()
 
     @property
     def freed(self) -> tuple[str, ...]:
-        """The synced works that were freed."""
+        """The RIDs of the synced works that were freed."""
         return tuple(self._kept.rids)
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The works whose time was over and that a run has, or is to have."""
+        """The RIDs of the works whose time was over, but which were not freed because somebody works on them or a run
+        of theirs has not ended.
+        """
         return tuple(sorted(self._wanted))
 
     def free_next(self) -> bool:
-        """Frees one work's left-overs; where nobody has any, the synced work whose time was over first.
-
-        :return: whether something was removed.
+        """Frees the left-overs of one work; if there are none, the work that was synced first of those whose time is
+        over. Returns whether something was removed.
         """
         return any(self._removals())
 
     def free_all(self) -> None:
-        """Frees all that no run needs now."""
+        """Frees everything that no run needs now."""
         for _ in self._removals():
             pass
 
     def _removals(self) -> Iterator[bool]:
-        """Tries one removal a step, and says whether it removed something."""
+        """Tries one removal after the other, and yields after each whether it removed something."""
         for rid in freeing.works_with_left_overs(self._staging.layout):
             yield self._sweep(rid)
         for rid in self._due():
@@ -112,11 +117,11 @@ class Unneeded:
         return removed.count > 0
 
     def _due(self) -> list[str]:
-        """The works whose time is over, the one that was synced first before the others."""
+        """Returns the RIDs of the works whose time is over, those synced first before the others."""
         now, synced_at, kept_since = datetime.now(UTC), {}, []
         for rid in freeing.works_there(self._staging.layout):
             try:
-                # By this receipt alone it is seen of most works that their time is not over.
+                # For most works this one receipt is enough to see that their time is not over.
                 synced = self._staging.synced(rid)
                 if synced is None:
                     continue
@@ -130,7 +135,7 @@ class Unneeded:
         return sorted(synced_at, key=lambda rid: synced_at[rid])
 
     def _whose_time_is_over(self, rid: str) -> Synced | None:
-        """The receipt of the work's sync, if its time is over."""
+        """Returns the receipt of the work's sync if its time is over, else None."""
         receipts = self._staging.receipts(rid)
         until = kept_until(receipts, self._staging.keep_days)
         return receipts.synced if until and until <= datetime.now(UTC) else None
@@ -138,7 +143,7 @@ class Unneeded:
     def _free(self, rid: str) -> bool:
         try:
             with self._staging.held_for_no_run(rid):
-                # Asked again: until the lock was had, a run may have brought the work anew, or another have freed it.
+                # Checked again: before the lock was got, a run may have brought the work anew, or somebody freed it.
                 synced = self._whose_time_is_over(rid)
                 if synced is None or not freeing.is_there(self._staging.layout, rid):
                     return False

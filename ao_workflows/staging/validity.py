@@ -1,6 +1,6 @@
 """Validity: whether what a receipt names is still there.
 
-What belongs here: the comparison of a zip or a tree with its receipt. What does not: which receipts speak of the
+What belongs here: the comparison of a zip or a tree with its receipt. What does not: which receipts are those of the
 restore at hand (``ao_workflows.staging.receipt_chain``).
 """
 
@@ -16,12 +16,19 @@ from ao_workflows.staging.receipts import Debagged, Downloaded, Receipt
 
 
 def depth_for(receipt: Receipt) -> Depth:
-    """How what a receipt names is to be compared: see ``still_there``."""
+    """Returns how the files that a receipt names are to be compared with it.
+
+    By size if they were written since the machine was booted, else by checksum: files are not flushed to the disk, so
+    they may have been lost when the machine went down.
+    """
     return "size" if receipt.boot == boot_id() else "checksum"
 
 
 def zip_is_there(path: Path) -> Callable[[Downloaded, Depth], bool]:
-    """Whether a downloaded zip is still what its receipt says."""
+    """Returns a function that says whether the zip at ``path`` is still what its receipt says.
+
+    The function takes the receipt, and how to compare: by size, or by size and checksum.
+    """
 
     def there(downloaded: Downloaded, depth: Depth) -> bool:
         if not path.exists() or path.stat().st_size != downloaded.zip.size:
@@ -32,7 +39,12 @@ def zip_is_there(path: Path) -> Callable[[Downloaded, Depth], bool]:
 
 
 def tree_is_there(folder: Path, fixity: Path) -> Callable[[Debagged, Depth], bool]:
-    """Whether unpacked works are still what their list of fixity says."""
+    """Returns a function that says whether the works in ``folder`` are still what their list of fixity says.
+
+    The function takes the receipt, and how to compare each file: by size, or by checksum.
+
+    :param fixity: the path of the list of fixity. It must itself be whole: see ``list_is_whole``.
+    """
 
     def there(debagged: Debagged, depth: Depth) -> bool:
         if not list_is_whole(fixity, debagged) or not folder.is_dir():
@@ -45,8 +57,9 @@ def tree_is_there(folder: Path, fixity: Path) -> Callable[[Debagged, Depth], boo
 def list_is_whole(fixity: Path, debagged: Debagged) -> bool:
     """Whether the list of fixity is the one that ``debagged_work`` wrote.
 
-    A power cut may leave the receipt and cut the list: each of the lines that are left would still be right. So it must
-    have, of each work, the files and bytes of payload that the bag's manifests name.
+    A power cut may cut the list off and spare the receipt. Each of the lines that remain would still be right. So the
+    list must have, of each work, as many files and bytes of payload as the receipt, which has them from the manifests,
+    and as many files in all.
     """
     try:
         lines, payload = payload_counts(read_fixity(fixity), {work.rid: work.tags for work in debagged.works})

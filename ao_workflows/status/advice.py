@@ -13,14 +13,19 @@ from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
 
 REFUSALS = ("BagInvalid", "ZipRefused")
-"""The errors that no second run mends: the bag has to be made again."""
+"""The classes of errors that a second run cannot mend: the bag must be made again."""
 
 NOTHING_IS_LOST = "Nothing is lost. To do the work again once this is mended: "
 """How the last line of a failed run begins; a command follows."""
 
 
 def start_from(stage: str, *, zip_there: bool, tree_there: bool) -> str:
-    """The stage to start from so that ``stage`` finds its input: itself, or the one that brings what is gone."""
+    """Returns the stage to start from so that ``stage`` finds its input: that stage itself, or an earlier one that
+    brings again what is gone.
+
+    :param zip_there: whether the scratch disk has the work's zip.
+    :param tree_there: whether it has the unpacked work.
+    """
     if stage == Stage.DEBAGGED_WORK and zip_there:
         return stage
     if stage == Stage.SYNCED_ARCHIVE and tree_there:
@@ -31,10 +36,12 @@ def start_from(stage: str, *, zip_there: bool, tree_there: bool) -> str:
 
 
 def advise(evidence: Evidence, state: WorkState, stage: str, *, stuck: bool, disagrees: bool) -> str:
-    """What to do about a work in that state and stage; empty where there is nothing to do.
+    """Returns a text that says what a person can do about a work; empty if there is nothing to do.
 
-    :param stuck: Whether it has been there for too long.
-    :param disagrees: Whether the sources contradict each other.
+    :param state: the work's state.
+    :param stage: the stage that it is in or failed in.
+    :param stuck: whether it has been there for too long.
+    :param disagrees: whether the sources of the evidence contradict each other.
     """
     rid = evidence.rid
     first = start_from(stage, zip_there=evidence.zip_there, tree_there=evidence.tree_there)
@@ -60,7 +67,7 @@ def advise(evidence: Evidence, state: WorkState, stage: str, *, stuck: bool, dis
         case WorkState.STOPPED if has_event:
             advice = f"To go on with it: {redo}"
         case WorkState.FAILED | WorkState.STOPPED | WorkState.UNKNOWN:
-            # Glacier is paid for each answer: nobody is sent there for what may lie in the archive.
+            # Each request to Glacier costs money: nobody should make one for a work that may be in the archive.
             advice = (
                 f"Ask again when {' and '.join(evidence.not_asked)} can be asked: it may be done already."
                 if evidence.not_asked
@@ -79,7 +86,10 @@ def advise(evidence: Evidence, state: WorkState, stage: str, *, stuck: bool, dis
 
 
 def _was_refused(evidence: Evidence) -> bool:
-    """Whether the work failed for its bag: by its run, or by DRS where another run came after it, or it is gone."""
+    """Whether the work failed because of its bag: as its run says or, if the evidence has no run, as DRS says.
+
+    The evidence has none either if the last run did nothing because its delivery waits for a person.
+    """
     if evidence.run:
         return evidence.run.error in REFUSALS
     last = last_of_its_own(evidence.row) if evidence.row else None

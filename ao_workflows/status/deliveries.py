@@ -3,8 +3,9 @@
 What belongs here: the delivery as a value, from an event or from a note in DRS, the order of two of them, and whether
 one is to be held. What does not: asking DRS, and keeping what was held (``ao_workflows.defs.restore.holding``).
 
-Events of one object come out of order, a run that was killed is run again after a later one, and two hosts may each
-have one. Without an order the last one to be done wins, whichever bytes it brings.
+Events of one object may come out of order, a run that was killed is run again after a later one, and two hosts may each
+have an event of one work. Without an order between deliveries the archive would keep the one that was done last,
+whichever bytes it brings.
 
 Source of the order: AWS, "Event message structure" (S3 user guide), on the sequencer.
 """
@@ -29,10 +30,11 @@ _HEX = re.compile(r"[0-9a-f]+")
 
 @dataclass(frozen=True)
 class Delivery:
-    """An object that S3 restored, or a file that was dropped. What is not known is empty.
+    """What brought a work: an object that S3 restored, or a file that was dropped.
 
-    ``identity`` is its event's. Times are RFC 3339 as their writer wrote them; ``modified`` is when the object was
-    written, as S3 said when it was looked at.
+    A field that is not known is empty. ``identity``, ``name`` and ``time`` are those of its event. An object has
+    ``bucket`` and ``key``, a dropped file ``folder`` and ``file``. ``modified`` is when the object was written, as S3
+    answered when it was asked. Times are RFC 3339, as their writer wrote them.
     """
 
     identity: str
@@ -53,11 +55,13 @@ class Delivery:
         return bool(self.bucket)
 
     def same_object(self, other: Delivery) -> bool:
-        """Whether both are of one object, in whichever of its versions."""
+        """Whether both are of the same S3 object, be it in different versions."""
         return self.is_object and (self.bucket, self.key) == (other.bucket, other.key)
 
     def noted(self) -> dict[str, str]:
-        """What DRS keeps of it, beside the identity, which every entry has."""
+        """Returns the fields that are written into DRS: those that are not empty, without the identity, which every
+        entry has anyway.
+        """
         found = {each.name: str(getattr(self, each.name)) for each in fields(self) if each.name != "identity"}
         return {name: value for name, value in found.items() if value}
 
@@ -71,7 +75,10 @@ class Delivery:
 
 
 class SyncedDelivery(NamedTuple):
-    """A delivery that DRS has as synced, and when that was; not ``itself`` where its zip brought only other works."""
+    """A delivery of a work that is synced according to DRS, and the time of the sync.
+
+    ``itself`` is false if the zip, though it came under the work's name, brought only other works.
+    """
 
     delivery: Delivery
     at: datetime
@@ -79,7 +86,11 @@ class SyncedDelivery(NamedTuple):
 
 
 def delivery_of(event: WorkEvent, *, version_id: str = "", etag: str = "", modified: str = "") -> Delivery:
-    """The delivery that an event tells of, with what S3 said of the object where the event does not."""
+    """Returns the delivery that an event is about.
+
+    :param version_id: what S3 answered about the object, used if the event does not say it; so is ``etag``.
+    :param modified: when the object was written, according to S3.
+    """
     if isinstance(event, DroppedFile):
         return Delivery(event.identity, event.name, event.time, folder=event.folder, file=event.file)
     return Delivery(
@@ -96,17 +107,19 @@ def delivery_of(event: WorkEvent, *, version_id: str = "", etag: str = "", modif
 
 
 def synced_deliveries(rid: str, rows: Iterable[DrsRow]) -> list[SyncedDelivery]:
-    """What DRS has as synced of the work, of all its rows; one that was synced twice is there with its last time.
+    """Returns the deliveries of a work that are synced according to DRS, each once, with the time of its last sync.
 
-    The archive's other systems say of no delivery, and nothing is held for what they wrote.
+    What the archive's other systems write into DRS names no delivery, so it never makes a delivery wait.
+
+    :param rows: all of the work's rows.
     """
     found: dict[str, SyncedDelivery] = {}
     for row in rows:
         for entry in row.entries:
-            # Of a zip with several works each is noted by itself: its own may be there while another failed.
+            # The works of one zip are noted one by one: the work itself may be synced while another one failed.
             if entry.stage != Stage.SYNCED_ARCHIVE and entry.data.get("synced") != rid:
                 continue
-            # One that another work's zip brought is noted among what is the work's own.
+            # If the zip came under another work's name, the entry is in this work's row and names that delivery.
             identity = str(entry.data.get("brought_by") or entry.event)
             delivery = _noted(identity, entry.data.get("delivery")) or _by_identity(identity)
             at = entry.at or datetime.min.replace(tzinfo=UTC)
@@ -116,7 +129,7 @@ def synced_deliveries(rid: str, rows: Iterable[DrsRow]) -> list[SyncedDelivery]:
 
 
 def _brought(rid: str, entry: DrsEntry) -> bool:
-    """Whether what an entry of DRS has as synced is the work itself, which a batch that is named after it may lack."""
+    """Whether the work itself was synced by what an entry describes: a batch named after a work may lack that work."""
     places = entry.data.get("places")
     return entry.stage != Stage.SYNCED_ARCHIVE or not isinstance(places, Mapping) or rid in places
 
@@ -130,7 +143,10 @@ def _noted(identity: str, noted: object) -> Delivery | None:
 
 
 def _by_identity(identity: str) -> Delivery | None:
-    """What an event's identity says, which is all that DRS has of what was synced before deliveries were noted."""
+    """Returns the delivery as far as an event's identity describes it: DRS has no more about early syncs.
+
+    Before deliveries were noted in DRS, an entry named only the event.
+    """
     name, _, rest = identity.partition("|")
     if claim := Claim.parse(rest):
         return Delivery(identity, name, claim.at.isoformat(), file=rest)
@@ -144,10 +160,11 @@ def _by_identity(identity: str) -> Delivery | None:
 
 
 def is_older(this: Delivery, other: Delivery) -> bool:
-    """Whether a delivery is older than another; no where that cannot be told.
+    """Whether ``this`` delivery is older than the ``other``; False if that cannot be known.
 
-    Of one object S3's sequencer says it, where both have one; else the events' times do. Whatever those say, a version
-    of the object that was written earlier is older: Glacier may be asked for an old version at any time.
+    If both are of the same object, ``this`` is older whenever its version was written earlier, whatever else is known:
+    an old version may be requested from Glacier at any time. Otherwise, for the same object, S3's sequencers decide if
+    both have one and they differ. In all other cases the events' times decide.
     """
     if this.identity == other.identity:
         return False
@@ -156,7 +173,7 @@ def is_older(this: Delivery, other: Delivery) -> bool:
             return True
         if (order := _by_sequencer(this.sequencer, other.sequencer)) is not None:
             return order
-    # EventBridge says whole seconds of what S3 itself says with their fraction: one event that came by both.
+    # One event may come by EventBridge, with a time in whole seconds, and by S3 itself, with the fraction.
     return _is_before(this.time, other.time, coarsely=this.same_object(other))
 
 
@@ -168,7 +185,10 @@ def _is_named_after(rid: str, key: str) -> bool:
 
 
 def _by_sequencer(this: str, other: str) -> bool | None:
-    """Whether the one is less than the other; None where they do not say. The shorter is filled up with zeros."""
+    """Whether one sequencer is less than the other; None if they are equal or one is not a hexadecimal number.
+
+    The shorter one is filled up with zeros on the right.
+    """
     this, other = this.lower(), other.lower()
     if not _HEX.fullmatch(this) or not _HEX.fullmatch(other):
         return None
@@ -189,16 +209,23 @@ def _is_before(this: str, other: str, *, coarsely: bool = False) -> bool:
 def reason_to_hold(
     rid: str, this: Delivery, synced: Sequence[SyncedDelivery], stored: Delivery | None = None
 ) -> tuple[DeliveryHeld, Delivery] | None:
-    """Why a delivery is to wait for a person's word, and the one that stands against it; None where it may be done.
-    What was synced is done again at will.
+    """Returns why a delivery must wait for a person's decision, and the other delivery that is the reason; None if it
+    may be done.
 
-    The work's object is the one that was synced last: another bucket or key may have other bytes under the same name.
-    A file that a person dropped is a person's word, and has its time alone. ``stored`` is the delivery that the work's
-    stages are for by now: if its run was killed or failed, a newer one would be forgotten for an older.
+    A delivery must wait if it is of another object than the work's own, which is the one that was synced last: another
+    bucket or key may have other bytes under the same name. That does not apply to a dropped file, because a person
+    chose it; only its time counts. A delivery must also wait if it is older than one that was synced, or than the
+    stored one: if the run of that was killed or failed, the newer delivery would be forgotten in favour of the older.
+    No delivery counts against itself, so the newest that was synced may be done again at any time.
+
+    :param rid: the work's RID.
+    :param this: the delivery in question.
+    :param synced: the work's deliveries that are synced according to DRS.
+    :param stored: the delivery that the work's stages are for now.
     """
-    # A batch that was sent under the work's name brought nothing of it: only its own older deliveries are held for it.
+    # A batch under the work's name that did not contain it counts only against older deliveries of the same object.
     synced = [each for each in synced if each.itself or this.same_object(each.delivery)]
-    # It may have come beside another work too: that zip is none of the work's own, whichever place it is in.
+    # The work may have come in another work's zip too: that object is not the work's own.
     objects = [each for each in synced if each.delivery.is_object and _is_named_after(rid, each.delivery.key)]
     if this.is_object and objects:
         last = max(objects, key=lambda each: each.at).delivery

@@ -12,7 +12,9 @@ from ao_workflows.works.stages import Stage
 
 
 def noted_failure(row: DrsRow | None) -> tuple[datetime | None, str] | None:
-    """The failure that DRS has as the last thing of the work: when, and in which words."""
+    """Returns the time and the text of the failure in a row, if the failure is the last that the row has of its
+    restore; else None.
+    """
     last = last_of_its_own(row) if row else None
     if last is None:
         return None
@@ -21,15 +23,21 @@ def noted_failure(row: DrsRow | None) -> tuple[datetime | None, str] | None:
 
 
 def last_of_its_own(row: DrsRow) -> DrsEntry | None:
-    """The last entry of the row that is of its restore. A delivery that was held since, or another work's zip that
-    brought the work, has not mended what failed.
+    """Returns the last entry of the row that is about the row's own restore; None if there is none.
+
+    Later entries about a delivery that waits for a person, or about another work's zip that brought the work, do not
+    count: they have not mended what failed.
     """
     others = {"held", "brought_by"}
     return next((entry for entry in reversed(row.entries) if not others & entry.data.keys()), None)
 
 
 def noted_remarks(row: DrsRow | None) -> dict[str, str]:
-    """What DRS has of the work's last unpacking that is out of the common, by its kind."""
+    """Returns what was unusual about the work's last unpacking, as texts by their kind.
+
+    The kinds are ``unproven``, that no manifest came with some works of the zip, and ``batch``, that the zip did not
+    contain the work that it is named after.
+    """
     entries = row.entries if row else ()
     last = next((entry for entry in reversed(entries) if entry.stage == Stage.DEBAGGED_WORK), None)
     return {kind: str(last.data[kind]) for kind in ("unproven", "batch") if kind in last.data} if last else {}

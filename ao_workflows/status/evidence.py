@@ -1,7 +1,7 @@
 """The evidence of where a work stands: what DRS, its receipts, its lock and Dagster say of it, as plain values.
 
 What belongs here: the values, and which restore event is in force. What does not: gathering them
-(``ao_workflows.status.gathering``), and what they come to (``ao_workflows.status.standing``).
+(``ao_workflows.status.gathering``), and what follows from them (``ao_workflows.status.standing``).
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ from ao_workflows.works.stages import RUN_STAGES
 RunState = Literal["queued", "under way", "succeeded", "failed", "canceled"]
 GOES_ON: frozenset[RunState] = frozenset({"queued", "under way"})
 HELD = ("OlderDelivery", "NewerStored", "OtherObject")
-"""The errors of a run whose delivery waits for a person's word: it did nothing."""
+"""The classes of the errors of a run whose delivery waits for a person's decision: such a run did nothing."""
 
 LockState = Literal["free", "held", "abandoned"]
-"""``abandoned``: the lock's file is there and no process has it, so the one that had was killed."""
+"""``abandoned``: the lock's file is there but no process has locked it, so the process that had was killed."""
 
 
 @dataclass(frozen=True)
 class RunSeen:
-    """The work's newest run in Dagster.
+    """A run of a work, as Dagster has it.
 
-    ``at`` is when it came to its state or, under way, to its ``stage``: the step that it is in or failed in, empty
-    where there is none. ``reason`` is what it failed with, or its stage is tried again after; ``error`` is the class of
-    what it failed with. ``selected`` has the stages it was asked for. ``event`` is the restore event in its config,
-    which came by ``intake``; None where it has none, or begins after the stage that stores one: it takes the event that
-    is stored. ``again`` says of a failed one that Dagster runs it again by itself.
+    ``stage`` is the step that the run is in or failed in, empty if there is none. ``at`` is when the run came to its
+    state or, if it is under way, to its stage. ``reason`` is the text of the error with which the run failed, or after
+    which its stage is tried again. ``error`` is the name of the class of the error with which it failed, empty if
+    that is not one of this platform's. ``selected`` has the stages that the run was requested for.
+
+    ``event`` is the restore event in the run's config, and ``intake`` the intake through which it came. ``event`` is
+    None if the config has none, or if the run begins after the stage that stores an event: it then works on the event
+    that is stored. ``again`` says that the run failed and Dagster is going to run it again by itself.
     """
 
     run_id: str
@@ -51,7 +54,10 @@ class RunSeen:
 
 @dataclass(frozen=True)
 class DownloadSeen:
-    """A download under way. ``seconds_left`` is None while no rate is known."""
+    """A download under way: how much of it is done, its rate, and when (``at``) that was written.
+
+    ``seconds_left`` is None while the rate is not known.
+    """
 
     percent: float
     megabytes_per_second: float
@@ -62,7 +68,7 @@ class DownloadSeen:
 
 @dataclass(frozen=True)
 class NotedEvent:
-    """An event that was taken from the queue of ``intake`` at that time, and that no run has stored since."""
+    """An event that was received from the queue of ``intake`` at the time ``at``, and that no run has stored since."""
 
     intake: str
     event: ObjectEvent
@@ -71,9 +77,13 @@ class NotedEvent:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of one work. ``run`` is None where Dagster has none; ``asked_dagster``, ``asked_drs`` and
-    ``asked_staging`` are false where the one could not be asked. ``zip_there`` and ``tree_there`` say what the scratch
-    disk holds. ``noted`` is the last event that no run has stored, where that is later than the stored one.
+    """Everything that is known about one work.
+
+    ``row`` is the row of DRS that was updated last, ``run`` the newest run in Dagster; each is None if there is none.
+    ``report`` is the path of the report on a bag that was refused. ``zip_there`` and ``tree_there`` say whether the
+    scratch disk has the zip and the unpacked works. ``noted`` is the last event that no run has stored, if it is later
+    than the stored one. ``asked_drs``, ``asked_dagster`` and ``asked_staging`` are false if that source could not be
+    asked.
     """
 
     rid: str
@@ -92,14 +102,18 @@ class Evidence:
 
     @property
     def not_asked(self) -> tuple[str, ...]:
-        """What could not be asked, in words."""
+        """The sources that could not be asked, in words."""
         sources = {"DRS": self.asked_drs, "Dagster": self.asked_dagster, "the scratch disk": self.asked_staging}
         return tuple(name for name, asked in sources.items() if not asked)
 
 
 def event_in_force(evidence: Evidence) -> tuple[str, WorkEvent] | None:
-    """The restore event that the work's stages are for, and its intake: the stored one, or that of a run which has not
-    come to storing it, or one that has no run. A run whose delivery is held never comes to storing it.
+    """Returns the restore event that the work's stages are for, and the intake through which it came; None if there is
+    none.
+
+    It is the event of the newest run if that may still store it, which a run whose delivery waits for a person never
+    does, and if Dagster has not lost a later event. Otherwise it is the noted event, which has no run, or else the
+    stored one.
     """
     run, noted = evidence.run, evidence.noted
     may_store = run is not None and (run.state in GOES_ON or (run.state == "failed" and run.error not in HELD))
@@ -110,8 +124,9 @@ def event_in_force(evidence: Evidence) -> tuple[str, WorkEvent] | None:
 
 
 def lost_event(evidence: Evidence) -> NotedEvent | None:
-    """The event that came from a queue and that Dagster knows nothing of: its database was put back to an earlier state
-    than the one in which the event's message was deleted.
+    """Returns the event that came from a queue but of which Dagster has no run; None if there is no such event.
+
+    That happens if Dagster's database was put back to a state from before the event's message was deleted.
     """
     run, row, noted = evidence.run, evidence.row, evidence.noted
     if noted is None or not evidence.asked_dagster or evidence.lock == "held":

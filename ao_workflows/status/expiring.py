@@ -21,8 +21,10 @@ from ao_workflows.works.stages import Stage
 
 @dataclass(frozen=True)
 class Undownloaded:
-    """A work whose restored copy is still needed; ``until`` is its end by its event, None where that says none that a
-    calendar has.
+    """A work whose restored copy is still needed, because it has not been downloaded yet.
+
+    ``until`` is when Glacier removes the copy, according to the restore event; None if the event has no time that can
+    be read.
     """
 
     rid: str
@@ -31,27 +33,27 @@ class Undownloaded:
     until: datetime | None
 
     def ends_before(self, moment: datetime) -> bool:
-        """Whether the copy may end before then, for all that the event says."""
+        """Whether the copy may be gone before ``moment``; True if its end is not known."""
         return self.until is None or self.until < moment
 
 
 def undownloaded(works: Iterable[tuple[Evidence, Standing]]) -> list[Undownloaded]:
-    """The works among these that have been restored, and not been downloaded since."""
+    """Returns the works, of those given, that were restored by Glacier and have not been downloaded since."""
     found = []
     for evidence, standing in works:
         in_force = event_in_force(evidence)
-        # Glacier's copy is of no use any more to what is on the scratch disk or in the archive.
+        # A work that is on the scratch disk or in the archive does not need Glacier's copy any more.
         if in_force is None or Stage.DOWNLOADED_BAG in standing.done or standing.state is WorkState.IN_ARCHIVE:
             continue
         intake, event = in_force
         if isinstance(event, DroppedFile):
-            continue  # A folder's file does not end.
+            continue  # A dropped file does not expire.
         found.append(Undownloaded(evidence.rid, intake, event, moment(event.restore_expires)))
     return found
 
 
 def end_in_words(until: datetime, now: datetime) -> str:
-    """When a copy ends, or has ended."""
+    """Returns a phrase that says when a copy ends or has ended, such as "ends on 2026-11-28 06:00 UTC, in 5 h"."""
     left = until - now
     if left <= timedelta():
         return f"ended on {until:%Y-%m-%d %H:%M} UTC"

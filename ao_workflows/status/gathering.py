@@ -1,10 +1,10 @@
 """The evidence of where works stand, gathered: DRS, staging and Dagster's instance, each asked a bounded question.
 
-What belongs here: which works to look at where none is named, and reading what is known of each. What does not: what
-it comes to (``ao_workflows.status.standing``).
+What belongs here: which works to look at if none is named, and reading what is known of each. What does not: what
+follows from it (``ao_workflows.status.standing``).
 
-There are a hundred thousand works. Nothing here lists all runs, all partitions or all folders; what is not named is
-found by what moved last.
+There are a hundred thousand works. So nothing here lists all runs, all partitions or all folders; if no works are
+named, those to which something happened last are looked at.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from ao_workflows.status.runs import UNFINISHED, newest_run, works_of_runs
 from ao_workflows.works.rids import parse_rid
 
 FORGOTTEN = timedelta(days=30)
-"""A work that nothing has happened to for so long is told of where it is named or is stuck, and not in other lists."""
+"""A work to which nothing has happened for so long is looked at only if it is named, is stuck or has an open run."""
 
 FORGOTTEN_STUCK = timedelta(days=366)
-"""For so long a work is told of as stuck: the table that was taken over may have works that nobody wants any more."""
+"""How long a work is shown as stuck: DRS's table is older than this platform, and may have works nobody wants now."""
 
 BEING_MADE = timedelta(minutes=10)
-"""So long Dagster may take to make a run that a tick has requested: its daemon may be restarted in between."""
+"""How long Dagster may need to make a run that a tick has requested: its daemon may be restarted in between."""
 
 LOOKED_AT = 300
-"""So many works of each source are looked at where none is named: the newest."""
+"""How many works of each source are looked at if none is named: the newest."""
 
 
 @dataclass(frozen=True)
 class EvidenceSources:
-    """Where to look. ``drs`` or ``instance`` is None where it cannot be asked."""
+    """Where to look for evidence. ``drs`` or ``instance`` is None if it cannot be asked."""
 
     staging: Staging
     drs: Drs | None
@@ -56,9 +56,11 @@ class EvidenceSources:
 
 @dataclass
 class Gathered:
-    """The evidence of several works. ``cut`` says that there were more than were looked at; ``drs_error`` is why DRS
-    could not be asked, and ``unread`` why the scratch disk could not, of each work where it was so. ``odd`` has names
-    in DRS that are no work's.
+    """The evidence of several works, and what could not be gathered.
+
+    ``cut`` says that a source gave as many works as were asked for, so there may be more. ``drs_error`` says why DRS
+    could not be asked. ``unread`` has an error for each work of which the scratch disk could not be read, and one if
+    the list of noted events could not. ``odd`` has the names, such as some in DRS, that cannot be a work's.
     """
 
     evidence: list[Evidence] = field(default_factory=list)
@@ -69,7 +71,7 @@ class Gathered:
 
 
 def of_works(sources: EvidenceSources, rids: Sequence[str]) -> Gathered:
-    """The evidence of the works named, in their order."""
+    """Gathers the evidence of the given works, in their order. What cannot be asked is noted in what is returned."""
     gathered = Gathered()
     rows: Mapping[str, DrsRow] = {}
     drs = sources.drs
@@ -98,11 +100,14 @@ def of_works(sources: EvidenceSources, rids: Sequence[str]) -> Gathered:
 def of_unfinished(
     sources: EvidenceSources, now: datetime, untouched: timedelta | None = None, most: int = LOOKED_AT
 ) -> Gathered:
-    """The evidence of the works that are under way, waiting or failed; among them may be some that have reached the
-    archive. Of each source the newest ``most`` are looked at.
+    """Gathers the evidence of the works that are under way, waiting or failed; among them may be some that have reached
+    the archive.
 
-    They are those to which something has happened since a month ago; with ``untouched``, those to which nothing has
-    happened for so long, and something since a year before that. Of both, those with an event that no run has stored.
+    They are the works to which something happened within the last 30 days; with ``untouched``, those to which nothing
+    has happened for so long, but something within the 366 days before. A run that has not ended may be older than that.
+    Works with an event that no run has stored are among them with ``untouched`` or without.
+
+    :param most: how many works, the newest, are looked at from each source.
     """
     before = now - untouched if untouched else None
     since = before - FORGOTTEN_STUCK if before else now - FORGOTTEN
@@ -133,7 +138,7 @@ def of_unfinished(
 
 
 def merged(*looks: Gathered) -> Gathered:
-    """Several looks as one, each work once."""
+    """Returns several results as one, with each work once; of a work that is in several, the last evidence counts."""
     return Gathered(
         evidence=list({each.rid: each for look in looks for each in look.evidence}.values()),
         cut=any(look.cut for look in looks),
@@ -144,13 +149,16 @@ def merged(*looks: Gathered) -> Gathered:
 
 
 def lock_state(path: Path) -> LockState:
-    """Who has a work. The file of a lock is there only while a process has it, or where one was killed."""
+    """Returns the state of the work's lock whose file is at ``path``.
+
+    The file is there only while a process has the lock, or after one that had it was killed.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return "free"
     try:
-        # A shared lock, gone again at once: who asks must not keep a run from its work.
+        # A shared lock, given back at once: a look must not keep a run from its work.
         if not lock_if_free(handle, shared=True):
             return "held"
         return "abandoned" if path.exists() else "free"
@@ -159,9 +167,9 @@ def lock_state(path: Path) -> LockState:
 
 
 def _with_staging(evidence: Evidence, staging: Staging) -> Evidence:
-    """With what the scratch disk says of the work.
+    """Returns the evidence completed by what the scratch disk has of the work.
 
-    :raises StagingError: if it does not.
+    :raises StagingError: if the disk cannot be read.
     """
     layout, rid = staging.layout, evidence.rid
     report = layout.report(rid)
@@ -190,7 +198,7 @@ def _transfer(layout: StagingLayout, rid: str) -> DownloadSeen | None:
 
 
 def _each_once(lists: Iterable[Iterable[str]]) -> tuple[list[str], tuple[str, ...]]:
-    """The works of all lists, and the names that are none's: DRS has other writers."""
+    """Returns the RIDs in all lists, each once, and the names that cannot be a RID: DRS has other writers too."""
     rids, odd = [], []
     for name in dict.fromkeys(chain.from_iterable(lists)):
         try:

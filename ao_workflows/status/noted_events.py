@@ -4,7 +4,7 @@ What belongs here: writing, finding and removing those files. What does not: whe
 (``ao_workflows.status.evidence``).
 
 A message is deleted once Dagster has its runs. If Dagster's database is put back to an earlier state after that, these
-files are all that is left of an event whose run had not begun.
+files are the only trace of an event whose run had not begun.
 """
 
 from __future__ import annotations
@@ -32,22 +32,24 @@ from ao_workflows.status.evidence import NotedEvent
 from ao_workflows.works.stages import Stage
 
 _AT_ONCE = 8
-"""Several flushes at once cost little more than one: a disk puts them together."""
+"""How many files are written at once: several flushes cost little more than one, because a disk combines them."""
 
 _TRIES = 3
 
 _MANY = 100_000
 
 _LOOKED_AT = 5
-"""So many works are looked at for what was done elsewhere, each time."""
+"""How many works ``forget_done`` looks at each time."""
 
 Failures = Mapping[str, StagingError]
 
 
 def check(staging: Staging, intake: str) -> None:
-    """Sees that the scratch disk takes a note: what could not be noted is better left in its queue.
+    """Writes a file where the notes are, to see whether that is possible, and removes it again.
 
-    :raises StagingError: if it does not.
+    It is called before messages are received: an event that cannot be noted had better stay in its queue.
+
+    :raises StagingError: if no file can be written.
     """
     path = staging.layout.events("any").parent / f".{intake}"
     write_whole(path, now(), flush=True)
@@ -55,15 +57,16 @@ def check(staging: Staging, intake: str) -> None:
 
 
 def note(staging: Staging, intake: str, wanted: Collection[WantedRun]) -> Failures:
-    """Notes events before their runs are requested; they are on the disk when this returns.
+    """Notes events before their runs are requested. The notes are then on the disk, not only in memory.
 
-    Returns those that could not be noted, by their identities: their messages must not be deleted.
+    Returns the errors of the events that could not be noted, by the events' identities: their messages must not be
+    deleted.
     """
     failures: dict[str, StagingError] = {}
 
     def write(each: WantedRun) -> None:
         path = _path(staging, each.rid, each.event)
-        # It is asked for again, since its run is not there yet.
+        # Noted before: the event is requested again because its run has not been made yet.
         if path.exists():
             return
         said = {"intake": intake, "rid": each.rid, "at": now(), "event": asdict(each.event)}
@@ -71,7 +74,7 @@ def note(staging: Staging, intake: str, wanted: Collection[WantedRun]) -> Failur
             try:
                 write_whole(path, json.dumps(said, indent=1, ensure_ascii=False), flush=True)
             except StagingError as error:
-                # Another run of the work may have removed its empty folder under way.
+                # Another run of the work may just have removed its empty folder.
                 if left and isinstance(error.__cause__, FileNotFoundError):
                     continue
                 failures[each.event.identity] = error
@@ -91,9 +94,9 @@ def note(staging: Staging, intake: str, wanted: Collection[WantedRun]) -> Failur
 
 
 def forget(staging: Staging, rid: str, stored: WorkEvent) -> None:
-    """Removes the notes of the work's events that are no later than the one which is ``stored`` now.
+    """Removes the notes of the work's events that are not later than the ``stored`` one.
 
-    A note that cannot be removed does no harm: it is compared with what is stored wherever it is read.
+    A note that cannot be removed does no harm: wherever notes are read, they are compared with the stored event.
     """
     with suppress(StagingError, OSError):
         for path, noted in _read_all(staging, rid):
@@ -103,17 +106,21 @@ def forget(staging: Staging, rid: str, stored: WorkEvent) -> None:
 
 
 def forget_one(staging: Staging, rid: str, event: ObjectEvent) -> None:
-    """Removes the note of an event that waits for a person's word, and is kept as such."""
+    """Removes the note of one event: it waits for a person's decision, and is kept in a ``Held`` receipt."""
     with suppress(OSError):
         _path(staging, rid, event).unlink(missing_ok=True)
         staging.layout.events(rid).rmdir()
 
 
 def forget_done(staging: Staging, done_since: Callable[[str, datetime], Iterable[str]]) -> None:
-    """Removes notes whose events were done by runs that could not remove them: on another host, with a scratch disk of
-    its own. ``done_since`` has the times of the events of a work that were done since then.
+    """Removes notes of events that were done by runs on another host, which has a scratch disk of its own and so could
+    not remove them.
 
-    A few works are looked at, by chance, so that none is in the others' way. What cannot be removed is looked at again.
+    Only a few works are looked at each time. They are chosen at random, so that a work whose notes cannot be removed
+    does not keep others from being looked at.
+
+    :param done_since: called with a work's RID and a moment; returns the times of the work's events that were done by
+        runs made since then.
     """
     with suppress(StagingError):
         there = works(staging, _MANY)
@@ -126,9 +133,10 @@ def forget_done(staging: Staging, done_since: Callable[[str, datetime], Iterable
 
 
 def works(staging: Staging, most: int) -> list[str]:
-    """The names of the works that have notes, of ``most`` at most, those with the newest first.
+    """Returns the RIDs of the works that have notes, those whose notes changed last first.
 
-    :raises StagingError: if they cannot be read.
+    :param most: how many works at most.
+    :raises StagingError: if the folder of the notes cannot be read.
     """
     folder = staging.layout.events("any").parent
     found = []
@@ -148,9 +156,11 @@ def works(staging: Staging, most: int) -> list[str]:
 def last_noted(
     staging: Staging, rid: str, stored: WorkEvent | None, before: datetime | None = None
 ) -> NotedEvent | None:
-    """The work's last noted event, where it is later than the ``stored`` one, and was noted ``before`` then.
+    """Returns the last of the work's noted events, by the events' times; None if there is none.
 
-    :raises StagingError: if one cannot be read.
+    :param stored: only events later than this one count.
+    :param before: only events that were noted before this moment count.
+    :raises StagingError: if a note cannot be read.
     """
     found = [
         noted
@@ -161,7 +171,10 @@ def last_noted(
 
 
 def later_config(noted: NotedEvent | None, config: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The run config of the later event: of the ``noted`` one, or of the one in ``config``, which a run was given."""
+    """Returns the run config of the later of two events: the ``noted`` one, and the one in a run's ``config``.
+
+    Returns None if there is neither.
+    """
     if noted is None:
         return config
     stage = Stage.RESTORED_MESSAGE.value
@@ -200,7 +213,10 @@ def _read_all(staging: Staging, rid: str) -> Iterator[tuple[Path, NotedEvent]]:
 
 
 def _noted(said: Any) -> NotedEvent:
-    """What is in a file; raises what looking for it raises, where it is not there."""
+    """Returns the note that a file's JSON contains.
+
+    :raises ValueError: if it is not a note; so may be a ``TypeError``, ``KeyError`` or ``AttributeError``.
+    """
     event = ObjectEvent(**{each.name: said["event"].get(each.name) for each in fields(ObjectEvent)})
     at = moment(said["at"])
     if at is None or not all((event.name, event.time, event.bucket, event.key)):

@@ -1,6 +1,7 @@
 """Redoing a work: what a run that starts from one stage will do, and what its receipts spare it.
 
-What belongs here: that decision, of plain values. What does not: looking at the scratch disk, and asking for the run.
+What belongs here: that decision, made from plain values. What does not: looking at the scratch disk, and requesting the
+run (``ao_workflows.cli.reprocess``).
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from ao_workflows.works.stages import RUN_STAGES, Stage
 
 @dataclass(frozen=True)
 class OnDisk:
-    """What the scratch disk holds of the work, each as its receipt has it: ``zip_whole``, ``tree_whole``. A zip that
-    is there and has no receipt is not whole.
+    """What the scratch disk has of a work.
+
+    ``zip_whole`` and ``tree_whole`` say whether the zip and the unpacked works are there as their receipts describe
+    them. A zip that is there without a receipt is not whole; nor is a tree.
     """
 
     zip_whole: bool
@@ -28,7 +31,11 @@ class OnDisk:
 
 @dataclass(frozen=True)
 class Redo:
-    """The run to ask for: its stages in order, each with what it will do, in words; and the receipts to throw away."""
+    """The run to request.
+
+    ``stages`` has its stages in order, ``words`` a sentence for each that says what it will do, and ``thrown_away`` the
+    stages whose receipts must be removed before.
+    """
 
     rid: str
     stages: tuple[str, ...]
@@ -47,12 +54,15 @@ def plan_redo(
     event_given: bool,
     word: Mapping[str, Any] | None = None,
 ) -> Redo:
-    """What redoing a work from the stage ``start`` comes to. With ``fresh`` no stage is spared.
+    """Returns what redoing a work from the stage ``start`` will do.
 
-    ``event_given`` says that the run's config has the restore event, which need not be stored then. ``word`` is a
-    person's for this run: what the sync may replace, and what it leaves alone.
-
-    :raises NothingStored: if the stage's input is not there; it says which stage to start from.
+    :param boot: the machine's present boot: files of an earlier one are compared by their checksums.
+    :param fresh: no stage is skipped, whatever its receipt says.
+    :param event_given: whether the run's config has a restore event. Then none need be stored, and the run starts from
+        the first stage.
+    :param word: what a person decided for this run, as in the config of ``synced_archive``: what the sync may
+        ``replace``, which ``others`` it may change, and which works it must ``leave`` as they are.
+    :raises NothingStored: if the stage's input is not there; the error says which stage to start from.
     """
     if not event_given and receipts.restored is None:
         raise NothingStored(rid, "no restore event is stored", None)
@@ -70,7 +80,7 @@ def plan_redo(
         raise NothingStored(rid, f"{missing} is not on the scratch disk", first)
     changes = bool(word and (word["replace"] or word["others"]))
     if (fresh or changes) and start == Stage.SYNCED_ARCHIVE and not has_tree:
-        # Only the receipt says that the work was synced: without it nothing could be compared, nor replaced.
+        # Only the receipt shows that the work was synced: without it nothing could be compared or replaced.
         raise NothingStored(rid, "the unpacked work is not on the scratch disk", Stage.DOWNLOADED_BAG)
     words = []
     certain = True
@@ -102,7 +112,12 @@ def _left(word: Mapping[str, Any]) -> str:
 def _words(
     stage: Stage, receipt: StageReceipt | None, *, there: bool, certain: bool, boot: str, freed: bool
 ) -> tuple[str, bool]:
-    """What a run will do in the stage, and whether that is nothing. ``certain``: nothing before it is done anew."""
+    """Returns, in words, what a run will do in the stage, and whether it skips the stage.
+
+    :param there: whether what the stage made is whole on the scratch disk.
+    :param certain: whether no earlier stage is done anew, so that the stage's input stays the same.
+    :param freed: whether the work was synced and is no longer on the scratch disk.
+    """
     match stage:
         case Stage.RESTORED_MESSAGE:
             return "its message is stored and noted again", False

@@ -1,8 +1,7 @@
 """Dagster's instance, asked from outside of a run: the runs of a work, and whether a daemon would start another.
 
-What belongs here: the few bounded questions, and what to do where the instance cannot be asked. What does not: what
-the answers come to (``ao_workflows.status.standing``), and putting a run into the queue
-(``ao_workflows.instance.run_queue``).
+What belongs here: the few questions, each of which is bounded. What does not: what follows from the answers
+(``ao_workflows.status.standing``), and putting a run into the queue (``ao_workflows.instance.run_queue``).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from ao_workflows.works import run_tags
 from ao_workflows.works.stages import RUN_STAGES, Stage
 
 _LOOKED_AT = 20
-"""As many runs of one work are looked at."""
+"""How many runs of one work are looked at."""
 
 
 _STATES: dict[dg.DagsterRunStatus, RunState] = {
@@ -31,28 +30,28 @@ _STATES: dict[dg.DagsterRunStatus, RunState] = {
     dg.DagsterRunStatus.FAILURE: "failed",
     dg.DagsterRunStatus.CANCELED: "canceled",
 }
-"""Any other is under way."""
+"""A run with any other status is under way."""
 
 UNFINISHED = tuple(
     status for status in dg.DagsterRunStatus if _STATES.get(status) not in ("succeeded", "failed", "canceled")
 )
-"""The states of a run that has not ended."""
+"""The statuses of a run that has not ended."""
 
 
 def newest_run(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
-    """The work's newest run."""
+    """Returns the work's newest run; None if there is none."""
     records = instance.get_run_records(dg.RunsFilter(tags={run_tags.PARTITION: rid}), limit=1)
     return run_seen(instance, records[0]) if records else None
 
 
 def run_in_flight(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
-    """A run of the work that has not ended; the one that was asked for last."""
+    """Returns the newest run of the work that has not ended; None if there is none."""
     records = instance.get_run_records(_unfinished(rid), limit=1)
     return run_seen(instance, records[0]) if records else None
 
 
 def has_run_in_flight(instance: dg.DagsterInstance, rid: str) -> bool:
-    """Whether the work has a run that has not ended: the same, without asking what the run is at."""
+    """Whether the work has a run that has not ended. It costs fewer questions than ``run_in_flight``."""
     return bool(instance.get_run_records(_unfinished(rid), limit=1))
 
 
@@ -67,18 +66,23 @@ def works_of_runs(
     since: datetime | None = None,
     before: datetime | None = None,
 ) -> list[str]:
-    """The work of each of the newest runs in those states, of ``most`` at most, that came to them ``since`` then and
-    ``before``. A work of several runs is there as often; a run of none is an empty name.
+    """Returns, for each of the newest runs in some states, the RID of its work.
+
+    A work that has several such runs is returned as often. For a run that is not of a work the name is empty.
+
+    :param most: how many runs at most.
+    :param since: only runs that were updated after this moment; ``before``: only those updated before that one.
     """
     within = dg.RunsFilter(statuses=list(statuses), updated_after=since, updated_before=before)
     return [run.tags.get(run_tags.PARTITION, "") for run in instance.get_runs(within, limit=most)]
 
 
 def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Restored | None) -> dict[str, Any] | None:
-    """The run config with the newest restore event that is later than the ``stored`` one, of the work's last few runs.
+    """Returns the run config with the newest restore event, of those that the work's last few runs were given; None if
+    none of them is later than the ``stored`` one.
 
-    A run that was killed before its first stage, or whose scratch disk is gone, left its event there alone. One whose
-    event is held left it to a person.
+    If a run was killed before its first stage, or the scratch disk was lost, the run's config is the only place that
+    has its event. A run whose delivery waits for a person is not considered: the person decides about its event.
     """
     newest, config = (delivery_of(stored.event) if stored else None), None
     for run in instance.get_runs(dg.RunsFilter(tags={run_tags.PARTITION: rid}), limit=_LOOKED_AT):
@@ -90,7 +94,7 @@ def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Restored
 
 
 def _was_held(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether a run ended without doing its delivery, which waits for a person's word."""
+    """Whether a run ended without doing anything, because its delivery waits for a person's decision."""
     if run.status is not dg.DagsterRunStatus.FAILURE:
         return False
     entry = _last_event(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)
@@ -98,15 +102,19 @@ def _was_held(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 def times_of_done_events(instance: dg.DagsterInstance, rid: str, since: datetime) -> list[str]:
-    """The times of the restore events that the work's last few runs were given which were made ``since`` then and
-    succeeded.
+    """Returns the times of the restore events that were done: those given to the work's last few successful runs.
+
+    :param since: only runs that were made after this moment.
     """
     done = dg.RunsFilter(tags={run_tags.PARTITION: rid}, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
     return [event["time"] for run in instance.get_runs(done, limit=_LOOKED_AT) if (event := _event_config(run))]
 
 
 def run_seen(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunSeen:
-    """A run as its work's standing takes it; what it is doing, or why it failed, costs one more question."""
+    """Returns what a work's standing needs to know about a run.
+
+    For a run that is under way or failed, Dagster is asked more: for its step, and the error that it failed with.
+    """
     run = record.dagster_run
     state = _STATES.get(run.status, "under way")
     at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else _utc(record.update_timestamp)
@@ -142,7 +150,7 @@ def run_seen(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunSeen:
 
 
 def failure_message(instance: dg.DagsterInstance, run_id: str) -> str:
-    """What the run's failed step says of itself; empty where none has failed."""
+    """Returns the error message of the run's step that failed last; empty if none has failed."""
     entry = _last_event(instance, run_id, dg.DagsterEventType.STEP_FAILURE)
     return _failure(entry.get_dagster_event().step_failure_data)[0] if entry else ""
 
@@ -153,7 +161,7 @@ def _last_event(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEvent
 
 
 def _failure(data: Any) -> tuple[str, str]:
-    """What a failed step said, and the class of the platform's error where it was one."""
+    """Returns a failed step's message, and the class of its error if that is one of this platform's, else empty."""
     failure = data.user_failure_data
     if failure and failure.description:
         name = failure.metadata.get("error")
@@ -164,15 +172,15 @@ def _failure(data: Any) -> tuple[str, str]:
 
 
 def _retried(data: Any) -> str:
-    """What a step said that is going to be tried again: its cause, without the name of its class."""
+    """Returns the message of the error after which a step is tried again, without the name of its class."""
     error = data.error and (data.error.cause or data.error)
     return error.message.strip().partition(": ")[2] if error else ""
 
 
 def _event_config(run: dg.DagsterRun) -> dict[str, Any] | None:
-    """The restore event in a run's config; None where a person started the run without one."""
+    """Returns the restore event in a run's config; None if it has none, or if the run does not store it."""
     config: Any = run.run_config
-    # Run again from a later stage, it has its config still, and takes the event that is stored by then.
+    # A run that starts from a later stage still has the config, but works on the event that is stored by then.
     keys = run.step_keys_to_execute
     if keys and RUN_STAGES[0].value not in keys:
         return None

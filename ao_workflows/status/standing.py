@@ -1,8 +1,8 @@
 """Where a work stands: from what DRS, the receipts, the download's progress, the work's lock and Dagster say of it.
 
-What belongs here: what the evidence comes to in all, and where it contradicts itself. What does not: the evidence
-(``ao_workflows.status.evidence``), the state of the work alone (``ao_workflows.status.state``), what a person can do
-(``ao_workflows.status.advice``), and showing a standing.
+What belongs here: everything that follows from the evidence, and where it contradicts itself. What does not: the
+evidence (``ao_workflows.status.evidence``), the state of the work alone (``ao_workflows.status.state``), what a person
+can do (``ao_workflows.status.advice``), and showing a standing.
 
 Dagster knows best what happens now and what failed; receipts and DRS know best what was done. Each may have lost
 something: a run that was killed, a scratch disk that was renewed, a database that was restored from a backup.
@@ -26,26 +26,29 @@ from ao_workflows.works.stages import RUN_STAGES, Stage
 
 @dataclass(frozen=True)
 class StuckLimits:
-    """How long a work may be in one stage, and how long Glacier may take, before it is called stuck."""
+    """How long a work may be in one ``stage``, and how long a ``restore`` by Glacier may take, before it is stuck."""
 
     stage: timedelta
     restore: timedelta
 
     @property
     def least(self) -> timedelta:
-        """The shorter of the two: what was touched since is not stuck."""
+        """The shorter of the two: a work to which something happened within it is not stuck."""
         return min(self.stage, self.restore)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a work stands. ``stage`` is the one that it is in or failed in; ``since`` is None where nobody knows.
+    """Where a work stands.
 
-    ``done`` says when each stage was done. ``failure`` is what went wrong and ``advice`` what to do, each empty where
-    there is nothing. ``held`` is why a delivery of the work waits for a person's word, though an older one of it may be
-    in the archive. ``disagreements`` has a sentence for each place where the sources contradict each other. ``remarks``
-    has what else must be known, by its kind: ``unproven``, that no manifest came with it, ``batch``, that the works in
-    the archive are others than this one, and ``receipts``, which of its receipts cannot be used.
+    ``stage`` is the stage that it is in or failed in, empty if there is none. ``since`` is when it came to its state,
+    None if that is not known. ``stuck`` says that it has been there for too long. ``done`` says when each stage was
+    done. ``failure`` says what went wrong, and ``advice`` what to do; each is empty if there is nothing to say.
+    ``held`` says why a delivery of the work waits for a person's decision, also if another delivery of it is in the
+    archive; empty if none waits. ``disagreements`` has a sentence for each contradiction between the sources.
+
+    ``remarks`` has what else must be known, by its kind: ``unproven``, that no manifest came with works of its zip,
+    ``batch``, that its zip brought other works and not this one, and ``receipts``, which receipts cannot be used.
     """
 
     rid: str
@@ -64,7 +67,10 @@ class Standing:
 
 
 def standing_of(evidence: Evidence, now: datetime, limits: StuckLimits) -> Standing:
-    """What the evidence comes to, at the time ``now``."""
+    """Returns where a work stands at the time ``now``, according to the evidence.
+
+    :param limits: how long the work may be in one state before it is called stuck.
+    """
     refused = evidence.receipts.refused
     if _asked_anew(evidence):
         evidence = replace(evidence, receipts=Receipts(), run=None)
@@ -87,7 +93,7 @@ def standing_of(evidence: Evidence, now: datetime, limits: StuckLimits) -> Stand
     else:
         state, stage, since = state_of(evidence, done, noted, goes_on=goes_on)
     if held and goes_on:
-        held = None  # Perhaps it is what the run is for.
+        held = None  # The run may be the one that does the delivery that waited.
     waits = held is not None and (held.undecided or not (held.behind or state is WorkState.IN_ARCHIVE))
     if held and waits and not lost and state is not WorkState.FAILED:
         state, stage, since = WorkState.HELD, "", held.at
@@ -127,8 +133,10 @@ def standing_of(evidence: Evidence, now: datetime, limits: StuckLimits) -> Stand
 
 @dataclass(frozen=True)
 class _Held:
-    """Why a delivery waits, and since when; ``error`` is its error's class. ``undecided``: it is of another object, so
-    that either may be right; ``behind``: what is to be done is the newer one, which is stored.
+    """Why a delivery waits for a person's decision, since when, and the class of its error.
+
+    ``undecided`` says that it is of another object than what the archive has, so that either may be right. ``behind``
+    says that a newer delivery, which is stored, is to be done instead.
     """
 
     why: str
@@ -145,7 +153,7 @@ class _Held:
 
 
 def _held(evidence: Evidence) -> _Held | None:
-    """The delivery of the last run that was held, or else the one that was kept."""
+    """Returns why the last run's delivery waits or, if that does not, why the one that is kept in staging waits."""
     run, kept = evidence.run, evidence.receipts.held
     if run and _did_nothing(run):
         why = run.reason.partition("\n")[0].removeprefix(f"{evidence.rid}: ")
@@ -158,7 +166,9 @@ def _did_nothing(run: RunSeen) -> bool:
 
 
 def _without_held(evidence: Evidence) -> Evidence:
-    """Without what a delivery that is held has left: its run, and its receipts where it was held late."""
+    """Returns the evidence without the traces of a delivery that waits: its run, and its receipts if it had already
+    been stored when it was found that it must wait.
+    """
     run, stored, kept = evidence.run, evidence.receipts.restored, evidence.receipts.held
     late = run.event.identity if run and run.event and _did_nothing(run) else ""
     of_held = {late, kept.event.identity if kept else ""} - {""}
@@ -168,7 +178,7 @@ def _without_held(evidence: Evidence) -> Evidence:
 
 
 def _asked_anew(evidence: Evidence) -> bool:
-    """Whether Glacier was asked for the work once more, after all that its receipts and its last run tell of."""
+    """Whether Glacier was asked for the work again, after everything that its receipts and its last run are about."""
     row, run = evidence.row, evidence.run
     if row is None or set(row.times) != {Stage.RESTORE_REQUESTED}:
         return False
@@ -179,7 +189,7 @@ def _asked_anew(evidence: Evidence) -> bool:
 
 def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> str:
     if run and run.state == "failed":
-        # What to do is said by the advice, which knows more than the run did.
+        # The end of the message says what to do; the advice says that too, and knows more than the run did.
         return (
             run.reason.partition(f"\n{NOTHING_IS_LOST}")[0] or "Its run was ended from outside, and could not say why"
         )
@@ -187,7 +197,7 @@ def _failure(run: RunSeen | None, noted: tuple[datetime | None, str] | None) -> 
 
 
 def _refused_remarks(refused: Sequence[ReceiptRefused]) -> dict[str, str]:
-    """Which of the work's receipts cannot be used, and what is wrong with them."""
+    """Returns the remark that says which of the work's receipts cannot be used, and what is wrong with them."""
     return {"receipts": "; ".join(map(str, refused))} if refused else {}
 
 
@@ -205,7 +215,7 @@ def _disagreements(
     if evidence.lock == "held" and evidence.asked_dagster and not (run and run.state == "under way"):
         yield "A process has the work's lock, and Dagster knows of no run of it that is under way"
     if goes_on:
-        # What is being redone is noted in one place before it is in the other.
+        # While a stage is redone, one source notes it before the other does.
         return
     if evidence.asked_drs and receipts and row is None:
         yield f"{_listed(receipts)} are done by their receipts, and DRS has no row of the work"
@@ -214,7 +224,7 @@ def _disagreements(
     elif row is not None and row_counts:
         if missing := [stage for stage in receipts if stage not in row.times]:
             yield f"{_listed(missing)}: done by the receipt, and not by DRS"
-        # A version that did not name the whole chain in a receipt left one that is in force for nothing.
+        # A receipt of a version of this program that did not name the whole origin is in force for no event.
         unnamed = (evidence.receipts.debagged, evidence.receipts.synced)
         known = {Stage(receipt.stage) for receipt in unnamed if receipt and not receipt.origin.event}
         noted = [stage for stage in RUN_STAGES if stage in row.times and stage not in {*receipts, *known}]

@@ -15,7 +15,7 @@ from ao_workflows.works.stages import RUN_STAGES, Stage
 
 
 class WorkState(StrEnum):
-    """What a work is at, in words."""
+    """The state of a work; the values are the words for people."""
 
     UNKNOWN = "not known"
     ASKED = "asked of Glacier"
@@ -34,11 +34,13 @@ def state_of(
     *,
     goes_on: bool,
 ) -> tuple[WorkState, str, datetime | None]:
-    """What the work is at, in which stage, and since when.
+    """Returns the state of a work, its stage, and since when it is in that state.
 
-    :param done: When each stage was done.
-    :param noted: The failure that DRS has as the last thing of the work: when, and in which words.
-    :param goes_on: Whether its run is queued or under way.
+    The stage is empty if the work is in the archive or not known. The time is None if it is not known.
+
+    :param done: when each stage was done.
+    :param noted: the time and the text of the failure, if a failure is the last that DRS has of the work.
+    :param goes_on: whether its run is queued or under way.
     """
     run = evidence.run
     next_stage = next((stage for stage in RUN_STAGES if stage not in done), RUN_STAGES[-1]).value
@@ -55,7 +57,7 @@ def state_of(
 
 
 def stopped_before_it_began(lost: NotedEvent) -> tuple[WorkState, str, datetime | None]:
-    """The state, stage and moment of a work whose event came, and of whose run Dagster knows nothing."""
+    """Returns the state, stage and time of a work whose event came from a queue but of which Dagster has no run."""
     return WorkState.STOPPED, Stage.RESTORED_MESSAGE.value, lost.at
 
 
@@ -65,7 +67,7 @@ def _state_by_what_was_done(
     noted: tuple[datetime | None, str] | None,
     next_stage: str,
 ) -> tuple[WorkState, str, datetime | None]:
-    """The same where no run goes on or has failed since."""
+    """Returns the same as ``state_of`` for a work that no run is doing now, and whose run has not failed since."""
     last = max(done.values(), default=None)
     if Stage.SYNCED_ARCHIVE in done:
         return WorkState.IN_ARCHIVE, "", done[Stage.SYNCED_ARCHIVE]
@@ -75,7 +77,7 @@ def _state_by_what_was_done(
         return WorkState.STOPPED, next_stage, evidence.run.at
     if set(done) == {Stage.RESTORE_REQUESTED}:
         return WorkState.ASKED, Stage.RESTORED_MESSAGE.value, last
-    # A row or a receipt without a single time is still somebody's trace.
+    # A row or a receipt, even without any time in it, shows that something was done.
     if done or evidence.row is not None or evidence.receipts.by_stage():
         return WorkState.STOPPED, next_stage, last
     return WorkState.UNKNOWN, "", None
