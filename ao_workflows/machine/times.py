@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 FIRST_YEAR, LAST_YEAR = 2, 9998
-"""The years of a moment: a time zone and the longest limit that a site may set lead from them to no calendar's end."""
+"""The first and the last year that a moment may have. With a time zone, or with the longest limit that a site may set,
+they still stay inside the calendar.
+"""
 
 LONG_AGO = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
-"""Before every moment: what stands for a time that is none, where times are put into their order."""
+"""A time before every moment: it replaces a value that is not a time, where times are sorted."""
 
 _ERRORS = (ValueError, TypeError, OverflowError, OSError, IndexError)
 
