@@ -24,7 +24,7 @@ from ao_workflows.machine.new_trees import put_in_place
 from ao_workflows.shown_names import shown, shown_json
 
 SHOWN = 100
-"""As many problems of one bag are printed for people; ``--json`` has all."""
+"""How many problems of one bag are printed for people; ``--json`` has all."""
 
 
 def _time_zone(_context: click.Context, _option: click.Parameter, name: str | None) -> ZoneInfo | None:

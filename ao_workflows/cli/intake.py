@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from ao_workflows.staging.staging import Staging
 
 LOOK_SECONDS = 20.0
-"""So long a look at one queue takes at most."""
+"""How long a look at one queue may take."""
 
 HIDDEN_SECONDS = 60
-"""So long a message would stay hidden if this process were killed by force; otherwise it is given back at once."""
+"""How long a message stays hidden if this process is killed by force; otherwise it is given back at once."""
 
 ANSWER_SECONDS = 20.0
-"""So long the calls that end a look, or send a message, may take."""
+"""How long the calls that end a look, or send a message, may take."""
 
 WIDTH = 80
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _OUTAGE = 5
-"""After so many failures of S3 itself in a row, the rest of a list would only wait for its time-outs."""
+"""After so many failures of S3 itself in a row the command ends: the rest of a list would only wait for time-outs."""
 
 _RIDS = click.argument("rids", metavar="[RID]...", nargs=-1)
 _LIST = click.option(

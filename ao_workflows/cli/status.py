@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from ao_workflows.status.gathering import EvidenceSources
 
 SHOWN = 100
-"""As many works are printed for people where none is named; ``--json`` has all that were looked at."""
+"""How many works are printed for people if no work was named; ``--json`` has all that were looked at."""
 
 SAID_LINES = 6
-"""As many lines of what failed are printed for people: a sync script's last forty are in the web page."""
+"""How many lines of a failure are printed for people; the web page has the last forty lines of a sync script."""
 
 DRS_SECONDS = 3.0
-"""A person waits: a database that is down is told of, and the other sources are asked."""
+"""How long DRS may take: a person waits. If it is down, that is printed, and the other sources are asked."""
 
 _ORDER = (
     WorkState.FAILED,
@@ -50,10 +50,12 @@ _ORDER = (
     WorkState.ASKED,
     WorkState.UNKNOWN,
 )
-"""What a person has to do something about comes first; in the archive is here what sources disagree on."""
+"""Works that a person must do something about come first. A work in the archive is listed only if its sources
+disagree.
+"""
 
 _COMMAND = re.compile(r"(?<=: )ao (?:(?!\. )[^;\n])+")
-"""A command in what is said: it is not broken over two lines, since it is going to be copied."""
+"""A command in a printed text. It is not broken over two lines, since a person will copy it."""
 
 _COLORS = {
     WorkState.FAILED: "red",

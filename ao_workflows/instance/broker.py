@@ -45,7 +45,7 @@ def celery_app(broker: str) -> Celery:
         "broker_transport_options": {"visibility_timeout": seconds},
         "result_backend_transport_options": {"visibility_timeout": seconds},
         "broker_connection_retry_on_startup": True,
-        # A worker reserves no run beside the one that it executes: it would wait for hours while another is idle.
+        # A worker reserves no run while it executes one: that run would wait for hours while another worker is idle.
         "worker_concurrency": 1,
         "worker_prefetch_multiplier": 1,
         "task_acks_late": True,

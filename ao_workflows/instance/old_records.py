@@ -103,7 +103,7 @@ def _remove_rows(storage: Any, run_ids: Sequence[str]) -> tuple[int, int]:
     wanted = db.and_(
         table.run_id.in_(run_ids),
         db.or_(table.dagster_event_type.is_(None), table.dagster_event_type.in_(_DEBUG_TYPES)),
-        # The level is in the event's JSON alone. A quotation mark in a text is escaped there, so no text looks so.
+        # The level is only in the event's JSON. Quotation marks in a text are escaped there, so no text matches this.
         table.event.like('%"level": 10,%'),
     )
     with storage.run_connection(run_ids[0]) as connection:

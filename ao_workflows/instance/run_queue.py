@@ -70,7 +70,7 @@ def queue_run(
     code = RepositoryPythonOrigin(
         executable_path=sys.executable,
         code_pointer=ModuleCodePointer(module=MODULE, fn_name="defs"),
-        # As Dagster's code server does: what runs in containers runs in the image that this is.
+        # As Dagster's code server does: a run in a container gets the image that this process runs in.
         container_image=os.environ.get("DAGSTER_CURRENT_IMAGE"),
         entry_point=DEFAULT_DAGSTER_ENTRY_POINT,
     )
@@ -82,7 +82,7 @@ def queue_run(
         remote_job_origin=origin.get_job_origin(job.name),
         job_code_origin=JobPythonOrigin(job.name, code),
     )
-    # Not `submit_run` of the instance: it asks for a workspace, which this coordinator does not look at.
+    # The instance's own `submit_run` needs a workspace, at which this coordinator does not look.
     instance.run_coordinator.submit_run(dg.SubmitRunContext(run, workspace=None))  # type: ignore[arg-type]
     return run.run_id
 

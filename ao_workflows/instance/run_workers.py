@@ -41,7 +41,7 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
         self._inst_data = inst_data
         self._broker = broker
         self.default_queue = QUEUE
-        super(CeleryRunLauncher, self).__init__()  # its own makes the app here and now
+        super(CeleryRunLauncher, self).__init__()  # dagster-celery's would make the app at once
 
     @cached_property
     def celery(self) -> Celery:

@@ -158,7 +158,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
     def settle(self, intake: str) -> None:
         """Flushes the claims to the disk, so that after a power cut no file whose run exists is back in the folder."""
         for folder in (self._save(intake), self._folder(intake)):
-            # Some mounts cannot flush a folder, and write it through.
+            # Some mounts cannot flush a folder, but write each change to the disk at once.
             with suppress(OSError):
                 handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 try:

@@ -22,7 +22,7 @@ _LARGEST_PIPE = 1 << 20
 _LONGEST_LINE = 1 << 16
 
 _WATCH = 'read -r _; kill -s "$3" -- "-$1"; sleep "$2"; kill -s KILL -- "-$1"'
-"""Waits until the worker is gone, however it ended, and then ends the child's process group."""
+"""Waits until the process that started it is gone, however it ended, and then ends the child's process group."""
 
 
 class Lines:
@@ -43,7 +43,7 @@ class Lines:
         *rows, begun = (self._begun + self._decoder.decode(chunk)).split("\n")
         lines = [_shown(row) for row in rows] if any("\r" in row for row in rows) else rows
         if "\r" in begun:
-            # The last two suffice: one is shown until the other has begun.
+            # The last two versions of the line suffice: the first is shown until the second is complete.
             begun = "\r".join(begun.rsplit("\r", 2)[-2:])
             if monotonic() - self._told_at >= PROGRESS_SECONDS:
                 lines.append(_shown(begun.rpartition("\r")[0]))

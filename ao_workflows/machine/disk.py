@@ -176,7 +176,7 @@ class _Removal:
         try:
             os.rename(name, new, src_dir_fd=here, dst_dir_fd=self._descriptor)
         except PermissionError:
-            # To get another parent, a folder must be one that its owner may write to.
+            # A folder can be moved to another parent only if its owner may write to it.
             os.chmod(name, _OURS, dir_fd=here)
             os.rename(name, new, src_dir_fd=here, dst_dir_fd=self._descriptor)
         return new

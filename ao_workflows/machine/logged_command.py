@@ -200,6 +200,6 @@ class _Watcher:
 
 
 def _short(line: str) -> str:
-    # A command prints names as they are; the file has the line itself.
+    # A command prints names unescaped; the log file has the line as it was printed.
     line = shown(line.expandtabs())
     return line if len(line) <= _LONGEST_SAID else f"{line[:_LONGEST_SAID]}…"

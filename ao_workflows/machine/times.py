@@ -68,7 +68,7 @@ def in_order(value: object) -> datetime:
 
 
 def _usable(at: datetime) -> datetime | None:
-    # The year is looked at first: bringing the calendar's last hours to UTC is what fails.
+    # The year is checked first: converting the first or last hours of the calendar to UTC raises an error.
     if not FIRST_YEAR - 1 < at.year < LAST_YEAR + 1:
         return None
     found = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
