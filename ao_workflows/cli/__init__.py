@@ -1,6 +1,6 @@
 """The command line, ``ao``: one module a group of commands, each loaded when it is called.
 
-What belongs here: the list of commands, and how one ends that the platform refuses. What does not: any of them.
+What belongs here: the list of commands, and how a command ends that the platform refuses. What does not: any command.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _COMMANDS = {
 
 
 class _Lazy(click.Group):
-    """A group that imports a command's module when the command is called: ``ao`` answers at once."""
+    """A group that imports a command's module only when the command is called, so that ``ao`` itself answers at
+    once.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
@@ -46,7 +48,9 @@ class _Lazy(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Says in one line what the platform refuses; a command need not."""
+        """Runs the command; prints what the platform refuses in one line and exits with 1, so that no command needs to
+        do it.
+        """
         try:
             return super().invoke(ctx)
         except AoError as error:

@@ -94,7 +94,7 @@ def _make(to: str | None, database: str | None, keep_days: int | None) -> None:
 
 
 def _storage() -> str:
-    """The address of the storage of the instance in DAGSTER_HOME."""
+    """Returns the address of the storage of the instance in DAGSTER_HOME."""
     import dagster as dg
 
     from ao_workflows.errors import BackupError
@@ -108,7 +108,7 @@ def _storage() -> str:
 
 
 def _place(to: str | None) -> tuple[BackupStore, int | None]:
-    """Where backups are kept, and for how many days; None where a person named the place."""
+    """Returns where backups are kept, and for how many days; None for the days if a person named the place."""
     from ao_workflows.site.loading import load
     from ao_workflows.upkeep.backup import store_of
 

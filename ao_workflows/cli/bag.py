@@ -24,7 +24,7 @@ from ao_workflows.machine.new_trees import put_in_place
 from ao_workflows.shown_names import shown, shown_json
 
 SHOWN = 100
-"""As many problems of one bag are printed for people; ``--json`` has all."""
+"""How many problems of one bag are printed for people; ``--json`` has all."""
 
 
 def _time_zone(_context: click.Context, _option: click.Parameter, name: str | None) -> ZoneInfo | None:
@@ -106,7 +106,7 @@ def debag_command(zip_path: Path, into: Path, time_zone: ZoneInfo | None, as_jso
 
 
 def _debag_beside_others(zip_path: Path, into: Path, time_zone: ZoneInfo | None) -> DebaggedZip:
-    """Unpacks next to what ``into`` has already, then puts each work in place of an earlier one of its name."""
+    """Unpacks into a new folder inside ``into``, then puts each work in the place of an earlier one of its name."""
     made = not into.exists()
     if made and not into.absolute().parent.is_dir():
         raise click.UsageError(f"there is no folder {into.absolute().parent}")
@@ -128,7 +128,7 @@ def _debag_beside_others(zip_path: Path, into: Path, time_zone: ZoneInfo | None)
 
 @contextmanager
 def _progress(path: Path) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal, and nothing elsewhere."""
+    """Shows a progress bar if standard error is a terminal, else nothing."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -8,9 +8,11 @@ from __future__ import annotations
 import click
 
 FAILED = 1
-"""The exit code of a command that did not do all that was asked; 2 is click's, for one that was not understood."""
+"""The exit code of a command that did not do all that was asked; click's is 2, for a command that it does not
+understand.
+"""
 
 
 def complain(what: object) -> None:
-    """Prints an error, or a warning, for a person; standard output has the command's results alone."""
+    """Prints an error or a warning for a person, on standard error: standard output has only the command's results."""
     click.echo(f"ao: {what}", err=True)

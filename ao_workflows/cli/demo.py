@@ -43,7 +43,7 @@ def ui(folder: Path, port: int) -> None:
 
 
 def _exit(run: Callable[[], int]) -> None:
-    """Ends this process with what ``run`` returns; what went wrong is said in words, an interrupt as a shell does."""
+    """Ends this process with what ``run`` returns. An error is printed in words; an interrupt exits as in a shell."""
     from ao_workflows.machine.processes import Interrupted
 
     try:

@@ -131,7 +131,7 @@ def deploy(
 
 
 def _tell(deployment: Deployment, *, dry_run: bool) -> bool:
-    """Prints the plan; whether a file stays edited that should be another one."""
+    """Prints the plan; returns whether a file that was edited here stays although its source has changed."""
     from ao_workflows.deployment.plan import Change
 
     click.echo(f"{deployment.root}{' (nothing is changed)' if dry_run else ''}")

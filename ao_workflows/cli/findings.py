@@ -22,7 +22,9 @@ _COLORS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 
 @contextmanager
 def output_of_others_on_stderr() -> Iterator[None]:
-    """What libraries print, some of it from threads that are left behind, is not mixed with the findings."""
+    """Sends to standard error what libraries print in the ``with`` block, some of it from threads that go on after it,
+    so that it is not mixed with the findings.
+    """
     ours = sys.stdout
     sys.stdout = sys.stderr
     try:

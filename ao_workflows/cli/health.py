@@ -15,10 +15,10 @@ from ao_workflows.errors import SiteError
 from ao_workflows.health.findings import Finding, Level, fail, without_secrets
 
 LIMIT_SECONDS = 8.0
-"""Monitoring systems give up after ten."""
+"""How long the checks may take: monitoring systems give up after ten seconds."""
 
 _EXITS = {Level.OK: 0, Level.WARN: 1, Level.FAIL: 2}
-"""https://www.monitoring-plugins.org/doc/guidelines.html#AEN78"""
+"""The exit codes of monitoring plugins: https://www.monitoring-plugins.org/doc/guidelines.html#AEN78"""
 
 
 @click.command()

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from ao_workflows.staging.staging import Staging
 
 LOOK_SECONDS = 20.0
-"""So long a look at one queue takes at most."""
+"""How long a look at one queue may take."""
 
 HIDDEN_SECONDS = 60
-"""So long a message would stay hidden if this process were killed by force; otherwise it is given back at once."""
+"""How long a message stays hidden if this process is killed by force; otherwise it is given back at once."""
 
 ANSWER_SECONDS = 20.0
-"""So long the calls that end a look, or send a message, may take."""
+"""How long the calls that end a look, or send a message, may take."""
 
 WIDTH = 80
 
@@ -115,7 +115,7 @@ def rejected(message_id: str | None, as_json: bool) -> None:
 
 
 def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[str, Any]:
-    """What waits at one intake; whatever happens, what was received is given back before this returns."""
+    """Returns what waits at one intake; whatever happens, all received messages are given back before this returns."""
     from ao_workflows.intake.sqs import BATCH
 
     settings = site.queues[name]
@@ -126,7 +126,7 @@ def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[
     seen: list[ReceivedMessage] = []
     stay: list[str] = []
     try:
-        # One call at a time: a signal in the midst of one is heeded after it, when its messages are known.
+        # One call at a time: a signal during a call takes effect after it, when the call's messages are known.
         while len(seen) < most and not noted:
             asked = min(BATCH, most - len(seen))
             seen += (batch := sqs.receive(name, asked, until, hidden=HIDDEN_SECONDS))
@@ -185,13 +185,13 @@ def _print_look(look: dict[str, Any]) -> None:
 
 
 def _send_back(site: Site, sqs: Sqs, staging: Staging, message_id: str) -> dict[str, str]:
-    """Sends a kept message to the queue that it came from; it is removed only once SQS has it."""
+    """Sends a kept message to the queue that it came from, and removes it here only once SQS has it."""
     from ao_workflows.staging.rejected_messages import kept_messages, remove
 
     kept = next((each for each in kept_messages(staging) if each.message_id == message_id), None)
     if kept is None:
         raise click.UsageError(f"no message {message_id} is kept; `ao intake rejected` lists those that are")
-    # The queue is what counts; but queues of two regions may have one name, and one be renamed with its intake.
+    # The queue decides. But queues in two regions may have one name, and a queue may be renamed with its intake.
     of_queue = [name for name, queue in sqs.queues.items() if queue == kept.queue]
     formerly = {former: today for former, today in site.formerly.items() if today in sqs.queues}
     name = meant_by(kept.intake, of_queue, formerly, of_queue)
@@ -218,7 +218,7 @@ def _open_site() -> tuple[Site, Sqs, Staging]:
 
 @contextmanager
 def _signals_noted() -> Iterator[list[int]]:
-    """Notes the signals that would end this process, so that it ends once all is given back."""
+    """Notes the signals that would end this process, so that it ends only once all messages are given back."""
     noted: list[int] = []
     before = {
         number: signal.signal(number, lambda got, _frame: noted.append(got))
@@ -236,7 +236,7 @@ def _names(sqs: Sqs) -> str:
 
 
 def _time(at: datetime | None) -> str:
-    """On a person's clock."""
+    """Returns the time in this machine's time zone."""
     return "unknown" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M")
 
 

@@ -80,7 +80,7 @@ def reprocess(
         }
     except RidError as error:
         raise click.UsageError(str(error)) from error
-    # Dagster is two seconds of what this command takes; asking for help costs none of it.
+    # Dagster is imported here, since that takes two seconds, and --help needs none of it.
     from ao_workflows.instance.opening import opened_instance
     from ao_workflows.instance.run_queue import check_run_queue
     from ao_workflows.site.loading import load
@@ -109,10 +109,10 @@ def reprocess(
 
 @dataclass(frozen=True)
 class _Request:
-    """What a person asks of every work that the command names, and where each is looked up.
+    """What a person asks for each work that the command names, and where the works are looked up.
 
-    ``start`` is the stage to start from; ``fresh`` throws its receipts away; ``force`` does a delivery that is held;
-    ``word`` is what the person says for this run, as the config of ``synced_archive`` takes it.
+    ``start`` is the stage to start from; ``fresh`` throws its receipts away; ``force`` carries out a delivery that is
+    held; ``word`` is what the person decided for this run, as the config of ``synced_archive`` has it.
     """
 
     instance: DagsterInstance
@@ -127,7 +127,7 @@ class _Request:
 def _reprocess(request: _Request, rid: str) -> None:
     """Queues one work.
 
-    :raises AoError: if it cannot be, with nothing thrown away.
+    :raises AoError: if it cannot be queued; then nothing has been thrown away.
     """
     from ao_workflows.definitions import defs
     from ao_workflows.defs.restore.holding import REDONE_TAG
@@ -146,7 +146,7 @@ def _reprocess(request: _Request, rid: str) -> None:
     for line in redo.words:
         _say(f"  {line}")
     job = defs.resolve_job_def(RESTORE_WORK.name)
-    # A run that was started by hand, on the spot, is in no queue, and has the lock.
+    # A run that a person started without the queue is not among the runs above, but it has the lock.
     staging.hold(rid, "ao reprocess")
     try:
         for stage in redo.thrown_away:
@@ -159,7 +159,7 @@ def _reprocess(request: _Request, rid: str) -> None:
 
 
 def _say(text: str) -> None:
-    """A reader who has gone, such as ``head``, does not keep the other works from being queued."""
+    """Prints a line. If the reader has gone, as ``head`` does, the other works are still queued."""
     try:
         click.echo(text)
     except BrokenPipeError:
@@ -167,12 +167,12 @@ def _say(text: str) -> None:
 
 
 def _plan(request: _Request, rid: str) -> tuple[Redo, Mapping[str, Any]]:
-    """Returns what the run will do, and its config: empty where the stored event is the work's last.
+    """Returns what the run will do, and its config, which is empty if the stored event is the work's last one.
 
-    With ``force`` it is the delivery that is held, or else the one that would be done without, that is done whatever
-    the archive has.
+    With ``force``, the run carries out the delivery that is held, whatever the archive has; if none is held, the
+    delivery that it would carry out without ``force``.
 
-    :raises AoError: if there is nothing to do it with.
+    :raises AoError: if there is nothing to redo the work from.
     """
     from ao_workflows.staging.validity import tree_is_there, zip_is_there
     from ao_workflows.status.noted_events import last_noted, later_config
@@ -221,7 +221,7 @@ def _config_of(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_known(instance: DagsterInstance, drs: Drs, rid: str) -> bool:
-    """Whether anybody has heard of the work; yes where DRS cannot be asked."""
+    """Whether Dagster or DRS knows the work; also true if DRS cannot be asked."""
     from ao_workflows.defs.restore.partitions import WORKS
 
     if instance.has_dynamic_partition(str(WORKS.name), rid):

@@ -1,7 +1,7 @@
 """``ao restore``: asking Glacier for works, and seeing how far it is.
 
-What belongs here: arguments, the way through a list, what is printed, exit codes. What does not: whether to ask, and
-how it is told (``ao_workflows.glacier.rules``), and asking (``ao_workflows.glacier.requests``).
+What belongs here: arguments, the way through a list, what is printed, exit codes. What does not: whether to ask, and in
+which words a status is described (``ao_workflows.glacier.rules``), and asking (``ao_workflows.glacier.requests``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _OUTAGE = 5
-"""After so many failures of S3 itself in a row, the rest of a list would only wait for its time-outs."""
+"""After so many failures of S3 itself in a row the command ends: the rest of a list would only wait for time-outs."""
 
 _RIDS = click.argument("rids", metavar="[RID]...", nargs=-1)
 _LIST = click.option(
@@ -114,7 +114,9 @@ def status_command(rids: tuple[str, ...], rid_list: TextIO | None, intake: str |
 
 
 def _restores(intake: str | None) -> RestoreRequests:
-    """The site's, imported when a command runs: ``--help`` answers without Dagster."""
+    """Returns the site's requests to Glacier. They are imported when a command runs, so ``--help`` answers without
+    Dagster.
+    """
     from ao_workflows.site.loading import load
 
     site = load()
@@ -125,7 +127,7 @@ def _restores(intake: str | None) -> RestoreRequests:
 
 
 def _names(rids: Sequence[str], rid_list: TextIO | None) -> list[str]:
-    # A list has comments. An argument has none: what is cut off its end may leave another work's RID
+    # A list may have comments. An argument has none: cutting its end off might leave another work's RID.
     names = list(dict.fromkeys([*rids, *names_in_list(rid_list or ())]))
     if not names:
         raise click.UsageError("name a work, or give a list of them with --list FILE")
@@ -139,9 +141,9 @@ def _go_through(
     *,
     as_json: bool,
 ) -> None:
-    """Looks at each work and has ``act`` do the rest; says how each is, and how far it came. Ends the process.
+    """Looks at each work, calls ``act`` with its status, and prints each status and a summary. Ends the process.
 
-    DRS is asked once, for all. Without it nothing is asked of Glacier: nobody would know of it.
+    DRS is asked once, for all works. Without DRS, Glacier is asked for nothing: nobody would know of the request.
     """
     done: list[RestoreStatus] = []
     ended = ""
@@ -178,7 +180,10 @@ def _go_through(
 
 @contextmanager
 def _stoppable() -> Iterator[tuple[Event, list[signal.Signals]]]:
-    """An event that Ctrl-C sets: a work that Glacier was asked for is still noted in DRS. A second one ends at once."""
+    """Yields an event that Ctrl-C sets, and the signals that came.
+
+    A work that Glacier was asked for is still noted in DRS then. A second Ctrl-C ends the command at once.
+    """
     stopped = Event()
     came: list[signal.Signals] = []
 

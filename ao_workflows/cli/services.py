@@ -97,7 +97,7 @@ def _down(site: Path | None, *, wait: bool) -> None:
 
 
 def _under_way(folder: ServicesFolder) -> Sequence[str]:
-    """The works whose runs are under way; none is asked for, and Dagster not loaded, where no run has a process."""
+    """Returns the works whose runs are under way. Dagster is loaded for it only if a run has a process."""
     if not folder.below(runs_only=True):
         return []
     from dagster import DagsterRunStatus
@@ -114,7 +114,7 @@ def _under_way(folder: ServicesFolder) -> Sequence[str]:
 
 
 def _interruptible(work: Callable[[], None], interrupted_so: str) -> None:
-    """Does the work; a signal ends it with what is so then, and with the exit code that a shell gives."""
+    """Does the work. A signal ends it with the message ``interrupted_so`` and with the exit code that a shell gives."""
     from ao_workflows.machine.processes import Interrupted, signals_interrupt
 
     try:

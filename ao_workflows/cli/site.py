@@ -17,7 +17,7 @@ from ao_workflows.errors import SiteError
 from ao_workflows.health.findings import Finding, Level, fail, ok, warn, without_secrets
 
 LIMIT_SECONDS = 15.0
-"""A share whose server is gone keeps whoever looks at it waiting for ever."""
+"""How long the checks may take: a share whose server is gone keeps whoever looks at it waiting for ever."""
 
 
 @click.group()

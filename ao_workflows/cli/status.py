@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from ao_workflows.status.gathering import EvidenceSources
 
 SHOWN = 100
-"""As many works are printed for people where none is named; ``--json`` has all that were looked at."""
+"""How many works are printed for people if no work was named; ``--json`` has all that were looked at."""
 
 SAID_LINES = 6
-"""As many lines of what failed are printed for people: a sync script's last forty are in the web page."""
+"""How many lines of a failure are printed for people; the web page has the last forty lines of a sync script."""
 
 DRS_SECONDS = 3.0
-"""A person waits: a database that is down is told of, and the other sources are asked."""
+"""How long DRS may take: a person waits. If it is down, that is printed, and the other sources are asked."""
 
 _ORDER = (
     WorkState.FAILED,
@@ -50,10 +50,12 @@ _ORDER = (
     WorkState.ASKED,
     WorkState.UNKNOWN,
 )
-"""What a person has to do something about comes first; in the archive is here what sources disagree on."""
+"""Works that a person must do something about come first. A work in the archive is listed only if its sources
+disagree.
+"""
 
 _COMMAND = re.compile(r"(?<=: )ao (?:(?!\. )[^;\n])+")
-"""A command in what is said: it is not broken over two lines, since it is going to be copied."""
+"""A command in a printed text. It is not broken over two lines, since a person will copy it."""
 
 _COLORS = {
     WorkState.FAILED: "red",
@@ -97,8 +99,10 @@ def status(rids: tuple[str, ...], failed: bool, stuck: bool, as_json: bool) -> N
 
 
 def _look(site: Site, rids: Sequence[str], *, stuck: bool) -> tuple[list[Standing], list[str], str]:
-    """The standings, what could not be asked, and what DRS holds in all where no work was named."""
-    # Dagster is a second of what this command takes; asking for help costs none of it.
+    """Returns the works' standings, a warning for each thing that could not be asked, and, if no work was named, a
+    sentence about how many works DRS has in all.
+    """
+    # Dagster is imported here, since that takes a second, and --help needs none of it.
     from ao_workflows.instance.opening import daemon_silence, opened_instance
     from ao_workflows.status.gathering import LOOKED_AT, EvidenceSources, merged, of_unfinished, of_works
 
@@ -113,7 +117,7 @@ def _look(site: Site, rids: Sequence[str], *, stuck: bool) -> tuple[list[Standin
         lately = of_unfinished(sources, now)
         if not stuck:
             return lately
-        # What was touched lately is hardly stuck, save where something else than the work touched its row.
+        # A work whose row was changed lately is hardly stuck, unless something else than the work changed the row.
         return merged(of_unfinished(sources, now, site.watch.limits.least), replace(lately, cut=False))
 
     with ExitStack() as stack:
@@ -171,12 +175,12 @@ def _print(shown: Sequence[Standing], of: int, counted: str, *, limited: bool) -
 
 
 def _say(text: str) -> None:
-    """Another system's note in DRS may hold half a character, which no terminal takes."""
+    """Prints a line. Another system's note in DRS may hold half a character, which no terminal accepts."""
     click.echo(text.encode(errors="replace").decode())
 
 
 def _lines(each: Standing, column: int, width: int) -> Iterator[str]:
-    """One line for a work, and what there is to say of it below."""
+    """Yields one line about a work, and below it the lines with its details."""
     headline = {
         WorkState.FAILED: f"{each.stage} failed",
         WorkState.UNDER_WAY: f"{each.stage} under way",

@@ -1,7 +1,7 @@
 """The demo's AWS: moto's server in a process of its own, with a staging bucket that tells a queue what is restored.
 
-What belongs here: making bucket and queue, and what staff do by hand: uploading and asking Glacier. What does not:
-anything that the platform does with them.
+What belongs here: making the bucket and the queue, and what staff do by hand: uploading, and asking Glacier. What does
+not: anything that the platform does with them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ STARTED_WITHIN_SECONDS = 60.0
 
 
 class EmulatedAws:
-    """S3 and SQS at ``endpoint_url``, as the intake names them."""
+    """The intake's bucket and queue, at its ``endpoint_url``; ``credentials`` is a file that has the intake's
+    profile.
+    """
 
     def __init__(self, intake: IntakeSection, credentials: Path) -> None:
         connection = AwsConnection(
@@ -36,7 +38,9 @@ class EmulatedAws:
         self._sqs = make_client("sqs", connection)
 
     def make(self) -> None:
-        """Makes the bucket and the queue, and has the one tell the other what Glacier has restored."""
+        """Makes the bucket and the queue, and has the bucket send an event to the queue for each object that Glacier
+        restored.
+        """
         self._s3.create_bucket(Bucket=self._bucket)
         self._url = self._sqs.create_queue(QueueName=self._queue, tags={"environment": "demo"})["QueueUrl"]
         arn = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -53,7 +57,9 @@ class EmulatedAws:
             self._s3.put_object(Bucket=self._bucket, Key=object_key(LAYOUT, rid), Body=body, StorageClass="GLACIER")
 
     def restore(self, rids: Iterable[str]) -> None:
-        """Asks Glacier for works. The emulator is done at once, and says so when the object is next looked at."""
+        """Asks Glacier for works. The emulator is done at once, and sends the event when the object is next
+        looked at.
+        """
         for rid in rids:
             self._s3.restore_object(
                 Bucket=self._bucket,
@@ -63,18 +69,18 @@ class EmulatedAws:
             self._s3.head_object(Bucket=self._bucket, Key=object_key(LAYOUT, rid))
 
     def waiting(self) -> int:
-        """The messages in the queue, those that are hidden from others included."""
+        """Returns the number of messages in the queue, including those that are hidden from other receivers."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found: dict[str, Any] = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
         return sum(int(found[name]) for name in names)
 
     def empty_queue(self) -> None:
-        """Throws away what the queue holds."""
+        """Removes all messages from the queue."""
         self._sqs.purge_queue(QueueUrl=self._url)
 
 
 def write_credentials(path: Path, profile: str) -> None:
-    """Writes an AWS credentials file with made-up keys, new each time: the emulator takes any."""
+    """Writes an AWS credentials file with made-up keys, new each time: the emulator accepts any."""
     path.write_text(
         f"[{profile}]\naws_access_key_id = {secrets.token_hex(10)}\naws_secret_access_key = {secrets.token_hex(20)}\n"
     )
@@ -82,9 +88,10 @@ def write_credentials(path: Path, profile: str) -> None:
 
 
 def start_emulator(processes: Processes, port: int, command: Sequence[str] | None = None) -> None:
-    """Starts moto's server, or a ``command`` of Python's that is one at ``port``, and returns when it answers.
+    """Starts moto's server, and returns when it answers.
 
-    :raises RuntimeError: if it does not, naming its log.
+    :param command: Python's arguments for another server to start at ``port`` instead.
+    :raises RuntimeError: if it does not answer in time, or has ended.
     """
     import urllib.request
     from urllib.error import URLError

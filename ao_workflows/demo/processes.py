@@ -26,8 +26,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Processes:
-    """What the demo started. Ending it ends every process below it, whoever started that, but those that were there
-    before.
+    """The processes that the demo starts.
+
+    ``end`` ends every process below this one, whoever started it, except those that existed before this object.
+
+    :param logs: the folder for the processes' output.
+    :param environment: variables that the processes get in addition to this process's own.
     """
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
@@ -39,7 +43,9 @@ class Processes:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Starts ``command`` by this interpreter, in a process group of its own; its output goes to ``<name>.log``."""
+        """Starts this interpreter with ``command`` as its arguments, in a process group of its own; its output goes to
+        ``<name>.log``.
+        """
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
@@ -55,9 +61,9 @@ class Processes:
         return process
 
     def check(self) -> None:
-        """Sees that what was started still runs.
+        """Checks that all processes still run.
 
-        :raises RuntimeError: naming what does not, and its log.
+        :raises RuntimeError: if one has ended; the error names it and its log.
         """
         for name, process in self._started:
             if process.poll() is not None:
@@ -66,7 +72,7 @@ class Processes:
                 raise RuntimeError("\n  ".join([f"{name} ended with {process.returncode}: see {log}", *said]))
 
     def end(self) -> None:
-        """Asks what was started to end, the last one first, then ends whatever is left below the demo."""
+        """Asks the processes to end, the last one first, then ends every process that is still below the demo."""
         for _, process in reversed(self._started):
             process.terminate()
         until = time.monotonic() + _GRACE_SECONDS
@@ -77,10 +83,10 @@ class Processes:
                 process.kill()
                 process.wait()
         self._started.clear()
-        # Twice: what ends may have started more.
+        # Twice: a process that is ending may have started another one.
         for _ in range(2):
             end(below(os.getpid(), self._before), _REST_GRACE_SECONDS)
-        below(os.getpid())  # reaps what became a child of the demo's and has ended
+        below(os.getpid())  # reaps the processes that became children of the demo and have ended
 
 
 def _die_with_parent() -> None:

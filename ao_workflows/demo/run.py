@@ -1,6 +1,6 @@
 """The demo from its beginning to its end, and the web page over what it left.
 
-What belongs here: the order of things, and the folder that everything is in. What does not: each thing itself.
+What belongs here: the order of the steps, and the folder that everything is in. What does not: each step itself.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOOK_EVERY_SECONDS = 0.5
 
 
 class DemoFolder:
-    """The one folder that everything of the demo is in."""
+    """The one folder that contains everything of the demo, with the paths of its parts."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -48,14 +48,14 @@ class DemoFolder:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What Dagster and the platform must be told to find the demo."""
+        """The environment variables by which Dagster and the platform find the demo."""
         return {"AO_SITE": str(self.site), "DAGSTER_HOME": str(self.dagster_home)}
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps a second demo out of the folder.
+        """Keeps a second demo out of the folder during the ``with`` block.
 
-        :raises RuntimeError: if there is one in it.
+        :raises RuntimeError: if another demo is running in it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         lock = file_locks.take_if_free(self.root / "lock")
@@ -67,7 +67,9 @@ class DemoFolder:
             os.close(lock)
 
     def make_anew(self) -> None:
-        """Empties the folder and puts a site into it."""
+        """Empties the folder, and makes the archive's folders, Dagster's home, the credentials, and a file ``env`` for
+        a shell.
+        """
         for entry in self.root.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
@@ -110,7 +112,9 @@ def run_demo(root: Path, out: TextIO) -> int:
 
 
 def serve(root: Path, port: int, out: TextIO) -> int:
-    """Serves the web page over what the last demo left, with its S3 brought back and its daemon, until Ctrl-C."""
+    """Serves the web page of what the last demo left, together with its S3 and a daemon, until Ctrl-C; returns 1 if
+    there is no demo.
+    """
     folder = DemoFolder(root)
     if not folder.site.exists():
         print("There is no demo to look at yet: make demo", file=out)
@@ -134,7 +138,9 @@ def serve(root: Path, port: int, out: TextIO) -> int:
 
 @contextmanager
 def processes_in(folder: DemoFolder) -> Iterator[Processes]:
-    """The folder's processes, none of them started; whatever was is ended on the way out."""
+    """Yields the folder's processes, none of which is started yet; all that were started are ended with the ``with``
+    block.
+    """
     processes = Processes(folder.logs, folder.environment)
     try:
         yield processes
@@ -144,7 +150,7 @@ def processes_in(folder: DemoFolder) -> Iterator[Processes]:
 
 
 def start_aws(folder: DemoFolder, processes: Processes) -> EmulatedAws:
-    """Starts the emulated AWS, with its bucket and queue made, and writes the site that names it."""
+    """Starts the emulated AWS, makes its bucket and queue, and writes the site that names it."""
     port = free_port()
     site = folder.write_site(port)
     start_emulator(processes, port)
@@ -154,7 +160,7 @@ def start_aws(folder: DemoFolder, processes: Processes) -> EmulatedAws:
 
 
 def make_databases(folder: DemoFolder) -> None:
-    """Makes DRS, and Dagster's own tables."""
+    """Makes the tables of DRS and of Dagster."""
     from dagster import DagsterInstance
 
     clients.drs(load(folder.site)).init()

@@ -1,10 +1,10 @@
 """The demo's sample works: zipped BagIt bags with drawn pages, made on the spot, some of them bad on purpose.
 
-What belongs here: which samples there are, the drawing of their pages, their bagging and zipping, and the
-digests of what was bagged, by which the demo judges the archive for itself. What does not: uploading them,
-and the platform's own reading of bags, which must not share a line with what makes its test.
+What belongs here: which samples there are, the drawing of their pages, their bagging and zipping, and the digests of
+what was bagged, by which the demo judges the archive for itself. What does not: uploading them, and the platform's own
+reading of bags, which must share no line with the code that makes its test.
 
-The same Pillow makes the same bytes each time: every choice follows from the RID and every date is fixed.
+The same Pillow makes the same bytes each time: every choice follows from the RID, and every date is fixed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(frozen=True)
 class Sample:
-    """One zip, and what is known of it before anybody has read it.
+    """One sample zip, and what its maker knows about it.
 
-    ``works`` maps the RID of each work in the zip to its payload, and that maps each path, relative to the
-    work's folder, to the sha256 of what was bagged, the file of ``bad_path`` included. It is empty for a zip
-    that is no bag. ``files`` and ``bytes`` count that payload, or all that the zip holds where it is no bag.
-    ``wrong`` is None for a good one.
+    ``works`` maps the RID of each work in the zip to its payload: the sha256 of each file that was bagged, by its path
+    in the work's folder, including the file of ``bad_path``. It is empty for a zip that is no bag. ``files`` and
+    ``bytes`` count the payload, or everything in a zip that is no bag. ``wrong`` says what is wrong with a bad sample,
+    and is None for a good one.
     """
 
     rid: str
@@ -48,9 +48,9 @@ class Sample:
 
 
 def make_samples(into: Path, progress: Callable[[Sample], None] | None = None) -> list[Sample]:
-    """Every sample, as ``<RID>.bag.zip`` in the folder ``into``, which is made where it is missing.
+    """Makes every sample as ``<RID>.bag.zip`` in a folder, which is made if it is missing, and returns them.
 
-    ``progress`` is called in the caller's thread, in the order of the list.
+    :param progress: called with each sample that is made, in the caller's thread and in the order of the list.
     """
     into.mkdir(parents=True, exist_ok=True)
     samples: list[Sample] = []
@@ -62,14 +62,16 @@ def make_samples(into: Path, progress: Callable[[Sample], None] | None = None) -
             if progress:
                 progress(sample)
     finally:
-        # Without it, Ctrl-C would wait for every sample that has not been begun.
+        # Otherwise Ctrl-C would wait for every sample that has not been begun.
         pool.shutdown(cancel_futures=True)
     return samples
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What one bag holds; ``leaf`` is an original's size in pixels, and a page for the web is half as wide."""
+    """The contents of one bag; ``leaf`` is the size of an original in pixels, and a page for the web is half as
+    wide.
+    """
 
     rid: str
     name: str
@@ -157,7 +159,7 @@ def _make(into: Path, recipe: _Recipe) -> Sample:
 
 
 def _spoil(bag: dict[str, bytes], wrong: Wrong) -> str:
-    """Spoil one page of a finished bag, and say which; the zip is written after it, so its CRC is right."""
+    """Spoils one page of a finished bag, and returns its path; the zip is written after it, so its CRC is right."""
     member = next(path for path in sorted(bag) if path.startswith("data/images/") and path.endswith("0003.jpg"))
     content = bag.pop(member)
     if wrong == "checksum":
@@ -167,7 +169,9 @@ def _spoil(bag: dict[str, bytes], wrong: Wrong) -> str:
 
 
 def _write(out: zipfile.ZipFile, files: dict[str, bytes]) -> None:
-    """Write the files, folders first: the archive's own tool writes these entries and knows a bag by them."""
+    """Writes the files after their folders: the archive's own tool writes such folder entries, and knows a bag
+    by them.
+    """
     paths = [PurePosixPath(path) for path in files]
     folders = {str(folder) for path in paths for folder in path.parents if folder != PurePosixPath()}
     made_on = (2024, 5, 17, 10, 30, 0)
@@ -182,7 +186,7 @@ def _write(out: zipfile.ZipFile, files: dict[str, bytes]) -> None:
 
 
 def _tag_files(work: _Work, payload: dict[str, bytes]) -> dict[str, bytes]:
-    """The tag files of a bag of ``payload`` (RFC 8493, sections 2.1 and 2.2)."""
+    """Returns the tag files of a bag of ``payload`` (RFC 8493, sections 2.1 and 2.2)."""
     tags = {
         "bagit.txt": f"BagIt-Version: {work.version}\nTag-File-Character-Encoding: UTF-8\n".encode(),
         "bag-info.txt": (
@@ -206,7 +210,7 @@ def _manifest(algorithm: str, files: dict[str, bytes]) -> bytes:
 
 
 def _payload(work: _Work) -> Iterator[tuple[str, bytes]]:
-    """Path and content of each file of a work: originals, pages for the web, and text where it has any."""
+    """Yields path and content of each file of a work: originals, pages for the web, and texts if it has any."""
     plate = _plate(work.rid, work.name, work.leaf)
     for volume in range(1, work.volumes + 1):
         group = f"{work.rid}-I1KG{work.rid[-4:]}{volume}"
@@ -220,7 +224,9 @@ def _payload(work: _Work) -> Iterator[tuple[str, bytes]]:
 
 
 def _snapshots(work: _Work) -> Iterator[tuple[str, bytes]]:
-    """Files that are no work: no bag, and none of the folders by which the archive knows one."""
+    """Yields files that are no work: they are in no bag, and in none of the folders by which the archive knows
+    a work.
+    """
     yield "read me.txt", b"Snapshots of the reading room. They were uploaded to the wrong bucket.\n"
     plate = _plate(work.rid, work.name, work.leaf)
     for number in range(1, work.pages + 1):
@@ -246,7 +252,7 @@ def _jpeg(picture: Image.Image, quality: int) -> bytes:
 
 @dataclass(frozen=True)
 class _Plate:
-    """What the pages of a work have in common: drawn once, since it is nearly all of the drawing."""
+    """What all pages of a work have in common. It is drawn once, since it is nearly all of the drawing."""
 
     blank: Image.Image
     lines: Image.Image
@@ -260,7 +266,9 @@ def _plate(rid: str, name: str, size: tuple[int, int]) -> _Plate:
 
 
 def _page(plate: _Plate, caption: str, number: str) -> Image.Image:
-    """A scanned leaf of a pecha: six lines in a red frame, name and number beside it."""
+    """Draws a scanned leaf of a pecha: six lines in a red frame, with the work's name and the page's number
+    beside it.
+    """
     page = plate.blank.copy()
     width, height = page.size
     chance = _chance(caption)
@@ -280,7 +288,7 @@ def _font(size: int) -> _Font:
 
 
 def _blank_leaf(rid: str, name: str, size: tuple[int, int]) -> Image.Image:
-    """The scanner's bed, the paper with its grain, the frame, the work's name."""
+    """Draws the scanner's bed, the paper with its grain, the frame, and the work's name."""
     chance = _chance(rid, "paper")
     width, height = size
     tint = (chance.randrange(222, 240), chance.randrange(200, 216), chance.randrange(158, 182))
@@ -304,10 +312,10 @@ def _blank_leaf(rid: str, name: str, size: tuple[int, int]) -> Image.Image:
 
 
 def _lines_of_script(rid: str, size: tuple[int, int]) -> Image.Image:
-    """One long line, as a mask, from which each line of each page is a piece.
+    """Draws one long line, as a mask, from which each line of each page is cut.
 
-    It only looks like Tibetan (heads along one line, legs, vowels, a dot after each syllable): no font of it
-    can be counted on where the demo runs, and to draw the strokes anew for each page would take too long.
+    It only looks like Tibetan (heads along one line, legs, vowels, a dot after each syllable): no Tibetan font can be
+    counted on where the demo runs, and drawing the strokes anew for each page would take too long.
     """
     chance = _chance(rid, "script")
     unit = max(size[1] // 40, 3)

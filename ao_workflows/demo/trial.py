@@ -28,7 +28,9 @@ GIVE_UP_SECONDS = 1800.0
 
 
 def main() -> int:
-    """Returns 0 if every good work is in the archive as it was bagged, and every bad one was refused; else 1."""
+    """Runs the trial; returns 0 if every good work is in the archive as it was bagged and every bad one was refused,
+    else 1.
+    """
     site = load()
     console = Console()
     emulated = [intake for intake in site.queues.values() if intake.endpoint_url]
@@ -56,7 +58,7 @@ def main() -> int:
                 except Exception as error:
                     if not is_of_the_storage(error):
                         raise
-                    # The trial goes on while the database is started again: that is what is tried.
+                    # The trial also tests that works go on when the database is restarted.
                     return dict(before)
 
             progress_by_rid = watch(read, samples, aws, console, started, GIVE_UP_SECONDS)

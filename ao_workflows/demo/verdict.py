@@ -1,6 +1,6 @@
 """The demo's own judgement: is what was bagged in the archive, and was each bad bag refused for the right reason?
 
-What belongs here: reading the archive's files against what the samples' maker knows of them. What does not: the
+What belongs here: comparing the archive's files with what the samples' maker knows about them. What does not: the
 platform's own proof, which must not judge itself.
 """
 
@@ -21,7 +21,11 @@ _KIND = {"checksum": "checksum", "missing": "missing", "no bag": "zip"}
 
 @dataclass(frozen=True)
 class Verdict:
-    """One sample's: ``faults`` says what is not as it should be, ``report`` where a bad bag's report lies."""
+    """The verdict on one sample.
+
+    ``faults`` says what is not as it should be. For a bad sample, ``reason`` is why it was refused, and ``report`` the
+    path at which its report should be; for a good one, they are empty and None.
+    """
 
     sample: Sample
     faults: tuple[str, ...]
@@ -30,7 +34,11 @@ class Verdict:
 
 
 def judge(sample: Sample, progress: SampleProgress, archive: Path, staging: Path) -> Verdict:
-    """Judges one sample from the files, ``archive`` being the folder of Archive0 to Archive3."""
+    """Judges one sample from the files in the archive and on the scratch disk, and from how its run ended.
+
+    :param archive: the folder that contains Archive0 to Archive3.
+    :param staging: the scratch disk's folder.
+    """
     if sample.wrong is None:
         faults = [fault for rid, files in sample.works.items() for fault in _wrong_in_archive(archive, rid, files)]
         if progress.stage != "in the archive":
@@ -83,12 +91,16 @@ def _wrong_in_archive(archive: Path, rid: str, files: dict[str, str]) -> list[st
 
 
 def _places(archive: Path, rid: str) -> list[Path]:
-    """Every place of the archive's shares that has the work, wherever it should be."""
+    """Returns every place in the archive's shares that has the work, including places where it should not be."""
     return sorted(archive.glob(f"Archive[0-3]/[0-9][0-9]/{rid}"))
 
 
 def summary(verdicts: Sequence[Verdict], seconds: float, folder: Path) -> str:
-    """What the demo says at its end."""
+    """Returns the text that the demo prints at its end.
+
+    :param seconds: how long the works took.
+    :param folder: the demo's folder.
+    """
     good = [verdict.sample for verdict in verdicts if verdict.sample.wrong is None]
     return "\n".join(
         [
@@ -104,7 +116,7 @@ def summary(verdicts: Sequence[Verdict], seconds: float, folder: Path) -> str:
 
 
 def result(verdicts: Sequence[Verdict], seconds: float) -> list[str]:
-    """What came of the samples: what is in the archive, or what is not as it should be, and what was refused."""
+    """Returns lines about the samples: what is in the archive, or what is not as it should be, and what was refused."""
     good = [verdict.sample for verdict in verdicts if verdict.sample.wrong is None]
     works = sum(len(sample.works) for sample in good)
     files, size = sum(sample.files for sample in good), sum(sample.bytes for sample in good)
@@ -126,5 +138,5 @@ def result(verdicts: Sequence[Verdict], seconds: float) -> list[str]:
 
 
 def _near(path: Path) -> str:
-    """The path as one types it from here."""
+    """Returns the path as one types it in the current folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,7 +1,7 @@
 """Watching the demo's works: what stage each is at and what it is doing, read from Dagster as a person would.
 
-What belongs here: reading the runs, and showing them as a live table or as plain lines. What does not: judging
-what they left (``ao_workflows.demo.verdict``).
+What belongs here: reading the runs, and showing them as a live table or as plain lines. What does not: judging the
+result (``ao_workflows.demo.verdict``).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _DOING: dict[str, str] = {
     Stage.SYNCED_ARCHIVE: "syncing",
 }
 _STEP_EVENTS = {DagsterEventType.STEP_START, DagsterEventType.ASSET_MATERIALIZATION}
-"""What is planned for a run is in its log from the start, and says nothing of where it is."""
+"""The only events that show where a run is: its log has the events of the planned steps from the start."""
 
 _STYLES = {"in the archive": "green", "refused": "yellow", "asked of Glacier": "dim", "waiting its turn": "dim"}
 
 
 @dataclass(frozen=True)
 class SampleProgress:
-    """Where a work stands: its stage in words, what it does now, and whether its run has ended."""
+    """How far a work is: its stage in words, what it does now, and whether its run has ended."""
 
     stage: str
     doing: str = ""
@@ -56,8 +56,11 @@ def watch(
     started: float,
     give_up_seconds: float,
 ) -> dict[str, SampleProgress]:
-    """Shows where each work stands until all have ended and the queue is empty, or for ``give_up_seconds`` since
-    ``started`` (of the monotonic clock); where they stand then. ``read`` is given where they stood before.
+    """Shows how far each work is, until all have ended and the queue is empty; returns how far they are then.
+
+    :param read: returns how far the works are now; called with how far they were before.
+    :param started: when the works were started, as a moment of ``time.monotonic()``.
+    :param give_up_seconds: how long after ``started`` the watching ends in any case.
     """
     from rich.live import Live
 
@@ -65,7 +68,7 @@ def watch(
     with ExitStack() as stack:
         shows_tables = console.is_terminal and not console.is_dumb_terminal
         live = stack.enter_context(Live(console=console)) if shows_tables else None
-        # The last message is acknowledged a tick after its run is there: the queue is empty last.
+        # A message is deleted one tick after its run exists, so the queue may be the last thing to wait for.
         while not progress_by_rid or not all(s.ended for s in progress_by_rid.values()) or aws.waiting():
             seconds = time.monotonic() - started
             if seconds > give_up_seconds:
@@ -86,7 +89,11 @@ def read_sample_progress(
     before: Mapping[str, SampleProgress],
     since: datetime | None = None,
 ) -> dict[str, SampleProgress]:
-    """Where each sample's work stands now, by the runs made ``since``; one whose run has ended is not read again."""
+    """Returns how far each sample's work is now. A work whose run has ended is not read again.
+
+    :param before: how far the works were before.
+    :param since: only runs that were created after this time count; None for all runs.
+    """
     runs: dict[str, DagsterRun] = {}
     for run in reversed(instance.get_runs(RunsFilter(created_after=since))):
         if rid := run.tags.get(run_tags.PARTITION):
@@ -104,7 +111,7 @@ def _progress_of_run(instance: DagsterInstance, run: DagsterRun | None) -> Sampl
         return SampleProgress("asked of Glacier")
     if run.status is DagsterRunStatus.SUCCESS:
         return SampleProgress("in the archive", ended=True)
-    # Whether it will be run again is said a moment after its status.
+    # Dagster sets the tag that says whether it retries a run a moment after the run's status.
     if run.status is DagsterRunStatus.FAILURE and run.tags.get(run_tags.WILL_RETRY) != "false":
         return SampleProgress("waiting its turn", "its run died, and is run again")
     if run.status in (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED):
@@ -124,7 +131,7 @@ def _progress_of_run(instance: DagsterInstance, run: DagsterRun | None) -> Sampl
 
 
 def samples_table(samples: Sequence[Sample], progress_by_rid: Mapping[str, SampleProgress], seconds: float) -> Table:
-    """The works as a table for a terminal, one line each."""
+    """Returns the works as a table for a terminal, one line for each."""
     from rich.table import Table
     from rich.text import Text
 
@@ -149,7 +156,7 @@ def samples_table(samples: Sequence[Sample], progress_by_rid: Mapping[str, Sampl
 
 
 def changes(before: Mapping[str, SampleProgress], after: Mapping[str, SampleProgress]) -> list[str]:
-    """A plain line for each work whose stage is another than before."""
+    """Returns a plain line for each work whose stage is not the same as before."""
     return [
         f"{rid:<12} {progress.stage}"
         + (f": {progress.doing.splitlines()[0]}" if progress.ended and progress.doing else "")

@@ -1,5 +1,5 @@
 """Events: what starts a work, read from what came in.
 
-What belongs here: S3's events in all their wrappings, dropped files, the parts of a message, the names of intakes. What
-does not: receiving messages and claiming files (``intake``).
+What belongs here: reading S3's events in all their wrappings, dropped files, the parts of a message, and the names of
+intakes. What does not: receiving messages and claiming files (``intake``).
 """

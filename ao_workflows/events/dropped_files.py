@@ -1,10 +1,10 @@
 """Dropped files: a zip that a person put into a folder, from its claim to the event that a run is given.
 
-What belongs here: the name under which a claimed file is kept, and the event as a value. What does not: which file
-may be claimed (``ao_workflows.intake.folder_rules``), and touching any (``ao_workflows.intake.folders``).
+What belongs here: the name under which a claimed file is kept, and the event as a value. What does not: which file may
+be claimed (``ao_workflows.intake.folder_rules``), and all access to files (``ao_workflows.intake.folders``).
 
-A file is claimed by one rename into ``save/``, under a name that no other claim has. That name is its identity from
-there on: whoever finds the file there, after whatever crash, knows whose it is and asks for the same run.
+A file is claimed by one rename into ``save/``, under a name that no other claim has. From then on, that name is the
+file's identity: whoever finds the file there, after whatever crash, knows whose it is and asks for the same run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ao_workflows.machine.times import moment_of_seconds
 from ao_workflows.works.rids import parse_rid, rid_of_key
 
 SAVE = "save"
-"""The folder, in the intake's, that keeps the claimed files until their works are synced."""
+"""The folder inside the intake's folder that keeps the claimed files until their works are synced."""
 
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _CLAIM = re.compile(
@@ -33,10 +33,11 @@ _CLAIM = re.compile(
 
 @dataclass(frozen=True)
 class Claim:
-    """The claim on a dropped file: its work, when and by which sensor it was claimed, and a random token.
+    """The claim on a dropped file: its work, when and by which intake it was claimed, and a random token.
 
     The claim is the file's ``name`` in ``save/``, such as
-    ``W1NLM4712~20261121T063244.001002Z-0a1b2c3d-4e5f6071.bag.zip``. A RID has no ``~`` in it.
+    ``W1NLM4712~20261121T063244.001002Z-0a1b2c3d-4e5f6071.bag.zip``. A RID has no ``~`` in it. ``owner`` is what
+    ``owner_of`` returns; ``suffix`` is ``.zip`` or ``.bag.zip``.
     """
 
     rid: str
@@ -92,11 +93,11 @@ def owner_of(instance: str, intake: str) -> str:
 
 @dataclass(frozen=True)
 class DroppedFile:
-    """The event that a file was dropped and claimed: for a folder intake what a restore event is for a queue.
+    """The event that a file was dropped and claimed: it is for a folder intake what a restore event is for a queue.
 
-    ``file`` is the file's name in ``save/``. ``folder`` is for people: the program looks for the file where the
-    intake's settings say. ``time`` is that of the claim, ``modified`` that of the file, RFC 3339 or in words; ``size``
-    is in bytes.
+    ``file`` is the file's name in ``save/``. ``folder`` is for people to read: the program looks for the file where the
+    intake's settings say. ``time`` is that of the claim, in RFC 3339; ``modified`` is the file's own, in RFC 3339, or
+    in words if it is no date; ``size`` is in bytes.
     """
 
     file: str
@@ -112,8 +113,8 @@ class DroppedFile:
 
     @property
     def identity(self) -> str:
-        """A text that is the same each time this claim is found, and differs for every other file, also for one of the
-        same name and content.
+        """A text that is the same each time this claim is found, and different for every other file, even for one of
+        the same name and content.
         """
         return f"{self.name}|{self.file}"
 
@@ -126,6 +127,7 @@ class DroppedFile:
 def event_of(claim: Claim, folder: str, modified: float, size: int) -> DroppedFile:
     """Returns the event for a claimed file.
 
+    :param folder: the folder that the file was dropped into.
     :param modified: the file's modification time, in seconds since 1970.
     :param size: in bytes.
     """
@@ -144,7 +146,7 @@ WorkEvent = ObjectEvent | DroppedFile
 
 
 def given_in(config: Mapping[str, Any]) -> WorkEvent | None:
-    """Returns the event in a run's config, or None if there is none.
+    """Returns the event that a run's config contains, or None if there is none.
 
     Keys that are not known, such as those that another version of the platform wrote, are ignored.
     """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FormerName:
-    """A name that cannot be given to an intake as a former one, and why."""
+    """A former name that cannot be given to an intake, with the reason; as text, it is a mistake in site.toml."""
 
     intake: str
     name: str
@@ -43,12 +43,12 @@ def clash(formerly: Mapping[str, Iterable[str]]) -> FormerName | None:
 def meant_by(name: str, known: Collection[str], formerly: Mapping[str, str], alike: Collection[str] = ()) -> str | None:
     """Returns the present name of the intake that ``name`` means, or None if it means none.
 
-    A name means the intake that has it, or had it. But a name may have been given to another intake since: where
-    exactly one intake is ``alike``, that one is meant.
+    A name means the intake that has it, or had it. But the name may have been given to another intake since: if exactly
+    one intake is ``alike``, that one is meant.
 
     :param known: the present names of the intakes.
     :param formerly: the present names by the former ones.
-    :param alike: the intakes that have what the named one had, such as its bucket and region.
+    :param alike: the intakes that have today what the named one had, such as its bucket and region.
     """
     by_name = name if name in known else formerly.get(name)
     if by_name in alike or len(alike) != 1:
@@ -57,7 +57,7 @@ def meant_by(name: str, known: Collection[str], formerly: Mapping[str, str], ali
 
 
 def not_meant(known: Collection[str]) -> str:
-    """Returns the words for a name that means no intake, with what a person can do about it."""
+    """Returns the end of an error message about a name that means no intake, with what a person can do about it."""
     there = ", ".join(sorted(known)) or "none"
     return (
         f"is not in site.toml, whose intakes are: {there}. If it was renamed, give the intake in site.toml its old "

@@ -4,9 +4,9 @@ What belongs here: which of a message's events ask for a run of their own, and w
 not: what a message means (``ao_workflows.intake.queue_rules``), and the file
 (``ao_workflows.intake.messages_in_parts``).
 
-A message that is taken in parts has its events in a file of staging, which is what the ticks go on with. It stays in
-its queue, hidden, until all of its events have runs: whatever becomes of the scratch disk or of Dagster's database, SQS
-delivers it again, and what has a run then is not asked for again.
+If a message is taken in parts, its events are kept in a file in staging, from which later ticks continue. The message
+stays in its queue, hidden, until all of its events have runs. So if the scratch disk or Dagster's database is lost, SQS
+delivers the message again, and events that have a run then are not requested again.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class WantedRun:
 class MessageInParts:
     """What one tick passes to the next about a message in parts: the first ``done`` of its events have runs.
 
-    ``receipt_handle`` is empty and ``hidden_until`` is 0 if SQS shows the message to other receivers again, or soon
-    will.
+    ``hidden_until`` is in seconds since 1970. It is 0, and ``receipt_handle`` is empty, if SQS shows the message to
+    other receivers again, or soon will.
     """
 
     message_id: str
@@ -45,7 +45,7 @@ class MessagePart:
     """The part of a message that a tick takes.
 
     ``missing`` has the events without a run, by their identities. The first ``done`` of the message's events have runs.
-    ``whole`` says that no event is left for a later tick.
+    ``whole`` says that no event remains for a later tick.
     """
 
     missing: Mapping[str, WantedRun]
@@ -54,7 +54,7 @@ class MessagePart:
 
 
 def newest_of_each(wanted: Iterable[WantedRun]) -> list[WantedRun]:
-    """Returns the events that need a run: of several about one object only the newest.
+    """Returns the events that need a run: of several events about one object, only the newest.
 
     A run downloads the object, so the run of the newest event does what the older ones ask for. Two events are about
     one object if bucket, key, version and ETag are the same. An event with neither version nor ETag needs its own run.
@@ -83,6 +83,7 @@ def next_part(
     The search for an event's run takes time, so the part also ends when time is up.
 
     :param wanted: the message's events, of which the first ``done`` have runs.
+    :param has_run: returns whether the event with this identity has a run.
     :param requested: the identities of the events that this tick has requested already; they take no room.
     :param room: how many more runs may be requested.
     :param in_time: returns false once the tick's time is up.
@@ -97,7 +98,7 @@ def next_part(
             if has_run(key):
                 done = number + 1 if not missing else done
                 continue
-            # Out of time, nobody looked.
+            # The time may be up by now, in which case ``has_run`` did not look.
             if taken >= room or not in_time():
                 return MessagePart(missing, done, whole=False)
             taken += 1

@@ -1,9 +1,9 @@
 """Restore events: what S3 says of an object, from whatever wrapping it comes in.
 
-What belongs here: a queue's message as text, made into frozen values. What does not: whether a site wants the
-event, and what is then done (``ao_workflows.intake.queue_rules``).
+What belongs here: a queue's message as text, made into frozen values. What does not: whether a site wants the event,
+and what is then done (``ao_workflows.intake.queue_rules``).
 
-Source of the shapes: AWS, "Event message structure" (S3 user guide), "Amazon SNS message formats", "Object
+The shapes are described by AWS in "Event message structure" (S3 user guide), "Amazon SNS message formats", and "Object
 Created and restore events" (EventBridge).
 """
 
@@ -31,20 +31,21 @@ _EVENTBRIDGE_CREATED = {
 }
 
 EVENT_NAMES = (*_EVENTBRIDGE_CREATED.values(), *_EVENTBRIDGE_NAMES.values())
-"""What a site may want: an object was made, or something came of a restore."""
+"""The events that a site may want: an object was created, or something happened to its restored copy."""
 
 LARGEST = (1 << 63) - 1
-"""No object has more bytes; a number beyond it fits into no database."""
+"""No object has more bytes, and a larger number fits into no database."""
 
 LONGEST = 2500
-"""As many bytes an event's identity may have: PostgreSQL's index takes 2,704, and S3's longest key has 1,024."""
+"""The most bytes that an event's identity may have: PostgreSQL's index takes 2,704, and S3's longest key has 1,024."""
 
 
 @dataclass(frozen=True)
 class ObjectEvent:
     """One thing that happened to one S3 object. Times are RFC 3339 as S3 wrote them; ``size`` is in bytes.
 
-    ``version_id``, ``etag``, ``sequencer``, ``size`` and ``restore_expires`` are None if S3 did not send them.
+    ``sequencer`` is S3's own, by which the events of one object can be ordered. ``version_id``, ``etag``,
+    ``sequencer``, ``size`` and ``restore_expires``, the end of the restored copy, are None if S3 did not send them.
     """
 
     name: str
@@ -60,7 +61,7 @@ class ObjectEvent:
 
     @property
     def identity(self) -> str:
-        """A text that is the same each time this event is delivered, and differs for the next restore of the same
+        """A text that is the same each time this event is delivered, and different for the next restore of the same
         object.
         """
         return "|".join((self.name, self.bucket, self.key, self.version_id or self.etag or "", self.time))
@@ -74,7 +75,7 @@ class ObjectEvent:
 def parse_message(body: str) -> tuple[ObjectEvent | MessageError, ...]:
     """Returns what a queue's message contains: for each record its event, or the reason why it cannot be read.
 
-    S3's test event contains no record. A message may come plain from S3, in an SNS envelope, raw from SNS, or from
+    S3's test event contains no record. A message may come directly from S3, in an SNS envelope, raw from SNS, or from
     EventBridge.
 
     :raises MessageError: if it is none of these.
@@ -100,7 +101,9 @@ def parse_message(body: str) -> tuple[ObjectEvent | MessageError, ...]:
 
 
 def _record(record: Any) -> ObjectEvent | MessageError:
-    """A record by itself: the one beside it may be of another work."""
+    """Reads one record. If it cannot be read, the error is returned, since the record beside it may be of
+    another work.
+    """
     try:
         return _from_s3(record)
     except MessageError as error:
@@ -127,7 +130,7 @@ def _from_s3(record: Any) -> ObjectEvent:
 
 
 def _from_eventbridge(message: Mapping[str, Any]) -> ObjectEvent:
-    """EventBridge's wrapping of the same; its keys are not URL-encoded."""
+    """Reads EventBridge's wrapping of the same event; its keys are not URL-encoded."""
     detail = _table(message, "detail")
     item = _table(detail, "object")
     kind = _text(message, "detail-type")
@@ -169,14 +172,16 @@ def _text_if_there(of: Mapping[str, Any], name: str) -> str | None:
 
 
 def _fit_to_store(name: str, value: str) -> str:
-    """``value``, where a run key or a tag can be made of it: PostgreSQL refuses NUL, and UTF-8 has no surrogates."""
+    """Returns ``value`` if a run key or a tag can be made of it: PostgreSQL refuses NUL, and UTF-8 has no
+    surrogates.
+    """
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
         raise MessageError(f"{name!r} is {value!r}, which no database takes")
     return value
 
 
 def _fit_to_index(event: ObjectEvent) -> ObjectEvent:
-    """``event``, where Dagster can look for its run: one request that it cannot store would fail every tick."""
+    """Returns ``event`` if Dagster can look for its run: one request that it cannot store would fail every tick."""
     if (size := len(event.identity.encode())) > LONGEST:
         raise MessageError(f"its names have {size:,} bytes together, and S3's have at most {LONGEST:,}")
     return event
@@ -190,7 +195,7 @@ def _time(of: Any, name: str) -> str:
 
 
 def _restore_expiry(record: Mapping[str, Any]) -> str | None:
-    """Until when the object stays restored; only S3's messages about restores say it."""
+    """Returns the time until which the object stays restored; only S3's messages about restores contain it."""
     if record.get("glacierEventData") is None:
         return None
     glacier = _table(record, "glacierEventData")

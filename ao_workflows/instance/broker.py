@@ -3,7 +3,8 @@
 What belongs here: the address with its password, and Celery's settings, each with its reason. What does not: what is
 sent (``run_workers``) and what is done with it (``worker``).
 
-How dagster-celery makes an app has no public name. When it moves, neither the launcher nor a worker starts.
+dagster-celery has no public function that makes its app. If ``make_app`` is moved or renamed, neither the launcher nor
+a worker starts.
 """
 
 from __future__ import annotations
@@ -18,19 +19,24 @@ from dagster_celery.make_app import make_app
 from ao_workflows.errors import StackError
 
 LONGEST_RUN = timedelta(days=14)
-"""After this, Redis gives a run that nobody has acknowledged to another worker, which then finds that it has ended."""
+"""How long Redis waits for a worker to acknowledge a run. After that it gives the run to another worker, which then
+finds that the run has ended.
+"""
 
 RUNS_OF_A_PROCESS = 100
-"""Then a worker's process is made anew from its parent, in which Dagster is loaded: whatever leaks is gone."""
+"""After so many runs, a worker's process is replaced by a new one, forked from a parent that has loaded Dagster: this
+frees whatever has leaked.
+"""
 
 QUEUE = "dagster"
-"""dagster-celery's own name of it."""
+"""The name that dagster-celery itself gives the queue."""
 
 
 def celery_app(broker: str) -> Celery:
-    """The app of the launcher and of the workers, for the ``broker``.
+    """Returns the Celery app that the launcher and the workers use.
 
-    :raises StackError: where the file with its password cannot be read.
+    :param broker: the address of Redis: see ``with_password``.
+    :raises StackError: if the file with the password cannot be read.
     """
     address = with_password(broker)
     seconds = int(LONGEST_RUN.total_seconds())
@@ -39,11 +45,11 @@ def celery_app(broker: str) -> Celery:
         "broker_transport_options": {"visibility_timeout": seconds},
         "result_backend_transport_options": {"visibility_timeout": seconds},
         "broker_connection_retry_on_startup": True,
-        # A worker takes one run at a time, and none to keep: what it kept would wait for hours beside an idle worker.
+        # A worker reserves no run while it executes one: that run would wait for hours while another worker is idle.
         "worker_concurrency": 1,
         "worker_prefetch_multiplier": 1,
         "task_acks_late": True,
-        # A run whose process was killed is not given to the next one: Dagster runs it again, as a run of its own.
+        # A run whose process was killed is not given to the next worker: Dagster retries it as a new run.
         "task_reject_on_worker_lost": False,
         "worker_max_tasks_per_child": RUNS_OF_A_PROCESS,
         "worker_proc_alive_timeout": 60,
@@ -56,9 +62,10 @@ def celery_app(broker: str) -> Celery:
 
 
 def with_password(broker: str) -> str:
-    """The address with the password from the file that its ``passfile`` names, as PostgreSQL's addresses do.
+    """Returns the broker's address with the password from the file that its parameter ``passfile`` names, as
+    PostgreSQL's addresses do; an address without ``passfile`` is returned as it is.
 
-    :raises StackError: where that file cannot be read.
+    :raises StackError: if that file cannot be read.
     """
     parts = urlsplit(broker)
     query = dict(parse_qsl(parts.query))

@@ -1,10 +1,10 @@
 """Where what a run prints is kept, so that the web page can read it: in a folder, or on S3.
 
-What belongs here: which of the two, by one setting of the environment. What does not: how they are kept on S3
+What belongs here: the choice between the two, by one setting of the environment. What does not: how they are kept on S3
 (``ao_workflows.instance.compute_logs_on_s3``), which a site that keeps them in a folder never imports.
 
-Dagster's manager for a folder has no public name, nor has what dagster.yaml's classes are made with. When they move,
-no process of a deployment opens its instance.
+Neither Dagster's manager for a folder nor the data that it makes dagster.yaml's classes from has a public name. If one
+is renamed, no process of a deployment can open its instance.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from ao_workflows.errors import StackError
 
 
 class ComputeLogs(LocalComputeLogManager):
-    """Dagster's own manager of compute logs for ``folder``, or dagster-aws's where ``to`` is ``s3://bucket/prefix``.
+    """The manager of compute logs that dagster.yaml names: Dagster's own for ``folder``, or dagster-aws's where ``to``
+    is ``s3://bucket/prefix``.
 
-    dagster.yaml names one class, and cannot choose it by the environment; so this one chooses.
+    dagster.yaml names one class and cannot choose it by the environment, so this class makes the choice.
     """
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Its settings in dagster.yaml."""
+        """Returns the settings that the manager has in dagster.yaml."""
         return {
             "to": Field(StringSource, description="s3://bucket/prefix; if it is empty, the folder."),
             "folder": Field(StringSource, description="Where they are; with S3, until they are there, and when read."),

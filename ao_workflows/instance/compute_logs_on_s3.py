@@ -3,9 +3,10 @@
 What belongs here: the client, and what becomes of a log when S3 fails. What does not: whether S3 is used at all
 (``ao_workflows.instance.compute_logs``), and how long S3 keeps a log, which is a rule of the bucket's.
 
-dagster-aws's manager can be given neither a client nor another way of going on. So its client and its steps are
-replaced by their private names: when they move, runs cannot write their logs by the section that the site has for
-them, a run that is cancelled or killed leaves no log, and the page shows half a log for a whole one.
+dagster-aws's manager lets nobody choose its client, or what it does after a fault. So this module replaces its client
+and some of its methods by their private names. If these change, runs do not use the section of the credentials file
+that the site has for their logs, a run that is cancelled or killed leaves no log, and the web page shows half a log as
+if it were whole.
 """
 
 from __future__ import annotations
@@ -27,15 +28,20 @@ from ao_workflows.aws.connections import AwsConnection, make_client
 from ao_workflows.errors import StackError
 
 PROFILE = "compute_logs"
-"""The section of the credentials file. Runs have one that may write, web pages one that may read."""
+"""The section of the credentials file. The credentials of runs may write, those of web pages may read."""
 
 _READ_SECONDS = 20
 _ATTEMPTS = 3
-"""With both, a run whose S3 is silent ends less than a minute later for it."""
+"""With both limits, an S3 that does not answer delays the end of a run by less than a minute."""
 
 
 class ComputeLogsOnS3(S3ComputeLogManager):
-    """The logs below ``s3://bucket/prefix``; while they are written, and where they are read, in ``folder`` too."""
+    """The compute logs below ``s3://bucket/prefix``. A log is in ``folder``, too, while it is written, and where it was
+    read.
+
+    :param upload_interval: seconds between two uploads of what a run has printed so far.
+    :param credentials: AWS credentials files, of which the first one that exists is used.
+    """
 
     def __init__(
         self,
@@ -66,8 +72,10 @@ class ComputeLogsOnS3(S3ComputeLogManager):
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
-        """Dagster's own takes a log for finished only where the run came to its end: one that is cancelled would keep
-        its last words to itself.
+        """Captures what a run prints, and uploads it also if the run is cancelled.
+
+        Dagster's own method treats a log as finished only if the run came to its end, so that the last lines of a
+        cancelled run would be lost.
         """
         self._under_way.add(tuple(log_key))
         try:
@@ -80,8 +88,9 @@ class ComputeLogsOnS3(S3ComputeLogManager):
             self._under_way.discard(tuple(log_key))
 
     def on_progress(self, log_key: Sequence[str]) -> None:
-        """Uploads what there is so far. After a fault it is tried again when the interval has passed: Dagster's thread
-        would end with the first one, and a run that is killed hours later would have left nothing.
+        """Uploads what has been printed so far; a failure is logged, and the next interval tries again.
+
+        Dagster's thread would end with the first failure, and a run that is killed hours later would leave no log.
         """
         with self._uploading:
             if tuple(log_key) not in self._under_way:
@@ -92,8 +101,10 @@ class ComputeLogsOnS3(S3ComputeLogManager):
                 logging.getLogger(__name__).warning("the compute log so far is not on S3: %s", error)
 
     def _on_capture_complete(self, log_key: Sequence[str]) -> None:
-        """Uploads it whole, and removes it from the folder. An upload of what there is so far, begun meanwhile, would
-        put an empty file there, and a web page on this host would show that.
+        """Uploads the whole log and removes it from the folder.
+
+        An upload of the log so far that begins meanwhile would put an empty file there, which a web page on this host
+        would show; so the two exclude each other.
         """
         with self._uploading:
             self._under_way.discard(tuple(log_key))
@@ -102,7 +113,7 @@ class ComputeLogsOnS3(S3ComputeLogManager):
     def download_from_cloud_storage(
         self, log_key: Sequence[str], io_type: ComputeIOType, partial: bool = False
     ) -> None:
-        """Brings a log into the folder, whole or not at all: what is there once is never asked for again."""
+        """Copies a log into the folder, whole or not at all: a log that is in the folder is never downloaded again."""
         extension = IO_TYPE_EXTENSION[io_type]
         path = Path(self.local_manager.get_captured_local_path(log_key, extension, partial=partial))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +121,8 @@ class ComputeLogsOnS3(S3ComputeLogManager):
 
 
 def _credentials(files: Sequence[str]) -> dict[str, str]:
-    """The first of the files that is there, and the section of it; without any, what boto3 finds by itself.
+    """Returns the first of the files that exists, with the section to use; nothing if none exists: boto3 then finds
+    credentials by itself.
 
     :raises StackError: if the file has no such section.
     """

@@ -1,10 +1,11 @@
 """Dagster's processes, for this platform: the words that Python starts each with, and how to tell that it works.
 
-What belongs here: that alone, for everybody who runs them: the demo, ``ao up``, the containers. What does not: who
-starts them and when. Nothing of Dagster's is imported to ask, for a container asks every 15 s.
+What belongs here: those two, for everything that runs the processes: the demo, ``ao up``, the containers. What does
+not: who starts them and when. Nothing of Dagster's is imported for a check, since a container is checked every 15 s.
 
-The daemon is a module with a private name, because its command need not be on anybody's PATH; and the page's address
-and the code server's name are told in no documentation. When they move, a service that works is shown as down.
+The daemon is started by a module with a private name, because its command need not be on the PATH. The address at which
+the web page is checked, and the name of the code server's service, are not documented. If one of these changes, a
+service that works is reported as down.
 """
 
 from __future__ import annotations
@@ -21,45 +22,46 @@ LOCATION = "ao_workflows"
 """The code location's name in workspace.yaml."""
 
 HERE = ("-m", MODULE)
-"""The code in a code server that the process starts for itself."""
+"""Dagster's options for a process that starts a code server for itself."""
 
 ANSWERS_WITHIN_SECONDS = 10
 HEARD_OF_SECONDS = 180
-"""A daemon that has said nothing for so long is called silent. Each of its loops says every 30 s that it is alive; a
-long tick, or a busy machine, may keep one from it for a while, and nobody is called for that."""
+"""A daemon that has not reported for so long is called silent. Each of its loops reports every 30 s that it is alive; a
+long tick or a busy machine may delay a report, and nobody is called for that.
+"""
 
 
 def code_server(port: int) -> list[str]:
-    """The code server at ``port``, with the platform's definitions."""
+    """Returns Python's arguments for the code server at ``port``, with the platform's definitions."""
     where = ["-h", "127.0.0.1", "-p", str(port)]
     return ["-m", "dagster", "api", "grpc", *where, *HERE, "--location-name", LOCATION]
 
 
 def webserver(port: int, *code: str, read_only: bool = False) -> list[str]:
-    """The web page at ``port``, over the ``code`` as Dagster's options name it."""
+    """Returns Python's arguments for the web page at ``port``; ``code`` is where the code is, in Dagster's options."""
     where = ["-h", "127.0.0.1", "-p", str(port)]
     return ["-m", "dagster_webserver", *where, *code, *(["--read-only"] if read_only else [])]
 
 
 def daemon(*code: str) -> list[str]:
-    """The daemon, over the ``code`` as Dagster's options name it."""
+    """Returns Python's arguments for the daemon; ``code`` is where the code is, in Dagster's options."""
     return ["-m", "dagster._daemon", "run", *code]
 
 
 def workspace(port: int) -> str:
-    """The workspace.yaml that finds the code server at ``port``."""
+    """Returns the text of a workspace.yaml that finds the code server at ``port``."""
     return f"load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: {LOCATION}}}\n"
 
 
 def make_tables(instance: DagsterInstance) -> None:
-    """Makes Dagster's tables before two processes look at them: each would make what it misses."""
+    """Makes Dagster's tables before two processes use them, each of which would make those that it misses."""
     instance.get_runs_count()
     instance.get_dynamic_partitions("works")
     instance.all_instigator_state()
 
 
 def webserver_fault(port: int) -> str:
-    """Why the web page on this machine does not answer; empty where it does."""
+    """Returns why the web page on this machine does not answer; empty if it does."""
     import urllib.request
     from http.client import HTTPException
 
@@ -71,7 +73,7 @@ def webserver_fault(port: int) -> str:
 
 
 def code_server_fault(port: int) -> str:
-    """Why the code server on this machine does not serve the definitions; empty where it does."""
+    """Returns why the code server on this machine does not serve the definitions; empty if it does."""
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -85,7 +87,10 @@ def code_server_fault(port: int) -> str:
 
 
 def daemon_fault(instance: DagsterInstance, began: float) -> str:
-    """What of the daemon that ``began`` then, in seconds of the epoch, is not heard of; empty where all is."""
+    """Returns which of the daemon's loops have not reported that they are alive; empty if all have.
+
+    :param began: when the daemon was started, in seconds since 1970; earlier reports do not count.
+    """
     beats = instance.get_daemon_heartbeats()
     since = max(began, time.time() - HEARD_OF_SECONDS)
     silent = [
@@ -95,7 +100,7 @@ def daemon_fault(instance: DagsterInstance, began: float) -> str:
 
 
 def executes_a_run(command_line: Sequence[str]) -> bool:
-    """Whether a process with these words is one that a code server made for a run: Dagster spawns it by
+    """Whether this is the command line of a process that a code server started for a run: Dagster starts those by
     ``multiprocessing``.
     """
     return "--multiprocessing-fork" in command_line

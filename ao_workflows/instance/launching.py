@@ -2,7 +2,7 @@
 
 What belongs here: the choice. What does not: how either launcher launches.
 
-A launcher's base classes have no public name. When they move, no process of a deployment opens its instance.
+A launcher's base classes have no public names. If they change, no process of a deployment can open its instance.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ LAUNCHERS: Mapping[str, type[RunContainers | RunWorkers]] = {"containers": RunCo
 
 
 class ChosenLauncher(RunLauncher, ConfigurableClass):
-    """In dagster.yaml it has the settings of each launcher; ``runs_in`` says which one there is."""
+    """The launcher that dagster.yaml names. It has the settings of each launcher, and ``runs_in`` says which one
+    Dagster gets.
+    """
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Its settings in dagster.yaml."""
+        """Returns the settings that the launcher has in dagster.yaml."""
         return {"runs_in": Field(StringSource, description="containers or workers")} | {
             name: Field(launcher.config_type()) for name, launcher in LAUNCHERS.items()
         }
@@ -35,9 +37,9 @@ class ChosenLauncher(RunLauncher, ConfigurableClass):
     def from_config_value(  # type: ignore[override]
         cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]
     ) -> RunLauncher:
-        """The launcher that was chosen.
+        """Returns the launcher that ``runs_in`` names.
 
-        :raises StackError: where there is none of that name.
+        :raises StackError: if there is none of that name.
         """
         runs_in = config_value["runs_in"]
         if runs_in not in LAUNCHERS:

@@ -1,13 +1,13 @@
 """Old records in Dagster's storage: the debug rows of the event log, and the ticks of sensors and schedules.
 
 What belongs here: removing them, in SQLite and in PostgreSQL; which runs are under way, and where their logs are. What
-does not: what tells of a work. No run is removed here, nor any materialization, observation, check, failure or step:
-those are the archive's history.
+does not: a work's history. No run is removed here, nor any materialization, observation, check, failure or step: those
+are the archive's history.
 
-Dagster has no way of its own to remove single rows of its event log, so this reads the table ``event_logs`` of its
-schema; and it purges the ticks of sensors that are switched on, as dagster.yaml's ``retention`` says, but never those
-of schedules and of what is switched off. When a table, a column or the event's JSON is another, what is old stays; and
-were a type of event given another meaning, history would go.
+Dagster has no way of its own to remove single rows of its event log, so this module uses the table ``event_logs`` of
+its schema. Dagster removes the ticks of sensors that are switched on, as ``retention`` in dagster.yaml says, but never
+those of schedules or of what is switched off. If a table, a column or the event's JSON changes, old records stay; if a
+type of event gets another meaning, history is removed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from ao_workflows.machine.disk import Removed
 from ao_workflows.upkeep.housekeeping import slices
 
 _DONE_UNTIL = "ao/housekeeping"
-"""By this name the instance keeps up to which end of runs the event log has been gone through."""
+"""The key under which the instance stores how far its event log has been searched: the runs that ended before that
+time.
+"""
 
 _DEBUG_TYPES = (
     "ENGINE_EVENT",
@@ -41,8 +43,8 @@ _DEBUG_TYPES = (
     "STEP_WORKER_STARTED",
     "STEP_WORKER_STARTING",
 )
-"""What tells of Dagster's own workings. Nearly every event has the level DEBUG, materializations too: so these are
-named, and whatever has another name stays.
+"""The events about Dagster's own workings. Nearly every event has the level DEBUG, materializations too: so these types
+are named, and every other type stays.
 """
 
 _AT_ONCE = 200
@@ -50,7 +52,10 @@ _UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.Dags
 
 
 def beginnings_of_runs(instance: dg.DagsterInstance, *, but: str) -> list[datetime]:
-    """Returns when the runs began that are under way, except for the run ``but``, which asks."""
+    """Returns when each run that is under way was created.
+
+    :param but: the id of a run that is left out: the one that asks.
+    """
     return [
         record.create_timestamp
         for record in instance.get_run_records(dg.RunsFilter(statuses=_UNDER_WAY))
@@ -59,13 +64,17 @@ def beginnings_of_runs(instance: dg.DagsterInstance, *, but: str) -> list[dateti
 
 
 def compute_log_folders(instance: dg.DagsterInstance) -> list[Path]:
-    """Returns where the instance keeps on the disk what runs and ticks print; with S3, the copies of what was read."""
+    """Returns the folders on this disk in which the instance keeps what runs and ticks print; with S3, those of the
+    copies that were read here.
+    """
     manager = getattr(instance.compute_log_manager, "local_manager", instance.compute_log_manager)
     return [Path(manager._base_dir)] if isinstance(manager, LocalComputeLogManager) else []
 
 
 def remove_debug_rows(instance: dg.DagsterInstance, before: datetime) -> Removed:
-    """Removes the debug rows of the runs that ended before a moment; what was searched once is not searched again."""
+    """Removes the debug rows of the runs that ended before a moment. Runs that were searched once are not searched
+    again.
+    """
     storage: Any = instance.event_log_storage
     first = instance.get_run_records(limit=1, order_by="create_timestamp", ascending=True)
     if not first:
@@ -94,7 +103,7 @@ def _remove_rows(storage: Any, run_ids: Sequence[str]) -> tuple[int, int]:
     wanted = db.and_(
         table.run_id.in_(run_ids),
         db.or_(table.dagster_event_type.is_(None), table.dagster_event_type.in_(_DEBUG_TYPES)),
-        # The level is in the event's JSON alone. A quotation mark in a text is escaped there, so no text looks so.
+        # The level is only in the event's JSON. Quotation marks in a text are escaped there, so no text matches this.
         table.event.like('%"level": 10,%'),
     )
     with storage.run_connection(run_ids[0]) as connection:
@@ -105,12 +114,14 @@ def _remove_rows(storage: Any, run_ids: Sequence[str]) -> tuple[int, int]:
             connection.execute(SqlEventLogStorageTable.delete().where(wanted))
     if count and storage.is_run_sharded:
         with closing(sqlite3.connect(storage.path_for_shard(run_ids[0]))) as file:
-            file.execute("VACUUM")  # the room is the file's still; PostgreSQL makes use of its own
+            file.execute("VACUUM")  # or the file stays as large; PostgreSQL uses the room of removed rows again
     return int(count), int(size)
 
 
 def remove_ticks(instance: dg.DagsterInstance, before: datetime) -> Removed:
-    """Removes the ticks before a moment that have ended, of every sensor and schedule that Dagster has ever started."""
+    """Removes the ticks that ended and are older than a moment, of every sensor and schedule that Dagster has ever
+    started.
+    """
     ended = [status for status in TickStatus if status is not TickStatus.STARTED]
     count = 0
     for state in instance.all_instigator_state():

@@ -27,10 +27,10 @@ _QUEUE_DAEMON = "QUEUED_RUN_COORDINATOR"
 
 @contextmanager
 def opened_instance(home: str | None = None) -> Iterator[dg.DagsterInstance]:
-    """The instance in ``home``, or in DAGSTER_HOME.
+    """Opens the Dagster instance in ``home``, or else in the folder that DAGSTER_HOME names.
 
-    :raises InstanceUnusable: where there is none, its files cannot be used, or its storage fails, also while it is
-        being asked.
+    :raises InstanceUnusable: if there is none, its files cannot be used, or its storage fails, also later while the
+        caller uses the instance.
     """
     home = home or os.environ.get("DAGSTER_HOME")
     if not home:
@@ -46,9 +46,9 @@ def opened_instance(home: str | None = None) -> Iterator[dg.DagsterInstance]:
 
 
 def is_of_the_storage(error: Exception) -> bool:
-    """Whether an error of asking the instance says that its storage fails, and no fault of who asks.
+    """Whether an error shows that the instance's storage fails, and is no mistake of the caller's.
 
-    Each storage has errors of its own, and the classes of some are private: they are told by their package.
+    Each storage has its own errors, and some of their classes are private: they are recognised by their package.
     """
     return type(error).__module__.partition(".")[0] in _STORAGES
 
@@ -67,7 +67,7 @@ def _from_config(home: str) -> dg.DagsterInstance:
 
 
 def daemon_silence(instance: dg.DagsterInstance) -> str | None:
-    """In words, that no daemon takes runs from the queue; None where one does."""
+    """Returns, in words, that no daemon takes runs from the queue; None if one does."""
     beat = instance.get_daemon_heartbeats().get(_QUEUE_DAEMON)
     if beat is None:
         return "no daemon has ever taken a run from this instance's queue"
@@ -78,6 +78,6 @@ def daemon_silence(instance: dg.DagsterInstance) -> str | None:
 
 
 def instance_id(instance: dg.DagsterInstance) -> str:
-    """What tells one Dagster instance from every other: its database has it."""
+    """Returns an id, stored in its database, that distinguishes a Dagster instance from every other."""
     storage: Any = instance.run_storage
     return str(storage.get_run_storage_id())

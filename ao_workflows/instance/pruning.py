@@ -1,7 +1,7 @@
 """Pruning on the engine: containers of runs that ended, and images that a newer build has taken the name of.
 
-What belongs here: choosing and removing them, and what is told of it. What does not: launching
-(``ao_workflows.instance.run_containers``), and anything of the host's that is not this deployment's.
+What belongs here: choosing and removing them, and the metadata about it. What does not: launching
+(``ao_workflows.instance.run_containers``), and anything on the host that is not this deployment's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NEVER_STARTED = "0001-01-01"
 
 @dataclass(frozen=True)
 class Pruned:
-    """What went, and the end of the oldest container that was kept."""
+    """What was removed, and when the oldest container that was kept ended."""
 
     containers: int = 0
     container_bytes: int = 0
@@ -30,7 +30,7 @@ class Pruned:
     image_bytes: int = 0
 
     def metadata(self) -> dict[str, Any]:
-        """The same as metadata of the night's run."""
+        """Returns the same facts as metadata for the run that keeps house."""
         told: dict[str, Any] = {
             "containers: removed": self.containers,
             "containers: bytes freed": self.container_bytes,
@@ -43,15 +43,20 @@ class Pruned:
 
 
 def remove_ended(client: Any, network: str, before: datetime, *, well: bool) -> None:
-    """Removes the containers of the network's runs that ended before that; with ``well``, not of those that failed."""
+    """Removes the containers of the network's runs that ended before a moment.
+
+    :param well: removes only those that exited with 0, and keeps those of runs that failed.
+    """
     for container, ended in _ended(client, network, well=well):
         if ended < before:
             _remove(container)
 
 
 def prune(client: Any, network: str, before: datetime) -> Pruned:
-    """Removes the containers of the network's runs that ended before that, however they ended, and our images that
-    were made before that and have no name any more and no container. Not younger ones: one may be under way.
+    """Removes the containers of the network's runs that ended before a moment, however they ended, and old images.
+
+    An image is removed if it is this package's, was made before that moment, and has neither a name nor a container any
+    more. A younger one may be of a build that is under way.
     """
     count = size = 0
     kept = []
@@ -70,7 +75,7 @@ def prune(client: Any, network: str, before: datetime) -> Pruned:
 
 
 def _remove(container: Any) -> bool:
-    """Whether it went; another launch may be removing it at the same time."""
+    """Removes a container, and returns whether it could; another launch may be removing it at the same time."""
     import docker.errors
 
     try:
@@ -88,5 +93,5 @@ def _ended(client: Any, network: str, *, well: bool) -> Iterator[tuple[Any, date
 
 
 def ended_at(said: str) -> datetime:
-    """The engine's time of a container's end: nanoseconds, of which Python's reader takes no more than microseconds."""
+    """Reads the engine's time of a container's end. It has nanoseconds, and Python reads no more than microseconds."""
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", said))

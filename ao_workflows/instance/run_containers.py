@@ -3,8 +3,9 @@
 What belongs here: a run container's name, mounts, end and removal. What does not: the run's end by cancelling
 (``ao_workflows.instance.cancelling``), and any container but those of runs.
 
-dagster-docker's launcher takes no name for a container, no exit code of a run, and tells nothing of its client. So its
-steps are called by their private names: when they move, no run starts, or containers that have ended fill the disk.
+dagster-docker's launcher cannot name a container, does not let the exit code show that a run failed, and does not give
+out its client. So this module calls its private methods. If these change, no run starts, or containers that have ended
+fill the disk.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from ao_workflows.works import run_tags
 
 KEEP_MINUTES = 60
 KEEP_FAILED_DAYS = 30
-"""So long containers of ended runs stay where dagster.yaml says nothing of it."""
+"""How long the containers of ended runs are kept if dagster.yaml does not say."""
 
 _PRUNE_SECONDS = 3600
 
@@ -42,10 +43,12 @@ _PRUNE_SECONDS = 3600
 class RunContainers(EndsItself, DockerRunLauncher):
     """Launches each run in a container of its own, named for the work.
 
-    ``${NAME}`` in ``container_kwargs`` is taken from the environment of the process that launches, so that paths and
-    sizes have one place, the ``.env`` that compose reads too. A run's container exits with 1 where the run failed. One
-    that ended well is removed once ``keep_minutes`` have passed, when the next run is launched; one that failed, once
-    ``keep_failed_days`` have, when the run that keeps house is: no run reaches the engine, so its launcher does it.
+    ``${NAME}`` in ``container_kwargs`` is replaced from the environment of the process that launches, so that paths and
+    sizes have one place, the ``.env`` that compose reads too. A run's container exits with 1 if the run failed.
+
+    The container of a run that ended well is removed at the first launch after ``keep_minutes``. That of a run that
+    failed is removed after ``keep_failed_days``, when the run that keeps house is launched: no run can reach the
+    engine, so its launcher removes them.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Its settings in dagster.yaml: those of Dagster's launcher, and how long containers are kept."""
+        """Returns the settings in dagster.yaml: those of Dagster's launcher, and how long containers are kept."""
         return dict(DockerRunLauncher.config_type()) | {
             "keep_minutes": Field(
                 IntSource,
@@ -96,12 +99,12 @@ class RunContainers(EndsItself, DockerRunLauncher):
         self._launch_container_with_command(context.dagster_run, self._get_docker_image(origin), command)
         self._remove_ended(context.dagster_run)
         if context.dagster_run.job_name == housekeeping.JOB:
-            # Beside, for the next run is launched meanwhile.
+            # In a thread, so that the next run can be launched meanwhile.
             threading.Thread(target=self._prune, args=[context.dagster_run], name="prune", daemon=True).start()
 
     def _remove_ended(self, run: DagsterRun) -> None:
-        """Removes the containers of runs that ended well some time ago. The run that was launched does not wait for
-        this to succeed: what is left now is removed next time.
+        """Removes the containers of runs that ended well some time ago. If that fails, the launched run goes on all the
+        same, and the next launch tries again.
         """
         import docker.errors
 
@@ -113,7 +116,7 @@ class RunContainers(EndsItself, DockerRunLauncher):
             logging.getLogger(__name__).warning("a run's container that has ended was not removed: %s", error)
 
     def _prune(self, run: DagsterRun) -> None:
-        """Prunes, which may take the engine minutes, and tells of it in the run that keeps house."""
+        """Prunes, which may take the engine minutes, and reports it in the log of the run that keeps house."""
         import docker.client
         import docker.errors
 
@@ -128,15 +131,18 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
 
 def container_name(run: DagsterRun) -> str:
-    """What ``docker ps`` shows: the work's RID, or the job's name, and the beginning of the run's id."""
+    """Returns the name that ``docker ps`` shows: ``run-``, the work's RID or else the job's name, and the first eight
+    characters of the run's id.
+    """
     about = run.tags.get(run_tags.PARTITION) or run.job_name
     return f"run-{re.sub('[^A-Za-z0-9_.-]', '-', about)}-{run.run_id[:8]}"
 
 
 def filled_in(value: Any, environment: Mapping[str, str]) -> Any:
-    """``value``, a setting of dagster.yaml, with each ``${NAME}`` in it replaced.
+    """Returns ``value``, a setting of dagster.yaml, with each ``${NAME}`` in it replaced by that variable of the
+    environment.
 
-    :raises StackError: that names the variable that is not there.
+    :raises StackError: if there is no such variable; the error names it.
     """
     if isinstance(value, str):
         try:

@@ -3,7 +3,7 @@
 What belongs here: the report of a death, which Dagster's run retries act on, and Dagster's own rule for a retry. What
 does not: finding out that a run is dead (``ao_workflows.defs.sensors.lost_runs``).
 
-Dagster has no public way of saying why a run failed, nor of asking whether it would retry one. When these names move,
+Dagster has no public way to report why a run failed, or to ask whether it would retry one. If the private names change,
 runs whose process was killed stay "started" for ever and hold their place in the queue.
 """
 
@@ -20,15 +20,17 @@ from ao_workflows.works import run_tags
 
 
 def report_death(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
-    """Fails a run whose process is gone: Dagster retries it as its ``run_retries`` say.
+    """Fails a run whose process is gone, so that Dagster retries it as its ``run_retries`` say.
 
-    :param why: the words that the run's log shows.
+    :param why: the text that the run's log shows.
     """
     instance.report_run_failed(run, why, JobFailureData(None, RunFailureReason.UNEXPECTED_TERMINATION))
 
 
 def owed_a_retry(instance: dg.DagsterInstance, since: datetime, until: datetime) -> Iterator[dg.DagsterRun]:
-    """The runs that failed between the two times, and that Dagster should have retried by its own rule and has not."""
+    """Finds the runs that failed between the two times and that Dagster, by its own rule, should have retried but has
+    not.
+    """
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since, updated_before=until)
     for run in instance.get_runs(failed):
         if run_tags.RETRIED_AS not in run.tags and auto_reexecution_should_retry_run(instance, run, _reason(run)):
@@ -36,11 +38,13 @@ def owed_a_retry(instance: dg.DagsterInstance, since: datetime, until: datetime)
 
 
 def ask_for_its_retry(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
-    """Reports a failed run once more, for the reason that it has, so that Dagster's daemon retries it.
+    """Reports a failed run once more, with the reason that it failed for, so that Dagster's daemon retries it.
 
-    It makes no second retry of a run that has one.
+    The daemon makes no second retry of a run that has one.
+
+    :param why: the text that the run's log shows.
     """
-    # Before the report, which the daemon may read before Dagster has seen to this tag.
+    # The tag is set first: the daemon may read the report before Dagster itself has set the tag.
     instance.add_run_tags(run.run_id, {run_tags.WILL_RETRY: "true"})
     instance.report_run_failed(run, why, JobFailureData(None, _reason(run)))
 

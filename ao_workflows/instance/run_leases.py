@@ -3,8 +3,8 @@
 What belongs here: taking, renewing and reading leases, and the end of a worker that has lost its own. What does not:
 what is done about a run that nobody has a lease on (``ao_workflows.defs.sensors.lost_runs``).
 
-Celery's result backend shows a run as started for ever when its worker is killed, and Redis gives a run's message to a
-second worker while the first one lives: after a lost connection at once. A lease tells both: it ends by itself when
+If a worker is killed, Celery's result backend shows its run as started for ever. And Redis gives a run's message to a
+second worker while the first one is alive, at once if the connection was lost. A lease shows both: it ends by itself if
 nobody renews it, and only one worker has it. The locks of runs in the staging folder cannot: a worker on another host
 may have a staging disk of its own.
 """
@@ -24,10 +24,12 @@ from redis.exceptions import RedisError
 
 RENEW_SECONDS = 5.0
 ENDS_SECONDS = 20.0
-"""A lease that is not renewed for so long ends. Whoever looks twice, half a minute apart, has seen the worker dead."""
+"""A lease ends if it is not renewed for so long. If a run has none at two looks half a minute apart, its worker is
+dead.
+"""
 
 ASK_SECONDS = 10.0
-"""Within so long Dagster's storage must answer a worker that cannot reach Redis."""
+"""How long Dagster's storage may take to answer a worker that cannot reach Redis."""
 
 _GIVE_BACK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
@@ -39,16 +41,20 @@ class RunLeases:
         self._redis = Redis.from_url(address, socket_timeout=5, socket_connect_timeout=5, decode_responses=True)
 
     def holder(self, run_id: str) -> str | None:
-        """Who says that it executes the run."""
+        """Returns the worker that holds the lease of a run, as it called itself; None if nobody does."""
         found = self._redis.get(_key(run_id))
         return None if found is None else str(found)
 
     @contextmanager
     def held(self, run_id: str, holder: str, is_wanted: Callable[[], bool]) -> Iterator[bool]:
-        """Inside, the lease is the caller's and is renewed; or it is another one's, and what comes is False.
+        """Takes the lease of a run, and renews it until the end of the ``with`` block; yields False if another worker
+        has it.
 
-        Where Redis cannot be reached any more, ``is_wanted`` is asked, and this process killed unless it says yes in
-        time: the run is then taken for lost, and may be begun elsewhere.
+        If the lease could not be renewed before it ended, since Redis cannot be reached, this process is killed unless
+        ``is_wanted`` returns true in time: the run may count as lost by then, and be started elsewhere.
+
+        :param holder: what this worker calls itself.
+        :param is_wanted: returns whether Dagster still wants the run to be executed.
         """
         if not self._redis.set(_key(run_id), holder, nx=True, px=int(ENDS_SECONDS * 1000)):
             yield False
@@ -69,7 +75,7 @@ class RunLeases:
         renewed = monotonic()
         while not ended.wait(RENEW_SECONDS):
             try:
-                # Also where there is none: Redis was started again, and knows nothing.
+                # Redis may have been restarted and know no lease any more: this makes a new one.
                 self._redis.set(_key(run_id), holder, px=int(ENDS_SECONDS * 1000))
                 renewed = monotonic()
             except RedisError:
@@ -80,7 +86,7 @@ class RunLeases:
         try:
             self._redis.eval(_GIVE_BACK, 1, _key(run_id), holder)
         except RedisError:
-            return  # it ends by itself
+            return  # the lease ends by itself
 
 
 def _key(run_id: str) -> str:
@@ -88,7 +94,7 @@ def _key(run_id: str) -> str:
 
 
 def _says_yes(is_wanted: Callable[[], bool]) -> bool:
-    """A storage that cannot be reached either does not answer for minutes: that is a no."""
+    """Asks ``is_wanted``. A storage that cannot be reached either does not answer for minutes: that counts as a no."""
     asking = ThreadPoolExecutor(1)
     try:
         return asking.submit(is_wanted).result(ASK_SECONDS)

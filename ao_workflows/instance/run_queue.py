@@ -3,9 +3,9 @@
 What belongs here: the run as Dagster stores it, so that the daemon finds its code and the queue its limits. What does
 not: which stages it has and whether it may be asked for (``ao_workflows.status.redoing``, its callers).
 
-Dagster's public way of starting a run asks the web page for it, which may have a login and need not run. Without it a
-run has to name its code as Dagster's own processes would. When these names move, ``ao reprocess`` starts nothing, or
-its runs stay queued because the daemon finds no code for them.
+Dagster's public way to start a run is to ask the web page, which may have a login and need not be running. Without it,
+a run must name its code as Dagster's own processes do. If these private names change, ``ao reprocess`` starts nothing,
+or its runs stay queued because the daemon finds no code for them.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _LOOKED_AT = 20
 
 
 def check_run_queue(instance: dg.DagsterInstance) -> None:
-    """Sees that what is put into the queue is going to be run, and by the site's limits.
+    """Checks that a run which is put into the queue will be executed, and within the site's limits.
 
-    :raises InstanceUnusable: where it is not.
+    :raises InstanceUnusable: if it would not be.
     """
     if not isinstance(instance.run_coordinator, dg.QueuedRunCoordinator):
         kind = type(instance.run_coordinator).__name__
@@ -59,7 +59,10 @@ def queue_run(
     run_config: Mapping[str, Any],
     tags: Mapping[str, str],
 ) -> str:
-    """Puts a run of some stages of a work into the queue; its id. ``partitions`` is the name of the works' set."""
+    """Puts a run of some stages of a work into the queue, and returns the run's id.
+
+    :param partitions: the name of the set of partitions that the works are in.
+    """
     instance.add_dynamic_partitions(partitions, [rid])
     origin = RemoteRepositoryOrigin(
         code_location_origin=_code_location(instance), repository_name=SINGLETON_REPOSITORY_NAME
@@ -67,7 +70,7 @@ def queue_run(
     code = RepositoryPythonOrigin(
         executable_path=sys.executable,
         code_pointer=ModuleCodePointer(module=MODULE, fn_name="defs"),
-        # As Dagster's code server does: what runs in containers runs in the image that this is.
+        # As Dagster's code server does: a run in a container gets the image that this process runs in.
         container_image=os.environ.get("DAGSTER_CURRENT_IMAGE"),
         entry_point=DEFAULT_DAGSTER_ENTRY_POINT,
     )
@@ -79,15 +82,15 @@ def queue_run(
         remote_job_origin=origin.get_job_origin(job.name),
         job_code_origin=JobPythonOrigin(job.name, code),
     )
-    # Not `submit_run` of the instance: it asks for a workspace, which this coordinator does not look at.
+    # The instance's own `submit_run` needs a workspace, at which this coordinator does not look.
     instance.run_coordinator.submit_run(dg.SubmitRunContext(run, workspace=None))  # type: ignore[arg-type]
     return run.run_id
 
 
 def _code_location(instance: dg.DagsterInstance) -> CodeLocationOrigin:
-    """Where the daemon has the code, as the newest run that came by it or by the web page knows.
+    """Returns where the daemon has the code, as the newest run knows that was started by the daemon or the web page.
 
-    The daemon takes only the location's name from it, and finds no code by a name that is not in its workspace.
+    The daemon reads only the location's name from it, and finds no code by a name that is not in its workspace.
     """
     for run in instance.get_runs(limit=_LOOKED_AT):
         if run.remote_job_origin:

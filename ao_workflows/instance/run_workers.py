@@ -1,10 +1,10 @@
 """Runs in warm Celery workers: dagster-celery's launcher, with what it lacks.
 
-What belongs here: sending a run to the workers, and telling whether anybody has it. What does not: the worker
-(``worker``), and the run's end by cancelling (``cancelling``).
+What belongs here: sending a run to the workers, and whether anybody has it. What does not: the worker (``worker``), and
+the run's end by cancelling (``cancelling``).
 
-dagster-celery's launcher is in no public name, and kombu tells nobody what waits in a queue. When their names move, no
-run starts; or one that waits for a worker is taken for lost, and is run twice.
+dagster-celery's launcher has no public name, and kombu has no public way to list what waits in a queue. If their
+private names change, no run starts, or a run that waits for a worker counts as lost and is executed twice.
 """
 
 from __future__ import annotations
@@ -29,22 +29,23 @@ if TYPE_CHECKING:
 class RunWorkers(EndsItself, CeleryRunLauncher):
     """Launches each run as a task of the workers at ``broker``, an address that may name its password's ``passfile``.
 
-    Dagster's run monitoring asks it nothing: the sensor ``lost_runs`` asks ``lives``, also of a run that waits for a
-    worker. The password is read when it is needed, so that a process which launches nothing needs none.
+    Dagster's run monitoring does not ask this launcher about its runs. The sensor ``lost_runs`` calls ``lives``
+    instead, also for a run that waits for a worker. The password is read when it is first needed, so a process that
+    launches nothing needs none.
     """
 
     may_wait_seconds = int(LONGEST_RUN.total_seconds())
-    """A run that waits until a worker is free has not failed to start."""
+    """How long a run may wait for a free worker: a run that waits has not failed to start."""
 
     def __init__(self, broker: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
         self._broker = broker
         self.default_queue = QUEUE
-        super(CeleryRunLauncher, self).__init__()  # its own makes the app here and now
+        super(CeleryRunLauncher, self).__init__()  # dagster-celery's would make the app at once
 
     @cached_property
     def celery(self) -> Celery:
-        """The app by which runs are sent to the workers."""
+        """The Celery app that sends runs to the workers."""
         return celery_app(self._broker)
 
     @cached_property
@@ -53,7 +54,7 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Its settings in dagster.yaml."""
+        """Returns the settings that the launcher has in dagster.yaml."""
         return {"broker": Field(StringSource, description="Redis, such as redis://redis:6379/0?passfile=/run/word")}
 
     @classmethod
@@ -62,7 +63,7 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
         return cls(inst_data=inst_data, **config_value)
 
     def lives(self, run: DagsterRun) -> bool:
-        """Whether a worker executes the run, or it waits for one. For a moment between the two it does neither."""
+        """Whether a worker executes the run, or it waits for one. For a moment between the two, this is false."""
         return self._leases.holder(run.run_id) is not None or self._waits(run.tags[run_tags.CELERY_TASK])
 
     def _waits(self, task_id: str) -> bool:
@@ -83,5 +84,5 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Whether Dagster may ask after a run's worker: no, the sensor ``lost_runs`` does."""
+        """Whether Dagster may check a run's worker: no, the sensor ``lost_runs`` does that."""
         return False

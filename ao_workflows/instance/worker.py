@@ -3,9 +3,9 @@
 What belongs here: the task that executes a run, who may execute it, and the worker's process. What does not: Celery's
 settings (``broker``), and what a run does.
 
-Dagster has no public way of executing a run that a launcher was given: this does what its command ``execute_run``
-does, in a process that lives on. When those names move, workers take runs and execute none; when an interrupt is caught
-in another way, the run after a cancelled one cannot be cancelled.
+Dagster has no public way to execute a run that a launcher was given. So this module does what Dagster's command
+``execute_run`` does, in a process that stays for the next run. If those private names change, workers accept runs and
+execute none; if Dagster catches interrupts in another way, the run after a cancelled one cannot be cancelled.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ao_workflows.instance.broker import celery_app
 from ao_workflows.instance.run_leases import RunLeases
 
 ALIVE = Path(tempfile.gettempdir(), "worker-alive")
-"""Touched while the worker hears from its broker; the container's health check looks at it."""
+"""The worker touches this file while it is connected to its broker; the container's health check looks at it."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -54,9 +54,10 @@ app = celery_app(_broker())
 
 @app.task(name=TASK_EXECUTE_JOB_NAME, track_started=True, bind=True)
 def execute_job(self: Task, execute_job_args_packed: dict[str, Any]) -> str:
-    """Executes a run, if nobody else does, nobody has, and it is still to be; says what became of it.
+    """Executes a run, and returns its status afterwards, or why it was not executed.
 
-    dagster-celery's own task looks at none of these, and makes an instance for each run.
+    It is not executed if another worker executes it, if it was begun before, or if Dagster no longer wants it.
+    dagster-celery's own task checks none of these, and makes an instance for each run.
     """
     run_id = unpack_value(execute_job_args_packed, ExecuteRunArgs).run_id
     holder = f"{self.request.hostname}, process {os.getpid()} on {socket.gethostname()}"
@@ -71,7 +72,9 @@ def execute_job(self: Task, execute_job_args_packed: dict[str, Any]) -> str:
 
 
 def _execute(run_id: str) -> None:
-    """A cancelled run interrupts its process, in which the next run has to find the signals as they were."""
+    """Executes a run, and restores the signals' handlers: a cancelled run interrupts its process, and the next run must
+    find them as they were.
+    """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with capture_interrupts():
@@ -85,7 +88,9 @@ _WANTED = {DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus
 
 
 def _refusal(status: DagsterRunStatus | None) -> str | None:
-    """Why a run in that state is not executed. One that is being cancelled is left to Dagster, which says so in it."""
+    """Returns why a run in that state is not executed. One that is being cancelled is passed on to Dagster, which says
+    so in its log.
+    """
     if status is DagsterRunStatus.STARTED:
         return "it was begun by a worker that is gone; a retry takes its place"
     if status not in _WANTED:
@@ -100,7 +105,7 @@ def _status(run_id: str) -> DagsterRunStatus | None:
 
 @cache
 def _instance() -> DagsterInstance:
-    """Made in the process that executes, once, for all of its runs."""
+    """Returns Dagster's instance, made once in the process that executes, for all of its runs."""
     return DagsterInstance.get()
 
 
@@ -111,7 +116,9 @@ def _leases() -> RunLeases:
 
 @worker_init.connect
 def _load(**_: Any) -> None:
-    """What a run uses, before the processes are forked: each begins with all of it. The workers' page loads none."""
+    """Loads what a run uses before the processes are forked, so that each begins with all of it. The workers' page
+    loads none.
+    """
     try:
         for module in ("ao_workflows.definitions", "boto3", "dagster_postgres"):
             import_module(module)
@@ -122,7 +129,7 @@ def _load(**_: Any) -> None:
 
 @worker_process_init.connect
 def _end_with_the_worker(**_: Any) -> None:
-    """Without its worker, a process would end its run unseen, and nobody could stop it."""
+    """Has the process end with its worker: otherwise it would end its run unseen, and nobody could stop it."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 

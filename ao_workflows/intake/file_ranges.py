@@ -1,6 +1,6 @@
 """Ranges of a claimed file, each read only while the file is what it was when it was first looked at.
 
-What belongs here: reading, and what a refusal means. What does not: what is done with the bytes
+What belongs here: reading, and which error a refusal of the kernel becomes. What does not: what is done with the bytes
 (``ao_workflows.download.transfer``).
 """
 
@@ -18,7 +18,7 @@ from ao_workflows.intake.file_writers import open_plain_file
 
 @dataclass(frozen=True)
 class ClaimedFile:
-    """A file in ``save/`` as it is now: ``size`` in bytes, ``modified_ns`` since the epoch."""
+    """A file in ``save/`` as it is now: ``size`` in bytes, ``modified_ns`` in nanoseconds since 1970."""
 
     path: Path
     size: int
@@ -39,7 +39,8 @@ class ClaimedFile:
         """Looks at the file at ``path``.
 
         :raises FileGone: if there is none.
-        :raises FolderError: if it is not a plain file.
+        :raises FolderError: if it is not a plain file, or this user may not look at it.
+        :raises ServiceError: if trying again may help, as when a mount does not answer.
         """
         try:
             found = path.lstat()
@@ -51,7 +52,7 @@ class ClaimedFile:
 
 
 class FileRanges:
-    """A claimed file as the source of a transfer."""
+    """A claimed file as the source of a transfer, which asks it for one range of bytes after the other."""
 
     def __init__(self, file: ClaimedFile) -> None:
         self._file = file
@@ -60,8 +61,9 @@ class FileRanges:
     def open(self, start: int, end: int) -> FileRange:
         """Opens the bytes from ``start`` to before ``end``.
 
-        :raises FileChanged: if the file is not what it was.
+        :raises FileChanged: if the file is not what it was when it was first looked at.
         :raises FileGone: if it is not there.
+        :raises FolderError: if this user may not read it.
         :raises ServiceError: if trying again may help, as when a mount does not answer.
         """
         return FileRange(self._file, start, end)
@@ -79,7 +81,7 @@ class FileRanges:
 
 
 class FileRange:
-    """The bytes of one range; closing it checks that the file is still what it was."""
+    """The bytes of one range. Opening and closing it checks that the file is still what it was."""
 
     whole = False
 
@@ -117,7 +119,7 @@ class FileRange:
             os.close(self._handle)
 
     def abort(self) -> None:
-        """Does nothing: reading a file ends by itself."""
+        """Does nothing: unlike a download from S3, the reading of a file needs no interrupting."""
 
     def _check(self) -> None:
         try:
@@ -129,7 +131,7 @@ class FileRange:
 
 
 def explained(path: Path, error: OSError) -> AoError:
-    """Returns the platform's error for what the kernel refused."""
+    """Returns the platform's error for what the kernel refused: FileGone, FolderError, or else ServiceError."""
     match error:
         case FileNotFoundError():
             return FileGone(path, path.parent.parent)

@@ -1,6 +1,6 @@
 """Whether anybody has a file open for writing.
 
-What belongs here: asking the kernel. What does not: the conclusion from its answer (``folder_rules``).
+What belongs here: asking the kernel. What does not: what follows from its answer (``folder_rules``).
 
 Linux gives a read lease on a file only if nobody has it open for writing. It knows of every process of this machine, in
 whatever container; it does not know of other machines, so a lease on NFS or SMB says nothing. A lease is given to the
@@ -48,8 +48,8 @@ def writers(path: Path) -> Writers:
     try:
         if _file_system(path) not in _LOCAL:
             return "unknown"
-        # Who opens the file while the lease is held waits until it is given back, and the holder is sent a signal:
-        # by default one that would end it.
+        # Whoever opens the file for writing during the lease waits until it is given back, and this process gets a
+        # signal. The default signal would end it.
         fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
         try:
             fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -64,7 +64,7 @@ def writers(path: Path) -> Writers:
 
 
 def _file_system(path: Path) -> int:
-    """The kind of file system that a path is on; 0 where that cannot be known."""
+    """Returns the kind of file system that a path is on; 0 if that cannot be known."""
     import ctypes
 
     answer = ctypes.create_string_buffer(_STATFS_BYTES)

@@ -16,11 +16,12 @@ from ao_workflows.events.dropped_files import SAVE, Claim
 from ao_workflows.works.rids import rid_of_key
 
 QUIET_SECONDS = 60.0
-"""So long a file must have been the same where nobody can say whether it is still open for writing. An NFS client may
-show a size and a time that are this old (its ``acregmax``)."""
+"""How long a file must have been unchanged if nobody can say whether it is still open for writing. An NFS client may
+show a size and a time that are this old (its ``acregmax``).
+"""
 
 REMEMBERED = 1000
-"""So many files, the oldest, are watched for changes; the cursor is read and written with each tick."""
+"""How many waiting files are watched for changes, the oldest first; the cursor is read and written with each tick."""
 
 SHOWN = 10
 
@@ -32,7 +33,7 @@ Writers = Literal["none", "some", "unknown"]
 class SeenFile:
     """A file in the folder as it was seen; times are in nanoseconds since 1970.
 
-    ``trouble`` says why it cannot be taken, if that is plain already.
+    ``trouble`` says why it cannot be claimed, if that is known already, as of a link or a folder.
     """
 
     name: str
@@ -49,18 +50,20 @@ class SeenFile:
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that stays in the folder, and why."""
+    """A file that stays in the folder, with the reason."""
 
     name: str
     reason: str
 
     def __str__(self) -> str:
-        # A name is anybody's bytes: control characters and half a letter must not get into the tick.
+        # A file's name may be any bytes: control characters and half a letter must not get into the tick's message.
         return f"{self.name!r} {self.reason}"
 
 
 def candidates(looks: Iterable[SeenFile]) -> tuple[list[SeenFile], list[SkippedFile]]:
-    """Returns the files that are works' zips, the oldest first, and those that stay in the folder."""
+    """Returns the files that are works' zips, the oldest first, and the files that stay in the folder, sorted
+    by name.
+    """
     wanted: list[SeenFile] = []
     left: list[SkippedFile] = []
     for look in looks:
@@ -81,7 +84,7 @@ def candidates(looks: Iterable[SeenFile]) -> tuple[list[SeenFile], list[SkippedF
 
 @dataclass(frozen=True)
 class Sighting:
-    """How a file was, and since when (in seconds since 1970) it has been so."""
+    """A file's ``stamp``, and since when the file has had it, in seconds since 1970."""
 
     stamp: tuple[int, int, int]
     since: float
@@ -90,10 +93,13 @@ class Sighting:
 def why_not_yet(look: SeenFile, writers: Writers, before: Sighting | None, now: float) -> str | None:
     """Returns why a file is not complete, or None if it is.
 
-    A file is complete if it is closed and unchanged. If nobody has it open, it is unchanged if an earlier tick saw it
-    as it is now, or if its inode was changed after its last byte was written: a rename does that, and so does setting
-    the times, which ``cp -p`` and the like do last. If nobody can say whether it is open, it must have been the same
-    for ``QUIET_SECONDS``.
+    A file is complete if it is closed and unchanged. If nobody has it open, it counts as unchanged if an earlier tick
+    saw it as it is now, or if its inode was changed after its last byte was written: a rename does that, and so does
+    setting the times, which ``cp -p`` and the like do last. If nobody can say whether it is open, it must have been the
+    same for ``QUIET_SECONDS``.
+
+    :param before: the file as an earlier tick saw it; None if none did.
+    :param now: in seconds since 1970.
     """
     if writers == "some":
         return "is still being written"
@@ -109,7 +115,9 @@ def why_not_yet(look: SeenFile, writers: Writers, before: Sighting | None, now: 
 
 @dataclass(frozen=True)
 class FolderCursor:
-    """What one tick passes to the next: the files that wait, and the claims whose runs exist."""
+    """What one tick passes to the next: the files that wait, by their names, and the names of the claims whose runs
+    exist.
+    """
 
     seen: Mapping[str, Sighting] = field(default_factory=dict)
     started: frozenset[str] = frozenset()
@@ -126,7 +134,7 @@ class FolderCursor:
 
     @classmethod
     def parse(cls, text: str | None) -> FolderCursor:
-        """Reads a cursor; an empty one if there is no text."""
+        """Reads a cursor from its text; returns an empty cursor if there is no text."""
         if not text:
             return cls()
         read = json.loads(text)
@@ -137,7 +145,12 @@ class FolderCursor:
 
 
 def sightings(waiting: Sequence[SeenFile], before: Mapping[str, Sighting], now: float) -> dict[str, Sighting]:
-    """Returns what to remember of the files that wait, the oldest first."""
+    """Returns what to remember about the files that wait: at most ``REMEMBERED`` of them.
+
+    :param waiting: the oldest first.
+    :param before: what the last tick remembered.
+    :param now: in seconds since 1970.
+    """
     remembered = {}
     for look in waiting[:REMEMBERED]:
         known = before.get(look.name)
@@ -157,7 +170,7 @@ def of_this_intake(claims: Iterable[Claim], owners: Collection[str]) -> tuple[li
 def skipped_in_words(left: Sequence[SkippedFile], others: int) -> str:
     """Returns, in words for the tick, which files stay in the folder and why; empty if none does.
 
-    :param others: how many claimed files belong to others.
+    :param others: how many claimed files belong to other sites or intakes.
     """
     said = ""
     if left:

@@ -1,10 +1,10 @@
 """Folders that are intakes: their files, the claiming of a file, and its way into staging.
 
-What belongs here: all access to an intake's folder and its ``save/``. What does not: which file is taken
+What belongs here: all access to an intake's folder and its ``save/``. What does not: which file is claimed
 (``folder_rules``), and the copying itself (``ao_workflows.download.download``).
 
-``save/`` is in the folder, so that a claim is one rename within a file system: of two who claim a file, one finds it
-gone. The file stays there, as it was dropped, until its work is synced.
+``save/`` is inside the folder, so that a claim is one rename within a file system: if two claim a file, one of them
+finds it gone. The file stays in ``save/``, as it was dropped, until its work is synced.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Returns the present name of the intake by which a file was claimed, which may be long ago.
 
         :param name: the name that the intake had then; ``folder`` is the folder that it had.
-        :raises FolderError: if no intake of today is meant.
+        :raises FolderError: if no present intake is meant.
         """
         alike = [each for each, its in self.folders.items() if Path(its) == Path(folder)]
         found = meant_by(name, self.folders, self.formerly, alike)
@@ -60,14 +60,17 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return found
 
     def owners(self, intake: str, instance: str) -> frozenset[str]:
-        """Returns who this Dagster instance's claims in the intake's folder belong to, by its present and its former
-        names.
+        """Returns the owners by which this Dagster instance has claimed files of the intake: one for the intake's
+        present name and for each of its former names. See ``owner_of``.
+
+        :param instance: the Dagster instance's id.
         """
         names = [intake, *(former for former, today in self.formerly.items() if today == intake)]
         return frozenset(owner_of(instance, name) for name in names)
 
     def look(self, intake: str) -> list[SeenFile]:
-        """Returns everything in the folder but ``save/``, in no order; only what may be a zip is looked at closely.
+        """Returns everything in the folder except ``save/``, in no order. Only a file whose name ends with .zip is
+        looked at closely.
 
         :raises FolderError: if the folder cannot be read.
         """
@@ -91,7 +94,9 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
     def writers(self, intake: str, look: SeenFile) -> Writers:
         """Returns whether anybody has a file of the folder open for writing.
 
-        :raises FolderError: if it may not be read; ``FileGone`` if it is not there.
+        :raises FileGone: if it is not there.
+        :raises FolderError: if this user may not read it.
+        :raises ServiceError: if trying again may help, as when a mount does not answer.
         """
         path = self._folder(intake) / look.name
         try:
@@ -100,8 +105,8 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise explained(path, error) from error
 
     def claim(self, intake: str, look: SeenFile, owner: str) -> Claim | None:
-        """Claims a file for ``owner`` (see ``owner_of``); returns None if another was faster, or it is another file by
-        now.
+        """Claims a file for ``owner`` (see ``owner_of``); returns None if somebody else was faster, or the file is
+        another one by now.
 
         :raises FolderError: if it cannot be moved into ``save/``.
         """
@@ -116,7 +121,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         except OSError as error:
             on_other = f"; {SAVE}/ must be on the folder's own file system" if error.errno == errno.EXDEV else ""
             raise FolderError(path, f"cannot be moved into {SAVE}/: {error.strerror}{on_other}") from error
-        # Between the look and the rename the name may have been given to another file, of which nothing is known.
+        # Between the look and the rename, another file, of which nothing is known, may have got this name.
         same = stat.S_ISREG(now.st_mode) and (now.st_size, now.st_mtime_ns) == (look.size, look.modified_ns)
         return claim if same or not _renamed_to_nothing(target, path) else None
 
@@ -135,10 +140,12 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return [claim for claim in map(Claim.parse, names) if claim]
 
     def newest_claim(self, rid: str, instance: str) -> tuple[str, Claim] | None:
-        """Returns the intake and the claim of the work's last file that this Dagster instance claimed and that is still
-        there.
+        """Returns the work's newest claim by this Dagster instance whose file is still there, with its intake; None if
+        there is none.
 
         A folder that cannot be read counts as empty.
+
+        :param instance: the Dagster instance's id.
         """
         found = []
         for intake in self.folders:
@@ -149,9 +156,9 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return max(found, key=lambda one: one[1].at, default=None)
 
     def settle(self, intake: str) -> None:
-        """Flushes the claims to the disk: after a power cut no file whose run exists must be back in the folder."""
+        """Flushes the claims to the disk, so that after a power cut no file whose run exists is back in the folder."""
         for folder in (self._save(intake), self._folder(intake)):
-            # Some mounts cannot flush a folder, and write it through.
+            # Some mounts cannot flush a folder, but write each change to the disk at once.
             with suppress(OSError):
                 handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 try:
@@ -176,15 +183,15 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return ClaimedFile.look(self._claimed_path(intake, file, rid))
 
     def unpacked_size(self, file: ClaimedFile) -> UnpackedSize | None:
-        """Returns how large the zip's files are, by its directory; None if it has none."""
+        """Returns how large the zip's files are when unpacked, as its directory says; None if it has no directory."""
         return unpacked_size(FileRanges(file).read, file.size)
 
     def bring(self, file: ClaimedFile, places: DownloadPaths, tell: Callable[[int], None]) -> DownloadedZip:
-        """Copies a claimed file to ``places.final`` while computing its digest; a killed copy is resumed.
+        """Copies a claimed file to ``places.final`` while its digest is computed; a copy that was killed is resumed.
 
         Returns what a receipt keeps of it, without its source.
 
-        :param tell: called with the bytes that are there.
+        :param tell: called with the number of bytes that have been copied.
         :raises FileChanged: if the file is written to meanwhile; nothing of it is under the final name then.
         :raises StagingError: if the disk is full, or cannot be written to.
         """
@@ -230,7 +237,7 @@ class Folders(dg.ConfigurableResource):  # type: ignore[type-arg]
         return save
 
     def _claimed_path(self, intake: str, file: str, rid: str) -> Path:
-        """Where a claimed file is. The name comes out of a run's config, where a person may write any path."""
+        """Returns where a claimed file is. The name comes from a run's config, where a person may write any path."""
         claim = Claim.parse(file)
         if claim is None or claim.rid != rid:
             raise FolderError(self._save(intake), f"{file!r} is not the name of a claimed file of {rid}")
@@ -250,7 +257,9 @@ def _looked_at(entry: os.DirEntry[str]) -> SeenFile:
 
 
 def _renamed_to_nothing(source: Path, target: Path) -> bool:
-    """Renames a file where nothing has the new name, in one step; whether it did. Not every mount can."""
+    """Renames a file if nothing has the new name, in one step, and returns whether it did. Not every mount can
+    do this.
+    """
     import ctypes
 
     libc = ctypes.CDLL(None)

@@ -20,9 +20,10 @@ from ao_workflows.staging.staging import Staging
 
 
 def keep(staging: Staging, queue: str, region: str, message_id: str, wanted: Sequence[WantedRun]) -> Path:
-    """Keeps a message's events, which are on the disk when this returns; returns the file.
+    """Writes the file of a message, and returns its path. When this returns, the file is on the disk.
 
-    :raises StagingError: if they cannot be kept.
+    :param wanted: all events of the message that ask for a run.
+    :raises StagingError: if it cannot be written.
     """
     path = _path(staging, queue, region, message_id)
     events = [{"rid": each.rid, "event": asdict(each.event)} for each in wanted]
@@ -31,10 +32,10 @@ def keep(staging: Staging, queue: str, region: str, message_id: str, wanted: Seq
 
 
 def of_queue(staging: Staging, queue: str, region: str) -> dict[str, tuple[WantedRun, ...]]:
-    """Returns the kept events of a queue's messages, by the message's id, the oldest first, whatever its intake is
-    called.
+    """Returns the kept events of a queue's messages, by the message's id, the oldest message first.
 
-    What cannot be read is left out, since SQS delivers its message again.
+    The files are found by the queue's name and region, so the intake may have been renamed. A file that cannot be read
+    is left out, since SQS delivers its message again.
 
     :raises StagingError: if the folder cannot be read.
     """
@@ -56,7 +57,7 @@ def of_queue(staging: Staging, queue: str, region: str) -> dict[str, tuple[Wante
 
 
 def remove(staging: Staging, queue: str, region: str, message_id: str) -> None:
-    """Removes what is kept of a message.
+    """Removes the file of a message; does nothing if there is none.
 
     :raises StagingError: if it cannot be removed.
     """
@@ -68,7 +69,7 @@ def remove(staging: Staging, queue: str, region: str, message_id: str) -> None:
 
 
 def _of(queue: str, region: str) -> str:
-    """How the names of a queue's files begin: what is not of the queue need not be read."""
+    """Returns the beginning of the names of a queue's files, so that no other queue's files are read."""
     return hashlib.sha256(f"{region}/{queue}".encode()).hexdigest()[:8] + "-"
 
 

@@ -1,7 +1,7 @@
 """A queue intake's decisions: which messages become runs, which are set aside, which may be deleted now.
 
-What belongs here: the protocol's decisions as pure functions, and the cursor that carries it from one tick to the next.
-What does not: receiving, deleting and launching (``ao_workflows.defs.sensors.queues``).
+What belongs here: the protocol's decisions as pure functions, and the cursor that carries its state from one tick to
+the next. What does not: receiving, deleting and launching (``ao_workflows.defs.sensors.queues``).
 
 SQS delivers at least once, and Dagster creates at most one run for a run key. So a message whose runs were requested is
 deleted by a later tick, once the runs exist, and never by the tick that requests them: if the daemon dies in between,
@@ -25,8 +25,8 @@ from ao_workflows.works.rids import rid_of_key
 class ReceivedMessage:
     """A message that was received, and is hidden from other receivers until ``hidden_until``.
 
-    ``times`` is how often it has been received, this time included; ``sent`` is when it came into the queue. Times are
-    in seconds since 1970.
+    ``times`` is how often it has been received, this time included; ``sent`` is when it was sent to the queue. Times
+    are in seconds since 1970.
     """
 
     message_id: str
@@ -39,7 +39,9 @@ class ReceivedMessage:
 
 @dataclass(frozen=True)
 class Selection:
-    """What one message contains for an intake: the runs that are wanted, and why it cannot be used, if it cannot."""
+    """What one message contains for an intake: the runs that are wanted, and in ``rejected`` why the message cannot be
+    used; None if it can.
+    """
 
     wanted: tuple[WantedRun, ...] = ()
     rejected: str | None = None
@@ -48,10 +50,12 @@ class Selection:
 def select_events(body: str, bucket: str, events: Sequence[str], keys: Sequence[str]) -> Selection:
     """Returns the runs for which an intake's message asks.
 
-    A message may have several records. If one cannot be used, because it cannot be read, or because of its RID or its
-    bucket, the message is rejected, and the other records still get their runs.
+    A message may have several records. If one of them cannot be used, because it cannot be read, or because of its RID
+    or its bucket, the message is rejected, and the other records still get their runs.
 
-    :param bucket: the intake's; ``events`` and ``keys`` are its patterns, as a shell has them.
+    :param bucket: the intake's bucket.
+    :param events: shell patterns, one of which the event's name must match.
+    :param keys: shell patterns, one of which the object's key must match.
     """
     try:
         found = parse_message(body)
@@ -87,7 +91,10 @@ def _rid_of(event: ObjectEvent, bucket: str) -> str:
 
 @dataclass(frozen=True)
 class PendingMessage:
-    """A message whose runs an earlier tick requested and that has not been deleted yet."""
+    """A message whose runs an earlier tick requested, and that has not been deleted yet.
+
+    ``hidden_until`` is in seconds since 1970.
+    """
 
     receipt_handle: str
     run_keys: tuple[str, ...]
@@ -96,7 +103,7 @@ class PendingMessage:
 
 @dataclass(frozen=True)
 class QueueCursor:
-    """What one tick passes to the next: messages whose runs are all requested, and messages in parts."""
+    """What one tick passes to the next: the messages whose runs are all requested, and the messages in parts."""
 
     pending: tuple[PendingMessage, ...] = ()
     parts: tuple[MessageInParts, ...] = ()
@@ -110,7 +117,7 @@ class QueueCursor:
 
     @classmethod
     def parse(cls, text: str | None) -> QueueCursor:
-        """Reads a cursor; an empty one if there is no text."""
+        """Reads a cursor from its text; returns an empty cursor if there is no text."""
         if not text:
             return cls()
         said = json.loads(text)
@@ -134,8 +141,9 @@ class Acknowledgement:
 def acknowledge(pending: Iterable[PendingMessage], has_run: Callable[[str], bool], now: float) -> Acknowledgement:
     """Decides which pending messages may be deleted: those whose runs all exist.
 
-    Of the others, one that SQS shows to other receivers again is dropped here, since it will be delivered again.
+    Of the others, a message that SQS shows to other receivers again is dropped here, since it will be delivered again.
 
+    :param has_run: returns whether there is a run for a run key.
     :param now: in seconds since 1970.
     """
     deletable: list[PendingMessage] = []
@@ -152,9 +160,9 @@ def acknowledge(pending: Iterable[PendingMessage], has_run: Callable[[str], bool
 class HandledMessage:
     """A message that a tick dealt with. If it has no ``run_keys`` to wait for, and no ``rest``, it may be deleted now.
 
-    ``rejected`` is why it must be kept on disk before it is deleted. ``rest`` has all its events if it is taken in
-    parts; the first ``done`` of them have runs. ``passed_over`` is the number of records that need no run, since
-    another record about the same object is newer.
+    ``rejected`` is why the message must be kept on disk before it is deleted; None if it need not be. ``rest`` has all
+    of its events if it is taken in parts; the first ``done`` of them have runs. ``passed_over`` is the number of
+    records that need no run, since another record about the same object is newer.
     """
 
     message: ReceivedMessage
@@ -166,12 +174,12 @@ class HandledMessage:
 
     @property
     def pending(self) -> PendingMessage:
-        """The message as one whose runs were requested."""
+        """The same message as one whose runs were requested."""
         return PendingMessage(self.message.receipt_handle, self.run_keys, self.message.hidden_until)
 
     @property
     def part(self) -> MessageInParts:
-        """The message as one that is taken in parts."""
+        """The same message as one that is taken in parts."""
         message = self.message
         return MessageInParts(message.message_id, self.done, message.receipt_handle, message.hidden_until)
 
@@ -180,7 +188,8 @@ class HandledMessage:
 class TickPlan:
     """What a tick does with the messages that it received.
 
-    Each event's run is requested once; the messages that are ``given_back`` are given back to the queue.
+    ``requests`` has each event for which a run is requested, once. ``taken`` has the messages that the tick deals with;
+    those that are ``given_back`` are made visible to other receivers again.
     """
 
     requests: tuple[WantedRun, ...]
@@ -195,12 +204,15 @@ def plan_tick(
     most: int,
     in_time: Callable[[], bool] = lambda: True,
 ) -> TickPlan:
-    """Decides what a tick does with the messages that it received; it requests at most ``most`` runs.
+    """Decides what a tick does with the messages that it received.
 
-    A message with more events than there is room for is taken in parts, not given back: each delivery brings it nearer
-    to the dead letters. No message is taken once the time is up. An event that has a run already, such as one that SQS
-    delivers again or that came by another intake's name, requests none.
+    A message with more events than there is room for is taken in parts, not given back, since each delivery brings it
+    nearer to the dead letters. Once the time is up, the remaining messages are given back. For an event that has a run
+    already, such as one that SQS delivers again or that came by another intake's name, no run is requested.
 
+    :param select: returns what a message's body contains for the intake.
+    :param has_run: returns whether there is a run for a run key.
+    :param most: how many runs may be requested.
     :param in_time: returns false once the tick's time is up.
     """
     requests: dict[str, WantedRun] = {}
@@ -223,8 +235,10 @@ def plan_tick(
 def received_again(
     parts: Sequence[MessageInParts], received: Iterable[ReceivedMessage]
 ) -> tuple[list[MessageInParts], list[ReceivedMessage]]:
-    """Separates what was received: the messages in parts, with the new receipts of those that came again; and the
-    others.
+    """Separates the messages in parts from the other messages.
+
+    Returns the messages in parts, with the new receipt handles of those that were received again, and the other
+    messages that were received.
     """
     here = {message.message_id: message for message in received}
     again = [

@@ -24,10 +24,10 @@ HIDDEN_SECONDS = 600
 """How long a received message is hidden from others: long enough for the next tick to find its runs there."""
 
 CALL_SECONDS = 6
-"""A queue that does not answer a call for so long is told of."""
+"""How long one call may take; a queue that has not answered by then is reported."""
 
 LEAST_SECONDS = 2
-"""With less time than this no reception is begun: what it received would be hidden, and nobody would know of it."""
+"""No messages are received in less time than this: they would be hidden, and nobody would know of them."""
 
 BATCH = 10
 """SQS gives, deletes and gives back at most ten messages a call."""
@@ -37,10 +37,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class QueueState:
-    """What SQS says of a queue: about how many messages can be received, are hidden and are delayed.
+    """What SQS says about a queue: about how many messages can be received, are hidden and are delayed.
 
-    Messages that were received ``max_receives`` times go to ``dead_letters``; both are None if the queue does not do
-    that.
+    Messages that were received ``max_receives`` times go to the queue ``dead_letters``; both are None if the queue does
+    not do that.
     """
 
     visible: int
@@ -62,7 +62,10 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
     _reached: dict[str, tuple[Any, str]] = PrivateAttr(default_factory=dict)
 
     def tags(self, intake: str, until: float) -> dict[str, str]:
-        """Returns the queue's tags."""
+        """Returns the queue's tags.
+
+        :raises ServiceError: as every method that asks SQS: if SQS refuses, or does not answer in time.
+        """
         client, url = self._queue(intake, until)
         answer = self._ask("reading the tags", intake, until, lambda: client.list_queue_tags(QueueUrl=url))
         return dict(answer.get("Tags", {}))
@@ -103,8 +106,10 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
     ) -> list[ReceivedMessage]:
         """Receives up to ``most`` messages, until there are no more, the time is up, or there are enough.
 
+        If SQS fails after some messages were received, these are returned, and no error is raised.
+
         :param hidden: for how many seconds each message is hidden from other receivers.
-        :param enough: called with what was received so far; returns whether that is enough.
+        :param enough: called with the messages received so far; returns whether these are enough.
         """
         client, url = self._queue(intake, until)
         received: list[ReceivedMessage] = []
@@ -124,7 +129,7 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
                     ),
                 )
             except ServiceError:
-                if received:  # what is here already is worth its runs; the next tick tells of the rest
+                if received:  # these messages shall get their runs; the next tick reports the error if it persists
                     break
                 raise
             messages = answer.get("Messages", [])
@@ -165,8 +170,8 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
     def hide(
         self, intake: str, receipt_handles: Iterable[str], until: float, hidden: int = HIDDEN_SECONDS
     ) -> list[str]:
-        """Hides received messages for so many seconds from now on; returns those that SQS will show to other receivers
-        again.
+        """Hides received messages for so many seconds from now on; returns the receipt handles of those that SQS will
+        show to other receivers again.
 
         SQS does not hide a message whose time was up already, or that has been hidden for 12 hours in all.
         """
@@ -213,7 +218,7 @@ class Sqs(dg.ConfigurableResource):  # type: ignore[type-arg]
         return refused + left
 
     def _queue(self, intake: str, until: float) -> tuple[Any, str]:
-        """The client and the queue's URL; kept, since a tick makes several calls."""
+        """Returns the client and the queue's URL. Both are kept, since a tick makes several calls."""
         if intake not in self._reached:
             doing = "finding the queue"
             with calls_explained(doing, self.where(intake)):

@@ -22,13 +22,13 @@ _LARGEST_PIPE = 1 << 20
 _LONGEST_LINE = 1 << 16
 
 _WATCH = 'read -r _; kill -s "$3" -- "-$1"; sleep "$2"; kill -s KILL -- "-$1"'
-"""Reads until the worker is gone, however it ended, then ends the child's group."""
+"""Waits until the process that started it is gone, however it ended, and then ends the child's process group."""
 
 
 class Lines:
-    """Text cut into lines as a terminal shows them: what a carriage return overwrites is not told.
+    """Cuts a child's output into lines as a terminal shows them: what a carriage return overwrites is left out.
 
-    A line that is still being overwritten, such as a progress bar, is told each ``PROGRESS_SECONDS``.
+    A line that is still being overwritten, such as a progress bar, is shown every ``PROGRESS_SECONDS``.
     """
 
     def __init__(self) -> None:
@@ -37,11 +37,13 @@ class Lines:
         self._told_at = monotonic()
 
     def add(self, chunk: bytes) -> list[str]:
-        """The lines that ``chunk`` completes; no bytes are too odd for one."""
+        """Adds the next bytes of the output, and returns the lines that they complete. Bytes that are no UTF-8 are
+        replaced.
+        """
         *rows, begun = (self._begun + self._decoder.decode(chunk)).split("\n")
         lines = [_shown(row) for row in rows] if any("\r" in row for row in rows) else rows
         if "\r" in begun:
-            # The last two suffice: one is shown until the other has begun.
+            # The last two versions of the line suffice: the first is shown until the second is complete.
             begun = "\r".join(begun.rsplit("\r", 2)[-2:])
             if monotonic() - self._told_at >= PROGRESS_SECONDS:
                 lines.append(_shown(begun.rpartition("\r")[0]))
@@ -54,7 +56,7 @@ class Lines:
         return lines
 
     def rest(self) -> list[str]:
-        """What was begun and not ended."""
+        """Returns the last line, if the output has ended in the middle of it."""
         begun = self._begun + self._decoder.decode(b"", final=True)
         return [_shown(begun)] if begun else []
 
@@ -64,9 +66,11 @@ def _shown(row: str) -> str:
 
 
 class Output:
-    """What a process prints, until it has ended. ``overdue`` says, afterwards, that it had not by the time limit.
+    """The output of a child process, until the process has ended.
 
-    What it leaves behind may print for ``grace`` seconds more.
+    ``overdue`` is true afterwards if the process had not ended by the time limit.
+
+    :param grace: for how many seconds after the process's end what it has started may still print.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], grace: float) -> None:
@@ -75,7 +79,10 @@ class Output:
         self.overdue = False
 
     def lines(self, until: float) -> Iterator[list[str]]:
-        """The lines, some at a time, as they come."""
+        """Yields the lines as they come, one or more at a time.
+
+        :param until: the time limit, as a moment of ``time.monotonic()``.
+        """
         lines = Lines()
         for chunk in self._chunks(until):
             if some := lines.add(chunk):
@@ -84,7 +91,7 @@ class Output:
             yield some
 
     def _chunks(self, until: float) -> Iterator[bytes]:
-        """What comes, until nobody can print any more."""
+        """Yields the output as it comes, until nobody can print any more."""
         assert self._process.stdout is not None  # noqa: S101 - it was asked for
         printed = self._process.stdout.fileno()
         ended = os.pidfd_open(self._process.pid)
@@ -115,10 +122,10 @@ class Output:
 def ended_with_its_group(
     process: subprocess.Popen[bytes], late: Callable[[bytes], None], grace: float, stop: signal.Signals
 ) -> Iterator[None]:
-    """Ends a process and its group on the way out, and also where this process is killed inside.
+    """Ends a process and its process group when the ``with`` block ends, and also if this process is killed inside it.
 
-    They are asked by the signal ``stop``, and killed ``grace`` seconds later. ``late`` is given what is still printed
-    on that way: nothing is kept waiting for a reader.
+    :param late: called with what the group still prints while it ends, so that it does not wait for a reader.
+    :param grace: seconds between the signal ``stop``, which asks the group to end, and SIGKILL.
     """
     watch = None
     try:
@@ -140,7 +147,7 @@ def ended_with_its_group(
 def _end_group(
     process: subprocess.Popen[bytes], late: Callable[[bytes], None], grace: float, stop: signal.Signals
 ) -> None:
-    """Asked first, and killed where that does not help."""
+    """Asks the group to end, and kills it if that does not help."""
     for ending, seconds in ((stop, grace), (signal.SIGKILL, 0.0)):
         until = monotonic() + seconds
         try:
@@ -154,7 +161,7 @@ def _end_group(
             break
     process.wait()
     if process.stdout:
-        # Only what is there: what has left the group may print for ever.
+        # Only what is in the pipe now: a process that has left the group may print for ever.
         for _ in range(_LARGEST_PIPE // _READ):
             if not _read_late(process, late):
                 break
@@ -162,7 +169,7 @@ def _end_group(
 
 
 def _read_late(process: subprocess.Popen[bytes], late: Callable[[bytes], None]) -> bool:
-    """Gives ``late`` what is in the pipe now, and says whether there was anything."""
+    """Gives ``late`` what is in the pipe now, and returns whether there was anything."""
     if not process.stdout:
         return False
     os.set_blocking(process.stdout.fileno(), False)

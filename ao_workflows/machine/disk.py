@@ -1,7 +1,7 @@
 """The disk: its refusals as errors, and removing a tree, however deep, under a hidden name.
 
-What belongs here: those, for any folder. What does not: making a tree (``new_trees``), and which trees may be removed
-(``ao_workflows.staging.freeing``).
+What belongs here: those two, for any folder. What does not: making a tree (``new_trees``), and which trees may be
+removed (``ao_workflows.staging.freeing``).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pathlib import Path
 from ao_workflows.errors import StagingError, StagingFull
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
-"""What the system says where a disk, or a user's share of it, is full."""
+"""The system's errors for a disk, or a user's share of it, that is full."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OURS = 0o700
 _HIDDEN = re.compile(r"\.(.+)\.[^.]+\.tmp")
 _GOING = re.compile(r"\..+\.going-[0-9a-f]{8}\.tmp", re.ASCII)
 _BATCH = 64
-"""Files a task: what a task costs is more than the removal of a small file."""
+"""Files in one task: a task costs more than the removal of a small file."""
 
 
 def disk_error(path: Path, what: str, error: OSError, wanted: int = 0) -> StagingError:
@@ -44,7 +44,11 @@ def disk_error(path: Path, what: str, error: OSError, wanted: int = 0) -> Stagin
 
 
 def full_at(path: Path, wanted: int) -> StagingFull | None:
-    """Tries whether a file of ``wanted`` bytes finds room beside ``path``: the error where it does not, else None."""
+    """Tries whether there is room beside ``path`` for a file of ``wanted`` bytes, and returns the error if there is
+    not.
+
+    The file is removed again. None also stands for a disk that refuses it for another reason.
+    """
     probe = unfinished_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +63,7 @@ def full_at(path: Path, wanted: int) -> StagingFull | None:
 
 
 def _free(path: Path) -> int:
-    """The bytes that are free where ``path`` is, or would be; 0 where that cannot be known."""
+    """Returns the bytes that are free where ``path`` is or would be; 0 if that cannot be known."""
     for place in (path, *path.parents):
         try:
             return shutil.disk_usage(place).free
@@ -81,8 +85,8 @@ def unfinished_name(path: Path) -> Path:
 def removal_name(path: Path) -> Path:
     """Returns a hidden name beside ``path`` for what is there and is about to be removed.
 
-    The name is another one each time, so what could not be removed the last time is not in the way. A name that is
-    hidden already, ``.<name>.<word>.tmp``, gets another word.
+    The name is another one each time, so what could not be removed the last time is not in the way. In a name that is
+    hidden already, ``.<name>.<anything>.tmp``, the last part before ``.tmp`` is replaced.
     """
     hidden = _HIDDEN.fullmatch(path.name)
     return path.with_name(f".{hidden[1] if hidden else path.name}.going-{secrets.token_hex(4)}.tmp")
@@ -126,7 +130,7 @@ def remove_tree(top: Path) -> int:
 
 
 class _Removal:
-    """One removal. Each folder is first renamed into the top one: so nothing recurses, no path grows longer than the
+    """One removal. Each folder is first renamed into the top folder: so nothing recurses, no path grows longer than the
     system can name, and few folders are open at a time.
     """
 
@@ -172,7 +176,7 @@ class _Removal:
         try:
             os.rename(name, new, src_dir_fd=here, dst_dir_fd=self._descriptor)
         except PermissionError:
-            # To get another parent, a folder must be one that its owner may write to.
+            # A folder can be moved to another parent only if its owner may write to it.
             os.chmod(name, _OURS, dir_fd=here)
             os.rename(name, new, src_dir_fd=here, dst_dir_fd=self._descriptor)
         return new
@@ -187,7 +191,7 @@ class _Removal:
     def remove(self) -> int:
         """Removes the files and the folders, and returns the files' bytes."""
         batches = (self._files[start : start + _BATCH] for start in range(0, len(self._files), _BATCH))
-        # To take a file's memory back keeps the kernel busy for a second of each 4 GB: so on all cores.
+        # To free a file's memory keeps the kernel busy for a second for each 4 GB, so this uses all cores.
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "remove") as pool:
             removed = sum(pool.map(self._remove_some, batches))
         for folder in self._folders[1:]:
@@ -210,7 +214,9 @@ class _Removal:
 
 
 class _NoteRefusal:
-    """What the system refuses within is noted with its path; that somebody else was faster is no refusal."""
+    """Notes what the system refuses in its ``with`` block, with the path. A file that somebody else has removed is no
+    refusal.
+    """
 
     def __init__(self, refused: list[OSError], path: Path) -> None:
         self._refused = refused
@@ -242,10 +248,10 @@ def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 @dataclass(frozen=True)
 class Removed:
-    """What was removed of one kind of thing: how many and how many bytes.
+    """What was removed of one kind of thing: how many, and how many bytes.
 
-    ``oldest_kept`` is the time of the oldest that was kept; ``stuck`` has a sentence for each that could not be
-    removed.
+    ``oldest_kept`` is the time of the oldest thing that was kept; ``stuck`` has a sentence for each thing that could
+    not be removed.
     """
 
     count: int = 0

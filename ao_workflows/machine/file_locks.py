@@ -1,10 +1,10 @@
 """Locks on files (flock): taking one, and saying in it who has it.
 
-What belongs here: every way in which the package locks a file or a folder. What does not: what is locked by it
+What belongs here: every way in which the package locks a file or a folder. What does not: what a lock protects
 (``ao_workflows.staging.staging``, ``ao_workflows.archive.mounted_shares`` and others), and leases
 (``ao_workflows.intake.file_writers``).
 
-A lock belongs to an open file: the kernel lets go of it when the last process that has that open ends, however it
+A lock belongs to an open file: the kernel releases it when the last process that has this file open ends, however it
 ends.
 """
 
@@ -25,10 +25,11 @@ _LONGEST_HOLDER = 4096
 
 
 def take(path: Path, rid: str, patience: float = 0) -> int:
-    """Locks the work's file at ``path``, made where it is missing; returns its descriptor.
+    """Locks a work's lock file, which is made if it is missing, and returns its descriptor.
 
-    :raises WorkBusy: where another process has it for longer than ``patience`` seconds, with what it wrote of itself.
-    :raises OSError: where the file cannot be opened or locked.
+    :param patience: for how many seconds to wait if another process has the lock.
+    :raises WorkBusy: if another process has it for longer, with what that process wrote about itself.
+    :raises OSError: if the file cannot be opened or locked.
     """
     until = monotonic() + patience
     while (handle := take_if_free(path)) is None:
@@ -39,18 +40,19 @@ def take(path: Path, rid: str, patience: float = 0) -> int:
 
 
 def take_if_free(path: Path) -> int | None:
-    """Locks the file at ``path``, made where it is missing; returns its descriptor, or None where it is locked already.
+    """Locks a file, which is made if it is missing, and returns its descriptor; None if it is locked already.
 
-    :raises OSError: where the file cannot be opened or locked.
+    :raises OSError: if the file cannot be opened or locked.
     """
     return _take(path, lock_if_free)
 
 
 def take_when_free(path: Path, *, shared: bool = False) -> int:
-    """Locks the file at ``path``, made where it is missing, once nobody else has it; returns its descriptor.
+    """Waits until nobody else has the lock of a file, which is made if it is missing; locks it and returns its
+    descriptor.
 
-    :param shared: Whether others may have it at the same time who share it, too.
-    :raises OSError: where the file cannot be opened or locked.
+    :param shared: whether others may have the lock at the same time, if they share it, too.
+    :raises OSError: if the file cannot be opened or locked.
     """
 
     def lock(handle: int) -> bool:
@@ -63,9 +65,10 @@ def take_when_free(path: Path, *, shared: bool = False) -> int:
 
 
 def lock_if_free(handle: int, *, shared: bool = False) -> bool:
-    """Locks an open file or folder, and says whether it could: whether nobody else has it.
+    """Locks an open file or folder, and returns whether that was possible: false if somebody else has the lock.
 
-    :raises OSError: where the file system knows no locks.
+    :param shared: whether others may have the lock at the same time, if they share it, too.
+    :raises OSError: if the file system has no locks.
     """
     try:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -75,22 +78,23 @@ def lock_if_free(handle: int, *, shared: bool = False) -> bool:
 
 
 def unlock(handle: int) -> None:
-    """Gives a lock back, also where other processes have inherited the descriptor: closing it here would not.
+    """Releases a lock, also if other processes have inherited the descriptor: closing it here would not release it
+    then.
 
-    :raises OSError: where the file system refuses.
+    :raises OSError: if the file system refuses.
     """
     fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 def say_holder(handle: int, holder: str) -> None:
-    """Writes into a locked file who has it, for who finds it locked."""
+    """Writes into a locked file who holds the lock and since when, for whoever finds it locked."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{holder}, process {os.getpid()} on {socket.gethostname()}, since {since}\n".encode(), 0)
 
 
 def is_at(handle: int, path: Path) -> bool:
-    """Whether what is open is what the path leads to."""
+    """Whether an open file is still the one at ``path``; false if there is none."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
@@ -98,12 +102,13 @@ def is_at(handle: int, path: Path) -> bool:
 
 
 def _take(path: Path, lock: Callable[[int], bool]) -> int | None:
-    """Opens and locks the file at ``path``; None where ``lock`` could not."""
+    """Opens and locks the file at ``path``; returns None if ``lock`` could not."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             locked = lock(handle)
-            # The holder before may have removed the file that was opened: what is locked must be what others will open.
+            # The former holder may have removed the file that was opened: the locked file must be the one that others
+            # will open.
             if locked and is_at(handle, path):
                 return handle
         except BaseException:
@@ -119,4 +124,4 @@ def _holder(path: Path) -> str:
         with path.open("rb") as file:
             return file.read(_LONGEST_HOLDER).decode(errors="replace").strip()
     except OSError:
-        return ""  # it was given back meanwhile
+        return ""  # the lock was released meanwhile

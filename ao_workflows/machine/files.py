@@ -1,7 +1,7 @@
 """Whole files: written beside their place and renamed into it, so that a reader sees the old one or the new one.
 
-What belongs here: writing one, the folders above it, and the time that is written into it. What does not: which files
-there are, and what is in them.
+What belongs here: writing a file, the folders above it, and the time that is written into it. What does not: which
+files there are, and what is in them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def made_parents(path: Path) -> Path:
 def write_whole(path: Path, text: str, *, flush: bool = False) -> None:
     """Writes a file that a reader sees whole or not at all.
 
-    :param flush: return only when the file is on the disk, and not in memory alone.
+    :param flush: whether to return only once the file is on the disk, and not in memory alone.
     :raises StagingError: if it cannot be written.
     """
     made_parents(path)

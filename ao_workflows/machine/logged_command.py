@@ -31,11 +31,12 @@ _LONGEST_SAID = 1000
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended. ``fault`` says in words why it did not end well, and is empty where it exited with 0.
+    """How a command ended. ``fault`` says in words what was wrong with its end, and is empty if the command exited with
+    0.
 
-    ``command`` are the words that it was started with; its whole output is in ``log``. ``code`` is the exit code, or
-    the number of the signal that ended it, with a minus. ``seconds`` is how long it ran, ``last_lines`` what it printed
-    last.
+    ``command`` is the program and its arguments; ``log`` has all of its output. ``code`` is the exit code, or the
+    negative number of the signal that ended the command. ``seconds`` is how long it ran, and ``last_lines`` has the
+    last of its output.
     """
 
     command: tuple[str, ...]
@@ -57,22 +58,23 @@ def run_logged(
     stop: signal.Signals = signal.SIGTERM,
     inherits: Sequence[int] = (),
 ) -> Ended:
-    """Runs a command in a process group of its own, and returns when it and all that it started have ended.
+    """Runs a command in a process group of its own, and returns when the command and the whole group have ended.
 
-    The group is ended, too, where this process is cancelled or killed meanwhile. What has left the group goes on.
+    The group also ends if this process is cancelled or killed meanwhile. A process that has left the group goes on.
 
-    :param command: The program and its arguments, which no shell reads.
-    :param environment: All variables that it is given.
-    :param log: The file to which each line of its output is added at once; its folders are made.
-    :param say: Is called with the first thousand lines, then once a minute with the last one and the number of those
-        that were passed over: each call may cost a row of a database. Control characters are escaped, long lines cut.
-    :param time_limit: Seconds after which the command is ended.
-    :param grace: Seconds between the signal ``stop``, which asks the group to end, and SIGKILL; and as long may what
-        the command leaves behind go on printing.
-    :param stop: The signal that asks the group to end.
-    :param inherits: Descriptors that the command gets, such as a lock that is to be held until it has ended.
+    :param command: the program and its arguments, which no shell reads.
+    :param environment: all of the command's environment variables.
+    :param log: the file to which each line of its output is added at once; the folders above it are made.
+    :param say: called with each of the first thousand lines, then once a minute with the last line and the number of
+        lines that were left out, because each call may cost a row in a database. Control characters are escaped, long
+        lines cut.
+    :param time_limit: seconds after which the command is ended.
+    :param grace: seconds between the signal ``stop``, which asks the group to end, and SIGKILL. What the command has
+        started may go on printing for as long after the command's end.
+    :param stop: the signal that asks the group to end.
+    :param inherits: descriptors that the command gets, such as a lock that is to be held until it has ended.
     :raises CommandNotStarted: if there is no such command, or it cannot be executed.
-    :raises StagingError: if the log cannot be written; StagingFull, where its disk is full.
+    :raises StagingError: if the log cannot be written; StagingFull if its disk is full.
     """
     began = monotonic()
     last_lines: deque[str] = deque(maxlen=LAST_LINES)
@@ -115,7 +117,7 @@ def _started(
             pass_fds=inherits,
         )
     except OSError as error:
-        # The system says of a folder that permission is denied.
+        # For a folder, the system's error is only "permission denied".
         is_folder = isinstance(error, PermissionError) and Path(command[0]).is_dir()
         reason = "is a folder" if is_folder else str(error.strerror)
         raise CommandNotStarted(command[0], reason) from error
@@ -123,7 +125,7 @@ def _started(
 
 @contextmanager
 def _opened(log: Path) -> Iterator[io.FileIO]:
-    """The log, each write of which is in it at once."""
+    """Opens the log without a buffer, so that each write is in it at once."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         out = log.open("ab", buffering=0)
@@ -143,7 +145,9 @@ def _write_lines(out: io.FileIO, lines: Sequence[str], log: Path) -> None:
 
 
 class _Late:
-    """What a command prints once it was asked to end: of use to who reads the failure, and no reason for another."""
+    """Keeps what a command prints after it was asked to end: it helps whoever reads about the failure, and if it cannot
+    be written, that is not another failure.
+    """
 
     def __init__(self, out: io.FileIO, log: Path, last_lines: deque[str]) -> None:
         self._lines = Lines()
@@ -155,7 +159,7 @@ class _Late:
         self._keep(self._lines.add(chunk))
 
     def end(self) -> None:
-        """Keeps what was begun and not ended, too."""
+        """Keeps the last line, too, if the output ended in the middle of it."""
         self._keep(self._lines.rest())
 
     def _keep(self, lines: Sequence[str]) -> None:
@@ -165,7 +169,7 @@ class _Late:
 
 
 class _Watcher:
-    """Who watches the command: is told the first thousand lines, then one a minute."""
+    """Passes a command's output on to ``say``: each of the first thousand lines, then one line a minute."""
 
     def __init__(self, say: Callable[[str], None], log: Path) -> None:
         self._say = say
@@ -187,7 +191,7 @@ class _Watcher:
                 self.end()
 
     def end(self) -> None:
-        """Says how many lines were passed over, if any were, and the last of them."""
+        """Passes on how many lines were left out, if any were, and the last of them."""
         if self._passed_over:
             more = f"{self._passed_over:,} more line{'s'[: self._passed_over != 1]}"
             self._say(f"… {more} in {self._log}, the last: {_short(self._last)}")
@@ -196,6 +200,6 @@ class _Watcher:
 
 
 def _short(line: str) -> str:
-    # A command prints names as they are; the file has the line itself.
+    # A command prints names unescaped; the log file has the line as it was printed.
     line = shown(line.expandtabs())
     return line if len(line) <= _LONGEST_SAID else f"{line[:_LONGEST_SAID]}…"

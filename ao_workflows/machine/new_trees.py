@@ -34,15 +34,16 @@ class NewTree:
     """A tree that is being made inside the folder ``under_way``, which only this process may enter until it is
     published.
 
-    Use it as a context manager: what has not been published at its end is removed. Its maker holds the folder's lock.
-    What a dead process left in the folder is removed; a live one is not disturbed.
+    It is a context manager: at the end of the ``with`` block, a tree that has not been published is removed. Its maker
+    holds the lock of ``under_way``. What a dead process left in that folder is removed first; a live process is not
+    disturbed.
 
     :raises StagingError: if the folder cannot be made, or another process is making a tree there.
     """
 
     def __init__(self, under_way: Path) -> None:
         self._outer = under_way
-        # By its name, which no other tree has, ext4 chooses a region of the disk for it: see ``_spread``.
+        # ext4 chooses a region of the disk by the name, so no other tree has the same one: see ``_spread``.
         self.path = under_way / secrets.token_hex(8)
         try:
             self._remove_abandoned()
@@ -59,7 +60,7 @@ class NewTree:
             _spread(self._lock)
             self.path.mkdir(_FOLDER_MODE)
             self._descriptor = os.open(self.path, _FOLDER)
-            # A umask that takes bits away is seen once, here.
+            # The umask may remove bits from the modes: this is the one place that looks.
             self._modes_are_right = stat.S_IMODE(os.fstat(self._descriptor).st_mode) == _FOLDER_MODE
             if not self._modes_are_right:
                 os.fchmod(self._descriptor, _FOLDER_MODE)
@@ -78,7 +79,7 @@ class NewTree:
             try:
                 remove_tree(self._outer)
             except OSError:
-                # What will not go must not be in the way for ever; whoever sweeps this folder tries it again.
+                # What cannot be removed must not be in the way for ever; the next clean-up of this folder tries again.
                 self._outer.rename(removal_name(self._outer))
         finally:
             os.close(descriptor)
@@ -101,7 +102,7 @@ class NewTree:
     def make_folder(self, path: str) -> None:
         """Makes one folder, whose parent is there already.
 
-        :raises FileExistsError: if the file system takes the name for that of another file or folder.
+        :raises FileExistsError: if the file system treats the name as that of another file or folder.
         :raises StagingError: if the disk refuses.
         """
         try:
@@ -114,7 +115,10 @@ class NewTree:
             raise disk_error(self.path / path, "cannot be made", error) from error
 
     def set_times(self, times: Iterable[tuple[str, int]]) -> None:
-        """Sets the modification times of folders, in ns since 1970; to be called when nothing more is put into them."""
+        """Sets the modification times of folders. Call it when nothing more is put into them.
+
+        :param times: pairs of a folder's path and its time in nanoseconds since 1970.
+        """
         for path, when in times:
             os.utime(path, ns=(when, when), dir_fd=self._descriptor, follow_symlinks=False)
 
@@ -142,7 +146,7 @@ class Writer:
     def new_file(self, path: str) -> int:
         """Makes an empty file and returns its descriptor.
 
-        :raises FileExistsError: if the file system takes the name for that of another file or folder.
+        :raises FileExistsError: if the file system treats the name as that of another file or folder.
         """
         folder, _, name = path.rpartition("/")
         if folder != self._folder:
@@ -189,7 +193,7 @@ def put_in_place(new: Path, into: Path) -> Path | None:
 
 
 def _remove_what_went_before(into: Path) -> None:
-    """Removes what an earlier ``put_in_place`` could not, or was killed before it did."""
+    """Removes what an earlier ``put_in_place`` could not remove, or would have removed if it had not been killed."""
     for name in os.listdir(into.parent):
         if is_removal_name(name) and name.startswith(f".{into.name}.going-"):
             with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 """Processes: found, known from all others, asked to end, and killed; and started to outlive who starts them.
 
-What belongs here: that, and what a command that starts processes needs besides: signals in order, and a free port.
-What does not: what any process does (``ao_workflows.services.running``); a child that ends with its parent
+What belongs here: those, and what else a command that starts processes needs: an orderly end after a signal, and a free
+port. What does not: what any process does (``ao_workflows.services.running``), and a child that ends with its parent
 (``ao_workflows.machine.child_process``).
 """
 
@@ -28,12 +28,15 @@ _LOOK_EVERY_SECONDS = 0.05
 _KILLED_WITHIN_SECONDS = 10.0
 
 _ONCE_TOLD = 'read -r _ && exec "$@" </dev/null'
-"""Becomes the program once it is told to, and ends where whoever would have told it is gone."""
+"""Becomes the program once it reads a line, and ends if the process that would have sent the line is gone."""
 
 
 @dataclass(frozen=True)
 class ProcessId:
-    """A process, known from any other that has its number later: ``started`` in clock ticks after the ``boot``."""
+    """The identity of one process, which no later process with the same number has.
+
+    ``started`` is in clock ticks after the machine's start, and ``boot`` is that start's id.
+    """
 
     pid: int
     started: int
@@ -41,7 +44,7 @@ class ProcessId:
 
 
 class Interrupted(BaseException):
-    """The command was asked to end, by Ctrl-C or a signal; ``signal_number`` says which."""
+    """Raised when this command was asked to end, by Ctrl-C or a signal; ``signal_number`` is the signal's."""
 
     def __init__(self, signal_number: int) -> None:
         self.signal_number = signal_number
@@ -50,7 +53,9 @@ class Interrupted(BaseException):
 
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """While inside, SIGINT, SIGTERM and SIGHUP raise ``Interrupted``, so that what was started is ended."""
+    """Has SIGINT, SIGTERM and SIGHUP raise ``Interrupted`` in the ``with`` block, so that what was started there is
+    ended.
+    """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         raise Interrupted(number)
@@ -61,7 +66,9 @@ def signals_interrupt() -> Iterator[None]:
 
 @contextmanager
 def no_interrupts() -> Iterator[None]:
-    """While inside, a second Ctrl-C does not cut short the ending of what was started."""
+    """Ignores these signals in the ``with`` block, so that a second Ctrl-C does not stop the ending of what was
+    started.
+    """
     with _handled(signal.SIG_IGN):
         yield
 
@@ -77,7 +84,7 @@ def _handled(handler: signal._HANDLER) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody uses now."""
+    """Returns a TCP port of the loopback interface that nobody uses now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -86,7 +93,7 @@ def free_port() -> int:
 def is_free(port: int) -> bool:
     """Whether a server could listen at the loopback interface's ``port`` now."""
     with socket.socket() as listener:
-        # As servers do: what is left of connections that have ended keeps nobody out.
+        # As servers do: with it, remains of connections that have ended do not block the port.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
@@ -97,9 +104,14 @@ def is_free(port: int) -> bool:
 
 
 class Prepared:
-    """A process that is there and becomes its program at ``begin``: it can be recorded before it does anything.
+    """A process that exists and becomes its program only at ``begin``, so that it can be recorded before it does
+    anything.
 
-    Where whoever prepares it is killed before that, it ends. It is in a session of its own, out of Ctrl-C's reach.
+    It ends if the process that prepares it is killed before that. It is in a session of its own, where Ctrl-C does not
+    reach it.
+
+    :param folder: the program's working directory.
+    :param log: gets everything that the program prints.
     """
 
     def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str], log: IO[bytes]) -> None:
@@ -119,14 +131,14 @@ class Prepared:
     def begin(self) -> None:
         """Lets the process become its program."""
         assert self._process.stdin  # noqa: S101 - it was asked for
-        # Killed meanwhile: whoever looks after it sees that.
+        # If the process was killed meanwhile, whoever looks after it sees that.
         with suppress(BrokenPipeError):
             self._process.stdin.write(b"\n")
             self._process.stdin.close()
 
 
 def identify(pid: int) -> ProcessId | None:
-    """The process that has the number now; None where none has, or one that has ended already."""
+    """Returns the identity of the process that has this number now; None if there is none, or it has ended already."""
     try:
         if psutil.Process(pid).status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}:
             return None
@@ -136,10 +148,10 @@ def identify(pid: int) -> ProcessId | None:
 
 
 def _started(pid: int) -> int:
-    """When a process was started, in clock ticks after the boot.
+    """Returns when a process was started, in clock ticks after the boot.
 
-    psutil counts from the epoch, by the moment of the boot, which moves whenever the machine's clock is set: a process
-    would be another one after that.
+    psutil counts from 1970, by the moment of the boot, which moves whenever the machine's clock is set: after that, the
+    process would seem to be another one.
     """
     while True:
         boot: float = psutil.boot_time()
@@ -149,12 +161,15 @@ def _started(pid: int) -> int:
 
 
 def is_alive(process: ProcessId) -> bool:
-    """Whether it is still there: another process with its number is not it."""
+    """Whether this very process still exists: another process that has its number now does not count."""
     return identify(process.pid) == process
 
 
 def marked(name: str, value: str) -> list[ProcessId]:
-    """The processes that were given the variable ``name`` with that ``value``, by whoever started what started them."""
+    """Returns the processes whose environment has the variable ``name`` with that ``value``; children inherit it.
+
+    Processes of other users, whose environment cannot be read, are left out.
+    """
     found = []
     for process in _all():
         with suppress(psutil.Error):  # another user's, or gone
@@ -164,7 +179,7 @@ def marked(name: str, value: str) -> list[ProcessId]:
 
 
 def command_line(process: ProcessId) -> list[str]:
-    """The words that the process was started with; none where it has ended."""
+    """Returns the program and the arguments that the process was started with; an empty list if it has ended."""
     try:
         words: list[str] = psutil.Process(process.pid).cmdline()
     except psutil.Error:
@@ -173,7 +188,12 @@ def command_line(process: ProcessId) -> list[str]:
 
 
 def below(parent: int, but: Set[ProcessId] = frozenset()) -> list[ProcessId]:
-    """Every process below ``parent``, save ``but`` and what is below these; own children that have ended are reaped."""
+    """Returns every process below ``parent``: its children, their children, and so on.
+
+    Children of this process that have ended are reaped on the way.
+
+    :param but: processes to leave out, together with those below them.
+    """
     children: dict[int, list[int]] = {}
     for process in _all():
         with suppress(psutil.Error):
@@ -194,10 +214,10 @@ def below(parent: int, but: Set[ProcessId] = frozenset()) -> list[ProcessId]:
 
 
 def _all() -> Iterator[psutil.Process]:
-    """Every process of the machine.
+    """Yields every process of the machine.
 
-    psutil's own ``process_iter`` keeps what it found from one call to the next, and leaves out once what has got a
-    number anew.
+    psutil's own ``process_iter`` keeps what it found for the next call, and then leaves a process out once if it has
+    got the number of an earlier one.
     """
     for pid in psutil.pids():
         with suppress(psutil.NoSuchProcess):
@@ -205,7 +225,10 @@ def _all() -> Iterator[psutil.Process]:
 
 
 def end(processes: Sequence[ProcessId], grace_seconds: float) -> None:
-    """Asks them to end, kills those that have not within the grace, and returns when all are gone."""
+    """Asks processes to end, kills those that have not ended after ``grace_seconds``, and waits until all are gone.
+
+    For those that were killed, it waits ten seconds at most.
+    """
     left = processes
     for ending, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, _KILLED_WITHIN_SECONDS)):
         for process in left:
@@ -214,7 +237,7 @@ def end(processes: Sequence[ProcessId], grace_seconds: float) -> None:
 
 
 def wait_gone(processes: Sequence[ProcessId], seconds: float) -> list[ProcessId]:
-    """Waits until they have ended by themselves; those that have not in time."""
+    """Waits until processes have ended by themselves, and returns those that are still there after so many seconds."""
     until = time.monotonic() + seconds
     while (left := [each for each in processes if is_alive(each)]) and time.monotonic() < until:
         time.sleep(_LOOK_EVERY_SECONDS)
@@ -222,9 +245,9 @@ def wait_gone(processes: Sequence[ProcessId], seconds: float) -> list[ProcessId]
 
 
 def _signal(process: ProcessId, ending: signal.Signals) -> None:
-    """Signals the process, and never one that has got its number meanwhile."""
+    """Sends a signal to the process, and never to another one that has got its number meanwhile."""
     try:
-        # psutil looks at the number and then signals it: what the number is of may change in between.
+        # psutil checks the number and then signals it: in between, another process may get the number.
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return

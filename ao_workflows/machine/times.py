@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 FIRST_YEAR, LAST_YEAR = 2, 9998
-"""The years of a moment: a time zone and the longest limit that a site may set lead from them to no calendar's end."""
+"""The first and the last year that a moment may have. With a time zone, or with the longest limit that a site may set,
+they still stay inside the calendar.
+"""
 
 LONG_AGO = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
-"""Before every moment: what stands for a time that is none, where times are put into their order."""
+"""A time before every moment: it replaces a value that is not a time, where times are sorted."""
 
 _ERRORS = (ValueError, TypeError, OverflowError, OSError, IndexError)
 
@@ -66,7 +68,7 @@ def in_order(value: object) -> datetime:
 
 
 def _usable(at: datetime) -> datetime | None:
-    # The year is looked at first: bringing the calendar's last hours to UTC is what fails.
+    # The year is checked first: converting the first or last hours of the calendar to UTC raises an error.
     if not FIRST_YEAR - 1 < at.year < LAST_YEAR + 1:
         return None
     found = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)

@@ -7,13 +7,13 @@ from pathlib import Path
 from ao_workflows.site.sections import CHECKOUT
 
 FOLDER = CHECKOUT / ".demo"
-"""Where the demo is made unless a person names another folder."""
+"""The folder in which the demo is made unless a person names another one."""
 
 
 def demo_site(folder: Path, endpoint_url: str | None) -> str:
-    """Returns the demo's site.toml: everything is in ``folder``, and S3 and SQS at ``endpoint_url``.
+    """Returns the text of the demo's site.toml, in which everything is in ``folder``.
 
-    Without ``endpoint_url`` it has no intake.
+    :param endpoint_url: the address of S3 and SQS; without it, the site has no intake.
     """
     intake = f"""
 [[intake]]

@@ -12,7 +12,7 @@ from ao_workflows.errors import WrongEnvironment
 
 
 def refuse_other_environment(intake: str, belongs_to: str | None, site: str) -> None:
-    """Keeps a site from taking another environment's messages: above all production's.
+    """Keeps a site from using an intake of another environment: production's messages are for production alone.
 
     :param belongs_to: the environment that the intake, or its queue's tag, names; None if it names none.
     :param site: the site's environment.
@@ -23,7 +23,9 @@ def refuse_other_environment(intake: str, belongs_to: str | None, site: str) -> 
 
 
 def tagged_environment(tags: Mapping[str, str]) -> str | None:
-    """Returns the environment that a queue's tags name; ``Environment = Production`` means production, too."""
+    """Returns the environment that a queue's tags name, or None if they name none; ``Environment = Production`` means
+    ``prod``.
+    """
     for name, value in tags.items():
         if name.strip().lower() == "environment":
             environment = value.strip().lower()

@@ -29,8 +29,9 @@ _SETTINGS = [
 
 
 def load(path: Path | None = None) -> Site:
-    """Returns the site that ``path`` describes; without a path that of ``AO_SITE``, else the demo's.
+    """Returns the site that a site.toml describes.
 
+    :param path: the file; without it, the file that ``AO_SITE`` names, or else the demo's.
     :raises SiteError: with every mistake in one message.
     """
     if path is None and (named := os.environ.get("AO_SITE")):
@@ -49,7 +50,7 @@ def load(path: Path | None = None) -> Site:
 def parse(text: str, source: str) -> Site:
     """Returns the site that a TOML text describes, after checking all of it.
 
-    :param source: names the text in errors.
+    :param source: what the text is called in errors.
     :raises SiteError: with every mistake in one message.
     """
     try:
@@ -70,7 +71,9 @@ def parse(text: str, source: str) -> Site:
 
 
 def _intakes_by_name(values: dict[str, Any]) -> list[str]:
-    """Turns the array ``[[intake]]`` into a table by name, in place; what cannot be is left out and told."""
+    """Turns the array ``[[intake]]`` into a table by name, in place; leaves out what cannot be used, and
+    returns why.
+    """
     entries = values.get("intake", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         values.pop("intake")
@@ -90,7 +93,7 @@ def _intakes_by_name(values: dict[str, Any]) -> list[str]:
 
 
 def _in_words(fault: Any) -> str:
-    """One of pydantic's faults as ``key: what is allowed (is: value)``."""
+    """Returns one of pydantic's faults as ``key: what is allowed (is: value)``."""
     place = [str(part) for part in fault["loc"] if part != "[key]"]
     if place[:1] == ["intake"] and place[2:3] in (["queue"], ["folder"]):
         del place[2]  # the kind, by which the rules were chosen

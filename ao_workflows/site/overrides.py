@@ -1,6 +1,6 @@
 """Misspelt overrides: variables of the environment that were meant to set a setting, and do not.
 
-What belongs here: distinguishing them from variables with another purpose. What does not: reading an override
+What belongs here: distinguishing them from variables that have another purpose. What does not: reading an override
 (``ao_workflows.site.loading``).
 """
 
@@ -12,7 +12,9 @@ from typing import Any
 
 PREFIX = "AO_"
 _ALIKE = 0.8
-"""One underscore instead of two is that near. What compose, the tests or a person's shell have is near to nothing."""
+"""How similar a variable must be to an override. One with one underscore instead of two is this similar; the variables
+of compose, of the tests or of a person's shell are not.
+"""
 
 
 def misspelt(variables: Iterable[str], settings: Collection[str]) -> Iterator[str]:
@@ -44,9 +46,9 @@ def misspelt(variables: Iterable[str], settings: Collection[str]) -> Iterator[st
 def renamed(variables: Iterable[str], intakes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yields a sentence for each of the ``variables`` that names an intake by a former name.
 
-    It would override nothing, and the site would work with another queue than it should.
+    Such a variable would override nothing, and the site would use another queue than it should.
 
-    :param intakes: the sections of site.toml.
+    :param intakes: the section of each intake in site.toml, by the intake's name.
     """
     for name, intake in intakes.items():
         former = intake.get("formerly")

@@ -42,7 +42,7 @@ from ao_workflows.status.standing import StuckLimits
 from ao_workflows.works.object_keys import LAYOUT, check_layout
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-"""The folder that holds the package: in a checkout, the one with ``docker/`` and ``.demo/``."""
+"""The folder that contains the package: in a checkout, the one with ``docker/`` and ``.demo/``."""
 
 Environment = Literal["demo", "dev", "prod"]
 
@@ -68,7 +68,7 @@ def _matches_an_event(pattern: str) -> str:
     return pattern
 
 
-# What no pattern matches is deleted from the queue: the mistakes that would empty it are caught here.
+# A message that no pattern matches is deleted from the queue: these rules catch mistakes that would empty it.
 EventPattern = Annotated[str, AfterValidator(_matches_an_event)]
 KeyPattern = Annotated[str, Field(pattern=r"(\.zip|\*)$")]
 
@@ -87,7 +87,7 @@ def _names_a_host(url: str) -> str:
 
 
 _TEN_YEARS = 3650
-"""In days. Longer limits serve nobody, and Python's times end."""
+"""In days. Longer limits serve nobody, and lead beyond the times that Python has."""
 
 
 class _Section(BaseModel):
@@ -95,7 +95,11 @@ class _Section(BaseModel):
 
 
 class StagingSection(_Section):
-    """The scratch disk, how long works stay on it, and how much of it stays free."""
+    """The scratch disk.
+
+    ``keep`` is how long works stay on it, ``reserve_gib`` how much of it stays free, and ``room_wait_hours`` how long a
+    run waits for room.
+    """
 
     root: AbsolutePath
     keep: Annotated[str, Field(pattern=r"^(until-synced|[0-9]{1,4} days)$")] = "until-synced"
@@ -171,7 +175,11 @@ def _time_zone(name: str) -> str:
 
 
 class DebagSection(_Section):
-    """How much a zip may contain, which names, the time zone of its local times, and works without a manifest."""
+    """What a zip may contain, and how it is read.
+
+    ``max_members``, ``max_bytes`` and ``max_ratio`` limit its size, and ``control_characters`` allows these in names.
+    ``time_zone`` is that of the local times in zips. ``unproven`` is what is done with works without a manifest.
+    """
 
     max_members: Annotated[int, Field(gt=0)] = zip_directory.ZipLimits.members
     max_bytes: Annotated[int, Field(gt=0)] = zip_directory.ZipLimits.bytes
@@ -189,7 +197,7 @@ class ArchiveSection(_Section):
 
 
 class SyncSection(_Section):
-    """The archive's own sync script, what a work's sync.yml may ask of it, and what is kept of what it replaces."""
+    """The archive's own sync script, what a work's sync.yml may ask of it, and how long replaced files are kept."""
 
     script: str
     timeout_minutes: Annotated[int, Field(gt=0)] = 720
@@ -201,7 +209,7 @@ class SyncSection(_Section):
 
 
 class DrsSection(_Section):
-    """The archive's database, named in one of two ways."""
+    """The archive's database, named either by ``url`` or by ``config``."""
 
     url: Annotated[str, Field(pattern=r"^(mysql\+pymysql|sqlite)://")] | None = None
     config: Annotated[str, Field(pattern=r"^[^:]+:/.+")] | None = None
@@ -214,10 +222,10 @@ class DrsSection(_Section):
 
 
 class WatchSection(_Section):
-    """When a work is called stuck, and whether all works are looked at each night.
+    """When a work is called stuck, and whether all works are checked each night.
 
-    ``nightly`` is the time of that, in UTC; None means never. A restored copy that has not been downloaded is reported
-    ``expiring_days`` before it ends.
+    ``nightly`` is the time of that check, in UTC; None means never. A restored copy that has not been downloaded is
+    reported ``expiring_days`` before it ends.
     """
 
     nightly: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = None
@@ -227,12 +235,12 @@ class WatchSection(_Section):
 
     @property
     def limits(self) -> StuckLimits:
-        """The same two limits, as ``ao_workflows.status.standing`` takes them."""
+        """``stuck_hours`` and ``restore_hours``, as ``ao_workflows.status.standing`` takes them."""
         return StuckLimits(timedelta(hours=self.stuck_hours), timedelta(hours=self.restore_hours))
 
 
 class BackupSection(_Section):
-    """Where backups of Dagster's storage go, every night, and how long each is kept."""
+    """Where the nightly backups of Dagster's storage go, and how long each is kept."""
 
     to: Annotated[str, Field(pattern=r"^(/|s3://[^/]+).*")] | None = None
     keep_days: Annotated[int, Field(ge=1)] = 30
@@ -245,7 +253,7 @@ class HousekeepingSection(_Section):
 
 
 class Site(BaseSettings):
-    """One deployment. The field names are the keys of site.toml."""
+    """One deployment. The names of the fields are the keys of site.toml."""
 
     model_config = SettingsConfigDict(
         env_prefix="AO_",
@@ -281,7 +289,7 @@ class Site(BaseSettings):
 
     @property
     def formerly(self) -> dict[str, str]:
-        """The present names of intakes, by their former ones."""
+        """The present names of the intakes, by their former names."""
         return {former: name for name, intake in self.intake.items() for former in intake.formerly}
 
     def intake_called(self, name: str) -> str:
@@ -313,12 +321,16 @@ class Site(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Lets the environment override the file, whose values come as pydantic's initial values."""
+        """Returns the sources of the settings: the environment overrides the file, whose values are pydantic's initial
+        values.
+        """
         return _Variables(settings_cls), init_settings
 
 
 class _Variables(EnvSettingsSource):
-    """The overrides. Their keys are in any case, save what ``[sync.env]`` gives the script: there case counts."""
+    """The overrides. Their names are in any case, except for what ``[sync.env]`` gives the script: there case
+    matters.
+    """
 
     def __call__(self) -> dict[str, Any]:
         values = super().__call__()
