@@ -1,10 +1,10 @@
 """A site's clients: S3, SQS, folders, staging, DRS, Glacier, the debagger, the sync script, the archive, backups.
 
-What belongs here: which setting of ``site.toml`` goes to which client. Nothing else builds one of a site, so that a
-command and a run work by the same settings. What does not belong here: what a client does, which is in its own room,
-and the settings' defaults (``ao_workflows.site.sections``).
+What belongs here: which setting of ``site.toml`` goes to which client. No other module builds a site's clients, so that
+a command and a run use the same settings. What does not belong here: what a client does, which is in its own room, and
+the settings' defaults (``ao_workflows.site.sections``).
 
-A client is imported where it is made: a command pays for those that it asks for.
+A client's module is imported in the function that builds it, so that a command imports only the clients that it uses.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def resources(site: Site) -> dict[str, Any]:
-    """Returns the clients that assets and sensors ask for, by the names that they ask by."""
+    """Returns the clients for assets and sensors, by the names of the parameters that ask for them."""
     return {
         "s3": s3(site),
         "sqs": sqs(site),
@@ -41,7 +41,7 @@ def resources(site: Site) -> dict[str, Any]:
 
 
 def connections(site: Site) -> dict[str, AwsConnection]:
-    """Returns how each intake's AWS is reached, by the intake's name."""
+    """Returns how AWS is reached for each intake that has a queue, by the intake's name."""
     from ao_workflows.aws.connections import AwsConnection
 
     return {
@@ -85,7 +85,7 @@ def folders(site: Site) -> Folders:
 
 
 def staging(site: Site) -> Staging:
-    """Builds the client of the scratch disk, with the site's reserve and the time that a synced work stays there."""
+    """Builds the client of the scratch disk, with the site's reserve and the days that a synced work is kept there."""
     from ao_workflows.staging.staging import Staging
 
     return Staging(
@@ -107,8 +107,8 @@ def debagger(site: Site) -> Debagger:
 def drs(site: Site, *, patience: float | None = None) -> Drs:
     """Builds the client of the archive's database.
 
-    :param patience: for how many seconds a database that does not answer is tried again; None for as long as a run
-        does.
+    :param patience: for how many seconds a database that does not answer is tried again; None for as long as in a
+        run.
     """
     from ao_workflows.drs.client import Drs
 
@@ -118,7 +118,7 @@ def drs(site: Site, *, patience: float | None = None) -> Drs:
 
 
 def sync_script(site: Site) -> SyncScript:
-    """Builds the archive's sync script, with what the site gives it."""
+    """Builds the client of the archive's sync script, with the site's settings for it."""
     from ao_workflows.archive.sync_script import SyncScript
 
     return SyncScript(
@@ -146,11 +146,11 @@ def archive_shares(site: Site) -> ArchiveShares:
 
 
 def restores(site: Site, intake: str | None) -> RestoreRequests:
-    """Builds the client that asks Glacier for works and notes it in DRS.
+    """Builds the client that asks Glacier to restore works, and notes the requests in DRS.
 
-    :param intake: whose bucket alone is looked in; None for the buckets of all.
-    :raises SiteError: where the site has no intake.
-    :raises WrongEnvironment: where each of them belongs to another environment.
+    :param intake: the intake whose bucket alone is searched; None for the buckets of all intakes.
+    :raises SiteError: if the site has no intake with a queue.
+    :raises WrongEnvironment: if none of them may be used, since only the site or only the intake is production's.
     """
     from ao_workflows.glacier.client import Glacier
     from ao_workflows.glacier.requests import RestoreRequests
@@ -161,8 +161,8 @@ def restores(site: Site, intake: str | None) -> RestoreRequests:
 def backup_place(site: Site, to: str | None = None) -> BackupStore:
     """Returns the place where backups are kept.
 
-    :param to: a folder or an S3 prefix in place of the site's own.
-    :raises BackupError: where neither names one.
+    :param to: a folder or an S3 prefix to use instead of the site's own.
+    :raises BackupError: if neither ``to`` nor the site names a place.
     """
     from ao_workflows.upkeep.backup import store_of
 

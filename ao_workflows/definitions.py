@@ -23,7 +23,10 @@ from ao_workflows.site.sections import Site
 
 
 def build(site: Site) -> dg.Definitions:
-    """Everything that Dagster loads. A run's four stages share a process: four processes cost seconds of imports."""
+    """Returns everything that Dagster loads for a site: assets, jobs, schedules, sensors and clients.
+
+    A run's four stages share one process, since a process for each would cost seconds of imports.
+    """
     back_up, housekeeping = backup_job(site), housekeeping_job(site)
     return dg.Definitions(
         assets=[restored_message, downloaded_bag, debagged_work, synced_archive, stuck_works(site.watch)],
@@ -41,6 +44,6 @@ def build(site: Site) -> dg.Definitions:
 
 defs = build(load())
 
-# What is imported by now stays until the process ends. The garbage collector would look through all of it a few times
-# more while a run lasts, and again at its end: a fifth of what a small work costs.
+# What is imported by now stays until the process ends. Without this call the garbage collector would search all of it a
+# few times during a run, and again at its end, which takes a fifth of the time of a small work's run.
 gc.freeze()

@@ -1,63 +1,63 @@
 """Every error that the platform raises on purpose.
 
-What belongs here: the classes, their facts as fields, and their messages (what happened, to what, and what
-the reader can do about it). What does not: the decision what to do about one, which is its catcher's, save
-for one fact that all share: ``transient``, whether trying again may help.
+What belongs here: the classes, their facts as fields, and their messages (what happened, to what, and what the reader
+can do about it). What does not: the decision what to do about an error, which is made where it is caught. Only one fact
+for that decision is here, in every class: ``transient``, which says whether trying again may help.
 
     AoError
     ├── SiteError             site.toml has mistakes
-    ├── StackError            a setting of the containers is not there, or no good
-    ├── DeployError           the folder that compose runs from cannot be made as ordered
+    ├── StackError            a setting of the containers is missing, or cannot be used
+    ├── DeployError           the folder that compose runs from cannot be made as requested
     ├── RidError              a name that cannot be a work's
     ├── MessageError          a queue's message that cannot be used
-    ├── WrongEnvironment      a site that would eat another environment's queue
-    ├── NothingStored         a stage was asked for whose input is not there
-    ├── DeliveryHeld          what brings the work waits for a person's word
+    ├── WrongEnvironment      of an intake and the site, only one belongs to production
+    ├── NothingStored         the input of a stage is not in staging
+    ├── DeliveryHeld          a delivery of the work waits for a person's decision
     │   ├── OlderDelivery         the archive has a newer one
     │   ├── NewerStored           a newer one is stored, and not in the archive yet
     │   └── OtherObject           the archive has the work from another object
-    ├── WorkBusy              another run has the work                                  transient
-    ├── WorkUnknown           nobody has heard of the work
+    ├── WorkBusy              another process has locked the work                       transient
+    ├── WorkUnknown           neither DRS nor Dagster nor staging knows the work
     ├── RunInFlight           a run of the work is queued or under way
-    ├── InstanceUnusable      Dagster's instance cannot be asked, or would not run what is queued
-    ├── ServicesError         the services of `ao up` cannot be started or ended as ordered
-    │   └── ServiceNotUp          one of them did not come up
-    ├── StagingError          the scratch disk does not do what was asked of it
-    │   ├── StagingFull           it has no room left, whoever took it                  transient
+    ├── InstanceUnusable      Dagster's instance cannot be used, or would not run what is queued
+    ├── ServicesError         the services of `ao up` cannot be started or ended as requested
+    │   └── ServiceNotUp          one of them did not start
+    ├── StagingError          a file on the scratch disk cannot be read or written
+    │   ├── StagingFull           the disk is full, whatever has filled it              transient
     │   ├── NoRoom                a work waited for room as long as the site allows
     │   └── ReceiptRefused        a stage's receipt that this release cannot use
-    ├── FolderError           an intake's folder does not do what was asked of it
+    ├── FolderError           an intake's folder, or a file in it, cannot be used
     │   ├── FileGone              a claimed file is not in save/ any more
     │   └── FileChanged           it was written to while it was being copied           transient
     ├── ServiceError          AWS, or the network to it, does not answer                transient
-    ├── ObjectError           S3 will not give the object
-    │   ├── ObjectMissing         there is none
-    │   ├── ObjectNotRestored     Glacier is still at it                                transient
-    │   ├── RestoreRefused        Glacier will not restore it as it was asked to
-    │   ├── RestoreTooSlow        Glacier was still at it when the site's patience ended
-    │   ├── ObjectChanged         it became another one while it was being downloaded
-    │   └── DownloadMismatch      what arrived, twice, is not what S3 holds
-    ├── ZipRefused            a zip that is none, or is not safe to unpack
+    ├── ObjectError           S3 does not give the object
+    │   ├── ObjectMissing         it does not exist
+    │   ├── ObjectNotRestored     Glacier is still restoring it                         transient
+    │   ├── RestoreRefused        Glacier does not restore it as requested
+    │   ├── RestoreTooSlow        Glacier was still restoring it when the site's patience ended
+    │   ├── ObjectChanged         it was replaced by another one during the download
+    │   └── DownloadMismatch      the bytes that arrived, twice, are not those in S3
+    ├── ZipRefused            a file that is no zip, or is not safe to unpack
     ├── BagInvalid            a bag that is not what its manifests say
-    ├── SyncError             the sync script
-    │   ├── SyncScriptMissing
+    ├── SyncError             the sync of a work into the archive
+    │   ├── SyncScriptMissing     the sync script does not exist, or cannot be executed
     │   ├── SyncOptionsError      a sync.yml that cannot be used
-    │   ├── WordInVain            what a person asked for in this run is for no work of the zip
-    │   ├── ReplacedNotKept       what the sync would take from the archive cannot be kept
-    │   ├── ReplacedUnreadable    nor even be listed
-    │   ├── SyncFailed
-    │   ├── CopyMismatch
-    │   │   ├── ArchiveMismatch   the archive does not hold what was bagged
-    │   │   ├── WebMismatch       nor the web
-    │   │   └── WorkHeld          a work beside the event's own would change what is there
-    │   ├── ArchiveNotFlushed     the archive has not put it on disk                    transient
+    │   ├── WordInVain            what a person asked of this run fits none of the zip's works
+    │   ├── ReplacedNotKept       files that the sync would change or remove cannot be kept
+    │   ├── ReplacedUnreadable    a folder that the sync would remove cannot be read
+    │   ├── SyncFailed            the sync script failed
+    │   ├── CopyMismatch          a copy of the work is not what was bagged
+    │   │   ├── ArchiveMismatch   the archive's copy
+    │   │   ├── WebMismatch       the copy of its images on the web
+    │   │   └── WorkHeld          a work beside the event's own would change the copy that is there
+    │   ├── ArchiveNotFlushed     the archive's disk did not write the work             transient
     │   ├── ArchiveNotSetUp       a share of the archive that this site has no note of
-    │   ├── ArchiveShareLost      a share is not what was noted of it: not mounted      transient
+    │   ├── ArchiveShareLost      a share is not mounted as it was noted                transient
     │   └── WorksNotSynced        some of a zip's works failed                   transient, if all did
-    ├── CommandNotStarted     a command that is not there, or cannot be executed
+    ├── CommandNotStarted     a command that does not exist, or cannot be executed
     ├── BackupError           a backup of Dagster's storage that cannot be made, read or restored
-    └── DatabaseError         DRS
-        └── DatabaseUnavailable                                                         transient
+    └── DatabaseError         DRS refuses a request
+        └── DatabaseUnavailable   DRS does not answer                                   transient
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ from ao_workflows.shown_names import shown
 
 
 class AoError(Exception):
-    """The root of the tree. ``transient`` says whether the same call may succeed later without a person."""
+    """The root of the tree. ``transient`` says whether the same call may succeed later without a person's help."""
 
     transient: bool = False
 
@@ -88,7 +88,7 @@ class SiteError(AoError):
 
 
 class StackError(AoError):
-    """A setting that the services' containers need is not there, or no good; ``source`` is what asks for it."""
+    """A setting that the services' containers need is missing, or cannot be used; ``source`` is what needs it."""
 
     def __init__(
         self, source: str, reason: str, way_out: str = "set it in .env, then run docker-compose up -d"
@@ -99,7 +99,10 @@ class StackError(AoError):
 
 
 class DeployError(AoError):
-    """The folder cannot be made as ordered; ``mistakes`` has one line for each. ``begun``: a part of it is done."""
+    """The folder that compose runs from cannot be made as requested.
+
+    ``mistakes`` has one line for each thing that is wrong. ``begun`` says whether a part of the folder has been made.
+    """
 
     def __init__(self, mistakes: Sequence[str], *, begun: bool = False) -> None:
         self.mistakes = tuple(mistakes)
@@ -118,7 +121,7 @@ class RidError(AoError):
 
 
 class MessageError(AoError):
-    """A queue's message that says nothing usable; ``reason`` says why."""
+    """A queue's message that cannot be used; ``reason`` says why."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -126,7 +129,7 @@ class MessageError(AoError):
 
 
 class WrongEnvironment(AoError):
-    """An intake belongs to another environment than the site."""
+    """An intake belongs to production and the site does not, or the other way round: so it is not used."""
 
     def __init__(self, intake: str, belongs_to: str, site: str) -> None:
         self.intake = intake
@@ -139,7 +142,10 @@ class WrongEnvironment(AoError):
 
 
 class NothingStored(AoError):
-    """A stage's input is not in staging; ``start_from`` is the asset whose materialization brings it."""
+    """A stage's input is not in staging.
+
+    ``start_from`` is the asset whose materialization brings it, or None if Glacier must be asked for the work again.
+    """
 
     def __init__(self, rid: str, missing: str, start_from: str | None) -> None:
         self.rid = rid
@@ -155,8 +161,9 @@ class NothingStored(AoError):
 
 
 class DeliveryHeld(AoError):
-    """A delivery of a work is not done without a person's word: ``this`` one, for ``why``. The delivery ``against``
-    stands against it.
+    """A delivery of a work is not synced until a person decides so.
+
+    ``this`` is that delivery, ``why`` the reason, and ``against`` the other delivery, because of which it waits.
     """
 
     def __init__(self, rid: str, this: str, against: str, why: str) -> None:
@@ -168,7 +175,7 @@ class DeliveryHeld(AoError):
 
 
 class OlderDelivery(DeliveryHeld):
-    """The archive has a newer delivery of the work."""
+    """The delivery waits because the archive has a newer one of the work."""
 
     def __init__(self, rid: str, this: str, synced: str) -> None:
         super().__init__(
@@ -177,7 +184,10 @@ class OlderDelivery(DeliveryHeld):
 
 
 class NewerStored(DeliveryHeld):
-    """A newer delivery of the work has come before, and is not in the archive yet: its run was killed, or failed."""
+    """The delivery waits because a newer one came before it and is not in the archive yet.
+
+    The newer one's run was killed, or failed.
+    """
 
     def __init__(self, rid: str, this: str, stored: str) -> None:
         why = f"this delivery ({this}) is older than the one that is stored, and not in the archive yet ({stored})"
@@ -185,7 +195,7 @@ class NewerStored(DeliveryHeld):
 
 
 class OtherObject(DeliveryHeld):
-    """The archive has the work from another object; which of the two is right, a person knows."""
+    """The delivery waits because the archive has the work from another object: a person must say which one is right."""
 
     def __init__(self, rid: str, this: str, synced: str) -> None:
         why = f"this delivery is of another object than what the archive has: {this}; against {synced}"
@@ -193,7 +203,7 @@ class OtherObject(DeliveryHeld):
 
 
 class WorkBusy(AoError):
-    """Another run has the work's lock; ``holder`` is what it wrote there of itself."""
+    """Another process has the work's lock; ``holder`` is how it describes itself in the lock's file."""
 
     transient = True
 
@@ -205,7 +215,7 @@ class WorkBusy(AoError):
 
 
 class WorkUnknown(AoError):
-    """A RID that neither DRS nor Dagster nor staging has."""
+    """A RID of which neither DRS nor Dagster nor staging has anything."""
 
     def __init__(self, rid: str) -> None:
         self.rid = rid
@@ -216,7 +226,7 @@ class WorkUnknown(AoError):
 
 
 class RunInFlight(AoError):
-    """The work has a run that has not ended; ``state`` says what that is at."""
+    """The work has a run that has not ended; ``state`` says whether it is queued or under way."""
 
     def __init__(self, rid: str, run_id: str, state: str) -> None:
         self.rid = rid
@@ -228,7 +238,7 @@ class RunInFlight(AoError):
 
 
 class InstanceUnusable(AoError):
-    """Dagster's instance; ``reason`` says what is wrong with it and the way out."""
+    """Dagster's instance cannot be used; ``reason`` says what is wrong with it, and what to do about it."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -236,7 +246,7 @@ class InstanceUnusable(AoError):
 
 
 class ServicesError(AoError):
-    """The site's services cannot be started or ended; ``reason`` says why, and the way out."""
+    """The site's services cannot be started or ended; ``reason`` says why, and what to do about it."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -244,7 +254,7 @@ class ServicesError(AoError):
 
 
 class ServiceNotUp(ServicesError):
-    """A service did not come up; ``tail`` is the last of what it said in its ``log``."""
+    """A service did not start; ``tail`` has the last lines of its ``log``."""
 
     def __init__(self, name: str, said: str, log: Path, tail: Sequence[str]) -> None:
         self.name = name
@@ -257,7 +267,7 @@ class ServiceNotUp(ServicesError):
 
 
 class StagingError(AoError):
-    """The scratch disk refused a read or a write."""
+    """A file or folder on the scratch disk cannot be read, written or used; ``reason`` says why."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
@@ -266,7 +276,7 @@ class StagingError(AoError):
 
 
 class StagingFull(StagingError):
-    """The scratch disk has no room for the ``wanted`` bytes; ``free`` are left."""
+    """The scratch disk is full: ``wanted`` bytes were to be written, 0 if that is not known, and ``free`` are free."""
 
     transient = True
 
@@ -274,7 +284,7 @@ class StagingFull(StagingError):
         self.wanted = wanted
         self.free = free
         figures = f"{_gib(wanted)} are wanted and {_gib(free)} are free" if wanted else f"{_gib(free)} are free"
-        # The system says the same word for each.
+        # The system reports each of these with the same error.
         if free > max(wanted, _LEAST_THAT_HELPS):
             figures += ", so it takes no more files, or a quota is used up"
         super().__init__(
@@ -284,7 +294,7 @@ class StagingFull(StagingError):
 
 
 class ReceiptRefused(StagingError):
-    """A receipt is broken, or another release's or program's; ``fault`` is what is wrong with it."""
+    """A receipt is broken, or was written by another release or program; ``fault`` says what is wrong with it."""
 
     def __init__(self, path: Path, fault: str) -> None:
         self.fault = fault
@@ -296,10 +306,10 @@ class ReceiptRefused(StagingError):
 
 
 class NoRoom(StagingError):
-    """A work did not get room on the scratch disk; every figure in bytes.
+    """A work did not get room on the scratch disk; every figure is in bytes.
 
-    ``needed`` is what the work still has to write, ``free`` what the disk has, ``reserve`` what the site keeps free,
-    and ``promised`` what other works under way have still to write.
+    ``needed`` is what the work still has to write, ``free`` what is free on the disk, ``reserve`` what the site keeps
+    free, and ``promised`` what other works under way still have to write.
     """
 
     def __init__(self, root: Path, rid: str, needed: int, free: int, reserve: int, promised: int, reason: str) -> None:
@@ -316,7 +326,7 @@ class NoRoom(StagingError):
 
 
 class FolderError(AoError):
-    """An intake's folder, or a file in it, refused what was asked of it."""
+    """An intake's folder, or a file in it, cannot be read, written or used; ``reason`` says why."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
@@ -346,7 +356,10 @@ class FileChanged(FolderError):
 
 
 class ServiceError(AoError):
-    """AWS, or the way to it, failed; ``where`` names the queue or object, region and profile that were used."""
+    """AWS, or the network to it, failed.
+
+    ``doing`` says what was being done. ``where`` names the queue or object, and the region and profile that were used.
+    """
 
     transient = True
 
@@ -358,7 +371,7 @@ class ServiceError(AoError):
 
 
 class ObjectError(AoError):
-    """S3 will not give the object. ``where`` names bucket, key, version, region and profile."""
+    """S3 does not give the object. ``where`` names bucket, key, version, region and profile."""
 
     def __init__(self, where: str, reason: str) -> None:
         self.where = where
@@ -367,29 +380,32 @@ class ObjectError(AoError):
 
 
 class ObjectNotRestored(ObjectError):
-    """Glacier has been asked and is not ready."""
+    """Glacier was asked for the object, and has not restored it yet."""
 
     transient = True
 
 
 class ObjectMissing(ObjectError):
-    """There is no such object, or no such version of it."""
+    """The object does not exist, or this version of it does not."""
 
 
 class RestoreRefused(ObjectError):
-    """Glacier will not restore it as it was asked to."""
+    """Glacier does not restore the object in the way that was requested."""
 
 
 class RestoreTooSlow(ObjectError):
-    """Glacier was still at it when the site's patience ended."""
+    """Glacier was still restoring the object when the time that the site waits for it was over."""
 
 
 class ObjectChanged(ObjectError):
-    """The object became another one while it was being downloaded."""
+    """The object was replaced by another one while it was being downloaded."""
 
 
 class DownloadMismatch(ObjectError):
-    """The bytes that arrived, and those that were fetched again, are not those that S3 holds."""
+    """The bytes that arrived are not those in S3, and neither are those that were fetched again.
+
+    ``what`` names what was compared, ``expected`` is its value in S3, and ``found`` that of the bytes that arrived.
+    """
 
     def __init__(self, where: str, what: str, expected: str, found: str) -> None:
         self.what = what
@@ -404,11 +420,11 @@ class DownloadMismatch(ObjectError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a bag.
+    """One thing that is wrong with a bag, or with a copy of a work.
 
     ``kind`` is one of ``checksum``, ``size``, ``missing``, ``unexpected``, ``unreadable``, ``oxum``, ``structure``
-    and ``zip``; ``path`` is relative to the zip's (or the folder's) top; ``algorithm``, ``expected`` and ``found``
-    are empty where they say nothing.
+    and ``zip``. ``path`` is relative to the top of the zip or folder. ``algorithm``, ``expected`` and ``found`` are
+    empty if they do not apply.
     """
 
     kind: str
@@ -420,7 +436,10 @@ class Problem:
 
 
 class ZipRefused(AoError):
-    """A zip that is none, or that is not safe to unpack. ``member`` is None where the whole file is meant."""
+    """A file that is no zip, or a zip that is not safe to unpack.
+
+    ``member`` is the member of the zip that was refused, or None if the reason concerns the whole file.
+    """
 
     def __init__(self, path: Path, member: str | None, reason: str) -> None:
         self.path = path
@@ -431,12 +450,12 @@ class ZipRefused(AoError):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """The refusal as a bag's problem, for the report."""
+        """The refusal in the form of a bag's problem, for the report."""
         return (Problem("zip", self.member or self.path.name, self.reason),)
 
 
 class BagInvalid(AoError):
-    """A bag that is not what its manifests say; ``problems`` has every one, file by file."""
+    """A bag that is not what its manifests say; ``problems`` has everything that is wrong, file by file."""
 
     def __init__(self, name: str, problems: Sequence[Problem]) -> None:
         self.name = name
@@ -451,7 +470,7 @@ class SyncError(AoError):
 
 
 class SyncScriptMissing(SyncError):
-    """There is no script to run, or it may not be run."""
+    """The sync script does not exist, or cannot be executed."""
 
     def __init__(self, script: str, reason: str) -> None:
         self.script = script
@@ -460,11 +479,11 @@ class SyncScriptMissing(SyncError):
 
 
 class SyncOptionsError(SyncError):
-    """A sync.yml that cannot be used; each of ``mistakes`` names its line, and its key where it has one."""
+    """A sync.yml that cannot be used; each of ``mistakes`` names the line, and the key if there is one."""
 
     def __init__(self, path: Path, mistakes: Sequence[str]) -> None:
         self.path = path
-        # A key may be anything that can be escaped: half a character, a line feed, a terminal's colour.
+        # By YAML's escapes a key may have any character: half of a pair, a line feed, a terminal's code for a colour.
         self.mistakes = tuple("".join(c if c.isprintable() else ascii(c)[1:-1] for c in said) for said in mistakes)
         said = self.mistakes[0] if len(self.mistakes) == 1 else "".join(f"\n  - {line}" for line in self.mistakes)
         super().__init__(f"{path}: {said}{_NOT_STARTED}")
@@ -474,8 +493,10 @@ _NOT_STARTED = "\nThe sync script was not started"
 
 
 class WordInVain(SyncError):
-    """A person's word for this run, ``--others``, ``--leave`` or ``--replace``, is for no work that the zip of ``rid``
-    brought; or two words for one work contradict each other.
+    """What a person asked of this run, with ``--others``, ``--leave`` or ``--replace``, cannot be done.
+
+    It names no work that the zip of ``rid`` brought, or contradicts itself. ``word`` says which, and ``works`` are the
+    works that the zip brought.
     """
 
     def __init__(self, rid: str, word: str, works: Sequence[str]) -> None:
@@ -490,7 +511,7 @@ class WordInVain(SyncError):
 
 
 class SyncFailed(SyncError):
-    """The script ended otherwise than well; ``tail`` is the last of what it printed."""
+    """The sync script failed; ``reason`` says how, and ``tail`` has the last lines that it printed."""
 
     def __init__(self, rid: str, command: Sequence[str], reason: str, log: Path, tail: Sequence[str]) -> None:
         self.rid = rid
@@ -506,7 +527,7 @@ class SyncFailed(SyncError):
 
 
 class CopyMismatch(SyncError):
-    """A copy of the work is not what was bagged; ``problems`` has every file that differs."""
+    """A copy of the work is not what was bagged; ``place`` is where it is, ``problems`` has every file that differs."""
 
     def __init__(self, rid: str, place: Path | str, problems: Sequence[Problem], way_out: str) -> None:
         self.rid = rid
@@ -520,9 +541,11 @@ class CopyMismatch(SyncError):
 
 
 class ArchiveMismatch(CopyMismatch):
-    """The archive does not hold what was bagged; ``replacing`` are the words for ``ao reprocess`` that replace it.
+    """The archive's copy of the work is not what was bagged.
 
-    ``start_from`` is the asset whose materialization brings the work back, where it is not ``staged`` any more.
+    :param staged: whether the work is still on the scratch disk.
+    :param replacing: the arguments of ``ao reprocess`` with which the archive's copy is replaced, if it is.
+    :param start_from: the asset whose materialization brings the work back, if it is not.
     """
 
     def __init__(
@@ -538,14 +561,17 @@ class ArchiveMismatch(CopyMismatch):
 
 
 class WebMismatch(CopyMismatch):
-    """The web does not hold the images that were bagged; ``start_from`` is the asset that sends them."""
+    """The images on the web are not those that were bagged; ``start_from`` is the asset that sends them."""
 
     def __init__(self, rid: str, prefix: str, problems: Sequence[Problem], *, start_from: str) -> None:
         super().__init__(rid, prefix, problems, f"Nothing was freed. Find out why, and materialize {start_from} again")
 
 
 class WorkHeld(CopyMismatch):
-    """A work that came beside the event's own, under the partition ``partition``, would change what is there of it."""
+    """A work that came in the zip of another one would change its copy in the archive or on the web.
+
+    ``rid`` is that work, and ``partition`` the one whose zip it came in. It is not synced until a person decides.
+    """
 
     def __init__(self, rid: str, partition: str, place: Path | str, problems: Sequence[Problem]) -> None:
         self.partition = partition
@@ -560,7 +586,7 @@ class WorkHeld(CopyMismatch):
 
 
 class ReplacedNotKept(SyncError):
-    """What the sync would take from the archive's ``place`` cannot be kept at ``into``; the script was not started."""
+    """The files in ``place`` that the sync would change or remove cannot be kept in ``into``; it was not started."""
 
     def __init__(self, place: Path, into: Path, reason: str) -> None:
         self.place = place
@@ -573,7 +599,7 @@ class ReplacedNotKept(SyncError):
 
 
 class ReplacedUnreadable(SyncError):
-    """A ``folder`` of what a replacement would remove cannot be read, so that nobody knows what would go with it."""
+    """A folder that a replacement would remove cannot be read, so that nobody knows which files are in it."""
 
     def __init__(self, folder: Path, reason: str) -> None:
         self.folder = folder
@@ -585,7 +611,10 @@ class ReplacedUnreadable(SyncError):
 
 
 class WorksNotSynced(SyncError):
-    """Of a zip's several works some were not synced: ``failed`` has each one's error, ``synced`` the others."""
+    """Some of the several works in a zip were not synced: ``failed`` has the error of each, ``synced`` the other works.
+
+    It is transient only if each of those errors is.
+    """
 
     def __init__(self, failed: Mapping[str, AoError], synced: Sequence[str]) -> None:
         self.failed = dict(failed)
@@ -598,7 +627,7 @@ class WorksNotSynced(SyncError):
 
 
 class ArchiveNotFlushed(SyncError):
-    """The archive's file system did not put the work on disk."""
+    """The archive's file system was told to write the work to its disk, and failed or took too long."""
 
     transient = True
 
@@ -620,7 +649,10 @@ class ArchiveNotSetUp(SyncError):
 
 
 class ArchiveShareLost(SyncError):
-    """The share ``tree`` of the archive is not what was noted of it; ``reason`` says what was found instead."""
+    """A share of the archive, the folder ``tree``, is not as it was noted; ``reason`` says what was found instead.
+
+    Mostly nothing is mounted there. ``way_out`` says what to do about it.
+    """
 
     transient = True
 
@@ -635,7 +667,7 @@ class ArchiveShareLost(SyncError):
 
 
 class CommandNotStarted(AoError):
-    """A command is not there, or cannot be executed."""
+    """A command does not exist, or cannot be executed."""
 
     def __init__(self, command: str, reason: str) -> None:
         self.command = command
@@ -644,11 +676,11 @@ class CommandNotStarted(AoError):
 
 
 class BackupError(AoError):
-    """A backup cannot be made, read or restored; the message has what the database's own program said."""
+    """A backup cannot be made, read or restored; the message has the error of the database's program if that failed."""
 
 
 class DatabaseError(AoError):
-    """DRS refused what was asked of it; ``where`` is the database, or the file that names it, without a password."""
+    """DRS refused a request; ``where`` is the database, or the file that names it, without a password."""
 
     def __init__(self, where: str, reason: str) -> None:
         self.where = where
@@ -663,7 +695,7 @@ class DatabaseUnavailable(DatabaseError):
 
 
 _LEAST_THAT_HELPS = 16 << 20
-"""With less, a disk may be called full by one who asks for more than a little."""
+"""With fewer bytes free than these, the system may call a disk full although the wanted bytes would fit."""
 
 
 def _gib(size: int) -> str:

@@ -18,10 +18,11 @@ from ao_workflows.fixity.trees import FileFixity, compare_tree, files_beside
 
 @dataclass(frozen=True)
 class ArchivedCopy:
-    """What the archive has at a work's place: whether it is ``there``, and a problem for each file that is missing or
-    differs.
+    """The archive's copy of a work, compared with what was bagged.
 
-    ``marks`` are those of the files that were read and are right: see ``ao_workflows.fixity.trees.compare_tree``.
+    ``there`` says whether the archive has anything at the work's place. ``problems`` has one entry for each file of the
+    work that is missing or differs. ``marks`` has the marks of the files that were read and are right: see
+    ``ao_workflows.fixity.trees.compare_tree``.
     """
 
     there: bool
@@ -30,28 +31,33 @@ class ArchivedCopy:
 
     @property
     def changing(self) -> tuple[Problem, ...]:
-        """The problems of files that the archive has and that differ: all but those that would only be added."""
+        """The problems of files that the archive has and that differ, without files that a sync would only add."""
         return tuple(problem for problem in self.problems if problem.kind != "missing")
 
 
 @dataclass(frozen=True)
 class SyncChanges:
-    """The archive's files that a sync will change, and those that it will remove, by path in the work."""
+    """The archive's files that a sync will change, and those that it will remove, as paths relative to the work."""
 
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
 
 def compare_copy(place: Path, files: Iterable[FileFixity]) -> ArchivedCopy:
-    """Reads all that the archive has of the work's files, whatever sizes and times say, and each file once."""
+    """Compares the archive's copy of a work with what was bagged, by checksum.
+
+    Every file that the archive has is read, even if its size and time are as expected, and each file only once.
+
+    :param place: the work's folder in the archive.
+    """
     try:
         place.lstat()
     except FileNotFoundError:
         return ArchivedCopy(there=False)
     except OSError:
-        pass  # Each of the files will say so.
+        pass  # The comparison reports it for each file.
     marks: dict[str, bytes] = {}
-    # What keeps its mark is not read again: so it is read from the disk here.
+    # A file that keeps its mark is not read again after the sync, so it must be read from the disk itself here.
     each = ((file.path, file) for file in files)
     problems = compare_tree(place, each, "checksum", dropping_cache=True, marks=marks)
     return ArchivedCopy(there=True, problems=tuple(problems), marks=marks)
@@ -60,6 +66,7 @@ def compare_copy(place: Path, files: Iterable[FileFixity]) -> ArchivedCopy:
 def changes_by_sync(place: Path, before: ArchivedCopy, bagged: Iterable[str], *, replace: bool) -> SyncChanges:
     """Returns which of the archive's files a sync will change or remove.
 
+    :param place: the work's folder in the archive, and ``before`` its comparison with what was bagged.
     :param bagged: the paths of the work's files.
     :param replace: whether the sync also removes what is not among the ``bagged`` files.
     :raises ReplacedUnreadable: if a folder that would be removed cannot be read.
@@ -77,9 +84,10 @@ def changes_by_sync(place: Path, before: ArchivedCopy, bagged: Iterable[str], *,
 
 
 def _standing(place: Path, name: str) -> str:
-    """What stands where the file is to be: itself, or a file or link where one of its folders should be; else nothing.
+    """Returns the path of what a sync replaces to put the file there; empty if there is nothing.
 
-    From the top: what lies behind a link is not in the archive's place.
+    That is the file itself, or a file or link where one of its folders should be. The folders are looked at from the
+    top, since what lies behind a link is not in the work's folder.
     """
     for end in (*(at for at, character in enumerate(name) if character == "/"), len(name)):
         try:

@@ -2,8 +2,8 @@
 
 What belongs here: reading and writing markers, notes and locks. What does not: the conclusions from them (``shares``).
 
-Each process looks for itself: a process whose mounts are older than a share's finds another file system at the same
-path than a new process does.
+Each process checks the shares itself: a process whose mounts date from before a share was mounted, as in a container
+that was started earlier, sees another file system at the share's path than a new process does.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ao_workflows.machine.disk import FULL
 from ao_workflows.machine.files import write_whole
 
 PATIENCE_SECONDS = 20
-"""As long a run waits for another one that writes the same work; then it is tried again later."""
+"""How long a run waits for another one that writes the same work, before it fails and is tried again later."""
 
 _LARGEST_MARKER = 1 << 16
 _MAKE_USABLE = f"Mount it; the folder {OWN_FOLDER} in it must belong to the user that runs this"
@@ -47,19 +47,21 @@ _MAKE_USABLE = f"Mount it; the folder {OWN_FOLDER} in it must belong to the user
 
 @dataclass(frozen=True)
 class ArchiveShares:
-    """The shares of the archive at ``parent``, a path that takes a digit; ``notes`` is the file with what was noted of
-    them.
+    """The shares of an archive, as this process sees them mounted.
+
+    ``parent`` is the shares' path without the digit at its end. ``notes`` is the file with the notes of how each share
+    can be recognized.
     """
 
     parent: Path
     notes: Path
 
     def tree(self, share: int) -> Path:
-        """Returns the share's folder."""
+        """Returns the folder that the share is mounted on."""
         return share_tree(self.parent, share)
 
     def noted(self) -> Mapping[int, ShareNote]:
-        """Returns what was noted of the shares, by their numbers.
+        """Returns the notes of the shares by their numbers; none if no share was set up yet.
 
         :raises StagingError: if the notes cannot be read.
         """
@@ -74,10 +76,11 @@ class ArchiveShares:
             raise StagingError(self.notes, reason) from error
 
     def look(self, share: int) -> ShareNote:
-        """Checks that a share is the one that was noted, and returns the note.
+        """Checks that what is mounted is the share that was noted, and returns the note.
 
-        :raises ArchiveNotSetUp: if nothing was noted of it.
-        :raises ArchiveShareLost: if something else is there, or nothing.
+        :raises ArchiveNotSetUp: if there is no note of this share.
+        :raises ArchiveShareLost: if nothing, or something else, is mounted in its place.
+        :raises StagingError: if the notes cannot be read.
         """
         tree, noted = self.tree(share), self.noted().get(share)
         if noted is None:
@@ -91,16 +94,16 @@ class ArchiveShares:
         return noted
 
     def look_for(self, work: str) -> None:
-        """Checks the share that a work is in, as ``look`` does."""
+        """Checks the share that a work is in, as ``look`` does and with the same errors."""
         self.look(share_number(work))
 
     def look_for_all(self, works: Iterable[str]) -> None:
-        """Checks the shares that several works are in, as ``look`` does."""
+        """Checks each share that some of the works are in, as ``look`` does and with the same errors."""
         for share in sorted({share_number(work) for work in works}):
             self.look(share)
 
     def trees_there(self) -> list[Path]:
-        """Returns the folders of the shares that are the ones that were noted."""
+        """Returns the folders of those shares that are mounted as they were noted."""
         there = []
         for share in SHARES:
             with suppress(ArchiveNotSetUp, ArchiveShareLost):
@@ -110,11 +113,12 @@ class ArchiveShares:
 
     @contextmanager
     def blamed_first(self, work: str) -> Iterator[None]:
-        """If something inside fails, checks the work's share, and raises that the share is lost if it is.
+        """Checks the work's share if the block fails, so that a lost share is reported as the cause.
 
-        A script that fails and a file that is missing mean nothing then, and the work is to be tried again.
+        If the share is lost, a script that fails or a file that is missing says nothing about the work, which must be
+        tried again.
 
-        :raises ArchiveShareLost: in place of what failed.
+        :raises ArchiveShareLost: instead of the block's own error, if the share is lost.
         """
         try:
             yield
@@ -124,13 +128,13 @@ class ArchiveShares:
 
     @contextmanager
     def place_held(self, work: str, holder: str) -> Iterator[int]:
-        """Holds the lock of a work's place while something is written there; gives its descriptor, for a script to
-        inherit.
+        """Holds the lock of a work's place during the block, in which something is written there.
 
-        The lock's file stays. Where several hosts have the share, each may for a while remember a file that another has
-        removed, and two hosts could then lock a file each.
+        Yields the descriptor of the lock's file, for a script to inherit. The file is not removed afterwards: if
+        several hosts use the share, a host may for a while still see a file that another one has removed, and the two
+        could then each lock a different file.
 
-        :param holder: what others are told of who holds it.
+        :param holder: a description of who holds the lock, for the messages of those who wait for it.
         :raises WorkBusy: if another process holds it for longer than ``PATIENCE_SECONDS``.
         :raises ArchiveShareLost: if the share is not there, or nothing can be locked on it.
         """
@@ -142,13 +146,13 @@ class ArchiveShares:
         except OSError as error:
             _lost(self.tree(share_number(work)), error)
         try:
-            with suppress(OSError):  # who has it is for a reader only; that a full archive is full, the script says
+            with suppress(OSError):  # It is only for people to read. If the archive is full, the script will report it.
                 file_locks.say_holder(handle, holder)
             yield handle
         finally:
             with suppress(OSError):
                 os.ftruncate(handle, 0)
-            # Not by closing alone: what the script has left running would keep it.
+            # Closing is not enough: a process that the script started and that still runs would keep the lock.
             with suppress(OSError):
                 file_locks.unlock(handle)
             os.close(handle)
@@ -156,12 +160,13 @@ class ArchiveShares:
     def set_up(
         self, plain_folders: frozenset[int] = frozenset(), exchanged: frozenset[int] = frozenset()
     ) -> tuple[dict[int, ShareNote], dict[int, str]]:
-        """Sets up each share that is not set up yet: gives it a marker, unless it has one, and notes what it is.
+        """Sets up each share that is not set up yet: writes a marker into it, unless it has one, and notes the share.
 
-        Returns what is now noted of the shares, and why others were refused.
+        Returns the notes of the shares that are set up now, and the reasons for which the others were refused, both by
+        the shares' numbers.
 
-        :param plain_folders: the shares that are meant to be folders of the disk above them.
-        :param exchanged: the shares that are meant to be others than those that were noted.
+        :param plain_folders: the shares that are allowed to be plain folders on the disk of their parent folder.
+        :param exchanged: the shares whose disk was exchanged on purpose, so that they may differ from their notes.
         :raises StagingError: if the notes cannot be read or written.
         """
         before = self.noted()
@@ -189,7 +194,7 @@ class ArchiveShares:
 
 
 def make_archive(shares: ArchiveShares) -> None:
-    """Makes the shares as plain folders, and sets them up: for a demo, a trial, a test.
+    """Makes the shares as plain folders, and sets them up. This is for a demo, a trial or a test.
 
     :raises ArchiveShareLost: if one cannot be set up.
     """
@@ -201,11 +206,12 @@ def make_archive(shares: ArchiveShares) -> None:
 
 
 def found_at(tree: Path) -> tuple[Marker | None, Device]:
-    """Returns the marker in a share's folder, if there is one, and the device that the folder is on.
+    """Returns the marker in a share's folder, or None if it has none, and the device that the folder is on.
 
-    Both are read by one descriptor of the folder, so that what is mounted meanwhile is not mixed with what was there.
+    Both are read through one descriptor of the folder, so that they belong to the same file system even if something is
+    mounted there in the meantime.
 
-    :raises OSError: if the folder cannot be looked at.
+    :raises OSError: if the folder cannot be read.
     """
     folder = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -232,7 +238,7 @@ def _marker_in(folder: int) -> Marker | None:
 
 
 def _mark(tree: Path, share: int) -> Marker:
-    """Makes the share's marker; where another host did so in this moment, takes that one's."""
+    """Writes the share's marker and returns it; if another host has just written one, returns that one."""
     path = tree / MARKER
     path.parent.mkdir(exist_ok=True)
     marker = Marker(str(uuid.uuid4()), share, _now(), socket.gethostname())
@@ -243,7 +249,7 @@ def _mark(tree: Path, share: int) -> Marker:
                 out.flush()
                 os.fsync(out.fileno())
             except OSError:
-                # Half a marker would be in the next one's way.
+                # With half a marker there, the next attempt could not make its own.
                 path.unlink(missing_ok=True)
                 raise
     except FileExistsError as error:
@@ -255,7 +261,10 @@ def _mark(tree: Path, share: int) -> Marker:
 
 
 def _mount_id(handle: int) -> int:
-    """https://man7.org/linux/man-pages/man5/proc_pid_fdinfo.5.html"""
+    """Returns the id of the mount that an open file is on.
+
+    Source: https://man7.org/linux/man-pages/man5/proc_pid_fdinfo.5.html
+    """
     text = Path(f"/proc/self/fdinfo/{handle}").read_text(encoding="ascii")
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("mnt_id:"))
 
@@ -267,7 +276,7 @@ def _lost(tree: Path, error: OSError) -> NoReturn:
 
 
 def _said(tree: Path, error: OSError) -> str:
-    """What the system said, after the share's name: with the file that it is of, where that is another."""
+    """Returns the system's message, to be put after the share's name; with the file's name if that is another one."""
     other = error.filename and Path(error.filename) != tree
     return f"{error.filename}: {error.strerror}" if other else str(error.strerror)
 

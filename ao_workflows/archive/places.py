@@ -17,25 +17,30 @@ BUCKETS_PER_SHARE = 25
 
 
 def share_number(rid: str) -> int:
-    """The number of the share that a work is in."""
+    """Returns the number, 0 to 3, of the share that a work is in."""
     return bucket_number(rid) // BUCKETS_PER_SHARE
 
 
 def share_tree(parent: Path, share: int) -> Path:
-    """The share's folder: ``/mnt/Archive`` and 2 make ``/mnt/Archive2``."""
+    """Returns the folder of a share: for ``/mnt/Archive`` and 2, ``/mnt/Archive2``."""
     return parent.with_name(f"{parent.name}{share}")
 
 
 def archive_place(parent: Path, rid: str) -> Path:
-    """Where the archive keeps a work: ``/mnt/Archive`` and W1NLM4712 make ``/mnt/Archive0/12/W1NLM4712``.
+    """Returns the folder of a work in the archive: for ``/mnt/Archive`` and W1NLM4712, ``/mnt/Archive0/12/W1NLM4712``.
 
-    The bucket is the RID's last two digits (``00`` where they are no digits), the share the bucket div 25. The
-    reference sync script has the same rule, in bash; a test holds the two against one another.
+    The bucket is the RID's last two digits (``00`` if these are not digits); the share is the bucket's number divided
+    by 25, rounded down. The reference sync script has the same rule, in bash; a test compares the two.
+
+    :param parent: the path of the shares without their digit.
     """
     return share_tree(parent, share_number(rid)) / f"{bucket_number(rid):02d}" / rid
 
 
 def web_prefix(parent: str, rid: str) -> str:
-    """The prefix that the image server reads: ``<parent>/<first two hex digits of md5(RID)>/<RID>/images/``."""
+    """Returns the S3 prefix from which the image server reads a work's images.
+
+    It is ``<parent>/<first two hex digits of md5(RID)>/<RID>/images/``.
+    """
     shard = hashlib.md5(rid.encode(), usedforsecurity=False).hexdigest()[:2]
     return f"{parent.rstrip('/')}/{shard}/{rid}/images/"

@@ -32,8 +32,9 @@ _NOT_IN_THE_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP,
 
 
 def write_changed(path: Path, names: Iterable[str]) -> Path:
-    """Writes the list of the files that the archive lacks or has otherwise, which the script is given; returns its
-    path.
+    """Writes the list of the files that are missing or differ in the archive, which the sync script reads.
+
+    Returns the list's path. Each name in it ends with a zero byte.
 
     :raises StagingError: if it cannot be written.
     """
@@ -41,8 +42,11 @@ def write_changed(path: Path, names: Iterable[str]) -> Path:
 
 
 def list_changes(path: Path, going: SyncChanges, off_the_web: Sequence[str], say: Callable[[str], None]) -> None:
-    """Reports what the sync will take, the first names of each kind, and writes all names to ``path``.
+    """Reports which files the sync will change or remove, and writes their names to ``path``.
 
+    The report has the first 20 names of each kind; the file has all of them. If there are none, nothing is written.
+
+    :param going: the archive's files that the sync will change or remove.
     :param off_the_web: the keys that the sync will remove from the web.
     :raises StagingError: if the list cannot be written.
     """
@@ -60,12 +64,15 @@ def list_changes(path: Path, going: SyncChanges, off_the_web: Sequence[str], say
 
 
 def keep_replaced(place: Path, going: SyncChanges, into: Path) -> None:
-    """Keeps what the sync will take from the work at ``place``, as the folder ``into``, which appears whole.
+    """Keeps the files that the sync will change or remove, in a folder that appears only once it is complete.
 
-    To be called under the lock of the work's place. What a sync that failed has kept, and then not taken, becomes
-    ``into``: otherwise each attempt would put one more copy on the share. What a killed process left half kept is
-    removed.
+    It must be called under the lock of the work's place. If an earlier sync kept the same files and then failed before
+    it changed them, its folder is renamed to ``into``: otherwise each attempt would put one more copy on the share. An
+    incomplete folder that a killed process left behind is removed.
 
+    :param place: the work's folder in the archive.
+    :param going: the files to keep.
+    :param into: the folder that they are kept in.
     :raises ReplacedNotKept: if not all of it can be kept.
     """
     under_way = into.with_name(f"{into.name}{_UNDER_WAY}")
@@ -93,9 +100,11 @@ def keep_replaced(place: Path, going: SyncChanges, into: Path) -> None:
 
 
 def remove_outlived(folders: Iterable[Path], before: datetime) -> Removed:
-    """Removes what was kept before a moment; what cannot be removed is in the result, and the rest is still removed.
+    """Removes the replaced files that were kept before a certain moment.
 
-    :param folders: one on each share, with what is kept as ``<RID>/<moment>``.
+    If something cannot be removed, the result says so, and the rest is removed all the same.
+
+    :param folders: the folder of each share that has the kept files, as ``<RID>/<moment>``.
     """
     count = size = 0
     oldest: datetime | None = None
@@ -122,9 +131,9 @@ def remove_outlived(folders: Iterable[Path], before: datetime) -> Removed:
 
 
 def _has_all(kept: Path, place: Path, going: SyncChanges) -> bool:
-    """Whether what is kept is the files that are going, and no others, with the bytes that they have at ``place``.
+    """Whether ``kept`` has exactly the files that the sync will change or remove, with the bytes that they have now.
 
-    One that will change must be a copy: a script that writes in place would change what is kept through a link.
+    A file that the sync will change must be a copy: a script that writes in place would change a hard link as well.
     """
     if {*files_beside(kept, ())} != {*going.changed, *going.removed}:
         return False
@@ -182,13 +191,13 @@ def _copied(path: Path, to: Path) -> None:
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-        # What the disk cannot read any more is no reason not to mend it: kept is what there is.
+        # A file that the disk cannot read any more must still be repairable: a link keeps what there is of it.
         to.unlink(missing_ok=True)
         os.link(path, to)
 
 
 def _copy(source: int, copy: int, size: int) -> None:
-    """In the kernel where that can be: some file systems then share the blocks, and some servers copy by themselves."""
+    """Copies in the kernel if possible: some file systems then share the blocks; some servers copy by themselves."""
     done = 0
     try:
         while done < size and (got := os.copy_file_range(source, copy, min(_BLOCK, size - done))):
@@ -213,7 +222,10 @@ def _inside(folder: Path, stuck: list[str]) -> list[Path]:
 
 
 def _kept_at(kept: Path) -> datetime:
-    """Not by the files' times, which are those of the archive; by the folder's own where a keeping was cut short."""
+    """Returns when something was kept, by the folder's name; if it was not completed, by the folder's own time.
+
+    The files' times do not say it: they are those that the files had in the archive.
+    """
     try:
         return datetime.strptime(kept.name, REPLACED_AT).replace(tzinfo=UTC)
     except ValueError:

@@ -1,11 +1,11 @@
 """Rules for the archive's shares: how one is distinguished from another, and from a mount point with nothing on it.
 
-What belongs here: what a share is known by, its own places, and comparing what was found with what was noted. What does
-not: looking, and writing markers and notes (``mounted_shares``).
+What belongs here: what identifies a share, the platform's own files and folders in it, and comparing what was found
+with what was noted. What does not: reading and writing markers and notes (``mounted_shares``).
 
-A share is known by two things that were noted when it was set up: the id in its marker, a file in the share itself, and
-its device. The marker distinguishes a share from another, and from what lies below its mount point. The device
-distinguishes a share from a copy of it, marker and all, in the folder that it is mounted on.
+A share is identified by two things that were noted when it was set up: the id in its marker, which is a file in the
+share itself, and its device. The marker distinguishes a share from another one, and from the folder below its mount
+point. The device distinguishes a share from a copy of it, marker included, in the folder that it is mounted on.
 """
 
 from __future__ import annotations
@@ -23,27 +23,33 @@ from ao_workflows.archive.places import share_number, share_tree
 SHARES = range(4)
 
 OWN_FOLDER = ".ao-archive"
-"""The platform's own folder in a share: no RID and no bucket has such a name."""
+"""The platform's own folder in a share. No RID and no bucket can have this name."""
 
 MARKER = f"{OWN_FOLDER}/share.json"
 
 
 def place_lock(parent: Path, rid: str) -> Path:
-    """Returns the file that is locked by whoever writes the work into the archive."""
+    """Returns the file that a process locks while it writes the work into the archive."""
     return share_tree(parent, share_number(rid)) / OWN_FOLDER / "locks" / f"{rid}.lock"
 
 
 REPLACED_AT = "%Y-%m-%dT%H.%M.%S.%fZ"
-"""How the moment is written: without colons, which SMB does not take."""
+"""The format of the moment in a folder's name, in UTC. It has no colons, which SMB does not allow in names."""
 
 
 def replaced_folder(share: Path) -> Path:
-    """Returns where a share of the archive keeps what syncs took from its works."""
+    """Returns the folder of a share that keeps the files which syncs have changed or removed.
+
+    :param share: the share's folder.
+    """
     return share / OWN_FOLDER / "replaced"
 
 
 def replaced_place(parent: Path, rid: str, at: datetime) -> Path:
-    """Returns where that is kept which the sync beginning at a moment takes from the work."""
+    """Returns the folder that keeps the files of a work which one sync changes or removes.
+
+    :param at: when that sync began, with a time zone.
+    """
     tree = share_tree(parent, share_number(rid))
     return replaced_folder(tree) / rid / at.astimezone(UTC).strftime(REPLACED_AT)
 
@@ -73,8 +79,10 @@ class Marker:
 
 @dataclass(frozen=True)
 class Device:
-    """The file system that a folder is on: its type, its source as mounted, and whether it is mounted at that very
-    folder.
+    """The file system that a folder is on.
+
+    ``kind`` is its type, and ``source`` what was mounted, such as ``server:/export`` or ``/dev/sdb1``.
+    ``mounted_there`` says whether the folder itself is the mount point.
     """
 
     kind: str
@@ -85,7 +93,7 @@ class Device:
         return f"{self.kind} from {self.source}, {'' if self.mounted_there else 'not '}mounted there"
 
     def is_like(self, other: Device) -> bool:
-        """Whether the two may be the same device, seen on two days or in two containers."""
+        """Whether the two may be the same device, seen at different times or from different containers."""
         return (self.kind, self.mounted_there, _stable(self.source)) == (
             other.kind,
             other.mounted_there,
@@ -94,17 +102,19 @@ class Device:
 
 
 def _stable(source: str) -> str:
-    """A source that keeps its name over boots; empty where it may be another one's by then, as /dev/sdb1 may."""
+    """Returns a source whose name stays the same when the machine restarts; empty for one like /dev/sdb1, which may
+    then name another disk.
+    """
     server = ":" in source or source.startswith("//")
     return source if server or source.startswith("/dev/mapper/") else ""
 
 
 def device_of(mount: int, mount_above: int, mountinfo: str) -> Device:
-    """Returns the device of a folder.
+    """Returns the device that a folder is on.
 
-    :param mount: the id of the folder's mount; ``mount_above`` is that of the folder above it.
-    :param mountinfo: the text of /proc/self/mountinfo,
-    https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
+    :param mount: the id of the mount that the folder is on, and ``mount_above`` that of its parent folder.
+    :param mountinfo: the text of /proc/self/mountinfo, see
+        https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
     """
     kind = source = "unknown"
     for line in mountinfo.splitlines():
@@ -119,7 +129,7 @@ def _unescaped(field: str) -> str:
 
 @dataclass(frozen=True)
 class ShareNote:
-    """What a site has noted of a share: the marker's id, the device, and when."""
+    """A site's note of a share: the id in its marker, its device, and when they were noted."""
 
     id: str
     device: Device
@@ -146,7 +156,11 @@ def dump_notes(notes: Mapping[int, ShareNote]) -> str:
 
 
 def fault_of(share: int, noted: ShareNote, marker: Marker | None, device: Device) -> str:
-    """Returns how a share differs from what was noted of it; empty if it does not."""
+    """Returns a message that says how a share differs from its note; empty if it does not.
+
+    :param noted: the site's note of it.
+    :param marker: the marker that was found, if any, and ``device`` the device.
+    """
     if marker is None:
         unmounted = noted.device.mounted_there and not device.mounted_there
         there = "is no disk of its own now" if unmounted else f"is on {device}"
@@ -169,11 +183,12 @@ def refusal_of(
     plain_folder: bool,
     exchanged: bool,
 ) -> str:
-    """Returns why a share is not set up with what was found at its place, and what to do about it; empty if it is.
+    """Returns why a share cannot be set up as it was found, and what to do about it; empty if it can.
 
-    :param noted: what was noted of it before, if anything.
-    :param plain_folder: whether it is meant to be a folder of the disk above it.
-    :param exchanged: whether it is meant to be another share than the one that was noted.
+    :param noted: the earlier note of it, if there is one.
+    :param marker: the marker that was found, if any, and ``device`` the device.
+    :param plain_folder: whether it is allowed to be a plain folder on the disk of its parent folder.
+    :param exchanged: whether its disk was exchanged on purpose, so that it may differ from the note.
     """
     plain_before = noted is not None and not noted.device.mounted_there
     if not (device.mounted_there or plain_folder or plain_before):

@@ -1,6 +1,6 @@
 """Sync options: which options a ``sync.yml`` may have, and what each becomes for the sync script.
 
-What belongs here: the options as values, the rules that a file must keep, and the script's arguments and variables for
+What belongs here: the options as values, the rules for such a file, and the script's arguments and variables for
 them. What does not: reading YAML (``sync_yml``) and running the script (``sync_script``).
 """
 
@@ -18,10 +18,11 @@ from ao_workflows.fixity.trees import Depth
 
 @dataclass(frozen=True)
 class WrittenValue:
-    """A value in a file, and the line that it, or its key, begins in, counted from 1.
+    """A value in a ``sync.yml``, with its place in the file.
 
-    ``value`` is a truth value, a text, a list or a mapping, and None for anything else. ``text`` is what was written,
-    for messages.
+    ``line`` is the line, counted from 1, in which its key begins, or the value itself if it has no key. ``value`` is a
+    bool, a string, a list or a mapping, and None for anything else. ``text`` is the value as it was written, for
+    messages.
     """
 
     line: int
@@ -31,11 +32,11 @@ class WrittenValue:
 
 @dataclass(frozen=True)
 class SyncOptions:
-    """What the sync script is asked to do.
+    """What the sync script is asked to do with a work.
 
-    ``archive`` and ``web`` say where the work goes; ``replace`` replaces what is there instead of adding to it;
-    ``update_web`` refreshes the web's copy. ``audit_pre`` and ``audit_post`` are arguments of the audit tool before and
-    after.
+    ``archive`` and ``web`` say where the work goes. ``replace`` means that it replaces the copy that is there, instead
+    of being added to it. ``update_web`` refreshes the images on the web. ``audit_pre`` and ``audit_post`` are the
+    arguments of the audit tool before and after the sync.
     """
 
     archive: bool = True
@@ -46,7 +47,12 @@ class SyncOptions:
     audit_post: tuple[str, ...] = ()
 
     def words(self, archive_parent: str, web_parent: str | None) -> tuple[str, ...]:
-        """Returns the script's arguments; ``-w`` is left out at a site without a web prefix."""
+        """Returns the script's arguments for these options.
+
+        :param archive_parent: the path of the archive's shares without their digit.
+        :param web_parent: the prefix of all works' images on the web; None if the site has none, so that no ``-w`` is
+            among the arguments.
+        """
         words: list[str] = []
         if self.archive:
             words += ["-a", archive_parent, *(["-A"] if self.replace else [])]
@@ -55,7 +61,7 @@ class SyncOptions:
         return tuple(words)
 
     def environment(self) -> dict[str, str]:
-        """Returns the variables by which the script reads these options."""
+        """Returns the environment variables from which the script reads the rest of these options."""
         return {
             "LOCAL_AUDIT_OPTIONS": " ".join(self.audit_pre),
             "REPO_AUDIT_OPTIONS": " ".join(self.audit_post),
@@ -63,26 +69,26 @@ class SyncOptions:
 
 
 Wish = Literal["archive", "web", "update_web", "audit", "replace"]
-"""What a sync.yml can ask for."""
+"""One of the things that a sync.yml can ask for."""
 
 WISHES: tuple[Wish, ...] = ("archive", "web", "update_web", "audit", "replace")
 
 WORKS_MAY: tuple[Wish, ...] = ("archive", "web", "update_web", "audit")
-"""What a work's own file may ask for where the site says nothing of it: nothing that destroys."""
+"""What a work's own file may ask for unless the site says otherwise: nothing that removes or replaces files."""
 
 VERIFY: Depth = "checksum"
-"""How the archive's copy is compared with what was bagged where the site says nothing of it."""
+"""How the archive's copy is compared with what was bagged, unless the site says otherwise."""
 
 KEEP_REPLACED_DAYS = 30
-"""So long what syncs change or remove of the archive's files is kept, unless the site says otherwise."""
+"""For how many days the files that syncs change or remove are kept, unless the site says otherwise."""
 
 
 @dataclass(frozen=True)
 class Permissions:
-    """Which options a work's own file ``may`` set otherwise than the ``site`` has them.
+    """Which options a work's own file may set.
 
-    ``redo`` is how ``ao reprocess`` names the work: by its partition, with ``--others`` if it is not that partition's
-    own.
+    ``may`` has what the file may set differently from ``site``, the site's own options. ``redo`` has the arguments of
+    ``ao reprocess`` that name the work: its partition, and ``--others`` if it is not that partition's own work.
     """
 
     may: Collection[str]
@@ -90,14 +96,18 @@ class Permissions:
     redo: str
 
     def lets(self, wish: str, name: str, value: object) -> bool:
-        """Whether the file may set the option to this value. To replace nothing is always allowed, and so is what the
-        site has.
+        """Whether the file may set an option to this value.
+
+        It may always set what the site has, and always ask that nothing is replaced.
+
+        :param wish: what the option asks for.
+        :param name: the option's field in ``SyncOptions``.
         """
         asks_for_less = wish == "replace" and value is False
         return wish in self.may or asks_for_less or value == getattr(self.site, name)
 
     def refusal(self, wish: str) -> str:
-        """Returns why the option was not granted, and who may set it."""
+        """Returns a message that says why the file may not ask for something, and who may."""
         listed = ", ".join(self.may) or "nothing"
         said = f"a work may not ask for this; [sync] works_may in site.toml lets works ask for {listed}"
         return f"{said}. A person may, for one run: ao reprocess {self.redo} --replace" if wish == "replace" else said
@@ -107,18 +117,21 @@ _SWITCHES = ("archive", "web", "replace", "update_web")
 _AUDITS = ("pre", "post")
 _KNOWN: Mapping[str, tuple[str, ...]] = {"audit": _AUDITS, "sync": _SWITCHES}
 
-# A bag comes from outside, and a site's own script may hand these words to a shell: nothing that one reads as more
-# than a word is let through.
+# A bag comes from outside, and a site's own script may hand these words to a shell: nothing that a shell would read as
+# more than a plain word is allowed.
 _WORD = re.compile(r"[A-Za-z0-9_.,:=/+@%-]+(?: +[A-Za-z0-9_.,:=/+@%-]+)*")
 
 
 def parse_options(source: Path, written: WrittenValue | None, limit: Permissions | None = None) -> SyncOptions:
-    """Returns the options that a file asks for, over the defaults.
+    """Returns the options that a file asks for; those that it does not mention have their defaults.
 
-    An option that the limit does not grant is as the site has it, except that nothing is replaced.
+    With a ``limit``, an option that the file may not set is as the site has it. ``replace`` is an exception: it is
+    False unless the file asks for it.
 
+    :param source: the file's path, for messages.
     :param written: the file's content; None for an empty file.
-    :raises SyncOptionsError: with every mistake, each with its line and key, and with what the limit does not grant.
+    :param limit: what the file may ask for; None for anything.
+    :raises SyncOptionsError: with every mistake, by line and key; that includes what the limit does not allow.
     """
     mistakes: list[tuple[int, str]] = []
     values: dict[str, bool | tuple[str, ...]] = {}
@@ -168,7 +181,7 @@ def parse_options(source: Path, written: WrittenValue | None, limit: Permissions
 
 
 def _fixed(may: Collection[str]) -> list[str]:
-    """The options that are the site's alone."""
+    """Returns the options that only the site may set."""
     audits = [] if "audit" in may else [f"audit_{name}" for name in _AUDITS]
     return [name for name in _SWITCHES if name not in may and name != "replace"] + audits
 

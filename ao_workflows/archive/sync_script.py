@@ -1,7 +1,7 @@
 """The sync script: one run of the archive's ``syncOneWork.sh`` for one work.
 
-What belongs here: its words, its environment, the places of its logs, and what its end means. What does not: a command
-that is run and logged (``ao_workflows.machine.logged_command``), and whether the archive then holds the work
+What belongs here: its arguments, its environment, the places of its logs, and whether it succeeded. What does not:
+running and logging a command (``ao_workflows.machine.logged_command``), and whether the archive then has the work
 (``ao_workflows.fixity.trees``).
 """
 
@@ -48,12 +48,12 @@ _PASSED_ON = (
     "all_proxy",
 )
 _OFF = {"", "0", "No", "NO", "no", "False", "FALSE", "false"}
-"""What the reference script takes for no in ``NO_REFRESH_WEB``."""
+"""The values of ``NO_REFRESH_WEB`` that the reference script reads as "no"."""
 _PROBE = 64 << 10
 _FLUSH_SECONDS = 1800
 
 GRACE_SECONDS = 10.0
-"""How long a script that is asked to end may clear up before it is killed."""
+"""How long a script that is asked to end has to clean up before it is killed."""
 
 
 class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -73,27 +73,29 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
     keep_replaced_days: int = KEEP_REPLACED_DAYS
 
     def options_of(self, work: Path, redo: str = "", *, replacing: bool = False) -> SyncOptions:
-        """What the work's ``config/sync.yml`` asks for, else the site's ``options``, else the default.
+        """Returns a work's options: from its ``config/sync.yml``, else from the site's ``options``, else the defaults.
 
-        ``redo`` is how ``ao reprocess`` names the work; ``replacing`` is a person's word for this run.
-
-        :raises SyncOptionsError: if it asks for something that is not known, or that ``works_may`` does not have.
+        :param work: the work's folder.
+        :param redo: the arguments of ``ao reprocess`` that name the work.
+        :param replacing: whether a person has asked for this run to replace what is there.
+        :raises SyncOptionsError: if a file cannot be used, or asks for something that is unknown, or that ``works_may``
+            does not allow.
         """
         sites = Path(self.options) if self.options else None
         return read_options(work, sites, self.works_may, redo, replacing=replacing)
 
     def web_place(self, rid: str, options: SyncOptions) -> str | None:
-        """Where the script puts the work's images on the web; None where it leaves the web as it is."""
+        """Returns the S3 prefix to which the script sends the work's images; None if it does not change the web."""
         untouched = not options.update_web or self.env.get("NO_REFRESH_WEB", "") not in _OFF
         if self.web_parent is None or not options.web or untouched:
             return None
         return web_prefix(self.web_parent, rid)
 
     def web_connection(self) -> AwsConnection:
-        """The way to the web's S3: the script's own, as its tools read it from the environment."""
+        """Returns how the web's S3 is reached: as the script's own tools do, by the variables of their environment."""
         given = {**os.environ, **self.env}
         return AwsConnection(
-            # S3 says where a bucket is that is elsewhere.
+            # If the bucket is in another region, S3 says in which.
             region=given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION") or "us-east-1",
             profile=self.env.get("AWS_PROFILE"),
             endpoint_url=given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL"),
@@ -101,9 +103,9 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
 
     def found(self) -> Path:
-        """The script's path.
+        """Returns the script's path.
 
-        :raises SyncScriptMissing: where there is none, or it may not be executed.
+        :raises SyncScriptMissing: if there is no such file, or it may not be executed.
         """
         path = shutil.which(self.script)
         if path is None:
@@ -122,16 +124,19 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         inherits: Sequence[int] = (),
         changed: Path | None = None,
     ) -> Ended:
-        """Runs the script for one work and waits for its end; each line that it prints goes to ``say`` and its log.
+        """Runs the script for one work and waits until it ends; each line that it prints goes to ``say`` and its log.
 
-        It ``inherits`` descriptors: where this process is killed, what is locked by them stays so until the script has
-        ended, too. ``changed`` is the list of the files that the archive lacks or has otherwise, where that is known:
-        the reference script then need not compare.
-
+        :param work: the work's folder in staging.
+        :param at: when the sync begins; it is in the names of the log folders, in local time.
+        :param inherits: descriptors that the script inherits. If this process is killed, the locks on them stay until
+            the script has ended, too.
+        :param changed: a file that lists the work's files which are missing or differ in the archive, if that is known:
+            the reference script then need not compare.
         :raises SyncScriptMissing: if there is no script that can be started.
         :raises SyncFailed: if it exits with another code than 0, does not name the work in its success list, or
             runs for longer than the site allows.
-        :raises StagingError: if its log cannot be written; StagingFull, too, where it failed on a full disk.
+        :raises StagingError: if its log cannot be written; ``StagingFull``, too, if the script failed and the disk of
+            its log is full.
         """
         script = self.found()
         environment = self.environment(rid, options, at, run_id)
@@ -164,16 +169,16 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
             fault = f"exited with 0, but did not name the work in its success list {success_list}"
         if fault:
             failure = SyncFailed(rid, command, fault, log, ended.last_lines)
-            # A script whose logs found no room fails as it may; it is tried again when there is room.
+            # A script that has no room for its logs may fail in any way; it is tried again when there is room.
             if full := full_at(log, _PROBE):
                 raise full from failure
             raise failure
         return ended
 
     def flush(self, place: Path | str) -> None:
-        """Has the file system of the archive's ``place`` put on disk what it was given, before that is proven.
+        """Flushes the archive's file system that ``place`` is on, so that what is compared afterwards is on the disk.
 
-        :raises ArchiveNotFlushed: if it does not, or takes longer than half an hour.
+        :raises ArchiveNotFlushed: if that fails, or takes longer than half an hour.
         """
         flushing = subprocess.Popen(
             ["sync", "-f", "--", place],  # noqa: S607 - as the site's PATH has it
@@ -185,7 +190,7 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             _, said = flushing.communicate(timeout=_FLUSH_SECONDS)
         except subprocess.TimeoutExpired as error:
-            # Not waited for: a process that hangs in the kernel, as on an archive that is gone, heeds no signal.
+            # It is not waited for: a process that hangs in the kernel, as with a lost archive, ignores signals.
             reason = f"had not ended after {_FLUSH_SECONDS / 60:g} minutes; is the archive's disk still there?"
             raise ArchiveNotFlushed(str(place), reason) from error
         finally:
@@ -194,15 +199,17 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise ArchiveNotFlushed(str(place), f"failed: {said.decode(errors='replace').strip()}")
 
     def log_folder(self, rid: str, at: datetime, run_id: str) -> Path:
-        """The folder of the logs of the sync that begins at that moment."""
+        """Returns the folder for the logs of the sync that begins at ``at``, which is a local time."""
         folder = f"{at:%Y-%m-%d_%H.%M.%S}-{rid}-{run_id[:8]}"
         return Path(self.logs) / "sync-logs" / f"{at:%Y-%m-%d}" / folder
 
     def environment(self, rid: str, options: SyncOptions, at: datetime, run_id: str) -> dict[str, str]:
-        """The variables that the script is given, and no others. ``at`` names its log folders, in local time.
+        """Returns the script's whole environment: it gets no other variables.
 
-        Two works that sync in the same second do not share a log, be they of one run or of two: the log folder's name
-        ends with the work's RID and the run's id.
+        Two works whose syncs begin in the same second do not share a log, whether one run or two runs sync them: the
+        name of the log folder ends with the work's RID and the run's id.
+
+        :param at: when the sync begins; it is in the names of the log folders, in local time.
         """
         date, clock = at.strftime("%Y-%m-%d"), at.strftime("%H.%M.%S")
         stamp = f"{date}_{clock}"
@@ -228,7 +235,7 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def _user() -> str:
-    """The user's name; a container's user may have none."""
+    """Returns the user's name, or the user's number if there is no name, as may be in a container."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -236,7 +243,7 @@ def _user() -> str:
 
 
 def _empty(success_list: Path, log: Path) -> None:
-    """Makes an empty success list, with its folder; ``log`` is what its disk is for."""
+    """Makes an empty success list, with its folder; an error names ``log``, which is on the same disk."""
     try:
         success_list.parent.mkdir(parents=True, exist_ok=True)
         success_list.write_bytes(b"")
@@ -245,7 +252,7 @@ def _empty(success_list: Path, log: Path) -> None:
 
 
 def _words(success_list: Path) -> list[bytes]:
-    """What the script wrote there; a script may also have removed it."""
+    """Returns the names that the script wrote into its success list; none if the script has removed it."""
     try:
         return success_list.read_bytes().split()
     except FileNotFoundError:

@@ -1,10 +1,10 @@
 """Reading sync.yml: a work's file or the site's, found, parsed, and its faults told with their lines.
 
-What belongs here: finding the file, and reading YAML with its lines. What does not: which options there are
-(``sync_options``).
+What belongs here: finding the file, and reading YAML with the line of each value. What does not: which options there
+are (``sync_options``).
 
-A work's file comes from outside, in its bag. Tags are not read, so nothing is constructed; nor are aliases, so nothing
-grows; and the file is limited in bytes and in depth.
+A work's file comes from outside, in its bag. Tags are refused, so that no Python object is constructed; aliases are
+refused, so that a small file cannot grow large in memory; and the file's size and depth are limited.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ _DEEPEST = 8
 
 _BOOL, _STR = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 _TRUE = {"true", "yes", "on"}
-"""What YAML 1.1 has for true, in any case; its other truth values are false."""
+"""The words, in upper or lower case, that YAML 1.1 reads as true. Its other truth values are false."""
 
 
 def read_options(
     work: Path, sites: Path | None, may: Collection[str] = WISHES, redo: str = "", *, replacing: bool = False
 ) -> SyncOptions:
-    """Returns the options in the work's ``config/sync.yml``, else in the site's file, else the defaults.
+    """Returns the options from the work's ``config/sync.yml``, else from the site's file, else the defaults.
 
-    :param sites: the site's own sync.yml.
-    :param may: which options the work's file may set otherwise than the site's.
-    :param redo: how ``ao reprocess`` names the work.
+    :param work: the work's folder.
+    :param sites: the site's own sync.yml, if it has one.
+    :param may: which options the work's file may set differently from the site.
+    :param redo: the arguments of ``ao reprocess`` that name the work.
     :param replacing: whether a person has asked for this run to replace what is there, whatever the files say.
-    :raises SyncOptionsError: with the file, and each mistake's line and key.
+    :raises SyncOptionsError: if a file cannot be used, with each mistake's line and key.
     """
     options = SyncOptions()
     if sites is not None:
@@ -48,7 +49,7 @@ def read_options(
             raise SyncOptionsError(sites, ["is not there; [sync] options in site.toml names it"])
         options = parse_options(sites, _written(sites, text))
     own = work / "config" / "sync.yml"
-    # Not to follow a link out of the work; the site's may be one, as what Kubernetes mounts is.
+    # A link could lead out of the work, so it is not followed. The site's file may be a link: Kubernetes mounts it so.
     text = _text(own, os.O_NOFOLLOW)
     if text is not None:
         granted = replace(options, replace=options.replace or replacing)
@@ -57,9 +58,9 @@ def read_options(
 
 
 def _text(path: Path, flags: int = 0) -> str | None:
-    """The file's text, or None where there is none."""
+    """Returns the file's text, or None if there is no file."""
     try:
-        # Not to wait for a pipe's writer.
+        # O_NONBLOCK: opening a pipe would otherwise wait for its writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -84,7 +85,7 @@ def _written(path: Path, text: str) -> WrittenValue | None:
     try:
         _refuse_what_may_grow(path, yaml.parse(text, Loader=yaml.SafeLoader))
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        # A document with nothing in it is a scalar that is nothing.
+        # An empty document is read as a scalar with an empty value.
         return None if node is None or node.value == "" else _of_node(path, node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -94,7 +95,7 @@ def _written(path: Path, text: str) -> WrittenValue | None:
         line = text.count("\n", 0, error.position) + 1
         raise SyncOptionsError(path, [f"line {line}: is no YAML: the character {error.character:#x}"]) from error
     except (ValueError, OverflowError) as error:
-        # Of a number in an escape or a directive that is none of Unicode's or YAML's: the library does not say where.
+        # A number in an escape or a directive is none that Unicode or YAML allows. The library does not say where.
         raise SyncOptionsError(path, [f"is no YAML: {error}"]) from error
 
 

@@ -30,12 +30,15 @@ def compare_web(
     local: Path,
     how: Literal["checksum", "size"],
 ) -> tuple[int, list[Problem]]:
-    """Returns how many images the work has, and a problem for each that is not below the prefix as it was bagged.
+    """Compares a work's images on the web with what was bagged.
 
-    Sizes are compared, and with ``how="checksum"`` also the best checksum that S3 states, if it states one.
+    Returns how many images the work has, and a problem for each one that is missing on the web or differs there. Sizes
+    are compared, and with ``how="checksum"`` also the best checksum that S3 states, if it states one.
 
-    :param prefix: of the form ``s3://bucket/…/images/``.
-    :param local: a folder of the work whose files have been proven: S3's checksums may be others than the manifests'.
+    :param prefix: where the images are on the web, of the form ``s3://bucket/…/images/``.
+    :param files: the work's files as they were bagged; those that are not in ``images/`` are ignored.
+    :param local: a folder of the work whose files have been proven. They are read if S3 states a checksum by another
+        algorithm than the bag's manifests have.
     :raises ServiceError: if S3 does not answer.
     :raises ObjectError: if S3 refuses.
     """
@@ -79,8 +82,10 @@ def compare_web(
 
 
 def images_beside(connection: AwsConnection, prefix: str, files: Iterable[FileFixity]) -> list[str]:
-    """Returns the keys of the objects below the prefix ``s3://bucket/…/images/`` that are not the work's images.
+    """Returns the keys of the objects on the web, below a work's prefix, that are not images of the work.
 
+    :param prefix: of the form ``s3://bucket/…/images/``.
+    :param files: the work's files as they were bagged.
     :raises ServiceError: if S3 does not answer.
     :raises ObjectError: if S3 refuses.
     """
@@ -91,7 +96,7 @@ def images_beside(connection: AwsConnection, prefix: str, files: Iterable[FileFi
 
 
 def _digest(file: FileFixity, path: Path, checksum: StatedChecksum, pieces: tuple[int, ...]) -> str:
-    """The digest that S3 should state, in hex."""
+    """Returns the digest that S3 should state for a file, in hex."""
     if checksum.parts is None and checksum.algorithm in file.digests:
         return file.digests[checksum.algorithm]
     digests = PieceDigests(checksum.algorithm, pieces)

@@ -1,6 +1,6 @@
 """The nightly backup of Dagster's storage: its job and its schedule.
 
-What belongs here: when it runs, and what it says when it is done. What does not: the dumps
+What belongs here: when it runs, and what it reports when it is done. What does not: the dumps
 (``ao_workflows.upkeep.backup``).
 """
 
@@ -20,7 +20,7 @@ from ao_workflows.upkeep import backup
 
 
 def backup_job(site: Site) -> dg.JobDefinition:
-    """The job that makes a backup, reads it again, and removes the oldest."""
+    """Makes the job that dumps Dagster's storage, reads the dump again, and removes the backups that are too old."""
 
     @dg.op(name="back_up_storage", description="Dumps Dagster's storage, reads the dump again, removes old ones.")
     def back_up_storage(context: dg.OpExecutionContext) -> None:
@@ -46,7 +46,7 @@ def backup_job(site: Site) -> dg.JobDefinition:
 
 
 def nightly_backup(job: dg.JobDefinition, backup: BackupSection) -> dg.ScheduleDefinition:
-    """The night's backup of Dagster's storage."""
+    """Makes the schedule of the nightly backup, at 2:15 UTC. It is off unless the site says where backups are kept."""
     return dg.ScheduleDefinition(
         name="nightly_backup",
         job=job,

@@ -1,7 +1,7 @@
 """Nightly housekeeping: the job that removes what is old, and its schedule.
 
-What belongs here: the order of what is removed, and what the run says of it. What does not: the removing itself
-(``ao_workflows.upkeep``, ``ao_workflows.archive.replaced``; of containers and images, which no run reaches,
+What belongs here: the order of what is removed, and what the run reports about it. What does not: the removing itself
+(``ao_workflows.upkeep``, ``ao_workflows.archive.replaced``; and for containers and images, which a run cannot reach,
 ``ao_workflows.instance.pruning``).
 """
 
@@ -20,7 +20,7 @@ from ao_workflows.status.runs import has_run_in_flight
 from ao_workflows.upkeep import housekeeping
 
 SHOWN = 100
-"""So many names are shown; the disk has the others."""
+"""How many names are shown at most; the others can be found on the disk."""
 
 DESCRIPTION = (
     "Removes old logs, debug rows, ticks and containers, and what no run needs on the scratch disk. No run, nor what "
@@ -29,7 +29,10 @@ DESCRIPTION = (
 
 
 def housekeeping_job(site: Site) -> dg.JobDefinition:
-    """The job that removes what is old and tells nothing of a work any more, and counts what works left behind."""
+    """Makes the job that removes old things which no work needs any more.
+
+    Old receipts and unfinished downloads are only counted, since a person must decide about them.
+    """
     keep_days = site.housekeeping.keep_days
 
     @dg.op(
@@ -37,7 +40,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
         description=f"Removes logs, debug rows and ticks of more than {keep_days} days, and what works left behind.",
     )
     def remove_what_is_old(context: dg.OpExecutionContext) -> None:
-        # Every run loads this module, and this one needs them.
+        # Imported here, since every run loads this module and only this job needs them.
         from ao_workflows.archive import replaced
         from ao_workflows.instance import old_records
         from ao_workflows.upkeep import old_logs
@@ -58,11 +61,11 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
             "event log": old_records.remove_debug_rows(context.instance, old),
             "ticks": old_records.remove_ticks(context.instance, old),
             "kept of what was replaced": replaced.remove_outlived(
-                # What has another share's place tonight is not this site's to remove from.
+                # Only from shares that are mounted as noted: what is mounted instead may not be this site's.
                 [replaced_folder(tree) for tree in shares.trees_there()],
                 now - timedelta(days=site.sync.keep_replaced_days),
             ),
-            # Of whatever age: only what no run has is removed.
+            # These are removed whatever their age, but only if no run uses them.
             "left-overs of works": unneeded.left_overs,
             "synced works": unneeded.kept,
         }
@@ -80,8 +83,8 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
         for what, rids in (("freed", unneeded.freed), ("left for their runs", unneeded.wanted)):
             if rids:
                 told[f"synced works: {what}"] = ", ".join(rids[:SHOWN])
-        # These are a person's to judge: a receipt says what need not be done again, and half a download what need not
-        # be fetched again.
+        # A person must decide about these: a receipt says what need not be done again, and half a download is what need
+        # not be fetched again.
         for what, pattern in (("receipts", "receipts/*/*"), ("unfinished downloads", "incoming/*/*.part")):
             names, size = old_logs.measure(layout.root, pattern, old)
             told |= {f"old {what}": len(names), f"old {what}: bytes": size}
@@ -103,7 +106,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
 
 
 def nightly_housekeeping(job: dg.JobDefinition) -> dg.ScheduleDefinition:
-    """The night's removal of what is old. It is on everywhere: a full disk stops any site."""
+    """Makes the schedule of the housekeeping, at 4:15 UTC. It is on everywhere, since a full disk stops any site."""
     return dg.ScheduleDefinition(
         name="nightly_housekeeping",
         job=job,

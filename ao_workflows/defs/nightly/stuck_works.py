@@ -1,8 +1,7 @@
 """Stuck works: the night's look at all works, and at restored copies that end unused; its asset, job and schedule.
 
-What belongs here: gathering, and saying it to a person, as a table and as two checks. What does not: when a work is
-stuck (``ao_workflows.status.standing``), and a restored copy's end
-(``ao_workflows.status.expiring``).
+What belongs here: gathering, and reporting to a person, as tables and as two checks. What does not: when a work is
+stuck (``ao_workflows.status.standing``), and when a restored copy ends (``ao_workflows.status.expiring``).
 """
 
 from collections.abc import Sequence
@@ -21,16 +20,19 @@ from ao_workflows.status.gathering import EvidenceSources, Gathered, merged, of_
 from ao_workflows.status.standing import Standing, standing_of
 
 LOOKED_AT = 5000
-"""So many works of each source are looked at, the newest. With more than that the checks do not pass."""
+"""How many works of each source are looked at, the newest first. If there are more, the checks do not pass."""
 
 SHOWN = 100
-"""As many works are shown in a table; ``ao status`` has the others."""
+"""How many works a table shows at most; ``ao status`` shows the others."""
 
 NAME = "stuck_works"
 
 
 def stuck_works(watch: WatchSection) -> dg.AssetsDefinition:
-    """The asset, by what the site calls stuck."""
+    """Makes the asset that reports stuck works, and restored copies that are about to end, with a check for each.
+
+    :param watch: the site's settings: after which time a work is stuck, and how long before its end a copy is reported.
+    """
     nobody_is_stuck = dg.AssetCheckSpec(
         "no_work_is_stuck", asset=NAME, description=f"No work is in one stage for longer than {watch.stuck_hours:g} h."
     )
@@ -87,7 +89,7 @@ def stuck_works(watch: WatchSection) -> dg.AssetsDefinition:
 
 
 def _missed(gathered: Gathered) -> str:
-    """What was not looked at, in words: nobody may take the rest for all."""
+    """Returns words for what was not looked at, so that nobody believes that the report is complete; empty if it is."""
     said = f"; only the newest {LOOKED_AT:,} of a kind were looked at" if gathered.cut else ""
     if unread := gathered.unread:
         said += f"; {len(unread)} not looked at whole, such as: {unread[0]}"
@@ -95,8 +97,9 @@ def _missed(gathered: Gathered) -> str:
 
 
 def _ending(s3: S3, works: Sequence[Undownloaded], now: datetime, within: timedelta) -> list[tuple[Undownloaded, str]]:
-    """The works whose copy ends within that time, with its end in words. S3 is asked, whose answer may be later than
-    the event's: a copy's days can be prolonged.
+    """Returns the works whose restored copy ends within that time, each with the copy's end in words.
+
+    S3 is asked, since a copy may end later than its event says: its days can be prolonged.
     """
     found = []
     for work in [work for work in works if work.ends_before(now + within)]:
@@ -148,7 +151,7 @@ def _ending_table(ending: Sequence[tuple[Undownloaded, str]]) -> dg.TableMetadat
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [dg.TableRecord(dict(zip(columns, row, strict=True))) for row in rows],
-        # An empty table has no record to take its columns from.
+        # The columns are given, since an empty table has no record that shows them.
         schema=dg.TableSchema([dg.TableColumn(name) for name in columns]),
     )
 
@@ -161,11 +164,11 @@ WATCH_WORKS = dg.define_asset_job(
 
 
 _HOUR = "03:00"
-"""Shown in the web page for a schedule that is off, and taken where a person switches it on there."""
+"""The time of the schedule if the site sets none: it is off then, and a person may switch it on in the web page."""
 
 
 def nightly(watch: WatchSection) -> dg.ScheduleDefinition:
-    """The night's look at all works."""
+    """Makes the schedule of the nightly look at all works, at the site's time in UTC; off if the site sets none."""
     hour, minute = (watch.nightly or _HOUR).split(":")
     return dg.ScheduleDefinition(
         name="nightly_watch",

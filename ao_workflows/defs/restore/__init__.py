@@ -2,6 +2,7 @@
 
 What belongs here: the stages, their checks, retries, partition and job. What does not: sensors (``defs.sensors``).
 
-Each stage ends with its receipt and its column in DRS. A stage that finds its own receipt for the same input, with
-what it names still there, does not do the work again; so a run may die anywhere and be run again.
+At its end each stage writes its receipt and its column in DRS. A stage does not do its work again if it finds its own
+receipt for the same input, and the files that the receipt names are still there. So a run may die at any point and be
+run again.
 """

@@ -1,7 +1,7 @@
 """Checks: what proves a stage, shown beside its asset in the web page.
 
-What belongs here: each check's name and description, and its result from what the stage found. What does not: the
-proving itself, which is the stage's. A check blocks: what failed one goes no further.
+What belongs here: each check's name and description, and its result, made from what the stage found. What does not: the
+proving itself, which each stage does. The checks are blocking: a work that fails one does not reach the next stage.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ao_workflows.shown_names import shown
 from ao_workflows.works.stages import Stage
 
 SHOWN = 100
-"""As many problems are shown in a table; the report has all of them."""
+"""How many problems a table shows at most; the report has all of them."""
 
 
 NOT_RUN = " 'Execution failed' says that an earlier stage stopped the work before this check."
 
-# A check's partitions are new in Dagster; without them the page has a work's failed check as "not evaluated".
+# A check's partitions are new in Dagster. Without them the page shows a work's failed check as "not evaluated".
 warnings.filterwarnings("ignore", "Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
 
 
@@ -50,7 +50,10 @@ IS_IN_THE_ARCHIVE = _check(
 
 
 def passed(check: dg.AssetCheckSpec, description: str, **metadata: dg.MetadataValue) -> dg.AssetCheckResult:
-    """The check's result where everything is as it should be."""
+    """Returns the check's result if everything is as it should be.
+
+    :param metadata: shown beside the result in the web page.
+    """
     return dg.AssetCheckResult(
         check_name=check.name,
         asset_key=check.asset_key,
@@ -61,7 +64,7 @@ def passed(check: dg.AssetCheckSpec, description: str, **metadata: dg.MetadataVa
 
 
 def unproven(check: dg.AssetCheckSpec, description: str) -> dg.AssetCheckResult:
-    """The check's result where there was nothing to prove by: a warning, which does not block."""
+    """Returns the check's result if there was nothing to compare with: a warning, which does not block."""
     return dg.AssetCheckResult(
         check_name=check.name,
         asset_key=check.asset_key,
@@ -74,7 +77,7 @@ def unproven(check: dg.AssetCheckSpec, description: str) -> dg.AssetCheckResult:
 def failed(
     check: dg.AssetCheckSpec, description: str, problems: Sequence[Problem] = (), **metadata: dg.MetadataValue
 ) -> dg.AssetCheckResult:
-    """The check's result where something is wrong, with the first hundred problems as a table."""
+    """Returns the check's result if something is wrong, with a table of the first hundred problems."""
     told: dict[str, Any] = dict(metadata)
     if problems:
         told |= {"how many": f"{len(problems)} problems", "problems": problem_table(problems)}
@@ -88,7 +91,10 @@ def failed(
 
 
 def problem_table(problems: Sequence[Problem]) -> dg.TableMetadataValue:
-    """The first hundred problems as a table for the web page, too narrow for digests: the report has those."""
+    """Returns the first hundred problems as a table for the web page.
+
+    The page is too narrow for the digests that were expected and found; the report has them.
+    """
     return dg.MetadataValue.table(
         [
             dg.TableRecord({"kind": problem.kind, "file": shown(problem.path), "what is wrong": shown(problem.reason)})

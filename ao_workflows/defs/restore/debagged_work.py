@@ -79,7 +79,7 @@ def debagged_work(
         fixity = staging.layout.fixity(rid)
         receipt = still_there(valid.debagged, tree_is_there(into, fixity))
         if receipt and why_refused(terms, receipt.rids, receipt.unproven):
-            # Taken once, on other terms than the site has now: refused below, and never synced for its receipt.
+            # It was accepted when the site had other settings: it is refused below, and not synced by its receipt.
             staging.throw_away(rid, Stage.DEBAGGED_WORK)
             receipt = None
         if receipt:

@@ -39,7 +39,10 @@ from ao_workflows.staging.validity import zip_is_there
 from ao_workflows.works.stages import Stage
 
 UNPACKED_TO_ZIP = 1.5
-"""How much larger than its zip a work is taken to be, where the zip's directory cannot be read: scans hardly shrink."""
+"""How many times as large as its zip a work is assumed to be if the zip's directory cannot be read.
+
+Scans hardly get smaller in a zip.
+"""
 
 
 @dg.asset(
@@ -97,14 +100,14 @@ def downloaded_bag(
                 yield checks.failed(checks.IS_WHAT_S3_HOLDS, str(error))
                 raise
             except (ObjectMissing, FileGone):
-                # A whole zip that an earlier event brought, or whose receipt a newer release wrote, may be all that is
-                # left of it.
+                # With a receipt, the zip that is here may be whole: an earlier event brought it, or a newer release
+                # wrote its receipt. It may be the only copy that there is, so it is kept.
                 if not layout.receipt(rid, Stage.DOWNLOADED_BAG).exists():
                     places.remove()
                 raise
             receipt = Downloaded(rid=rid, run_id=context.run_id, event=event.identity, zip=found, room=room)
             staging.write_receipt(receipt)
-        # Until the receipt was there, the journal was what spared the download.
+        # Until there was a receipt, a new try needed the journal to go on with the download.
         places.journal.unlink(missing_ok=True)
         found = receipt.zip
         record_stage(drs, event, receipt, {"bytes": found.size, "proof": found.proven_by})

@@ -1,7 +1,7 @@
 """Holding: deliveries that wait for a person's word, and what such a word covers.
 
-What belongs here: asking DRS whether a delivery may be done, keeping one that may not, and letting it go. What does
-not: the rule (``ao_workflows.status.deliveries``).
+What belongs here: asking DRS whether a delivery may be synced, keeping one that may not, and removing it once that is
+decided. What does not: the rule (``ao_workflows.status.deliveries``).
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ from ao_workflows.status import noted_events
 from ao_workflows.status.deliveries import Delivery, delivery_of, is_older, reason_to_hold, synced_deliveries
 
 REDONE_TAG = "ao/reprocess"
-"""On the runs by which a person has a work redone."""
+"""The tag of the runs that a person has started with ``ao reprocess``."""
 
 
 def deliveries_overridden(
     context: dg.AssetExecutionContext, staging: Staging, drs: Drs, event: WorkEvent
 ) -> tuple[str, ...]:
-    """The deliveries over which a person's word has an event done: those that DRS has as synced by now.
+    """Returns the identities of the deliveries that a person overrides with ``force``: those that are synced by now.
 
-    A run that was killed and is run again brings no new word: what was synced since was not known to whoever gave it.
+    If the run repeats a killed one that had stored this event, they are the same as in that run: a delivery that was
+    synced since then was not known to the person when they decided.
 
+    :param event: the event that is to be done although those deliveries are newer, or are of another object.
     :raises DatabaseUnavailable: if DRS cannot be asked.
     """
     rid, before = context.partition_key, staging.receipts(context.partition_key).restored
@@ -51,12 +53,16 @@ def refuse_held(
     over: Sequence[str] | None,
     modified: str = "",
 ) -> None:
-    """Lets a delivery pass that may be done by what DRS has as synced, or by a person's word ``over`` some deliveries.
+    """Refuses a delivery that must wait for a person's decision, by what DRS has as synced; lets any other one pass.
 
-    One that may not is kept in staging, without the stored event being touched, and noted in DRS with the delivery that
-    stands against it: a row of its own would tell the archive's other systems that the work is not synced.
+    A refused delivery is kept in staging, where the stored event stays as it is. It is also noted in DRS, in the row of
+    the delivery that it conflicts with: a row of its own would tell the archive's other systems that the work is not
+    synced.
 
-    :raises DeliveryHeld: if it may not.
+    :param intake: the intake that the event came by.
+    :param over: the identities of the deliveries that a person has overridden; None if nobody has decided anything.
+    :param modified: when the object was written, as S3 says, if that is known.
+    :raises DeliveryHeld: if the delivery must wait.
     :raises DatabaseUnavailable: if DRS cannot be asked.
     """
     rid, this = context.partition_key, delivery_of(event, modified=modified)
@@ -77,7 +83,8 @@ def refuse_held(
         held = Held(rid=rid, run_id=context.run_id, intake=intake, event=event, error=name, why=error.why)
         staging.write_receipt(held, flush=True)
     if isinstance(event, ObjectEvent):
-        # Not those before it: one of the work's own object has nothing to do with what came from another.
+        # Only this event's note is removed, not those of earlier ones: they may be of the work's own object, while this
+        # one is of another.
         noted_events.forget_one(staging, rid, event)
     noted = {"run_id": context.run_id, "held": error.why, "delivery": this.noted()}
     drs.record(rid, None, datetime.now(UTC), noted, event=against.identity)
@@ -85,10 +92,11 @@ def refuse_held(
 
 
 def meant_by_word(context: dg.AssetExecutionContext, staging: Staging) -> tuple[str, WorkEvent] | None:
-    """The delivery that a person's word is for who gives it without an event, as in the web page: the one that is held,
-    and the intake that it came by; None where none is, so that the word is for the stored event.
+    """Returns the delivery that a person means by ``force`` without an event, as in the web page, and its intake.
 
-    A run that was killed and is run again brings no new word: what has been held since waits.
+    It is the delivery that waits for a decision. Returns None if none does, so that the stored event is meant; and also
+    if this run, or the killed one that it repeats, has stored the person's decision already: a delivery that has been
+    waiting only since then was not meant.
     """
     rid, run = context.partition_key, context.run
     receipts = staging.receipts(rid)
@@ -100,7 +108,7 @@ def meant_by_word(context: dg.AssetExecutionContext, staging: Staging) -> tuple[
 
 
 def _not_held(receipts: Receipts) -> Delivery | None:
-    """The delivery that is stored for the work, save where it was held after it had been stored."""
+    """Returns the delivery that is stored for the work; None if it was stored first and then had to wait."""
     stored, held = receipts.restored, receipts.held
     if stored is None or (held and held.event.identity == stored.event.identity and stored.over is None):
         return None
@@ -108,8 +116,10 @@ def _not_held(receipts: Receipts) -> Delivery | None:
 
 
 def forget_held(context: dg.AssetExecutionContext, staging: Staging, synced: Delivery) -> None:
-    """Removes the delivery that waited for a person's word, where it, or a newer one, is synced now; or where a person
-    has had another one redone, which is a word too.
+    """Removes the waiting delivery of the work once it is decided.
+
+    That is if it, or a newer one, is now ``synced``; or if a person who could know of it asked for this run, which has
+    synced another delivery.
     """
     rid = context.partition_key
     held = staging.receipts(rid).held
@@ -118,6 +128,6 @@ def forget_held(context: dg.AssetExecutionContext, staging: Staging, synced: Del
 
 
 def _decided(context: dg.AssetExecutionContext, held: Held) -> bool:
-    """Whether a person asked for this run who could know of what was held by then."""
+    """Whether a person asked for this run, at a time when the waiting delivery was there already."""
     record = context.instance.get_run_record_by_id(context.run_id) if REDONE_TAG in context.run.tags else None
     return record is not None and held.at < in_order(record.create_timestamp.isoformat())

@@ -52,7 +52,7 @@ class RestoredMessageConfig(dg.Config):
     force: bool = False
 
     def event(self) -> WorkEvent | None:
-        """What was given; None where nothing was."""
+        """Returns the event that was given; None if none was."""
         return given_in(self.model_dump())
 
 
@@ -86,13 +86,13 @@ def restored_message(
             context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
         else:
             event = given
-        # Before it is stored: the stages after this one work for whichever event is.
+        # This is checked before the event is stored, since the later stages work for whichever event is stored.
         if config.force:
             over = deliveries_overridden(context, staging, drs, event)
         refuse_held(context, staging, drs, intake, event, over=over)
         if given or config.force:
             stored = Restored(rid=rid, run_id=context.run_id, intake=intake, event=event, over=over)
-            # On the disk, not only in memory: nobody sends it again.
+            # It must be on the disk, not only in memory: nobody sends the event again.
             staging.write_receipt(stored, flush=True)
         noted_events.forget(staging, rid, event)
         context.log.info(f"{rid}: {event.name} at {event.time}: {event.source}")

@@ -11,4 +11,6 @@ import dagster as dg
 from ao_workflows.instance.interrupts import RetryUnlessInterrupted
 
 TRY_AGAIN = RetryUnlessInterrupted(max_retries=8, delay=15, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-"""For what may mend itself: a quarter of a minute, … an hour, two in all: a database may be down for one."""
+"""For failures that may pass by themselves. The waits grow from a quarter of a minute to an hour, and are two hours in
+all, since a database may be down for an hour.
+"""

@@ -1,6 +1,6 @@
 """Sources: where a work's zip comes from, an S3 object or a file that was put into a folder.
 
-What belongs here: the two, alike to ``downloaded_bag``. What does not: how either is read
+What belongs here: the two, with one interface for ``downloaded_bag``. What does not: how either is read
 (``ao_workflows.aws.s3``, ``ao_workflows.intake.folders``).
 """
 
@@ -25,7 +25,7 @@ from ao_workflows.staging.staging import Staging
 
 
 class ZipSource(Protocol):
-    """A zip that can be brought into staging; ``size`` in bytes, ``where`` for people."""
+    """A zip that can be brought into staging."""
 
     @property
     def size(self) -> int:
@@ -37,20 +37,28 @@ class ZipSource(Protocol):
 
     @property
     def modified(self) -> str:
-        """When the object was written, as S3 says; empty for a file."""
+        """When the S3 object was written, as S3 says; empty for a file from a folder."""
 
     def is_in(self, downloaded: Downloaded) -> bool:
-        """Whether it is what a receipt says was downloaded, though perhaps for another event."""
+        """Whether this very zip was downloaded before, perhaps for another event, according to that receipt."""
 
     def unpacked_size(self) -> UnpackedSize | None:
-        """How large the zip's files are, where its directory says."""
+        """Returns how large the files in the zip are; None if its directory cannot be read."""
 
     def bring(self, places: DownloadPaths, tell: Callable[[int], None]) -> DownloadedZip:
-        """Brings it, proven, to ``places.final``, and returns what a receipt keeps of it."""
+        """Copies the zip to ``places.final``, proves it, and returns what a receipt keeps about it.
+
+        :param tell: is called with the number of bytes that have arrived.
+        """
 
 
 def source_of(stored: Restored, rid: str, s3: S3, folders: Folders, say: Callable[[str], None]) -> ZipSource:
-    """The zip that a stored event names, as it is now; ``say`` is told of a wait for Glacier."""
+    """Returns the zip that a stored event names, as it is now.
+
+    :param say: is called with a message if Glacier must be waited for.
+    :raises ObjectError: if S3 does not give the object.
+    :raises FolderError: if the file cannot be used; ``FileGone`` if it is not there any more.
+    """
     event, intake = stored.event, _intake_for(stored, s3, folders)
     if isinstance(event, DroppedFile):
         return _FromFolder(folders, intake, rid, folders.claimed(intake, event.file, rid), event.folder)
@@ -58,7 +66,7 @@ def source_of(stored: Restored, rid: str, s3: S3, folders: Folders, say: Callabl
 
 
 def intake_of(stored: Restored, s3: S3, folders: Folders) -> str | None:
-    """The intake of today that a stored event came by, perhaps under another name; None where the site has none."""
+    """Returns the present name of the intake that a stored event came by; None if the site has no such intake now."""
     try:
         return _intake_for(stored, s3, folders)
     except (ObjectError, FolderError):
@@ -96,7 +104,7 @@ class _FromS3:
             return False
         if now.version_id is not None:
             return replace(then, modified=now.modified) == now
-        # Where nothing names a version, the same ETag may have been written again since.
+        # Without a version, the object may have been written again with the same ETag; then its time differs.
         return bool(now.modified) and then == now
 
     def unpacked_size(self) -> UnpackedSize | None:
@@ -138,7 +146,7 @@ class _FromFolder:
         return ""
 
     def is_in(self, downloaded: Downloaded) -> bool:
-        # Each claim is a file of its own, also where name, size and time are the same.
+        # Each claim is another file, even if name, size and time are the same.
         return False
 
     def unpacked_size(self) -> UnpackedSize | None:
@@ -150,7 +158,7 @@ class _FromFolder:
 
 
 def unchanged_since(downloaded: Downloaded, folders: Folders) -> bool:
-    """Whether the dropped file, where it is still there, is the one that was copied.
+    """Whether the dropped file, if it is still there, is unchanged since it was copied.
 
     A file that was claimed too early, and completed in ``save/`` afterwards, must be copied again.
     """
@@ -166,12 +174,15 @@ def unchanged_since(downloaded: Downloaded, folders: Folders) -> bool:
 
 
 def remove_original(folders: Folders, downloaded: Downloaded) -> bool:
-    """Removes the dropped file that the synced work came in, by the receipt of its zip, and says whether it did.
+    """Removes the dropped file that the synced work came in, unless it has changed since it was copied.
 
+    Returns whether it was removed.
+
+    :param downloaded: the receipt of the zip.
     :raises FolderError: if it cannot be removed.
     """
     original = downloaded.zip.original
-    # What was written to it since it was copied is nowhere else.
+    # What was written to the file after it was copied exists nowhere else.
     if not original or not unchanged_since(downloaded, folders):
         return False
     intake = folders.intake_for(original.intake, original.folder)
@@ -179,10 +190,12 @@ def remove_original(folders: Folders, downloaded: Downloaded) -> bool:
 
 
 def newer_in_save(folders: Folders, staging: Staging, rid: str, instance: str) -> tuple[str, DroppedFile] | None:
-    """The intake and the event of the work's last file that the Dagster instance claimed, where no event that is as
-    new is stored.
+    """Returns the intake and the event of the file that was claimed last for the work, if it was never stored.
 
-    So it is where its run failed before it could store anything.
+    It was not if the stored event, if any, is older. That happens if the file's run failed before it could store the
+    event.
+
+    :param instance: the id of the Dagster instance whose claims count.
     """
     found = folders.newest_claim(rid, instance)
     if found is None:

@@ -1,7 +1,7 @@
 """What all four stages share: the work's lock, the stored event, receipts, the record in DRS, and errors for Dagster.
 
-What belongs here: the stored event, the receipt that spares the work, the record in DRS, errors put into words
-for Dagster, progress and rates. What does not: the work of any one stage, which is in the module of its name.
+What belongs here: the stored event, the receipt by which a stage need not be done again, the record in DRS, errors in
+words for Dagster, progress and rates. What does not: the work of any one stage, which is in the module of its name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Kind = TypeVar("Kind", bound=Receipt)
 
 
 def receipts_of_work(context: dg.AssetExecutionContext, staging: Staging) -> Receipts:
-    """The receipts of the run's work. Those that cannot be used are named in the run's log.
+    """Returns the receipts of the run's work. Those that cannot be used are named in the run's log.
 
     :raises StagingError: if a file cannot be read.
     """
@@ -49,9 +49,10 @@ def receipts_of_work(context: dg.AssetExecutionContext, staging: Staging) -> Rec
 
 
 def stored_event(receipts: Receipts, rid: str, root: str) -> Restored:
-    """The event that the work's last ``restored_message`` stored in the staging disk at ``root``.
+    """Returns the event that the last ``restored_message`` of the work has stored.
 
-    :raises NothingStored: where there is none.
+    :param root: the folder of the staging disk, for the message.
+    :raises NothingStored: if no event is stored.
     """
     if receipts.restored is None:
         raise NothingStored(rid, f"no restore event is stored in {root}", None)
@@ -59,17 +60,21 @@ def stored_event(receipts: Receipts, rid: str, root: str) -> Restored:
 
 
 def still_there(receipt: Kind | None, there: Callable[[Kind, Depth], bool]) -> Kind | None:
-    """The receipt, where what it names is still there.
+    """Returns the receipt if the files that it names are still there, else None.
 
-    Nothing is flushed on the way, so what was written before this boot of the machine is compared by checksum; what
-    was written since, by size.
+    The stages do not flush what they write, so files that were written before the machine was last started are compared
+    by checksum, and those that were written since by size.
+
+    :param there: compares the files with the receipt.
     """
     return receipt if receipt and there(receipt, depth_for(receipt)) else None
 
 
 def remarks_on(debagged: Debagged) -> dict[str, str]:
-    """What the web page and DRS must say of the works in a zip, by its kind: that no manifest came with some, or that
-    the one that was asked for is not among them.
+    """Returns the remarks about a zip's works that the web page and DRS must show, by their keys there.
+
+    ``unproven`` is for works that came without a manifest, and ``batch`` for a zip that does not contain the work which
+    the event is for.
     """
     remarks = {"unproven": no_manifest(debagged.unproven)} if debagged.unproven else {}
     if debagged.rid not in debagged.rids:
@@ -78,23 +83,30 @@ def remarks_on(debagged: Debagged) -> dict[str, str]:
 
 
 def record_stage(drs: Drs, event: WorkEvent, receipt: StageReceipt, data: Mapping[str, object]) -> None:
-    """Writes a stage's end into DRS, as its receipt has it: the same receipt again changes nothing."""
+    """Records in DRS that a stage is done, by its receipt; recording the same receipt again changes nothing.
+
+    :param data: more facts for the entry, beside the run's id.
+    """
     noted = {"run_id": receipt.run_id, **data}
     drs.record(receipt.rid, Stage(receipt.stage), receipt.at, noted, event=event.identity)
 
 
 def record_work(drs: Drs, event: WorkEvent, placed: Placed | None, delivery: Delivery) -> None:
-    """Notes in DRS that one of several works of a zip was synced, as its receipt has it."""
+    """Notes in DRS that one of several works of a zip was synced, by its receipt; does nothing without one."""
     if placed:
         noted = {"run_id": placed.run_id, "synced": placed.work, "place": placed.place, "delivery": delivery.noted()}
         drs.record(placed.rid, None, placed.at, noted, event=event.identity)
 
 
 def record_guest(drs: Drs, placed: Placed, delivery: Delivery) -> None:
-    """Notes among a work's own rows of DRS that another work's zip brought it, as its receipt has it.
+    """Notes in a work's own rows of DRS that the zip of another work brought it, by its receipt.
 
-    That is where its own delivery is looked for when it comes late. A row that is there stays what it says of its
-    restore; a work that has none is synced, and the archive's other systems are to see it.
+    The note must be there because the work's own delivery, if it comes later, is compared with these rows. If the work
+    has a row, the columns of that stay as they are, since they say how far its own restore is. If it has none, it gets
+    one as a synced work, so that the archive's other systems see it.
+
+    :param placed: the receipt of the work that came in the other work's zip.
+    :param delivery: the delivery of that zip.
     """
     rows = drs.rows_of(placed.work)
     noted = {
@@ -109,24 +121,30 @@ def record_guest(drs: Drs, placed: Placed, delivery: Delivery) -> None:
 
 
 def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: WorkEvent, data: Mapping[str, object]) -> None:
-    """Writes a note of what went wrong into DRS."""
+    """Notes in DRS what went wrong in a run.
+
+    :param data: the facts for the entry, beside the run's id.
+    """
     noted = {"run_id": context.run_id, **data}
     drs.record(context.partition_key, None, datetime.now(UTC), noted, event=event.identity)
 
 
 @contextmanager
 def work_held(context: dg.AssetExecutionContext, staging: Staging, archive_shares: ArchiveShares) -> Iterator[Unneeded]:
-    """Holds the work's lock, and puts the platform's errors into words for Dagster, with the way out at their end.
+    """Takes the work's lock, and turns the platform's errors in the block into failures for Dagster.
 
-    What may mend itself is tried again by the asset's retry policy; anything else fails the run at once. Whatever finds
-    the scratch disk full has it freed of all that no run needs, before the next try. Yields what does that, for who
-    needs room.
+    The lock is kept until the run ends. A failure's description ends with what a person can do about it. The asset's
+    retry policy tries an error again that is ``transient``; any other one fails the run at once. If the scratch disk is
+    full, everything that no run needs is removed from it before the next try. Yields the object that removes such
+    things, for a stage that needs room.
+
+    :raises dagster.Failure: instead of an ``AoError``, such as ``WorkBusy`` if another process has the lock.
     """
     rid = context.partition_key
     unneeded = Unneeded(
         staging, archive_shares.look_for_all, lambda work: has_run_in_flight(context.instance, work), context.log
     )
-    # The message left its queue when the run was made: the run is all that is left of the event.
+    # The message was deleted from its queue when the run was made, so only the run still knows of the event.
     way_out = f"{NOTHING_IS_LOST}ao reprocess {rid}"
     try:
         staging.hold(rid, f"run {context.run_id}")
@@ -145,7 +163,10 @@ def work_held(context: dg.AssetExecutionContext, staging: Staging, archive_share
 
 
 def tell_tenths_of(say: Callable[[str], None], what: str) -> Callable[[int, int], None]:
-    """A listener to progress, of bytes done and bytes in all, that says each tenth."""
+    """Returns a function that reports each tenth of a progress; it is called with the bytes done and the bytes in all.
+
+    :param what: the beginning of each message.
+    """
     told = 0
 
     def listen(done: int, total: int) -> None:
@@ -159,17 +180,20 @@ def tell_tenths_of(say: Callable[[str], None], what: str) -> Callable[[int, int]
 
 
 def megabytes_a_second(size: int, seconds: float) -> float:
-    """A rate in MB/s, of bytes and seconds."""
+    """Returns the rate in MB/s at which so many bytes were handled in so many seconds."""
     return round(size / 1e6 / max(seconds, 1e-6), 1)
 
 
 def size_shown(size: int | None) -> dict[str, Any]:
-    """A size as a number of bytes, which Dagster draws over time, and in words."""
+    """Returns metadata for a size in bytes: as a number, which Dagster plots over time, and as text."""
     return {} if size is None else {"bytes": size, "size": f"{size / 1e6:,.1f} MB"}
 
 
 def paths_shown(name: str, by_work: Mapping[str, str]) -> dict[str, Any]:
-    """One path a work, each with a button of its own to copy it; a zip's single work needs no naming."""
+    """Returns metadata with one path for each work, so that the web page has a button to copy each.
+
+    :param name: the key in the metadata. If there are several works, the work is added to it.
+    """
     return {
         name if len(by_work) == 1 else f"{name} of {work}": dg.MetadataValue.path(path)
         for work, path in by_work.items()

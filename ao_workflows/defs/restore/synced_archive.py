@@ -65,7 +65,8 @@ class SyncedArchiveConfig(dg.Config):
 
 @dg.asset(
     partitions_def=WORKS,
-    # The zip too: it is freed here. And to Dagster's command line, `downloaded_bag+` is one step down.
+    # The zip is a dependency, too, since it is freed here; and by `downloaded_bag+` Dagster's command line means only
+    # the assets one step further.
     deps=[downloaded_bag, debagged_work],
     kinds={"bash", "filesystem"},
     owners=OWNERS,
@@ -96,9 +97,9 @@ def synced_archive(
         folder, fixity = staging.layout.work(rid), staging.layout.fixity(rid)
         if debagged is None or downloaded is None or not list_is_whole(fixity, debagged):
             raise _not_there(rid, f"{folder} is not there for {event.source}")
-        # Synced before, and scratch was freed: the archive's copy is all there is, and is compared again.
+        # If it was synced and freed before, the archive's copy is the only one, and is compared again.
         freed_before = before is not None and not folder.exists()
-        # Not where a run that did it died before it could say so, and this is its second try.
+        # A replacement is refused then, unless this run, or the killed run that it repeats, has done it already.
         ours = {context.run_id, context.run.parent_run_id, context.run.root_run_id}
         by_this = before is not None and freed_before and before.run_id in ours
         if freed_before and not by_this and (config.replace or config.others):
@@ -107,7 +108,7 @@ def synced_archive(
             raise _not_there(rid, f"{folder} is not there as it was")
         delivery = _delivery(event, downloaded)
         works = debagged.rids
-        # What was left alone when the zip was synced is so until a person says otherwise: nobody must say it again.
+        # A work that was left alone when the zip was synced is left alone again until a person decides otherwise.
         alone_before = before.left_alone if before else ()
         leave = dict.fromkeys([*config.leave, *(work for work in alone_before if work not in config.others)])
         started = time.monotonic()
@@ -120,7 +121,7 @@ def synced_archive(
             not freed_before,
             context.log.info,
             until_recorded,
-            # Again: another host may have synced a newer one since the event was stored.
+            # It is asked again, since another host may have synced a newer delivery since the event was stored.
             lambda: refuse_held(
                 context, staging, drs, stored.intake, event, over=stored.over, modified=delivery.modified
             ),
@@ -163,7 +164,7 @@ def synced_archive(
             synced_as = {"places": places, "delivery": delivery.noted(), **remarks}
             record_stage(drs, event, receipt, synced_as)
             forget_held(context, staging, delivery)
-            # Again: the database may have kept the record waiting while a share went away.
+            # They are checked again, since a share may have been lost while the database was waited for.
             syncing.shares.look_for_all(places)
             freed = _free(context, staging, folders, downloaded)
         yield dg.MaterializeResult(
@@ -197,7 +198,7 @@ def _not_there(rid: str, what: str) -> NothingStored:
 
 
 def _delivery(event: WorkEvent, downloaded: Downloaded) -> Delivery:
-    """The delivery that the event tells of, with what S3 said of the object when it was downloaded."""
+    """Returns the event's delivery, with what S3 said about the object when it was downloaded."""
     seen = downloaded.zip.object
     if seen is None:
         return delivery_of(event)
@@ -205,10 +206,9 @@ def _delivery(event: WorkEvent, downloaded: Downloaded) -> Delivery:
 
 
 def _free(context: dg.AssetExecutionContext, staging: Staging, folders: Folders, downloaded: Downloaded) -> Freed:
-    """Frees the scratch disk, and the folder that the zip was put into, of what the archive is proven to hold of the
-    work.
+    """Removes the work from the scratch disk, and its zip from the folder that a person put it into.
 
-    What cannot be removed is told in the run's log: the work is in the archive, and nothing says otherwise.
+    The archive is proven to have the work by now. If something cannot be removed, that is only logged.
     """
     freed = staging.free_synced(downloaded.rid)
     if freed.stuck:

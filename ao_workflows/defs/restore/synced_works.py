@@ -1,7 +1,7 @@
 """The outcome of a sync in words: what became of all works of a zip together.
 
-What belongs here: a work that is done, the failure of those that are not, and what the web page shows of both. What
-does not: syncing a work (``ao_workflows.defs.restore.syncing``).
+What belongs here: a work that is synced, the failure of those that are not, and what the web page shows about both.
+What does not: syncing a work (``ao_workflows.defs.restore.syncing``).
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from ao_workflows.staging.receipts import Placed
 
 @dataclass(frozen=True)
 class SyncedWork:
-    """A work that was synced and proven: its ``place``, the script's ``log``, and its images' prefix on the ``web``.
+    """A work that was synced and proven.
 
-    ``extra`` has the first of the ``extra_count`` files that the archive holds and the bag does not; ``images`` counts
-    those that were found on the web. ``receipt`` is None where the options kept the work out of the archive, which
-    does not hold it; ``left_out`` says so.
+    ``place`` is its folder in the archive, ``log`` the script's log, empty if the script did not run, and ``web`` the
+    prefix of its images on the web, or None if they do not go there. ``extra`` has the first of the ``extra_count``
+    files that are in the archive and not in the bag. ``images`` is the number of images that were compared on the web.
+
+    ``receipt`` is the receipt of its sync. It is None if the options keep the work out of the archive, which does not
+    have it, as ``left_out`` then says; and if the archive's copy was only compared again and no receipt can be used.
     """
 
     place: str
@@ -36,7 +39,13 @@ class SyncedWork:
 
 
 def combined_failure(synced: Mapping[str, SyncedWork], failed: Mapping[str, AoError]) -> tuple[AoError, list[Problem]]:
-    """What went wrong, as one error, and every file that differs, under its work's name where there are several."""
+    """Returns what went wrong as one error, and a problem for every file that differs.
+
+    If the zip has several works, the paths of the files begin with the work's RID.
+
+    :param synced: the works that were synced.
+    :param failed: the error of each work that was not.
+    """
     several = len(synced) + len(failed) > 1
     problems = [
         replace(problem, path=f"{work}/{problem.path}") if several else problem
@@ -49,13 +58,13 @@ def combined_failure(synced: Mapping[str, SyncedWork], failed: Mapping[str, AoEr
 
 
 def left_alone_shown(works: Sequence[str]) -> dict[str, str]:
-    """What the web page and DRS must say of the works that a person has left alone; nothing where there is none."""
+    """Returns the remark that the web page and DRS must show about works that a person has left alone, if any."""
     left = "is left as it is" if len(works) == 1 else "are left as they are"
     return {"left alone": f"{', '.join(works)} {left} in the archive, by a person's word"} if works else {}
 
 
 def proofs_shown(synced: Mapping[str, SyncedWork]) -> dict[str, Any]:
-    """What was found beside the works, and where, for the web page."""
+    """Returns metadata for the web page: where the works and their logs are, their images, and files beside them."""
     told: dict[str, Any] = paths_shown("archive", {work: done.place for work, done in synced.items()})
     told |= paths_shown("log", {work: done.log for work, done in synced.items() if done.log})
     if on_web := {work: done for work, done in synced.items() if done.web}:
@@ -67,7 +76,10 @@ def proofs_shown(synced: Mapping[str, SyncedWork]) -> dict[str, Any]:
 
 
 def proof_in_words(synced: Mapping[str, SyncedWork], files: int, how: Depth) -> str:
-    """The proof in one sentence."""
+    """Returns one sentence that says what was compared, and how.
+
+    :param files: how many files were compared.
+    """
     images = sum(done.images for done in synced.values())
     extra = sum(done.extra_count for done in synced.values())
     on_web = f"; {images} images on the web too" if any(done.web for done in synced.values()) else ""

@@ -1,10 +1,11 @@
 """One work's sync: its options, the look at what the archive has of it, the script, the proof, and its own receipt.
 
-What belongs here: the order of these, and what spares a work that is done. What does not: the script itself
-(``ao_workflows.archive.sync_script``), and what became of the zip's works together
+What belongs here: the order of these, and when a work need not be synced again. What does not: the script itself
+(``ao_workflows.archive.sync_script``), and the outcome of all works of a zip together
 (``ao_workflows.defs.restore.synced_works``).
 
-A zip's works beside the event's own are guests: they add, and change nothing that is there, unless a person names them.
+If a zip brings other works than the one that its event is for, they are called guests: their files are added to the
+archive, but change nothing that is there, unless a person names them.
 """
 
 from __future__ import annotations
@@ -46,15 +47,19 @@ EXTRA_SHOWN = 100
 
 @dataclass(frozen=True)
 class Syncing:
-    """The syncing of the works that came in one zip, under the partition ``rid``, by the run ``run_id``.
+    """The syncing of the works that came in one zip.
 
-    ``origin`` is the event and the zip. ``staged`` says that the works are on the scratch disk; else they were synced
-    before, and the archive's copies are compared again. The event's own work has its place in the archive locked until
-    ``until_recorded`` is left, another one of the zip until it is synced. ``still_wanted`` raises ``DeliveryHeld``
-    where the delivery may not be done any more; it is asked before each work, when nobody else can write to its place.
-    ``record_guest`` notes a work beside the event's own in DRS, by its receipt, before another run may have its place.
-    A person's word: ``replace`` has the archive's copy replaced, ``others`` names works beside the event's own that
-    may change what is there, and ``leave`` those that stay as the archive has them.
+    ``rid`` is the event's own work, which is the run's partition, and ``run_id`` the run. ``origin`` is the event and
+    the zip. ``staged`` says that the works are on the scratch disk; otherwise they were synced before, and the
+    archive's copies are only compared again. ``say`` writes to the run's log.
+
+    The place of the event's own work in the archive is locked until ``until_recorded`` is closed, and that of another
+    one until it is synced. ``still_wanted`` raises ``DeliveryHeld`` if the delivery may not be synced any more; it is
+    called for each work under the lock, when nobody else can write to the work's place. ``record_guest`` notes a work
+    beside the event's own in DRS, by its receipt, while its place is still locked.
+
+    A person may ask three things of a run: ``replace`` has the archive's copy replaced; ``others`` names works beside
+    the event's own that may change what is there; ``leave`` names those whose copies in the archive stay as they are.
     """
 
     staging: Staging
@@ -73,13 +78,16 @@ class Syncing:
 
     @property
     def shares(self) -> ArchiveShares:
-        """The archive's shares, into which the works go."""
+        """The archive's shares, which the works are written to."""
         return ArchiveShares(Path(self.script.archive_parent), self.staging.layout.archive_shares())
 
     def heed_word(self, works: Sequence[str]) -> None:
-        """Looks whether a person's word for this run is for some of the zip's ``works``.
+        """Checks that what a person asked of this run can be done with the zip's works.
 
-        :raises WordInVain: if it is not: a run that did nothing of what it was asked for would end well.
+        Otherwise a run that did nothing of what was asked would succeed.
+
+        :param works: the RIDs of the works in the zip.
+        :raises WordInVain: if it cannot be done.
         """
         if unknown := [name for name in self.others if name not in works]:
             raise WordInVain(self.rid, f"--others {', '.join(unknown)} is none of these", works)
@@ -88,7 +96,7 @@ class Syncing:
         if both := [name for name in self.leave if name in self.others]:
             raise WordInVain(self.rid, f"--others and --leave both name {', '.join(both)}", works)
         if self.staged:
-            # What is passed over is freed on the scratch disk too: it must be somewhere.
+            # A work that is left alone is removed from the scratch disk, too, so the archive must have it.
             self.shares.look_for_all(self.leave)
             if nowhere := [name for name in self.leave if not self._standing(name).is_dir()]:
                 said = f"the archive has nothing of {', '.join(nowhere)} that --leave could leave"
@@ -98,9 +106,13 @@ class Syncing:
 
     @contextmanager
     def place_held(self, work: str) -> Iterator[int]:
-        """Holds the lock of the work's place in the archive, whatever partition it came under; its descriptor.
+        """Holds the lock of a work's place in the archive, and yields its descriptor.
 
-        :raises WorkBusy: if another run has it; ``ArchiveShareLost`` and ``ArchiveNotSetUp`` of its share.
+        The lock is the same for a work in whichever zip it came. For the event's own work it is kept after the block,
+        until ``until_recorded`` is closed.
+
+        :raises WorkBusy: if another run holds it.
+        :raises ArchiveShareLost, ArchiveNotSetUp: if the work's share cannot be used.
         """
         held = self.shares.place_held(work, f"run {self.run_id}")
         if work == self.rid:
@@ -110,13 +122,14 @@ class Syncing:
                 yield lock
 
     def sync(self, work: str, lock: int) -> SyncedWork:
-        """Has the script put the work into the archive, unless it is there already, and proves it.
+        """Has the script put the work into the archive, unless it is there already, and proves the archive's copy.
 
-        The script inherits the ``lock`` of the work's place: what outlives this process has it, too.
-
-        :raises WorkHeld: if it came beside the event's own, and would change what is there.
-        :raises SyncError: if it is not there afterwards.
-        :raises ServiceError: if the web's S3 does not answer, ``ObjectError`` if it refuses.
+        :param lock: the descriptor of the lock on the work's place. The script inherits it, so that the place stays
+            locked if the script outlives this process.
+        :raises WorkHeld: if the work is a guest and would change what is there.
+        :raises SyncError: if the script fails, or the archive does not have the work afterwards.
+        :raises ServiceError: if the web's S3 does not answer.
+        :raises ObjectError: if the web's S3 refuses.
         """
         earlier = self._earlier(work)
         if not self.staged:
@@ -126,10 +139,10 @@ class Syncing:
         options = self._options(work, folder)
         words = tuple(options.words(self.script.archive_parent, self.script.web_parent))
         environment = options.environment()
-        # A person's word given anew is done anew, also where an earlier run did the same.
+        # If a person asks again for a replacement, it is done again, even if an earlier run did the same.
         anew = self._replaces(work) and not (earlier and earlier.run_id == self.run_id)
         if earlier and not anew and (earlier.options, earlier.environment) == (words, environment):
-            # Where it was this run that proved it, and another thing that failed, each byte need not be read again.
+            # If this same run has proven it and something else failed afterwards, each byte need not be read again.
             by_this = earlier.run_id == self.run_id and depth_for(earlier) == "size"
             depth: Depth = "size" if by_this else self.script.verify
             try:
@@ -150,7 +163,7 @@ class Syncing:
             self.say(f"{work} came beside {self.rid}, and the archive has it as it was bagged: nothing is done")
         else:
             changed = self._ready(work, options, before, web, at)
-            # To look at what is there, and to keep it, may have taken hours.
+            # The share is checked again: comparing and keeping what is there may have taken hours.
             self.shares.look_for(work)
             log = str(self.script.run(work, folder, options, self.run_id, self.say, at, (lock,), changed).log)
         self.shares.look_for(work)
@@ -162,7 +175,7 @@ class Syncing:
                 raise
             left_out = f"{work}: sync.yml says archive: false, and {error.place} does not hold the work"
             return SyncedWork(str(error.place), log, web, (), 0, 0, None, left_out)
-        # Hardly anything is left to flush; but what was proven is on the disk, whoever wrote meanwhile.
+        # There is hardly anything left to flush; but if anyone else wrote in the meantime, that is on the disk, too.
         self._flush(self._place(work))
         receipt = Placed(
             rid=self.rid,
@@ -183,7 +196,7 @@ class Syncing:
         return work != self.rid and work not in self.others
 
     def _redo(self, work: str) -> str:
-        """How ``ao reprocess`` names the work, so that it may change, or be replaced."""
+        """Returns the arguments of ``ao reprocess`` that name the work, so that it may be changed or replaced."""
         return self.rid if work == self.rid else f"{self.rid} --others {work}"
 
     def _replaces(self, work: str) -> bool:
@@ -197,16 +210,16 @@ class Syncing:
         return options
 
     def _has_all_of_guest(self, work: str, web: str | None, before: ArchivedCopy) -> bool:
-        """Whether all that a guest brings is there already.
+        """Whether everything that a guest brings is there already.
 
-        :raises WorkHeld: if it would change what is there.
+        :raises WorkHeld: if the guest would change what is there.
         """
         if before.changing:
             raise WorkHeld(work, self.rid, self._standing(work), before.changing)
         lacking: Sequence[Problem] = ()
         if web:
             folder = self.staging.layout.work(self.rid) / work
-            # By their bytes, however the site compares the outcome: where one is missing, the script sends them all.
+            # They are compared by checksum whatever the site's setting: if one is missing, the script sends them all.
             _, lacking = compare_web(self.script.web_connection(), web, self._bagged(work), folder, "checksum")
             if changing := [problem for problem in lacking if problem.kind != "missing"]:
                 raise WorkHeld(work, self.rid, web, changing)
@@ -218,7 +231,7 @@ class Syncing:
     def _ready(
         self, work: str, options: SyncOptions, before: ArchivedCopy, web: str | None, at: datetime
     ) -> Path | None:
-        """Lists and keeps what the script will take from what is there, and returns the list of what differs for it."""
+        """Lists and keeps the files that the script will change or remove; returns the list of those that differ."""
         place, logs = self._standing(work), self.script.log_folder(work, at, self.run_id)
         taken = changes_by_sync(place, before, (file.path for file in self._bagged(work)), replace=options.replace)
         off_the_web: list[str] = []
@@ -229,7 +242,7 @@ class Syncing:
             kept = replaced_place(Path(self.script.archive_parent), work, at)
             self.shares.look_for(work)
             keep_replaced(place, taken, kept)
-            # On the disk before the script takes the original: a power cut would leave neither.
+            # It must be on the disk before the script changes the original: after a power cut there might be neither.
             self._flush(kept)
             self.say(f"{work}: what the archive had of these is kept in {kept}")
         if not before.there:
@@ -240,15 +253,17 @@ class Syncing:
         return archive_place(Path(self.script.archive_parent), work)
 
     def _standing(self, work: str) -> Path:
-        """Where the archive's copy stands: beside its place, where the reference script was killed between its two
-        renames. The script puts it back first, and it is not to pass for a work that the archive has not.
+        """Returns the folder in which the archive's copy is now.
+
+        It is beside its place if the reference script was killed between its two renames; the next run of the script
+        puts it back. Without this the archive would seem not to have the work.
         """
         place = self._place(work)
         old = place.with_name(f".{work}.sync") / "old"
         return old if old.is_dir() and not os.path.lexists(place) else place
 
     def _earlier(self, work: str) -> Placed | None:
-        """The receipt of the work, where it is of this delivery and can be used."""
+        """Returns the work's receipt of an earlier sync, if it is of this delivery and can be used."""
         try:
             earlier = self.staging.placed(self.rid, work)
         except ReceiptRefused as error:
@@ -265,23 +280,25 @@ class Syncing:
         receipt: Placed | None,
         before: ArchivedCopy | None = None,
     ) -> SyncedWork:
-        """The proof. Where the place was looked at ``before`` the script, what was right then, and still has its mark,
-        is not read again; what was known to be wrong is read, whatever the depth.
+        """Proves the archive's copy, and the web's.
+
+        If the place was compared ``before`` the script ran, files that were right then and still have their mark are
+        not read again, and files that were wrong then are read whatever the depth.
         """
         place = self._place(work)
-        # The web first: a work that is to be on the web alone has nothing else to prove. Not so where the archive's
-        # copy, not proven yet, is what the web would be compared with.
+        # The web comes first, since a work that goes only to the web has nothing else to prove; but not if the web must
+        # be compared with the archive's copy, which must be proven before that.
         images = self._prove_web(work, web, place, depth) if web and self.staged else 0
         files = ((file.path, file) for file in self._bagged(work))
         problems = compare_tree(place, files, depth, dropping_cache=True, marks=before.marks if before else None)
         if before and depth == "size":
-            # A script that goes by size would otherwise be believed by size.
+            # A script that compares by size would miss these, and so would a comparison by size.
             wrong = {problem.path for problem in before.changing}
             read = ((file.path, file) for file in self._bagged(work) if file.path in wrong)
             known = {problem.path for problem in problems}
             found = compare_tree(place, read, "checksum", dropping_cache=True)
             problems += [problem for problem in found if problem.path not in known]
-        # Before anything is said of the work: below a mount point nothing is as it was bagged, or everything.
+        # The share is checked before the result is used: if it is lost, what was compared is not the archive.
         self.shares.look_for(work)
         if problems:
             replacing, first = f"{self._redo(work)} --replace", Stage.DOWNLOADED_BAG
@@ -297,7 +314,7 @@ class Syncing:
         return SyncedWork(str(place), log, web, tuple(extra), count, images, receipt)
 
     def _flush(self, place: Path) -> None:
-        """So that who reads it finds what the disk has; where there is nothing, it says so."""
+        """Flushes the place if it exists, so that what is read afterwards is what the disk has."""
         if place.exists():
             self.script.flush(place)
 

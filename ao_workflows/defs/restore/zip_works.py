@@ -1,7 +1,7 @@
 """All works of one zip: synced one after the other, each under the lock of its place, the event's own last.
 
-What belongs here: their order, and which of them fail, are left alone or are done. What does not: how one is synced
-(``ao_workflows.defs.restore.syncing``), and what is said of all (``ao_workflows.defs.restore.synced_works``).
+What belongs here: their order, and which of them are synced, fail or are left alone. What does not: how one is synced
+(``ao_workflows.defs.restore.syncing``), and how the outcome is reported (``ao_workflows.defs.restore.synced_works``).
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from ao_workflows.errors import AoError, DeliveryHeld
 
 
 def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedWork], dict[str, AoError]]:
-    """Syncs each of a zip's works, and returns those that are done and what went wrong with the others. One that a
-    person has left alone is in neither.
+    """Syncs each of a zip's works; returns the synced ones, and the error of each one that failed.
 
-    The event's own work comes last: its place stays locked until the work is recorded, and two runs of which each has
-    the other's work in its zip would wait for one another.
+    A work that a person has left alone is in neither. If one work fails, the others are still synced.
 
-    :raises DeliveryHeld: where another host has synced a newer delivery meanwhile.
-    :raises WordInVain, SyncScriptMissing: before anything starts, if there is no such work, or no script.
+    The event's own work comes last, since its place stays locked until the work is recorded in DRS: otherwise two runs
+    of which each has the other's work in its zip would wait for one another.
+
+    :param works: the RIDs of the works in the zip.
+    :raises DeliveryHeld: if another host has synced a newer delivery in the meantime.
+    :raises WordInVain: before anything is synced, if what a person asked of this run cannot be done with these works.
+    :raises SyncScriptMissing: before anything is synced, if the script cannot be executed.
     """
     syncing.heed_word(works)
     if syncing.staged:

@@ -1,10 +1,10 @@
 """Folder sensors: one a folder intake. Each tick claims the files that are complete, and requests their runs.
 
-What belongs here: looking, claiming and asking Dagster's instance, and saying what the tick did. What does not: which
-file is complete (``ao_workflows.intake.folder_rules``), and what a run does.
+What belongs here: looking, claiming and asking Dagster's instance, and reporting what the tick did. What does not:
+which file is complete (``ao_workflows.intake.folder_rules``), and what a run does.
 
-A claimed file is in ``save/`` under the name that its run key is made of, and its run is requested by each tick until
-the run is there. So a daemon that dies between claim and request loses nothing, and Dagster makes one run for a key.
+A claimed file is in ``save/``, under the name of which its run key is made. Each tick requests its run until there is
+one, so a daemon that dies between claim and request loses nothing; and Dagster makes only one run for a run key.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from ao_workflows.intake.folders import Folders
 from ao_workflows.site.sections import FolderIntakeSection, Site
 
 CLAIM_SECONDS = 10.0
-"""A tick claims for this long at most: far below the sensor's time limit of 60 s, on a slow mount too."""
+"""How long a tick claims files at most. On a slow mount, too, it stays far below the sensor's time limit of 60 s."""
 
 
 def folder_sensor(name: str, intake: FolderIntakeSection, site: Site) -> dg.SensorDefinition:
-    """The sensor of one folder."""
+    """Makes the sensor of the intake ``name``, which starts a run for each complete zip that is put into its folder."""
 
     @intakes.sensor_of(name, intake, site, f"Starts a run for each work whose zip is put into {intake.folder}.")
     def sensor(context: dg.SensorEvaluationContext, folders: Folders) -> dg.SensorResult:
@@ -77,7 +77,7 @@ def folder_sensor(name: str, intake: FolderIntakeSection, site: Site) -> dg.Sens
 def _claim(
     folders: Folders, intake: str, files: Iterable[SeenFile], cursor: FolderCursor, owner: str, most: int
 ) -> tuple[list[Claim], list[SkippedFile]]:
-    """Claims the first ``most`` of the files that are complete, and says why others were left."""
+    """Claims up to ``most`` complete files; returns the claims, and the files that were not claimed with the reason."""
     claimed: list[Claim] = []
     left = []
     until = time.monotonic() + CLAIM_SECONDS
@@ -93,14 +93,14 @@ def _claim(
         except FileGone:
             continue
         except (FolderError, ServiceError) as error:
-            # One file that cannot be had must not keep the others waiting.
+            # One file that cannot be claimed must not keep the others waiting.
             reason = f"cannot be taken: {error.reason}"
         left.append(SkippedFile(look.name, reason))
     return claimed, left
 
 
 def _event(folders: Folders, intake: str, claim: Claim) -> DroppedFile | None:
-    """The claim's event, or None where a person has taken the file away, or put something else in its place."""
+    """Returns the claim's event, or None if a person has removed the file, or put something else in its place."""
     try:
         return folders.event(intake, claim)
     except FolderError:

@@ -1,7 +1,7 @@
 """What the sensors of all intakes have in common: when they tick, whose they are, and how they request runs.
 
-What belongs here: that, for queues and folders alike. What does not: what a tick looks at, and what it takes
-(``queues``, ``folders``).
+What belongs here: what is the same for queues and folders. What does not: which messages or files a tick looks at, and
+which it takes (``queues``, ``folders``).
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ from ao_workflows.works.stages import Stage
 TICK_SECONDS = 10
 
 BATCH = 100
-"""A tick takes this many messages or files, and requests as many runs, at most."""
+"""How many messages or files a tick takes at most, and how many runs it requests for them."""
 
 
 class Event(Protocol):
-    """What a run is requested for: a restored object, or a file that was put into a folder."""
+    """The event for which a run is requested: an object was restored, or a file was put into a folder."""
 
     @property
     def identity(self) -> str:
-        """The run key: the same event again has the same, and gets no second run."""
+        """The run key. If the same event comes again, it has the same run key, and gets no second run."""
 
 
 def sensor_of(
     name: str, intake: IntakeSection | FolderIntakeSection, site: Site, description: str
 ) -> Callable[[Callable[..., dg.SensorResult]], dg.SensorDefinition]:
-    """Makes the sensor of an intake from the function that is its tick.
+    """Returns a decorator that makes the sensor of the intake ``name`` from the function that does one tick.
 
-    It starts stopped, save in the demo: a person starts what takes messages or files. A tick of an intake that belongs
-    to another environment than the site does is refused before it looks at anything.
+    Except in the demo the sensor is stopped at first: it takes messages or files, so a person must decide to start it.
+
+    :raises WrongEnvironment: in each tick, before it looks at anything, if only one of site and intake is production's.
     """
 
     def make(tick: Callable[..., dg.SensorResult]) -> dg.SensorDefinition:
@@ -64,24 +65,26 @@ def sensor_of(
 def has_run(instance: dg.DagsterInstance, run_key: str) -> bool:
     """Whether a run has been made for the run key, by any sensor.
 
-    Dagster keeps run keys apart by the sensor's name. Here a run of any sensor counts: an intake that was renamed, and
-    two intakes that one event reaches, must not do a work twice.
+    Dagster itself only looks at the runs of the same sensor. Here the runs of every sensor count, so that a work is not
+    done twice if its intake was renamed, or if one event reaches two intakes.
     """
     return bool(instance.get_run_ids(dg.RunsFilter(tags={run_tags.RUN_KEY: run_key}), limit=1))
 
 
 def room_in_queue(instance: dg.DagsterInstance, most: int) -> int:
-    """How many more runs may be requested before ``most`` are waiting."""
+    """Returns how many more runs may be requested until ``most`` runs are waiting; negative if more are waiting now."""
     return most - instance.get_runs_count(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED])
     )
 
 
 def requested(intake: str, wanted: Sequence[tuple[str, Event]], summary: str, cursor: str) -> dg.SensorResult:
-    """The result of a tick that requests a run for each event, and adds the works that are new.
+    """Returns the result of a tick: it requests a run for each event, and adds the works as partitions.
 
-    :param wanted: the work of each event, by its RID, and the event.
-    :param summary: what the tick did, which is shown where it requests no run.
+    :param intake: the intake's name.
+    :param wanted: pairs of a work's RID and an event of that work.
+    :param summary: what the tick did; the web page shows it if no run is requested.
+    :param cursor: what the tick passes to the next one.
     """
     rids = sorted({rid for rid, _ in wanted})
     return dg.SensorResult(
@@ -101,5 +104,5 @@ def requested(intake: str, wanted: Sequence[tuple[str, Event]], summary: str, cu
 
 
 def run_config(intake: str, event: object) -> dict[str, object]:
-    """The run config that gives ``restored_message`` its event."""
+    """Returns the run config that gives the asset ``restored_message`` its event."""
     return {"ops": {Stage.RESTORED_MESSAGE.value: {"config": {"intake": intake, **vars(event)}}}}

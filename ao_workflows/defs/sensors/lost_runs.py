@@ -1,12 +1,12 @@
 """Lost runs: a sensor that finds runs whose process is gone, and has Dagster run them again.
 
-What belongs here: telling that a run is lost, and saying so to Dagster, whose run retries do the rest. What does
-not: how a living run is told from a dead one (``ao_workflows.staging.run_locks``), or the retry itself.
+What belongs here: finding out that a run is lost, and reporting it to Dagster, whose run retries do the rest. What does
+not: how a living run is distinguished from a dead one (``ao_workflows.staging.run_locks``), or the retry itself.
 
-Dagster's code server reports the death of a run's process that it started. When the server was killed before it
-could, nobody does: Dagster's run monitoring knows no way of asking after a run of the default launcher, so the run
-would stay "started" for ever and hold one of the few places of the run queue. And where Dagster could not start a
-retry, because the code server was away at that moment, it never tries again.
+Dagster's code server reports the death of a run's process that it has started. If the server itself was killed before
+that, nobody reports it: Dagster's run monitoring has no way to check a run of the default launcher, so the run would
+stay "started" for ever, and would occupy one of the few places of the run queue. And if Dagster could not start a
+retry because the code server was not running at that moment, it never tries again.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from ao_workflows.works import run_tags
 
 LOOK_SECONDS = 30
 NOT_RETRIED_FOR = timedelta(minutes=1)
-"""Dagster's own daemon looks every five seconds: it has had its turn then."""
+"""A retry is asked for again only after this time, when Dagster's daemon, which looks every 5 seconds, had its turn."""
 
 NOT_RETRIED_SINCE = timedelta(hours=1)
-"""A retry that failed is made up for within minutes, or at the next start after a night; not weeks later."""
+"""Runs that failed longer ago than this are not retried any more: a missed retry is made up for within minutes, not
+weeks later. A run that was lost while the services were off, as at night, counts as failed from when it is found.
+"""
 
 _BEGUN = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
@@ -75,12 +77,12 @@ def lost_runs(context: dg.SensorEvaluationContext, staging: Staging) -> dg.Senso
 
 
 def _lives(instance: dg.DagsterInstance, locks: RunLocks, run: dg.DagsterRun) -> bool | None:
-    """Whether somebody executes the run, or has it still to do; None where that cannot be told."""
+    """Whether a process executes the run, or is still going to; None if that cannot be found out."""
     launcher: Any = instance.run_launcher
     if run_tags.CELERY_TASK in run.tags and hasattr(launcher, "lives"):
-        # The worker may be on a host whose locks are not seen here.
+        # The worker may be on another host, whose locks cannot be seen here.
         return bool(launcher.lives(run))
-    # It has its lock once it has begun. Other jobs, which have no work, need not have the resource that holds it.
+    # A run of a work takes its lock when it begins. A run of another job may lack the resource that does.
     if run.status is dg.DagsterRunStatus.STARTED and run_tags.PARTITION in run.tags:
         return locks.is_held(run.run_id)
     return None
@@ -98,7 +100,7 @@ def _report(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> list[str]:
 
 
 def _retry_what_was_not(instance: dg.DagsterInstance) -> list[str]:
-    """Asks Dagster again for the retries that it should have made by its own rule, and has not."""
+    """Asks Dagster again for the retries that it should have started by its own rule, and has not."""
     told = []
     now = datetime.now(UTC)
     for run in run_deaths.owed_a_retry(instance, now - NOT_RETRIED_SINCE, now - NOT_RETRIED_FOR):
@@ -109,7 +111,7 @@ def _retry_what_was_not(instance: dg.DagsterInstance) -> list[str]:
 
 
 def _sweep(instance: dg.DagsterInstance, locks: RunLocks) -> None:
-    """Removes what runs that were killed, and have ended since, left behind."""
+    """Removes the lock files that killed runs left behind, once Dagster has these runs as ended."""
     for run_id in locks.left_behind():
         run = instance.get_run_by_id(run_id)
         if run is None or run.is_finished:

@@ -1,6 +1,6 @@
 """Queue sensors: one an SQS intake. Each tick acknowledges, receives and requests, as ``intake.queue_rules`` decides.
 
-What belongs here: calling SQS and Dagster's instance, and saying what the tick did. What does not: the decisions
+What belongs here: calling SQS and Dagster's instance, and reporting what the tick did. What does not: the decisions
 (``ao_workflows.intake.queue_rules``), what a message means, and what a run does.
 """
 
@@ -30,17 +30,22 @@ from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
 
 TICK_MOST_SECONDS = 18.0
-"""A tick ends after so long, whatever the queue holds or does: below a third of Dagster's time limit for it, 60 s."""
+"""How long a tick lasts at most, whatever the queue holds: less than a third of Dagster's time limit, which is 60 s."""
 
 RECEIVE_SECONDS = 5.0
-"""A tick receives for this long at most."""
+"""How long a tick receives messages at most."""
 
 REST_SECONDS = 6.0
-"""So much of a tick is left for what was received: to find its runs, to keep what cannot be used, to delete."""
+"""How much of a tick is reserved for the received messages: to find their runs, to keep unusable ones, to delete."""
 
 
 def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefinition:
-    """The sensor of one queue. Its runs are looked for as far as there is time in a tick."""
+    """Makes the sensor of one queue, which starts a run for each work that a message reports as restored.
+
+    A tick checks as many events as its time allows for whether they have runs already; later ticks check the others.
+
+    :param name: the intake's name.
+    """
 
     @intakes.sensor_of(
         name, intake, site, f"Starts a run for each work that {intake.queue} ({intake.region}) says is restored."
@@ -58,7 +63,7 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
 
         cursor = QueueCursor.parse(context.cursor)
         earlier = acknowledge(cursor.pending, has_run, time.time())
-        # A tick that dies here, or whose deletion fails, deletes again next time: SQS does not mind.
+        # If the tick dies here, or SQS fails, the next tick deletes again; SQS allows that.
         sqs.delete(name, [message.receipt_handle for message in earlier.deletable], until - REST_SECONDS)
 
         room = intakes.room_in_queue(context.instance, site.max_queued_runs) - len(earlier.waiting)
@@ -97,7 +102,7 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
         kept = [taken for taken in kept if taken.rest or not unnoted.intersection(taken.run_keys)]
         parts += tick_keeping.keep_parts(context, staging, intake, kept)
         ended = [taken.message.receipt_handle for taken in kept if not taken.run_keys and not taken.rest]
-        # What was received is worth its runs: what fails from here on is told, and comes again.
+        # From here on a failure is only logged, and its message comes again: the runs must still be requested.
         tick_keeping.log_refused(context, lambda: sqs.delete(name, ended, until))
         back = [message.receipt_handle for message in planned.given_back]
         tick_keeping.log_refused(context, lambda: sqs.give_back(name, back, until))

@@ -1,10 +1,10 @@
 """What a queue's tick keeps on the scratch disk, and what becomes of a message where that, or SQS, fails.
 
-What belongs here: calling those, and saying in the tick what failed. What does not: which messages are kept, and why
-(``ao_workflows.intake.queue_rules``), and the files
+What belongs here: calling the scratch disk and SQS for a tick, and logging what failed. What does not: which messages
+are kept, and why (``ao_workflows.intake.queue_rules``), and the files
 (``ao_workflows.intake.messages_in_parts``, ``ao_workflows.staging.rejected_messages``).
 
-Whatever fails here leaves its message in the queue: it is hidden for some minutes, and comes again.
+If something fails here, its message stays in the queue: SQS hides it for some minutes, and then delivers it again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,14 @@ from ao_workflows.status import noted_events
 def keep_rejected(
     context: dg.SensorEvaluationContext, staging: Staging, name: str, queue: str, taken: Sequence[HandledMessage]
 ) -> list[HandledMessage]:
-    """Keeps on disk each message that cannot be used, and returns those that may be deleted, now or later.
+    """Writes each message that cannot be used to the scratch disk, where a person can find it.
 
-    One that cannot be kept stays in the queue, and ends the tick only where there is nothing else to do in it.
+    Returns the messages that may be deleted, now or once their runs are there. One that cannot be written to the disk
+    stays in the queue.
+
+    :param name: the intake's name, and ``queue`` that of its queue.
+    :param taken: all messages that the tick dealt with, the usable ones among them.
+    :raises StagingError: if a message cannot be written, and none is left that the tick could go on with.
     """
     safe: list[HandledMessage] = []
     failure: StagingError | None = None
@@ -54,9 +59,12 @@ def keep_rejected(
 def note_events(
     context: dg.SensorEvaluationContext, staging: Staging, name: str, wanted: Collection[WantedRun]
 ) -> frozenset[str]:
-    """Notes each event before its run is requested, and returns the identities of those that could not be noted.
+    """Notes each event on the scratch disk before its run is requested.
 
-    Those are not requested, and their messages come again. The tick fails where there is nothing else in it.
+    Returns the identities of those that could not be noted. Their runs must not be requested; SQS delivers their
+    messages again.
+
+    :raises StagingError: if none of the events could be noted.
     """
     failures = noted_events.note(staging, name, wanted)
     for error in set(map(str, failures.values())):
@@ -69,8 +77,9 @@ def note_events(
 def kept_parts(
     context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection
 ) -> Mapping[str, Sequence[WantedRun]]:
-    """Returns the events that are kept of each message in parts; none if they cannot be read, since the messages come
-    again.
+    """Returns the kept events of each message that is handled in parts, by the message's id.
+
+    If they cannot be read, that is logged and nothing is returned, since SQS delivers the messages again.
     """
     try:
         return messages_in_parts.of_queue(staging, intake.queue, intake.region)
@@ -82,7 +91,10 @@ def kept_parts(
 def keep_parts(
     context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection, taken: Iterable[HandledMessage]
 ) -> list[MessageInParts]:
-    """Keeps the events of each message that is taken in parts. One that cannot be kept comes again."""
+    """Keeps the events of each message that is handled in parts, and returns the messages whose events are kept.
+
+    If the events of one cannot be kept, that is logged, and SQS delivers the message again.
+    """
     kept = []
     for each in taken:
         if each.rest:
@@ -98,7 +110,7 @@ def keep_parts(
 def forget_parts(
     context: dg.SensorEvaluationContext, staging: Staging, intake: IntakeSection, ended: Iterable[MessageInParts]
 ) -> None:
-    """Removes what is kept of messages whose events all have runs; what cannot be removed is logged."""
+    """Removes the kept events of messages whose events all have runs; what cannot be removed is logged."""
     for part in ended:
         try:
             messages_in_parts.remove(staging, intake.queue, intake.region, part.message_id)
@@ -109,7 +121,12 @@ def forget_parts(
 def hide_parts(
     context: dg.SensorEvaluationContext, sqs: Sqs, name: str, parts: Sequence[MessageInParts], until: float
 ) -> list[MessageInParts]:
-    """Keeps the messages in parts hidden: each further delivery would bring them nearer to the dead letters."""
+    """Keeps the messages that are handled in parts hidden in SQS, and returns them as they are then.
+
+    Each further delivery of a message would bring it nearer to the dead-letter queue.
+
+    :param until: when SQS must have answered, by ``time.monotonic``.
+    """
     now = time.time()
     due = [
         part.receipt_handle for part in parts if part.receipt_handle and part.hidden_until - now < HIDDEN_SECONDS / 2
@@ -124,7 +141,10 @@ def hide_parts(
 
 
 def log_refused(context: dg.SensorEvaluationContext, call: Callable[[], list[str]]) -> None:
-    """Makes a call to SQS that may fail without harm, since its messages come again, and logs what it did not do."""
+    """Makes a call to SQS, and logs what SQS did not do. A failure does no harm, since the messages come again.
+
+    :param call: returns the messages that SQS left as they were.
+    """
     try:
         if refused := call():
             context.log.warning(f"SQS left {len(refused)} messages as they were; they come again")
