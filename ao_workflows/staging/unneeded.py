@@ -137,8 +137,11 @@ class Unneeded:
     def _whose_time_is_over(self, rid: str) -> Synced | None:
         """Returns the receipt of the work's sync if its time is over, else None."""
         receipts = self._staging.receipts(rid)
-        until = kept_until(receipts, self._staging.keep_days)
-        return receipts.synced if until and until <= datetime.now(UTC) else None
+        synced, until = receipts.synced, kept_until(receipts, self._staging.keep_days)
+        if synced is None or until is None or until > datetime.now(UTC):
+            return None
+        # One that has none is being synced once more, or that failed: the archive may have half of it.
+        return synced if all(self._staging.placed(rid, work) for work in synced.places) else None
 
     def _free(self, rid: str) -> bool:
         try:
