@@ -137,8 +137,11 @@ class Unneeded:
     def _whose_time_is_over(self, rid: str) -> Synced | None:
         """Returns the receipt of the work's sync if its time is over, else None."""
         receipts = self._staging.receipts(rid)
-        until = kept_until(receipts, self._staging.keep_days)
-        return receipts.synced if until and until <= datetime.now(UTC) else None
+        synced, until = receipts.synced, kept_until(receipts, self._staging.keep_days)
+        if synced is None or until is None or until > datetime.now(UTC):
+            return None
+        # One that has none is being synced once more, or that failed: the archive may have half of it.
+        return synced if all(self._staging.placed(rid, work) for work in synced.places) else None
 
     def _free(self, rid: str) -> bool:
         try:
@@ -147,7 +150,7 @@ class Unneeded:
                 synced = self._whose_time_is_over(rid)
                 if synced is None or not freeing.is_there(self._staging.layout, rid):
                     return False
-                if self._has_run(rid):
+                if self._is_wanted(rid):
                     self._wanted.add(rid)
                     return False
                 self._look_for_shares(synced.places)
@@ -167,6 +170,15 @@ class Unneeded:
             f"freed {size:,} bytes of {rid}: in the archive since {synced.at.isoformat()}, and kept for {days} days"
         )
         return True
+
+    def _is_wanted(self, rid: str) -> bool:
+        try:
+            return self._has_run(rid)
+        except Exception as error:
+            # Each of Dagster's storages has errors of its own; who waits for room outlasts them, as it does the rest.
+            said = str(error).partition("\n")[0] or type(error).__name__
+            reason = f"Dagster does not say whether a run has it: {said}"
+            raise StagingError(self._staging.layout.work(rid), reason) from error
 
     def _note(self, tally: _Tally, rid: str, stuck: tuple[str, ...]) -> None:
         if rid not in tally.stuck:

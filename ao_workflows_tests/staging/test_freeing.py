@@ -16,6 +16,7 @@ from dagster._core.test_utils import create_run_for_test
 from ao_workflows.machine.disk import removal_name
 from ao_workflows.staging import rejected_messages
 from ao_workflows.staging.receipt_chain import Receipts
+from ao_workflows.staging.retention import kept_until
 from ao_workflows.staging.room import Room
 from ao_workflows.staging.staging import Staging
 from ao_workflows.works.stages import RUN_STAGES, Stage
@@ -211,6 +212,24 @@ def test_a_work_that_waits_in_the_queue_is_kept_though_another_needs_room(small_
     create_run_for_test(small_site.instance, "restore_work", status=dg.DagsterRunStatus.NOT_STARTED, tags=asked)
     assert small_site.run(RID, small_site.restore(RID, bag_zip(RID, LARGE))).success
     assert kept_on(small_site) == ["W1NLM4700", RID]
+
+
+def test_a_kept_work_whose_sync_was_done_again_and_failed_is_not_freed(small_site: TrialSite) -> None:
+    """The script had emptied the archive's copy and died of it, and the next run freed the only whole one."""
+    done_long_ago(small_site, "W1NLM4700", 9)
+    done_long_ago(small_site, "W1NLM4725", 5)
+    script = small_site.folder / "emptying.sh"
+    script.write_text(f'#!/bin/bash\nrm -r "{small_site.place("W1NLM4700")}/images"\nexit 1\n')
+    script.chmod(0o755)
+    sync = small_site.site.sync.model_copy(update={"script": str(script)})
+    failing = dataclasses.replace(small_site, site=small_site.site.model_copy(update={"sync": sync}))
+    assert not failing.run("W1NLM4700", select="synced_archive", word={"replace": True}).success
+    assert not (small_site.place("W1NLM4700") / "images").exists()
+    assert small_site.run(RID, small_site.restore(RID, bag_zip(RID, LARGE))).success
+    assert kept_on(small_site) == ["W1NLM4700", RID]
+    assert small_site.run("W1NLM4700", select="synced_archive").success
+    assert (small_site.place("W1NLM4700") / "images/I1/49.jpg").exists()
+    assert kept_until(Staging(root=str(small_site.site.staging.root)).receipts("W1NLM4700"), 3)
 
 
 def test_a_run_that_finds_the_disk_full_to_the_last_byte_frees_it(

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from ao_workflows.errors import ArchiveShareLost, WorkBusy
 from ao_workflows.staging.staging import Staging
@@ -176,6 +177,27 @@ def test_a_kept_work_whose_run_waits_in_the_queue_is_not_freed(staging: Staging)
     assert scratch(staging) == ["W1", "W1"]
     queued.clear()
     assert unneeded.free_next()
+
+
+def test_a_kept_work_stays_while_nobody_can_say_whether_a_run_has_it(staging: Staging) -> None:
+    """Who waited for room for hours failed when Dagster's database did not answer once, and lost its turn."""
+    kept(staging, "W1", 9)
+    kept(staging, "W2", 8)
+
+    def has_run(rid: str) -> bool:
+        if rid == "W1":
+            raise OperationalError("select", {}, Exception("server closed the connection"))
+        return False
+
+    unneeded = unneeded_of(staging, has_run=has_run)
+    unneeded.free_all()
+    assert unneeded.freed == ("W2",)
+    assert staging.layout.zip("W1").exists()
+    (said,) = unneeded.kept.stuck
+    assert "W1, in the archive and no longer to be kept, was not freed" in said
+    assert "Dagster does not say whether a run has it" in said
+    assert "server closed the connection" in said
+    assert freed_of(staging) == ("W1",)
 
 
 @pytest.mark.parametrize(

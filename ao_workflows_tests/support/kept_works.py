@@ -13,7 +13,7 @@ from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.unneeded import Unneeded
 from ao_workflows.works.stages import RUN_STAGES
-from ao_workflows_tests.support.receipts import a_zip, debagged, downloaded, restored, synced
+from ao_workflows_tests.support.receipts import a_zip, debagged, downloaded, placed, restored, synced
 
 LOG = logging.getLogger("ao_workflows_tests")
 
@@ -56,7 +56,9 @@ def sync(staging: Staging, rid: str, days_ago: float, *, kept: bool = True) -> N
     """The work's last stage; all four were done some days ago."""
     bag = staging.receipts(rid).downloaded
     assert bag
-    staging.write_receipt(synced(replace(bag.origin, event=event_of(rid).identity), rid, kept=kept))
+    origin = replace(bag.origin, event=event_of(rid).identity)
+    staging.write_receipt(placed(origin, rid))
+    staging.write_receipt(synced(origin, rid, kept=kept))
     at = (datetime.now(UTC) - timedelta(days=days_ago)).isoformat(timespec="seconds")
     for stage in RUN_STAGES:
         change_receipt(staging.layout.receipt(rid, stage), lambda receipt: receipt.update(at=at))

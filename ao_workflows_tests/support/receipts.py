@@ -49,6 +49,11 @@ def debagged(origin: Origin, rid: str = "W1", works: Sequence[UnpackedWork] = ()
     return Debagged(rid=rid, origin=origin, works=tuple(works), **more)
 
 
+def placed(origin: Origin, rid: str = "W1", **others: Any) -> Placed:
+    more = {"run_id": "run", "options": (), "environment": {}, "log": "", "web": None} | others
+    return Placed(rid=rid, work=rid, origin=origin, place=f"/mnt/Archive0/01/{rid}", **more)
+
+
 def synced(origin: Origin, rid: str = "W1", *, kept: bool = False, **others: Any) -> Synced:
     more = {"run_id": "run", "left_alone": (), "logs": {}, "seconds": 0.5} | others
     return Synced(rid=rid, origin=origin, places={rid: f"/mnt/Archive0/01/{rid}"}, kept=kept, **more)

@@ -37,7 +37,7 @@ from ao_workflows.errors import (
 )
 from ao_workflows.fixity.trees import Depth, FileFixity, compare_tree, files_beside, read_fixity
 from ao_workflows.shown_names import shown
-from ao_workflows.staging.receipts import Origin, Placed
+from ao_workflows.staging.receipts import Origin, Placed, placed_name
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import depth_for
 from ao_workflows.works.stages import Stage
@@ -153,6 +153,8 @@ class Syncing:
                 then = earlier.at.isoformat()
                 self.say(f"{work}: synced at {then} by run {earlier.run_id}, and still as it was bagged")
                 return done
+        # Until it is proven anew, nothing says that the archive has it: what is kept on the scratch disk stays.
+        self.staging.withdraw(self.rid, placed_name(work))
         at, log = datetime.now().astimezone(), ""
         web = self.script.web_place(work, options)
         before = ArchivedCopy(there=False)
