@@ -108,7 +108,8 @@ def test_no_client_has_a_default_that_the_site_has_not() -> None:
         found
     )
     debag = site.debag
-    assert ZipLimits(debag.max_members, debag.max_bytes, debag.max_ratio, debag.control_characters) == ZipLimits()
+    limits = ZipLimits(debag.max_members, debag.max_bytes, debag.max_ratio, debag.control_characters, debag.memory_mib)
+    assert limits == ZipLimits()
     assert clients.debagger(site).unproven == Terms.unproven
 
 

@@ -21,15 +21,16 @@ class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Debags zips by a site's settings.
 
     A zip may have at most ``max_members`` and ``max_bytes`` unpacked bytes, and these may be ``max_ratio`` times the
-    zip's own. ``control_characters`` says whether names may have some. ``time_zone`` is None for the machine's own.
-    ``unproven`` says what happens to works without a manifest; ``batches`` names the intakes whose zips may contain
-    several works without the one that the zip is named after.
+    zip's own. ``control_characters`` says whether names may have some. Reading the zip may take ``memory_mib`` MiB of
+    memory. ``time_zone`` is None for the machine's own. ``unproven`` says what happens to works without a manifest;
+    ``batches`` names the intakes whose zips may contain several works without the one that the zip is named after.
     """
 
     max_members: int
     max_bytes: int
     max_ratio: int
     control_characters: bool
+    memory_mib: int
     time_zone: str | None
     unproven: Unproven
     batches: list[str]
@@ -51,7 +52,9 @@ class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
             into,
             terms=terms,
             under_way=under_way,
-            limits=ZipLimits(self.max_members, self.max_bytes, self.max_ratio, self.control_characters),
+            limits=ZipLimits(
+                self.max_members, self.max_bytes, self.max_ratio, self.control_characters, self.memory_mib
+            ),
             time_zone=ZoneInfo(self.time_zone) if self.time_zone else None,
             progress=progress,
         )

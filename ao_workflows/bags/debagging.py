@@ -17,6 +17,8 @@ from datetime import tzinfo
 from pathlib import Path
 
 from ao_workflows.bags.admission import Terms, another_name, no_manifest, why_refused
+from ao_workflows.bags.first_few import FirstFew
+from ao_workflows.bags.memory import Memory
 from ao_workflows.bags.proof import BagsProof, DebaggedWork, ProgressListener, prove_folder, prove_zip
 from ao_workflows.bags.unpacking import UnpackingPlan, check_rids, plan_unpacking
 from ao_workflows.bags.zip_directory import ZipLimits, read_directory
@@ -86,8 +88,10 @@ def debag(
     """
     started = time.perf_counter()
     under_way = under_way or into.with_name(f".{into.name}.tmp")
+    limits = limits or ZipLimits()
+    memory = Memory(zip_path, limits.memory_mib)
     with _opened(zip_path) as descriptor:
-        members = read_directory(zip_path, descriptor, limits or ZipLimits())
+        members = read_directory(zip_path, descriptor, limits, memory)
         plan = plan_unpacking(zip_path, members)
         check_rids(zip_path, plan)
         works = [*plan.rids.values()]
@@ -97,9 +101,9 @@ def debag(
         with NewTree(under_way) as tree:
             _make_folders(tree, plan, zip_path)
             source = OpenZip(zip_path, descriptor, tree, time_zone)
-            proof = prove_zip(source, plan, threads or _cores(), progress)
+            proof = prove_zip(source, plan, threads or _cores(), progress, memory)
             if proof.problems:
-                raise BagInvalid(zip_path.name, proof.problems)
+                raise BagInvalid(zip_path.name, proof.told(zip_path.name)[0])
             for work in proof.works:
                 if not work.files:
                     raise ZipRefused(
@@ -117,7 +121,7 @@ def debag(
     return DebaggedZip(
         tuple(proof.works),
         tuple(proof.files),
-        tuple(map(shown, (*said, *proof.warnings))),
+        (*map(shown, said), *proof.told(zip_path.name)[1]),
         sum(work.bytes for work in proof.works),
         time.perf_counter() - started,
     )
@@ -136,28 +140,29 @@ def validate(
     :raises StagingError: if the disk refuses.
     """
     started = time.perf_counter()
-    if path.is_dir():
-        allowed = (limits or ZipLimits()).control_characters
-        proof = prove_folder(path, threads or _cores(), progress, control_characters=allowed)
-    else:
-        try:
+    limits = limits or ZipLimits()
+    memory = Memory(path, limits.memory_mib)
+    try:
+        if path.is_dir():
+            allowed = limits.control_characters
+            proof = prove_folder(path, threads or _cores(), progress, control_characters=allowed, memory=memory)
+        else:
             with _opened(path) as descriptor:
-                plan = plan_unpacking(path, read_directory(path, descriptor, limits or ZipLimits()))
-                proof = prove_zip(OpenZip(path, descriptor), plan, threads or _cores(), progress)
+                plan = plan_unpacking(path, read_directory(path, descriptor, limits, memory))
+                proof = prove_zip(OpenZip(path, descriptor), plan, threads or _cores(), progress, memory)
             if not plan.bags:
                 reason = "it holds works and no bag: no manifest says what their bytes should be"
                 proof.problems.append(Problem("structure", path.name, reason))
             if other := another_name(path.name, [*plan.rids.values()]):
                 proof.warnings.append(other)
-        except ZipRefused as error:
-            proof = BagsProof(problems=[*error.problems])
+    except ZipRefused as error:
+        proof = BagsProof(problems=FirstFew(error.problems))
     return Validated(
         path,
         tuple(work.rid for work in proof.works if work.proven),
         sum(work.files for work in proof.works),
         sum(work.bytes for work in proof.works),
-        tuple(proof.problems),
-        tuple(map(shown, proof.warnings)),
+        *proof.told(path.name),
         time.perf_counter() - started,
     )
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ao_workflows.bags.bagit_in_memory import BagitInMemory, without_place
-from ao_workflows.bags.manifests import decoded, read_manifest
+from ao_workflows.bags.entries import Entries
+from ao_workflows.bags.first_few import FirstFew
+from ao_workflows.bags.manifests import ManifestReader, decoded
+from ao_workflows.bags.memory import Memory
+from ao_workflows.bags.tag_lines import SMALL, SmallFile
 from ao_workflows.errors import Problem
 from ao_workflows.fixity.algorithms import HASHES
 
@@ -27,6 +32,16 @@ _STRICT_DECLARATION = re.compile(
     rb"BagIt-Version: [0-9]+\.[0-9]+(?:\r\n|\r|\n)Tag-File-Character-Encoding: [!-~]+(?:\r\n|\r|\n)?"
 )
 _OXUM = re.compile(r"([0-9]+)\.([0-9]+)")
+
+_FETCH = "fetch.txt"
+_FETCH_BYTES = 1 << 26
+_PER_FETCHED = 1000
+_AS_FETCHED = 10
+_AS_TAGS = 32
+"""By so much a file grows when it is read: where each line is a few bytes, and each becomes an object or two."""
+
+ReadFile = Callable[[str, Callable[[bytes], object]], object]
+"""Reads one of the bag's files, and passes its bytes on in pieces."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +69,13 @@ class Declared:
 
     version: tuple[int, int] = (0, 0)
     manifests: tuple[Manifest, ...] = ()
-    entries: dict[str, dict[str, str]] = field(default_factory=dict)
+    entries: Entries = field(default_factory=Entries)
     decode_first: bool = False
     fetch: frozenset[str] = frozenset()
     oxum: tuple[int, int] | None = None
     readable: bool = False
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    problems: FirstFew[Problem] = field(default_factory=FirstFew)
+    warnings: FirstFew[str] = field(default_factory=FirstFew)
 
     @property
     def strict(self) -> bool:
@@ -96,13 +111,15 @@ def algorithms(manifests: Iterable[Manifest], *, of_tags: bool) -> tuple[str, ..
     return tuple(sorted({it.algorithm for it in manifests if it.algorithm and (of_tags or not it.of_tags)}))
 
 
-def read_declaration(folder: str, files: Mapping[str, bytes]) -> Declared:
-    """Reads a bag's declarations.
+def read_declaration(folder: str, paths: Collection[str], read: ReadFile, memory: Memory) -> Declared:
+    """Reads a bag's declarations, each at most once; manifests are held by their entries alone.
 
     :param folder: comes before the paths in problems; it ends in ``/`` or is empty.
-    :param files: the content of each file for which ``is_declaration`` is true.
+    :param paths: those of all the bag's files.
+    :raises ZipRefused: if a file takes more memory than there is, or has a line without an end.
     """
-    declared = Declared(manifests=manifests_among(files))
+    declared = Declared(manifests=manifests_among(paths))
+    files = {path: _read_small(folder, path, read, memory) for path in sorted(_OTHERS.intersection(paths))}
     bagit = BagitInMemory(files)
     try:
         bag = bagit.open()
@@ -114,8 +131,9 @@ def read_declaration(folder: str, files: Mapping[str, bytes]) -> Declared:
         reason = "BagIt-Version {}.{} is none of those from 0.93 to 1.0".format(*declared.version)
         declared.problems.append(_structure(folder, "bagit.txt", reason))
     declared.readable = True
-    checks = {"bagit.txt": _check_declaration, "fetch.txt": _read_fetch, bag.tag_file_name: _read_oxum}
-    _read_manifests(declared, folder, files, bag)
+    checks = {"bagit.txt": _check_declaration, _FETCH: _read_fetch, bag.tag_file_name: _read_oxum}
+    declared.entries = entries = Entries(paths, memory)
+    _read_manifests(declared, folder, entries, bag, read, memory)
     for name, check in checks.items():
         try:
             check(declared, folder, files, bag)
@@ -138,26 +156,52 @@ def _check_declaration(declared: Declared, folder: str, files: Mapping[str, byte
         )
 
 
-def _read_manifests(declared: Declared, folder: str, files: Mapping[str, bytes], bag: Any) -> None:
+def _read_small(folder: str, path: str, read: ReadFile, memory: Memory) -> bytes:
+    member = f"{folder}{path}"
+    is_fetch = path == _FETCH
+    small = SmallFile(_FETCH_BYTES if is_fetch else SMALL, memory.refusal_of(member))
+
+    def feed(piece: bytes) -> None:
+        memory.take(len(piece) * (_AS_FETCHED if is_fetch else _AS_TAGS), member)
+        small.feed(piece)
+
+    read(path, feed)
+    content = small.content()
+    if is_fetch:
+        memory.take(_PER_FETCHED * (content.count(b"\n") + content.count(b"\r")), member)
+    return content
+
+
+def _read_manifests(
+    declared: Declared, folder: str, entries: Entries, bag: Any, read: ReadFile, memory: Memory
+) -> None:
     """Reads the manifests' entries; tag manifests count in every version: in none may tag files be wrong."""
     bare_percent = False
-    for manifest in declared.manifests:
+    for number, manifest in enumerate(declared.manifests):
         if manifest.algorithm is None:
             declared.warnings.append(
                 f"{folder}{manifest.name}: hashlib has no {manifest.token}: its entries were not compared"
             )
             continue
+        reader = ManifestReader(
+            bag.encoding,
+            partial(entries.note, number, manifest.algorithm),
+            memory.refusal_of(f"{folder}{manifest.name}"),
+            of_tags=manifest.of_tags,
+            strict=declared.strict,
+        )
         try:
-            listed = read_manifest(files[manifest.name], bag.encoding, of_tags=manifest.of_tags, strict=declared.strict)
+            read(manifest.name, reader.feed)
+            reader.end()
         except ValueError as error:
             declared.problems.append(_structure(folder, manifest.name, error))
             declared.readable = False
             continue
-        bare_percent = bare_percent or listed.bare_percent
-        declared.problems += [_structure(folder, manifest.name, reason) for reason in listed.wrong]
-        declared.warnings += [f"{folder}{manifest.name}: {reason}" for reason in listed.unusual]
-        for path, digest in listed.digests.items():
-            declared.entries.setdefault(path, {})[manifest.algorithm] = digest
+        bare_percent = bare_percent or reader.bare_percent
+        declared.problems += [_structure(folder, manifest.name, reason) for reason in reader.wrong]
+        declared.problems.left_out += reader.wrong.left_out
+        declared.warnings += [f"{folder}{manifest.name}: {reason}" for reason in reader.unusual]
+        declared.warnings.left_out += reader.unusual.left_out
     declared.decode_first = declared.strict and not bare_percent
     if not any(it.algorithm for it in declared.manifests if not it.of_tags):
         declared.problems.append(

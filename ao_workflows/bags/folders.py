@@ -12,12 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ao_workflows.bags.declarations import Manifest, algorithms, is_declaration, manifests_among
+from ao_workflows.bags.declarations import Declared, Manifest, algorithms, manifests_among, read_declaration
+from ao_workflows.bags.entries import SIZES, PackedDigests
+from ao_workflows.bags.first_few import FirstFew
 from ao_workflows.bags.layout import PAYLOAD, TOO_DEEP, too_deep
 from ao_workflows.bags.member_names import why_unsafe
+from ao_workflows.bags.memory import PER_FILE, Memory, held_for_name
 from ao_workflows.errors import Problem, StagingError
 
 _CHUNK = 1 << 20
+_PER_DIGEST = 64
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -26,11 +30,11 @@ class FolderContent:
     """What a bag's folder contains, by path in the folder; ``digests`` by hashlib's name of the algorithm."""
 
     sizes: dict[str, int] = field(default_factory=dict)
-    declarations: dict[str, bytes] = field(default_factory=dict)
+    declared: Declared = field(default_factory=Declared)
     manifests: tuple[Manifest, ...] = ()
-    digests: dict[str, dict[str, str]] = field(default_factory=dict)
+    digests: dict[str, PackedDigests] = field(default_factory=dict)
     has_payload_folder: bool = False
-    problems: list[Problem] = field(default_factory=list)
+    problems: FirstFew[Problem] = field(default_factory=FirstFew)
 
 
 def read_folder(
@@ -39,6 +43,7 @@ def read_folder(
     progress: Callable[[int, int], None] | None = None,
     *,
     control_characters: bool = False,
+    memory: Memory | None = None,
 ) -> FolderContent:
     """Reads every file of a bag's folder once, and computes the digests that its manifests need.
 
@@ -47,9 +52,11 @@ def read_folder(
     :param progress: called with the bytes done and the bytes in all.
     :param control_characters: whether names may contain control characters.
     :raises StagingError: if a file cannot be read.
+    :raises ZipRefused: if it needs more memory than it may.
     """
-    content = FolderContent()
+    content, memory = FolderContent(), memory or Memory(folder)
     for path, size, reason in _walk(folder):
+        memory.take(PER_FILE + held_for_name(path))
         content.has_payload_folder = content.has_payload_folder or path == PAYLOAD
         if reason := reason or _why_unfit(path, control_characters):
             readable = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -61,19 +68,26 @@ def read_folder(
     for_payload = algorithms(content.manifests, of_tags=False)
     for_tags = algorithms(content.manifests, of_tags=True)
 
-    def look(path: str) -> tuple[int, dict[str, str]]:
-        keep: list[bytes] | None = [] if is_declaration(path) else None
-        size, digests = _hashed(folder / path, for_payload if path.startswith(PAYLOAD) else for_tags, keep)
-        if keep is not None:
-            content.declarations[path] = b"".join(keep)
-        return size, digests
+    memory.take(len(content.sizes) * sum(_PER_DIGEST + SIZES[name] for name in for_tags))
 
+    def look(path: str, take: Callable[[bytes], object] | None = None) -> tuple[int, PackedDigests]:
+        return _hashed(folder / path, for_payload if path.startswith(PAYLOAD) else for_tags, take)
+
+    def read(path: str, take: Callable[[bytes], object]) -> None:
+        note(path, look(path, take))
+
+    def note(path: str, found: tuple[int, PackedDigests]) -> None:
+        nonlocal done
+        content.sizes[path], content.digests[path] = found
+        done += content.sizes[path]
+        if progress:
+            progress(done, total)
+
+    content.declared = read_declaration("", content.sizes, read, memory)
+    left = [path for path in content.sizes if path not in content.digests]
     with ThreadPoolExecutor(threads) as pool:
-        for path, (size, digests) in zip([*content.sizes], pool.map(look, [*content.sizes]), strict=True):
-            content.sizes[path], content.digests[path] = size, digests
-            done += size
-            if progress:
-                progress(done, total)
+        for path, found in zip(left, pool.map(look, left), strict=True):
+            note(path, found)
     return content
 
 
@@ -119,8 +133,8 @@ def _why_unfit(path: str, control_characters: bool) -> str:
     return why_unsafe(f"bag/{path}", control_characters) or ""
 
 
-def _hashed(path: Path, names: tuple[str, ...], keep: list[bytes] | None) -> tuple[int, dict[str, str]]:
-    """The file's bytes and digests; its content too, if there is a list to keep it in."""
+def _hashed(path: Path, names: tuple[str, ...], take: Callable[[bytes], object] | None) -> tuple[int, PackedDigests]:
+    """The file's bytes and digests; its content is passed on, if somebody takes it."""
     hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
     buffer = memoryview(bytearray(_CHUNK))
     size = 0
@@ -131,8 +145,8 @@ def _hashed(path: Path, names: tuple[str, ...], keep: list[bytes] | None) -> tup
                 size += got
                 for each in hashes.values():
                     each.update(piece)
-                if keep is not None:
-                    keep.append(bytes(piece))
+                if take:
+                    take(bytes(piece))
     except OSError as error:
         raise StagingError(path, f"cannot be read: {error.strerror}") from error
-    return size, {name: each.hexdigest() for name, each in hashes.items()}
+    return size, PackedDigests(names, tuple(each.digest() for each in hashes.values()))

@@ -9,72 +9,93 @@ the first two encoded characters of a name and no percent sign.
 
 from __future__ import annotations
 
-import io
 import posixpath
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 
+from ao_workflows.bags.first_few import FirstFew
 from ao_workflows.bags.layout import PAYLOAD
+from ao_workflows.bags.member_names import PATH_LENGTH
+from ao_workflows.bags.tag_lines import Refuse, TagLines
 
 _LINE = re.compile(r"[ \t]*(\S+)[ \t]+(\*?)((?:\./)*)(.*\S.*)")
 _NOTHING = "\ufeff \t\r\n"
 _OUTSIDE = ("/", "~", "../")
 _ENCODED = re.compile(r"%0[AaDd]|%25")
 _BARE_PERCENT = re.compile(r"%(?!0[AaDd]|25)")
+_PART_SHOWN = 200
 
 
-@dataclass
-class ManifestContent:
-    """What a manifest lists: digests in lower-case hex by path, as it is written but for a leading ``*`` and ``./``.
+class ManifestReader:
+    """Reads a manifest that is fed to it in pieces, and holds none of it.
 
-    ``wrong`` says what makes lines unusable, ``unusual`` what is only odd. ``bare_percent`` says that a path has a
-    percent sign that encodes nothing, so whoever wrote the manifest does not encode.
-    """
-
-    digests: dict[str, str] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-    unusual: list[str] = field(default_factory=list)
-    bare_percent: bool = False
-
-
-def read_manifest(content: bytes, encoding: str, *, of_tags: bool, strict: bool) -> ManifestContent:
-    """Reads a manifest's lines.
+    ``note`` is given each path, as it is written but for a leading ``*`` and ``./``, and its digest in lower-case hex;
+    it returns the digest that the path had before, or None. ``wrong`` says what makes lines unusable, ``unusual`` what
+    is only odd. ``bare_percent`` says that a path has a percent sign that encodes nothing, so whoever wrote the
+    manifest does not encode.
 
     :param strict: whether the rules hold that came with version 1.0.
-    :raises ValueError: if the content is not in that encoding.
+    :raises LookupError: if there is no such encoding of text.
     """
-    listed, marked = ManifestContent(), False
-    for number, line in enumerate(io.TextIOWrapper(io.BytesIO(content), encoding=encoding)):
-        if number == 0 and line.startswith("\ufeff"):
-            listed.unusual.append("begins with a byte-order mark")
-            line = line[1:]  # noqa: PLW2901
+
+    def __init__(
+        self, encoding: str, note: Callable[[str, str], str | None], refuse: Refuse, *, of_tags: bool, strict: bool
+    ) -> None:
+        self.wrong = FirstFew[str]()
+        self.unusual = FirstFew[str]()
+        self.bare_percent = False
+        self._note = note
+        self._of_tags = of_tags
+        self._strict = strict
+        self._begun = self._marked = False
+        self._lines = TagLines(encoding, self._line, refuse)
+        self.feed = self._lines.feed
+
+    def end(self) -> None:
+        """Takes the end of the manifest.
+
+        :raises ValueError: if the content is not in its encoding.
+        """
+        self._lines.end()
+        if self._marked:
+            self.unusual.append("has paths that begin with '*' or './'")
+
+    def _line(self, line: str) -> None:
+        if not self._begun and line.startswith("\ufeff"):
+            self.unusual.append("begins with a byte-order mark")
+            line = line[1:]
+        self._begun = True
         if not line.strip(_NOTHING) or line.startswith("#"):
-            continue
-        entry = _LINE.fullmatch(line.removesuffix("\n"))
+            return
+        entry = _LINE.fullmatch(line)
         if entry is None:
-            listed.wrong.append(f"{line.strip()!r} is not a digest and a path")
-            continue
+            self.wrong.append(f"{_shown(line.strip())} is not a digest and a path")
+            return
         digest, star, dots, path = entry.groups()
-        marked = marked or bool(star or dots)
+        self._marked = self._marked or bool(star or dots)
         name = posixpath.normpath(path.lstrip("*"))
         if name.startswith(_OUTSIDE) or ".." in path.split("/"):
-            listed.wrong.append(f"the path {path!r} is unsafe: it has '..' in it, or leads out of the bag")
-            continue
-        if of_tags and strict and path.startswith("tagmanifest-"):
-            listed.wrong.append(f"it lists the tag manifest {path!r}")
-        elif not of_tags and not path.startswith(PAYLOAD):
-            listed.wrong.append(f"{path!r} is no payload")
-        listed.bare_percent = listed.bare_percent or ("%" in name and _BARE_PERCENT.search(name) is not None)
-        before = listed.digests.setdefault(name, digest := digest.lower())
-        if before is not digest:
+            self.wrong.append(f"the path {_shown(path)} is unsafe: it has '..' in it, or leads out of the bag")
+            return
+        if self._of_tags and self._strict and path.startswith("tagmanifest-"):
+            self.wrong.append(f"it lists the tag manifest {_shown(path)}")
+        elif not self._of_tags and not path.startswith(PAYLOAD):
+            self.wrong.append(f"{_shown(path)} is no payload")
+        self.bare_percent = self.bare_percent or ("%" in name and _BARE_PERCENT.search(name) is not None)
+        digest = digest.lower()
+        before = self._note(name, digest)
+        if before is not None:
             if before != digest:
-                listed.wrong.append(f"it lists {name!r} twice, with two digests")
+                self.wrong.append(f"it lists {_shown(name)} twice, with two digests")
             else:
-                (listed.wrong if strict else listed.unusual).append(f"lists {name!r} twice, with the same digest")
-    if marked:
-        listed.unusual.append("has paths that begin with '*' or './'")
-    return listed
+                (self.wrong if self._strict else self.unusual).append(
+                    f"lists {_shown(name)} twice, with the same digest"
+                )
+
+
+def _shown(text: str) -> str:
+    """The text with its odd characters written out; of what is no name at all, a part."""
+    return repr(text if len(text) <= PATH_LENGTH else f"{text[:_PART_SHOWN]}…")
 
 
 def decoded(written: str) -> str:

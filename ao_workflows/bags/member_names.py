@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import chain
 
 PART_LENGTH = 255
@@ -108,14 +108,16 @@ def _too_long(path: str, parts: list[str]) -> bool:
     return len(path.encode()) > PATH_LENGTH or any(len(part.encode()) > PART_LENGTH for part in parts)
 
 
-def conflict(names: Iterable[str]) -> tuple[str, str] | None:
-    """Returns the first name that cannot exist beside the others, with the reason; None if all can."""
+def conflict(names: Iterable[str], folders: Container[str]) -> tuple[str, str] | None:
+    """Returns the first name that cannot exist beside the others, with the reason; None if all can.
+
+    :param folders: what ``folders_of`` returns for the names.
+    """
     listed: set[str] = set()
     for name in names:
         if name in listed:
             return name, "two members have this name"
         listed.add(name)
-    folders = folders_of(listed)
     if both := sorted(name for name in listed if name in folders):
         return both[0], "it is both a file and a folder"
     return None

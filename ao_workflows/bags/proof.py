@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ao_workflows.bags.declarations import (
@@ -18,21 +19,28 @@ from ao_workflows.bags.declarations import (
     manifests_among,
     read_declaration,
 )
+from ao_workflows.bags.entries import SIZES, PackedDigests
+from ao_workflows.bags.first_few import FirstFew
 from ao_workflows.bags.folders import read_folder
 from ao_workflows.bags.layout import BAG_SUFFIX, PAYLOAD
 from ao_workflows.bags.member_names import TWINS, twins
+from ao_workflows.bags.memory import Memory
 from ao_workflows.bags.rules import BagValidation, Digests, as_found, validate_bag
 from ao_workflows.bags.unpacking import UnpackingPlan
 from ao_workflows.bags.zip_directory import Member
-from ao_workflows.bags.zip_pass import MemberContent, MemberTask, OpenZip, ZipPass, read_whole
-from ao_workflows.errors import Problem, ZipRefused
+from ao_workflows.bags.zip_pass import MemberContent, MemberTask, OpenZip, ZipPass, read_in_pieces
+from ao_workflows.errors import Problem
 from ao_workflows.fixity.trees import FileFixity
+from ao_workflows.shown_names import shown
 
 UNPROVEN_ALGORITHM = "sha256"
 """What files are hashed by that no manifest vouches for."""
 
-_DECLARATION_BYTES = 1 << 29
-"""As many bytes of manifests and the like are held in memory: those of some three million files."""
+_PER_ROOT = 8000
+"""Bytes that a bag costs besides its files."""
+
+_PER_DIGEST = 64
+"""Bytes of one digest besides its own."""
 
 ProgressListener = Callable[[int, int], None]
 """Is told bytes done and bytes in all."""
@@ -60,20 +68,36 @@ class BagsProof:
 
     works: list[DebaggedWork] = field(default_factory=list)
     files: list[FileFixity] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    problems: FirstFew[Problem] = field(default_factory=FirstFew)
+    warnings: FirstFew[str] = field(default_factory=FirstFew)
+
+    def told(self, name: str) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+        """Returns the problems and warnings, and of each how many were left out; ``name`` is what has these."""
+        problems, warnings = [*self.problems], [*self.warnings]
+        if self.problems.more:
+            problems.append(Problem("structure", name, self.problems.more))
+        if self.warnings.more:
+            warnings.append(f"{name}: {self.warnings.more}")
+        return tuple(problems), tuple(map(shown, warnings))
 
 
 def prove_folder(
-    folder: Path, threads: int, progress: ProgressListener | None, *, control_characters: bool = False
+    folder: Path,
+    threads: int,
+    progress: ProgressListener | None,
+    *,
+    control_characters: bool = False,
+    memory: Memory | None = None,
 ) -> BagsProof:
     """Reads the bag in a folder and validates it.
 
     :param control_characters: whether names may contain control characters.
     :raises StagingError: if a file cannot be read.
+    :raises ZipRefused: if it needs more memory than it may.
     """
-    content = read_folder(folder, threads, progress, control_characters=control_characters)
-    declared = read_declaration("", content.declarations)
+    memory = memory or Memory(folder)
+    content = read_folder(folder, threads, progress, control_characters=control_characters, memory=memory)
+    declared = content.declared
     validation = validate_bag("", declared, content.sizes, content.digests.get, content.has_payload_folder)
     work = DebaggedWork(
         folder.name.removesuffix(BAG_SUFFIX),
@@ -83,35 +107,68 @@ def prove_folder(
         proven=True,
         tags=folder.name,
     )
-    warnings = [f"{one} and {other}: {TWINS}" for one, other in twins(content.sizes)]
-    return BagsProof([work], [], content.problems + validation.problems, warnings + validation.warnings)
+    proof = BagsProof([work])
+    proof.problems += content.problems
+    proof.problems += validation.problems
+    proof.warnings += [f"{one} and {other}: {TWINS}" for one, other in twins(content.sizes)]
+    proof.warnings += validation.warnings
+    return proof
 
 
-def prove_zip(source: OpenZip, plan: UnpackingPlan, threads: int, progress: ProgressListener | None) -> BagsProof:
+def prove_zip(
+    source: OpenZip, plan: UnpackingPlan, threads: int, progress: ProgressListener | None, memory: Memory
+) -> BagsProof:
     """Reads every planned member once, writes it where the plan says, and validates each bag.
 
-    :raises ZipRefused: if a member is wrong in a way that damage does not explain.
+    :raises ZipRefused: if a member is wrong in a way that damage does not explain, or more memory is needed than may
+        be.
     :raises StagingError: if the disk refuses.
     """
+    memory.take(len(plan.rids) * _PER_ROOT)
     roots = _roots(plan)
+    _count_digests(roots.values(), memory)
     tasks = _tasks(plan, roots)
     contents: list[MemberContent | None] = [None] * len(tasks)
-    _read_declarations(source, tasks, contents, roots.values())
-    rest = [number for number, content in enumerate(contents) if content is None]
+    declaring = {number for root in roots.values() for path, number in root.numbers.items() if root.is_read_apart(path)}
+    rest = [number for number in range(len(tasks)) if number not in declaring]
     total = sum(member.size for member in plan.members)
-    before = total - sum(plan.members[number].size for number in rest)
+    before = sum(plan.members[number].size for number in declaring)
     tell = (lambda done: progress(before + done, total)) if progress else None
     with ZipPass(source, [tasks[number] for number in rest], threads) as under_way:
         # While the threads are at the payload.
         for root in roots.values():
-            root.declared = read_declaration(root.folder, root.declarations)
-            root.declarations.clear()
+            if root.is_bag:
+                read = partial(_read_one, source, tasks, contents, root)
+                root.declared = read_declaration(root.folder, root.numbers, read, memory)
+        for number in declaring:
+            if contents[number] is None:
+                contents[number] = read_in_pieces(source, tasks[number], lambda _: None)
         for number, content in zip(rest, under_way.contents(tell), strict=True):
             contents[number] = content
-    proof = BagsProof(warnings=[*plan.warnings])
+    proof = BagsProof()
+    proof.warnings += plan.warnings
     for root in roots.values():
         _validate_root(root, tasks, contents, proof)
     return proof
+
+
+def _count_digests(roots: Iterable[_Root], memory: Memory) -> None:
+    for root in roots:
+        by = algorithms(root.manifests, of_tags=True) if root.is_bag else (UNPROVEN_ALGORITHM,)
+        memory.take(len(root.numbers) * sum(SIZES[name] + _PER_DIGEST for name in by))
+
+
+def _read_one(
+    source: OpenZip,
+    tasks: Sequence[MemberTask],
+    contents: list[MemberContent | None],
+    root: _Root,
+    path: str,
+    take: Callable[[bytes], object],
+) -> None:
+    """Does the task of one of the files that say what the bag is, and passes its bytes on."""
+    number = root.numbers[path]
+    contents[number] = read_in_pieces(source, tasks[number], take)
 
 
 @dataclass
@@ -127,12 +184,14 @@ class _Root:
     numbers: dict[str, int] = field(default_factory=dict)
     has_payload_folder: bool = False
     manifests: tuple[Manifest, ...] = ()
-    declarations: dict[str, bytes] = field(default_factory=dict)
     declared: Declared = field(default_factory=Declared)
 
     @property
     def is_bag(self) -> bool:
         return self.tags is not None
+
+    def is_read_apart(self, path: str) -> bool:
+        return self.is_bag and is_declaration(path)
 
 
 def _roots(plan: UnpackingPlan) -> dict[str, _Root]:
@@ -163,22 +222,6 @@ def _tasks(plan: UnpackingPlan, roots: dict[str, _Root]) -> list[MemberTask]:
     return tasks
 
 
-def _read_declarations(
-    source: OpenZip, tasks: Sequence[MemberTask], contents: list[MemberContent | None], roots: Iterable[_Root]
-) -> None:
-    """Does the tasks of the files that say what the bags are, and keeps their bytes."""
-    held = 0
-    for root in roots:
-        for path, number in root.numbers.items():
-            if not root.is_bag or not is_declaration(path):
-                continue
-            held += tasks[number].member.size
-            if held > _DECLARATION_BYTES:
-                reason = f"the bags' manifests and the like are more than {_DECLARATION_BYTES} bytes"
-                raise ZipRefused(source.path, tasks[number].member.name, reason)
-            contents[number], root.declarations[path] = read_whole(source, tasks[number])
-
-
 def _validate_root(
     root: _Root, tasks: Sequence[MemberTask], contents: Sequence[MemberContent | None], proof: BagsProof
 ) -> None:
@@ -186,7 +229,7 @@ def _validate_root(
         task, content = tasks[root.numbers[path]], contents[root.numbers[path]]
         if content is None or content.damage:
             return None
-        return {name: digest.hex() for name, digest in zip(task.algorithms, content.digests, strict=True)}
+        return PackedDigests(task.algorithms, content.digests)
 
     for number in root.numbers.values():
         proof.problems += _damages(tasks[number].member, contents[number])

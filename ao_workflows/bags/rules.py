@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ao_workflows.bags.declarations import Declared, algorithms, is_declaration
+from ao_workflows.bags.entries import PackedDigests
+from ao_workflows.bags.first_few import FirstFew
 from ao_workflows.bags.layout import PAYLOAD
 from ao_workflows.bags.manifests import names_meant
 from ao_workflows.bags.member_names import control_character
@@ -28,8 +30,8 @@ class BagValidation:
     and that the bag contains, the digests that the manifests give.
     """
 
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    problems: FirstFew[Problem] = field(default_factory=FirstFew)
+    warnings: FirstFew[str] = field(default_factory=FirstFew)
     digests: dict[str, Digests] = field(default_factory=dict)
     vouched: dict[str, Digests] = field(default_factory=dict)
     payload_files: int = 0
@@ -49,7 +51,9 @@ def validate_bag(
     :param sizes: the bytes of every file, by its path in the bag.
     :param found: returns a file's digests; None if the file is damaged, which is reported elsewhere.
     """
-    validation = BagValidation([*declared.problems], [*declared.warnings])
+    validation = BagValidation()
+    validation.problems += declared.problems
+    validation.warnings += declared.warnings
     for path, size in sizes.items():
         if path.startswith(PAYLOAD):
             validation.payload_files += 1
@@ -71,9 +75,8 @@ def validate_bag(
 
 def as_found(sizes: Mapping[str, int], found: Callable[[str], Digests | None]) -> BagValidation:
     """Returns the result for a work without a manifest: every file is payload, and has the digests that it has."""
-    validation = BagValidation(
-        warnings=[*_oddities("", sizes)], payload_files=len(sizes), payload_bytes=sum(sizes.values())
-    )
+    validation = BagValidation(payload_files=len(sizes), payload_bytes=sum(sizes.values()))
+    validation.warnings += _oddities("", sizes)
     for path in sizes:
         if (digests := found(path)) is not None:
             validation.digests[path] = digests
@@ -92,9 +95,9 @@ def _compare_entries(
     sizes: Mapping[str, int],
     found: Callable[[str], Digests | None],
     validation: BagValidation,
-) -> dict[str, set[str]]:
+) -> dict[str, tuple[str, ...]]:
     """Compares the manifests' entries with the files; returns the algorithms by which each file is listed."""
-    listed: dict[str, set[str]] = {}
+    listed: dict[str, tuple[str, ...]] = {}
     others = _Others(sizes, declared, listed, found)
     for entry, expected in others.those_that_are_certain_first():
         path = entry if "%" not in entry and entry in sizes else others.find(entry, expected)
@@ -109,13 +112,18 @@ def _compare_entries(
             validation.warnings.append(f"{folder}{path}: is listed as {entry!r}, which ends in another way")
         if path in listed:
             validation.warnings.append(f"{folder}{path}: is listed more than once, under names that look the same")
-        listed.setdefault(path, set()).update(expected)
-        validation.vouched[path] = {**validation.vouched[path], **expected} if path in validation.vouched else expected
+        by = expected.algorithms if isinstance(expected, PackedDigests) else tuple(expected)
+        listed[path] = (*listed[path], *by) if path in listed else by
         digests = found(path)
+        if digests is not None:
+            validation.digests[path] = digests
+            if path not in validation.vouched and _are_the_same(digests, expected):
+                # Equal ones are kept once: 200,000 files' digests are many bytes.
+                validation.vouched[path] = digests
+                continue
+        validation.vouched[path] = {**validation.vouched[path], **expected} if path in validation.vouched else expected
         if digests is None:
             continue
-        # Equal ones are kept once: 200,000 files' digests are many bytes.
-        validation.digests[path] = expected if digests == expected else digests
         for algorithm, digest in expected.items():
             if digests[algorithm] != digest:
                 reason = f"its {algorithm} is not the one in the manifest"
@@ -123,6 +131,12 @@ def _compare_entries(
                     Problem("checksum", folder + path, reason, algorithm, digest, digests[algorithm])
                 )
     return listed
+
+
+def _are_the_same(digests: Digests, expected: Digests) -> bool:
+    if isinstance(digests, PackedDigests) and isinstance(expected, PackedDigests):
+        return digests.algorithms == expected.algorithms and digests.raw == expected.raw
+    return digests == expected
 
 
 class _Others:
@@ -137,7 +151,7 @@ class _Others:
         self,
         names: Mapping[str, int],
         declared: Declared,
-        listed: Mapping[str, set[str]],
+        listed: Mapping[str, tuple[str, ...]],
         found: Callable[[str], Digests | None],
     ) -> None:
         self._names = names
@@ -146,11 +160,11 @@ class _Others:
         self._found = found
         self._normal: dict[str, str] | None = None
 
-    def those_that_are_certain_first(self) -> Iterator[tuple[str, dict[str, str]]]:
+    def those_that_are_certain_first(self) -> Iterator[tuple[str, Digests]]:
         """The manifests' entries; those come last that may mean the most files."""
         doubtful = [entry for entry in self._declared.entries if "%" in entry]
         doubtful.sort(key=lambda entry: len(self._there(entry)))
-        yield from (it for it in self._declared.entries.items() if "%" not in it[0])
+        yield from (it for it in self._declared.entries.each() if "%" not in it[0])
         yield from ((entry, self._declared.entries[entry]) for entry in doubtful)
 
     def likeliest(self, entry: str) -> str:
@@ -158,7 +172,7 @@ class _Others:
 
     def find(self, entry: str, expected: Digests) -> str | None:
         there = self._there(entry)
-        free = [path for path in there if not self._listed.get(path, set()) & expected.keys()]
+        free = [path for path in there if not expected.keys() & self._listed.get(path, ())]
         if len(free) > 1:
             free.sort(key=lambda path: not self._is(path, expected))
         return next(iter(free or there), None)
@@ -182,7 +196,11 @@ class _Others:
 
 
 def _compare_coverage(
-    folder: str, declared: Declared, sizes: Mapping[str, int], listed: Mapping[str, set[str]], validation: BagValidation
+    folder: str,
+    declared: Declared,
+    sizes: Mapping[str, int],
+    listed: Mapping[str, tuple[str, ...]],
+    validation: BagValidation,
 ) -> None:
     """Every payload file is in a manifest, from version 1.0 on in each; tag files that are in none are told, save those
     that every bag has, where it has no tag manifest.
@@ -195,8 +213,8 @@ def _compare_coverage(
             if by is None:
                 reason = "it is in the bag and not in the manifest"
                 validation.problems.append(Problem("unexpected", folder + path, reason))
-            elif needed - by:
-                reason = f"it is not in the manifest of {', '.join(sorted(needed - by))}"
+            elif needed.difference(by):
+                reason = f"it is not in the manifest of {', '.join(sorted(needed.difference(by)))}"
                 validation.problems.append(Problem("structure", folder + path, reason))
         elif by is None and (not is_declaration(path) or (tags_are_listed and not path.startswith("tagmanifest-"))):
             validation.warnings.append(f"{folder}{path}: is in no tag manifest, so it is not proven")

@@ -10,12 +10,26 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from ao_workflows.bags.layout import DEEPEST, TOO_DEEP
 from ao_workflows.bags.member_names import conflict, decode_name, why_unsafe, without_dots
-from ao_workflows.bags.zip_records import MAX16, MAX32, Directory, ReadRange, find_directory, read_extra, walk, widened
+from ao_workflows.bags.memory import MEMORY_MIB, PER_FILE, Memory, held_for_folder, held_for_name
+from ao_workflows.bags.zip_records import (
+    MAX16,
+    MAX32,
+    Directory,
+    ReadRange,
+    counted,
+    find_directory,
+    read_extra,
+    walk,
+    widened,
+)
 from ao_workflows.bags.zip_times import utc_time
 from ao_workflows.errors import ZipRefused
 
@@ -26,6 +40,9 @@ LOCAL = struct.Struct("<4s5H3L2H")
 
 _GENEROUS = 1024
 """Bytes of directory for each allowed member: a directory that is larger is not read."""
+
+_ABOVE = 2
+"""Folders of the zip that a file's bag or work may be, or lie in."""
 
 _UNIX_HOSTS = frozenset({3, 19})
 """Unix and macOS: with another host in "version made by", attributes have no Unix mode (APPNOTE 4.4.2, 4.4.15)."""
@@ -41,12 +58,14 @@ class ZipLimits:
     """How much a zip may contain, and whether names may have control characters.
 
     ``members`` are counted; ``bytes`` is the sum of all; ``ratio`` is that sum divided by the zip's own size.
+    ``memory_mib`` is the memory that a run may need for it, in MiB.
     """
 
     members: int = 1_000_000
     bytes: int = 4 << 40
     ratio: int = 100
     control_characters: bool = False
+    memory_mib: int = MEMORY_MIB
 
 
 class Member(NamedTuple):
@@ -75,18 +94,23 @@ class Member(NamedTuple):
         return self.name.endswith("/")
 
 
-def read_directory(path: Path, descriptor: int, limits: ZipLimits) -> list[Member]:
+def read_directory(path: Path, descriptor: int, limits: ZipLimits, memory: Memory) -> list[Member]:
     """Returns the zip's members in the order in which they lie in the file.
+
+    What they take is counted before they are held.
 
     :raises ZipRefused: if the file is not a zip, or cannot safely be unpacked by what its directory says.
     """
     file_size = os.fstat(descriptor).st_size
     read = _reader(path, descriptor)
     directory = find_directory(read, file_size, path)
+    directory = counted(read, directory, path)
     if directory.entries > limits.members or directory.size > limits.members * _GENEROUS:
         raise ZipRefused(path, None, f"it has more than the {limits.members} members allowed")
-    members = _parse(path, read, directory, limits)
-    _check_names(path, members)
+    memory.take(directory.entries * PER_FILE)
+    folders: set[str] = set()
+    members = _parse(path, read, directory, limits, partial(_count_name, memory, folders))
+    _check_names(path, members, folders)
     _check_amount(path, members, file_size, limits)
     return _in_place(path, members, directory.start)
 
@@ -104,7 +128,19 @@ def _reader(path: Path, descriptor: int) -> ReadRange:
     return read
 
 
-def _parse(path: Path, read: ReadRange, directory: Directory, limits: ZipLimits) -> list[Member]:
+def _count_name(memory: Memory, folders: set[str], name: str) -> None:
+    """Counts what a name takes, and each folder that no name before has implied: of one name there may be a hundred."""
+    memory.take(held_for_name(name), name)
+    parent = name.rpartition("/")[0]
+    while parent and parent not in folders:
+        memory.take(held_for_folder(parent), name)
+        folders.add(parent)
+        parent = parent.rpartition("/")[0]
+
+
+def _parse(
+    path: Path, read: ReadRange, directory: Directory, limits: ZipLimits, count: Callable[[str], None]
+) -> list[Member]:
     members: list[Member] = []
     shift, start = directory.shift, directory.start
     for made_by, flags, method, time, crc, packed, size, disk, attributes, offset, raw, extras in walk(
@@ -143,6 +179,7 @@ def _parse(path: Path, read: ReadRange, directory: Directory, limits: ZipLimits)
         mode = attributes >> 16 if made_by >> 8 in _UNIX_HOSTS else 0
         if why := _why_refused(member, disk, mode, limits.control_characters):
             raise ZipRefused(path, name, why)
+        count(name)
         members.append(member)
     return members
 
@@ -150,6 +187,8 @@ def _parse(path: Path, read: ReadRange, directory: Directory, limits: ZipLimits)
 def _why_refused(member: Member, disk: int, mode: int, control_characters: bool) -> str | None:
     if unsafe := why_unsafe(member.name, control_characters):
         return unsafe
+    if member.name.count("/") > DEEPEST + _ABOVE:
+        return TOO_DEEP
     kind = stat.S_IFMT(mode)
     reason: str | None = None
     if kind == stat.S_IFLNK:
@@ -171,8 +210,8 @@ def _why_refused(member: Member, disk: int, mode: int, control_characters: bool)
     return reason
 
 
-def _check_names(path: Path, members: list[Member]) -> None:
-    if found := conflict(member.name for member in members):
+def _check_names(path: Path, members: list[Member], folders: set[str]) -> None:
+    if found := conflict((member.name for member in members), folders):
         raise ZipRefused(path, *found)
 
 

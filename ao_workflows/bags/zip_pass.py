@@ -75,15 +75,14 @@ class OpenZip:
     time_zone: tzinfo | None = None
 
 
-def read_whole(source: OpenZip, task: MemberTask) -> tuple[MemberContent, bytes]:
-    """Does one task, and also returns the member's bytes.
+def read_in_pieces(source: OpenZip, task: MemberTask, take: Callable[[bytes], object]) -> MemberContent:
+    """Does one task, and also passes the member's bytes to ``take``, in pieces.
 
     :raises ZipRefused: as ``ZipPass``.
     :raises StagingError: as ``ZipPass``.
     """
-    kept: list[bytes] = []
     with _Reader(source) as reader:
-        return reader.member(task, memoryview(b""), kept.append), b"".join(kept)
+        return reader.member(task, memoryview(b""), take)
 
 
 class ZipPass:

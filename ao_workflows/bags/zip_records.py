@@ -11,7 +11,7 @@ from __future__ import annotations
 import shlex
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ao_workflows.errors import ZipRefused
@@ -145,11 +145,30 @@ def _find_end64(read: ReadRange, path: Path, start: int, locator_at: int) -> tup
     raise ZipRefused(path, None, "its zip64 end record is not where its locator says")
 
 
+def counted(read: ReadRange, directory: Directory, path: Path) -> Directory:
+    """Returns the directory with the true number of its entries, where that in the end record may have overflowed.
+
+    :raises ZipRefused: as ``walk``.
+    """
+    if _most_entries(directory) == directory.entries:
+        return directory
+    return replace(directory, entries=sum(1 for _ in walk(read, directory, path)))
+
+
+def _most_entries(directory: Directory) -> int:
+    """Writers without zip64 let the count overflow: there may be more entries, if they fit."""
+    if directory.entries > MAX16:
+        return directory.entries
+    return directory.entries + max(0, directory.size // _ENTRY.size - directory.entries) // (MAX16 + 1) * (MAX16 + 1)
+
+
 def walk(read: ReadRange, directory: Directory, path: Path) -> Iterator[DirectoryEntry]:
     """Reads each entry of the directory, in its order.
 
-    :raises ZipRefused: if the directory does not consist of as many entries as the end record says.
+    :raises ZipRefused: if the directory does not consist of as many entries as the end record says; at the first one
+        that is too many.
     """
+    most = _most_entries(directory)
     number, at, end, window, position = 0, directory.start, directory.start + directory.size, b"", 0
     unpack, head = _ENTRY.unpack_from, _ENTRY.size
     # An entry is whole in the window where the longest there can be is, or the directory ends in it.
@@ -174,6 +193,8 @@ def walk(read: ReadRange, directory: Directory, path: Path) -> Iterator[Director
             if position > length:
                 raise ZipRefused(path, None, f"its directory is damaged after {number} members")
             number += 1
+            if number > most:
+                raise ZipRefused(path, None, f"it says that it has {directory.entries} members, and lists more")
             yield (
                 made_by,
                 flags,
@@ -188,7 +209,6 @@ def walk(read: ReadRange, directory: Directory, path: Path) -> Iterator[Director
                 window[name_at:extra_at],
                 window[extra_at : extra_at + extra_length] if extra_length else b"",
             )
-    # Writers without zip64 let the count overflow.
     if number != directory.entries and (directory.entries > MAX16 or number & MAX16 != directory.entries):
         raise ZipRefused(path, None, f"it says that it has {directory.entries} members, and lists {number}")
 

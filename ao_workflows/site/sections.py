@@ -178,6 +178,7 @@ class DebagSection(_Section):
     """What a zip may contain, and how it is read.
 
     ``max_members``, ``max_bytes`` and ``max_ratio`` limit its size, and ``control_characters`` allows these in names.
+    ``memory_mib`` is the memory that a run may need to read it.
     ``time_zone`` is that of the local times in zips. ``unproven`` is what is done with works without a manifest.
     """
 
@@ -185,6 +186,7 @@ class DebagSection(_Section):
     max_bytes: Annotated[int, Field(gt=0)] = zip_directory.ZipLimits.bytes
     max_ratio: Annotated[int, Field(gt=0)] = zip_directory.ZipLimits.ratio
     control_characters: bool = zip_directory.ZipLimits.control_characters
+    memory_mib: Annotated[int, Field(ge=64)] = zip_directory.ZipLimits.memory_mib
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
     unproven: Unproven = Terms.unproven
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.bags.declarations import Declared, algorithms, is_declaration, manifests_among, read_declaration
+from ao_workflows.bags.memory import Memory
 from ao_workflows_tests.support.debagging import PAGES, kinds, problems_of
 from ao_workflows_tests.support.zip_bytes import bag_files, manifest
 
@@ -131,10 +132,14 @@ DRAFT = b"BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n"
 MD5 = b"0cc175b9c0f1b6a831c399e269772661  data/a\n"
 
 
+def read(folder: str, files: dict[str, bytes]) -> Declared:
+    return read_declaration(folder, files, lambda path, take: take(files[path]), Memory(Path("W1.bag.zip")))
+
+
 def declared(**files: bytes) -> Declared:
     """What files declare, by their names without the ending; a right declaration and manifest if they are not given."""
     given = {f"{name.replace('_', '-')}.txt": content for name, content in files.items()}
-    return read_declaration("W1.bag/", {"bagit.txt": BAGIT, "manifest-md5.txt": MD5} | given)
+    return read("W1.bag/", {"bagit.txt": BAGIT, "manifest-md5.txt": MD5} | given)
 
 
 def told(found: Declared) -> list[tuple[str, str]]:
@@ -208,7 +213,7 @@ def test_a_manifest_of_an_unknown_algorithm_is_warned_of_and_alone_it_is_a_probl
     found = declared(manifest_foo=MD5)
     assert found.problems == []
     assert found.warnings == ["W1.bag/manifest-foo.txt: hashlib has no foo: its entries were not compared"]
-    alone = read_declaration("", {"bagit.txt": BAGIT, "manifest-foo.txt": MD5})
+    alone = read("", {"bagit.txt": BAGIT, "manifest-foo.txt": MD5})
     assert told(alone) == [("bagit.txt", "the bag has no payload manifest of an algorithm that hashlib has")]
 
 

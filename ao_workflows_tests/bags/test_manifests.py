@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.bags.debagging import validate
-from ao_workflows.bags.manifests import ManifestContent, decoded, names_meant, read_manifest
+from ao_workflows.bags.manifests import ManifestReader, decoded, names_meant
 from ao_workflows.bags.zip_directory import ZipLimits
 from ao_workflows_tests.support.debagging import PAGES, as_folder, kinds, problems_of
 from ao_workflows_tests.support.zip_bytes import bag_files, entries_of, write_zip
@@ -121,8 +121,24 @@ def test_a_path_that_leads_out_of_the_bag_is_told_with_what_else_is_wrong(tmp_pa
     assert found == {("structure", "manifest-sha256.txt"), ("checksum", "data/a")}
 
 
-def read(text: str, *, of_tags: bool = False, strict: bool = True) -> ManifestContent:
-    return read_manifest(text.encode(), "utf-8", of_tags=of_tags, strict=strict)
+class Read(ManifestReader):
+    """What a manifest lists, which is fed byte by byte: wherever a piece ends, the lines are the same."""
+
+    def __init__(self, content: bytes, *, of_tags: bool = False, strict: bool = True) -> None:
+        self.digests: dict[str, str] = {}
+        super().__init__("utf-8", self.noted, pytest.fail, of_tags=of_tags, strict=strict)
+        for byte in content:
+            self.feed(bytes([byte]))
+        self.end()
+
+    def noted(self, path: str, digest: str) -> str | None:
+        before = self.digests.get(path)
+        self.digests.setdefault(path, digest)
+        return before
+
+
+def read(text: str, *, of_tags: bool = False, strict: bool = True) -> Read:
+    return Read(text.encode(), of_tags=of_tags, strict=strict)
 
 
 def test_each_line_is_a_digest_in_small_letters_and_a_path_as_it_is_written() -> None:
@@ -194,7 +210,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_digest() -> None:
 def test_content_of_another_encoding_is_no_manifest() -> None:
     """Names that were read as other ones would all be missing."""
     with pytest.raises(ValueError, match="utf-8"):
-        read_manifest(b"aa data/\xff\n", "utf-8", of_tags=False, strict=True)
+        Read(b"aa data/\xff\n")
 
 
 def test_a_percent_sign_that_encodes_nothing_says_that_the_writer_does_not_encode() -> None:

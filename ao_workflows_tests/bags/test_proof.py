@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.bags import proof
 from ao_workflows.bags.debagging import debag, validate
 from ao_workflows.bags.proof import prove_folder
 from ao_workflows.errors import BagInvalid
-from ao_workflows_tests.support.debagging import as_folder, bytes_refused, debagged, right_entries
-from ao_workflows_tests.support.zip_bytes import Entry, bag_files, entries_of, write_zip, zip_bytes
+from ao_workflows_tests.support.debagging import as_folder, debagged, right_entries
+from ao_workflows_tests.support.zip_bytes import Entry, bag_files, entries_of, write_zip
 
 
 def sha256(content: bytes) -> str:
@@ -63,12 +62,6 @@ def test_a_crc_that_is_not_the_zip_s_is_a_problem_though_the_manifest_agrees(tmp
     ]
     (problem,) = validate(write_zip(tmp_path / "W1.bag.zip", entries)).problems
     assert (problem.path, problem.algorithm, problem.expected) == ("W1.bag/data/sources/note.txt", "crc32", "00000001")
-
-
-def test_manifests_that_would_not_fit_into_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are the one thing that is kept whole: a zip that says so would take the machine down."""
-    monkeypatch.setattr(proof, "_DECLARATION_BYTES", 100)
-    assert "more than 100 bytes" in bytes_refused(tmp_path, zip_bytes(right_entries())).reason
 
 
 def test_progress_counts_what_was_read_before_the_payload_too(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "debag.max_bytes": ("9", 9),
     "debag.max_ratio": ("9", 9),
     "debag.control_characters": ("true", True),
+    "debag.memory_mib": ("512", 512),
     "debag.time_zone": ("Asia/Seoul", "Asia/Seoul"),
     "debag.unproven": ("refuse", "refuse"),
     "archive.parent": ("/mnt/Other", Path("/mnt/Other")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
+from ao_workflows_tests.support.zip_bytes import DEFLATED, bag_files, entries_of, zip_bytes
 
 RID = "W1NLM4712"
 
@@ -64,6 +66,26 @@ def test_a_zip_that_is_none_is_refused_by_name(site: TrialSite) -> None:
     result = site.run(RID, site.restore(RID, bag_zip(RID, FILES)[:-30]))
     assert f"{RID}.bag.zip" in _failure(result, "debagged_work").user_failure_data.description
     assert not site.place(RID).exists()
+
+
+def test_a_zip_that_takes_too_much_memory_is_refused_once_with_a_report(
+    tmp_path: Path, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that the kernel kills says nothing, and is tried three times."""
+    monkeypatch.setenv("AO_DEBAG__MEMORY_MIB", "64")
+    files = bag_files({"noise": os.urandom(50_000)}, tags={"bag-info.txt": b"Note: x\n" * 400_000})
+    with trial_site(tmp_path, aws) as site:
+        result = site.run(RID, site.restore(RID, zip_bytes(entries_of(files, f"{RID}.bag", DEFLATED))))
+        assert not result.success
+        assert not any(event.event_type_value == "STEP_UP_FOR_RETRY" for event in result.all_events)
+        (problem,) = json.loads(site.layout.report(RID).read_text())["problems"]
+        assert problem["path"] == f"{RID}.bag/bag-info.txt"
+        assert "64 MiB that [debag] memory_mib in site.toml allows" in problem["reason"]
+        assert site.layout.zip(RID).exists()
+    monkeypatch.setenv("AO_DEBAG__MEMORY_MIB", "512")
+    (tmp_path / "roomy").mkdir()
+    with trial_site(tmp_path / "roomy", aws) as site:
+        assert site.run(RID, site.restore(RID, zip_bytes(entries_of(files, f"{RID}.bag", DEFLATED)))).success
 
 
 def test_a_good_bag_after_a_bad_one_takes_the_report_away(site: TrialSite) -> None:
