@@ -23,7 +23,7 @@ from ao_workflows_tests.support.pages import Door, Server
 from ao_workflows_tests.support.proxy import Proxy, running_proxy
 
 CONTAINER_MIB = 256
-LARGEST_OF_AN_ARCHIVIST = 256 * 1024
+LARGEST_OF_AN_ARCHIVIST = 64 * 1024
 LARGEST_OF_AN_OPERATOR = 4 * 1024 * 1024
 
 
