@@ -5,17 +5,14 @@ The servers behind it only write down what reaches them: what was refused must n
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
-from base64 import b64encode
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from ao_workflows_tests.support.proxy import Proxy, running_proxy
+from ao_workflows_tests.support.pages import Door, Server
+from ao_workflows_tests.support.proxy import running_proxy
 
 QUERY = json.dumps({"query": 'mutation { terminateRun(runId: "1") { __typename } }'}).encode()
 JSON = {"Content-Type": "application/json"}
@@ -26,85 +23,6 @@ HANDSHAKE = {
     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
     "Sec-WebSocket-Protocol": "graphql-ws",
 }
-
-
-class Server(ThreadingHTTPServer):
-    """A server by its name that notes each request's method, path and headers."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.seen: list[tuple[str, str, dict[str, str]]] = []
-        super().__init__(("127.0.0.1", 0), _Answer)
-
-    @property
-    def place(self) -> str:
-        return f"127.0.0.1:{self.server_address[1]}"
-
-
-class _Answer(BaseHTTPRequestHandler):
-    server: Server
-    protocol_version = "HTTP/1.1"
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.seen.append((self.command, self.path, {name.lower(): word for name, word in self.headers.items()}))
-        if self.headers.get("Upgrade"):
-            self.send_response(101)
-            key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
-            accepted = b64encode(hashlib.sha1(key.encode(), usedforsecurity=False).digest()).decode()
-            self.send_header("Sec-WebSocket-Accept", accepted)
-            self.send_header("Upgrade", "websocket")
-            self.send_header("Connection", "Upgrade")
-            self.end_headers()
-            self.close_connection = True
-            return
-        text = f"{self.server.name} {len(body)}".encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(text)))
-        self.send_header("Server", "uvicorn")
-        self.end_headers()
-        self.wfile.write(b"" if self.command == "HEAD" else text)
-
-    def __getattr__(self, name: str) -> object:
-        if name.startswith("do_"):
-            return self._answer
-        raise AttributeError(name)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Door:
-    """The proxy and the three servers behind it."""
-
-    def __init__(self, proxy: Proxy, servers: dict[str, Server]) -> None:
-        self.proxy = proxy
-        self.servers = servers
-
-    def arrived(self) -> list[tuple[str, str, str]]:
-        return [(name, method, path) for name, server in self.servers.items() for method, path, _ in server.seen]
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    servers = {name: Server(name) for name in ("webserver", "viewer", "flower")}
-    threads = [threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True) for server in servers.values()]
-    for thread in threads:
-        thread.start()
-    places = {name: server.place for name, server in servers.items()}
-    with running_proxy(tmp_path_factory.mktemp("proxy"), **places) as proxy:
-        yield Door(proxy, servers)
-    for server in servers.values():
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def door(opened: Door) -> Door:
-    """The door, with nothing noted yet. (HAProxy's own looks after its servers open no request.)"""
-    for server in opened.servers.values():
-        server.seen.clear()
-    return opened
 
 
 def test_nobody_comes_in_without_a_login(door: Door) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import secrets
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -25,10 +27,11 @@ STARTS_WITHIN_SECONDS = 30
 
 
 class Proxy:
-    """The proxy on ``port``, over TLS; ``passwords`` has each user's."""
+    """The proxy on ``port``, over TLS; ``passwords`` has each user's, and ``process`` is its own."""
 
-    def __init__(self, port: int, passwords: Mapping[str, str], certificate: Path) -> None:
+    def __init__(self, port: int, passwords: Mapping[str, str], certificate: Path, process: int) -> None:
         self.port = port
+        self.process = process
         self.passwords = passwords
         self.host = f"127.0.0.1:{port}"
         self.origin = f"https://{self.host}"
@@ -40,11 +43,30 @@ class Proxy:
         word = f"{user}:{self.passwords[user] if password is None else password}"
         return {"Authorization": f"Basic {b64encode(word.encode()).decode()}"}
 
+    def memory_mib(self) -> int:
+        """The most that its process has held."""
+        (line,) = re.findall(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{self.process}/status").read_text(), re.MULTILINE)
+        return int(line) // 1024
+
+    def connect(self, source: str = "127.0.0.1") -> ssl.SSLSocket:
+        """A connection from this address of this machine, after TLS's handshake."""
+        place = "::1" if ":" in source else "127.0.0.1"
+        plain = socket.create_connection((place, self.port), timeout=30, source_address=(source, 0))
+        return self._context.wrap_socket(plain)
+
     def ask(
-        self, method: str, path: str, headers: Mapping[str, str | list[str]], body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str | list[str]],
+        body: bytes | None = None,
+        source: str = "127.0.0.1",
     ) -> tuple[int, dict[str, str], str]:
-        """One request: the status, the headers in lower case, and the text."""
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self._context)
+        """One request from this address: the status, the headers in lower case, and the text."""
+        place = "::1" if ":" in source else "127.0.0.1"
+        connection = http.client.HTTPSConnection(
+            place, self.port, timeout=30, context=self._context, source_address=(source, 0)
+        )
         try:
             connection.putrequest(method, path, skip_host="Host" in headers)
             for name, value in headers.items():
@@ -62,7 +84,11 @@ class Proxy:
 
 @contextmanager
 def running_proxy(
-    folder: Path, webserver: str, viewer: str = "127.0.0.1:1", flower: str = "127.0.0.1:1"
+    folder: Path,
+    webserver: str,
+    viewer: str = "127.0.0.1:1",
+    flower: str = "127.0.0.1:1",
+    listen: str = "127.0.0.1",
 ) -> Iterator[Proxy]:
     """The proxy in front of these servers, each ``host:port``: anna is an operator, tenzin an archivist."""
     program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -78,7 +104,7 @@ def running_proxy(
     port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
-        "AO_LISTEN": f"127.0.0.1:{port}",
+        "AO_LISTEN": f"{listen}:{port}",
         "AO_CERTIFICATE": str(certificate),
         "AO_WEBSERVER": webserver,
         "AO_VIEWER": viewer,
@@ -88,7 +114,7 @@ def running_proxy(
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
     try:
-        proxy = Proxy(port, passwords, certificate)
+        proxy = Proxy(port, passwords, certificate, process.pid)
         until = time.monotonic() + STARTS_WITHIN_SECONDS
         while True:
             assert process.poll() is None, log.read_text()

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from ao_workflows_tests.support.crowd import as_many_as_one_may, crowd
 from ao_workflows_tests.support.demo_fixture import FinishedDemo
 from ao_workflows_tests.support.proxy import Proxy, running_proxy
 from ao_workflows_tests.ui.browser import FLAGS, SHOWN_WITHIN_MILLISECONDS, WINDOW
@@ -61,6 +62,18 @@ def test_the_page_works_and_a_runs_log_grows_while_one_looks(
             instance.report_engine_event(said, record.dagster_run)
             page.wait_for_timeout(500)
         expect(shown).to_be_visible()
+
+
+def test_a_browser_works_while_a_crowd_stands_at_the_door(page: Page, proxy: Proxy) -> None:
+    """Whoever opens many connections and says nothing on them shut everybody out."""
+    page.goto(f"{proxy.origin}/runs")
+    with crowd(proxy, as_many_as_one_may(10_000), addresses=400, after_tls=100):
+        page.goto(f"{proxy.origin}/assets/synced_archive")
+        expect(page.get_by_text("synced_archive").first).to_be_visible()
+        (waited,) = page.evaluate(
+            "performance.getEntriesByType('navigation').map(entry => entry.responseStart - entry.startTime)"
+        )
+    assert waited < 1000
 
 
 def _home(demo: FinishedDemo) -> Path:
