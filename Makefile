@@ -5,6 +5,8 @@
 # make test-stack  the deployment with docker compose, where a Docker engine is: some minutes
 # make lint    format, style, types, layers
 # make bench   the benchmarks; ONLY=name for one
+# make sbom    what is installed here, as a CycloneDX bill of materials
+# make audit-dependencies  what is installed, looked up in a database of known faults; AUDIT_OPTIONS for pip-audit
 # make upgrade-check  the contracts with Dagster's private names, tried with the newest Dagster that there is
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -14,7 +16,7 @@ SHARED := -n 3 --dist loadscope --no-loadscope-reorder
 # Playwright's driver needs libatomic.
 FOR_BROWSER := chromium:chromium '/usr/lib/*/libatomic.so.1:libatomic1'
 
-.PHONY: demo ui test test-stack soak lint format bench pictures constraints upgrade-check clean
+.PHONY: demo ui test test-stack soak lint format bench pictures constraints sbom audit-dependencies upgrade-check clean
 
 demo: .venv/demo
 	@.ci/debian-packages rsync:rsync
@@ -68,6 +70,14 @@ pictures: .venv/test
 # Every version as it is installed now, by name alone: where from is the machine's own business.
 constraints: .venv/bench .venv/lint .venv/test
 	@$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt
+
+sbom: .venv/bin/python
+	@mkdir -p .build
+	@$(BIN)/python docker/image/sbom .venv >.build/sbom.cdx.json
+	@echo "It is in .build/sbom.cdx.json"
+
+audit-dependencies: .venv/bin/python
+	@$(BIN)/python .ci/audit_dependencies.py $(AUDIT_OPTIONS)
 
 # In an environment of its own, which is made anew each time.
 upgrade-check: .venv/bin/python

@@ -8,6 +8,7 @@ workings.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import settings
 
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.sections import Site
+from ao_workflows_tests.support.leftovers import MARK, watched
 
 pytest_plugins = [
     "ao_workflows_tests.support.mariadb",
@@ -44,11 +46,21 @@ def pytest_configure(config: pytest.Config) -> None:
     of_a_site = {"AO_SITE", "DAGSTER_HOME"} | {f"AO_{key}".upper() for key in Site.model_fields}
     for name in [name for name in os.environ if name.upper().partition("__")[0] in of_a_site]:
         del os.environ[name]
-    folder = tempfile.TemporaryDirectory(prefix="ao-tests-")
-    config.add_cleanup(folder.cleanup)
-    site = Path(folder.name) / "site.toml"
+    folder = Path(tempfile.mkdtemp(prefix="ao-tests-", dir=os.environ.get(MARK)))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    site = folder / "site.toml"
     site.write_text(demo_site(site.parent, endpoint_url=None))
     os.environ["AO_SITE"] = str(site)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Has what the session leaves behind removed, however it ends: before it begins any process."""
+    config = session.config
+    # Of pytest-xdist's processes, the one that begins the others watches for all.
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ["AO_SITE"]).parent
+        config.add_cleanup(watched(folder, config._tmp_path_factory.getbasetemp()))  # type: ignore[attr-defined]
 
 
 TOGETHER = {

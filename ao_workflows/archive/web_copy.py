@@ -7,6 +7,7 @@ What belongs here: that comparison. What does not: sending the images, which the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,17 +24,26 @@ _AT_A_TIME = 16
 _WEB = "web"
 
 
+@dataclass(frozen=True)
+class ComparedWeb:
+    """How many ``images`` a work has, how many of them were compared ``by_size`` alone, and what is wrong there."""
+
+    images: int
+    by_size: int
+    problems: list[Problem]
+
+
 def compare_web(
     connection: AwsConnection,
     prefix: str,
     files: Iterable[FileFixity],
     local: Path,
     how: Literal["checksum", "size"],
-) -> tuple[int, list[Problem]]:
+) -> ComparedWeb:
     """Compares a work's images on the web with what was bagged.
 
-    Returns how many images the work has, and a problem for each one that is missing on the web or differs there. Sizes
-    are compared, and with ``how="checksum"`` also the best checksum that S3 states, if it states one.
+    Returns a problem for each image that is missing on the web or differs there. Sizes are compared, and with
+    ``how="checksum"`` also the best checksum that S3 states, if it states one.
 
     :param prefix: where the images are on the web, of the form ``s3://bucket/…/images/``.
     :param files: the work's files as they were bagged; those that are not in ``images/`` are ignored.
@@ -46,6 +56,8 @@ def compare_web(
     s3 = S3(connections={_WEB: connection})
     there = dict(s3.sizes(_WEB, bucket, start))
 
+    by_size: list[str] = []
+
     def look(file: FileFixity) -> Problem | None:
         key = start + file.path.removeprefix(IMAGES)
         if key not in there:
@@ -53,7 +65,10 @@ def compare_web(
         if there[key] != file.size:
             reason = f"has {there[key]} bytes on the web, not {file.size}"
             return Problem("size", file.path, reason, "", str(file.size), str(there[key]))
-        return look_at_checksum(file, key) if how == "checksum" else None
+        if how == "checksum":
+            return look_at_checksum(file, key)
+        by_size.append(key)
+        return None
 
     def look_at_checksum(file: FileFixity, key: str) -> Problem | None:
         try:
@@ -61,6 +76,7 @@ def compare_web(
         except ObjectMissing:
             return Problem("missing", file.path, f"was taken off the web meanwhile, as s3://{bucket}/{key}")
         if proof.checksum is None:
+            by_size.append(key)
             return None
         bagged = _digest(file, local / file.path, proof.checksum, proof.pieces)
         if bagged == proof.checksum.expected:
@@ -78,7 +94,7 @@ def compare_web(
                 yield file
 
     problems = [problem for problem in each_in_order(_AT_A_TIME, look, counted()) if problem]
-    return images, problems
+    return ComparedWeb(images, len(by_size), problems)
 
 
 def images_beside(connection: AwsConnection, prefix: str, files: Iterable[FileFixity]) -> list[str]:

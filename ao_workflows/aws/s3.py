@@ -31,7 +31,7 @@ from ao_workflows.aws.objects import (
 )
 from ao_workflows.bags.zip_sizes import UnpackedSize, unpacked_size
 from ao_workflows.download.download import DownloadPaths, FinishedDownload, bring
-from ao_workflows.download.pace import STALL_SECONDS, Pace
+from ao_workflows.download.pace import LEAST_KILOBYTES_PER_SECOND, STALL_SECONDS, Pace
 from ao_workflows.download.plan import MIB, plan_transfer
 from ao_workflows.errors import (
     ObjectChanged,
@@ -66,13 +66,14 @@ class S3Download:
 class DownloadSettings(dg.Config):
     """A site's settings for downloads. None leaves the size and the number of parts to the object's size.
 
-    ``megabytes_per_second`` is no limit if it is None.
+    ``megabytes_per_second`` is no limit if it is None, nor ``least_kilobytes_per_second`` if it is 0.
     """
 
     part_mib: int | None = None
     parallel: int | None = None
     megabytes_per_second: float | None = None
     stall_seconds: float = STALL_SECONDS
+    least_kilobytes_per_second: float = LEAST_KILOBYTES_PER_SECOND
     backoff_seconds: float = Pace.backoff_seconds
     restore_wait_hours: float = RESTORE_WAIT_HOURS
 
@@ -221,7 +222,12 @@ class S3(dg.ConfigurableResource):  # type: ignore[type-arg]
             cut,
             proof,
             places,
-            Pace(settings.megabytes_per_second, backoff_seconds=settings.backoff_seconds),
+            Pace(
+                settings.megabytes_per_second,
+                backoff_seconds=settings.backoff_seconds,
+                least_kilobytes_per_second=settings.least_kilobytes_per_second,
+                slow_seconds=settings.stall_seconds,
+            ),
             tell,
             lambda digests: self._wrong_pieces(intake, wanted, proof, digests),
         )

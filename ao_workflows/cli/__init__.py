@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ao_workflows.cli.complaints import FAILED, complain
+from ao_workflows.cli.output import output_in_words
 from ao_workflows.errors import AoError
 
 _COMMANDS = {
@@ -46,6 +47,11 @@ class _Lazy(click.Group):
         module, _, name = _COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def main(self, *words: Any, **named: Any) -> Any:
+        """Runs the command line, and says in words if its output cannot be written."""
+        with output_in_words():
+            return super().main(*words, **named)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; prints what the platform refuses in one line and exits with 1, so that no command needs to

@@ -94,6 +94,7 @@ def rejected(message_id: str | None, as_json: bool) -> None:
 
     Exits with 0 if that was done, 1 if it was not, 2 if the command was not understood.
     """
+    from ao_workflows.staging.rejected_limit import kept_size
     from ao_workflows.staging.rejected_messages import kept_messages
 
     site, sqs, staging = _open_site()
@@ -109,6 +110,7 @@ def rejected(message_id: str | None, as_json: bool) -> None:
         click.echo(f"{each.message_id}  {each.intake}  {_time(moment(each.at))}")
         click.echo(_indented(each.reason))
     if kept:
+        click.echo(f"{kept_size(staging.layout)}.")
         click.echo("Each is whole in --json. To send one to its queue again:\n  ao intake rejected --send-back ID")
     else:
         click.echo("No message is kept.")

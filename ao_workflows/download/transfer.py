@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ao_workflows.download.in_order_digest import InOrderDigest, Stopped
 from ao_workflows.download.journal import FinishedPart, Journal, PartDigests
-from ao_workflows.download.pace import Pace, RateLimit
+from ao_workflows.download.pace import LeastRate, Pace, RateLimit
 from ao_workflows.download.plan import TransferPlan
 from ao_workflows.download.source import BLOCK, Body, Opened, RangeSource
 from ao_workflows.errors import ServiceError
@@ -31,6 +31,9 @@ WRITTEN = 32 << 10
 virtual machine that hands free memory back to its host, large ones must be had from there again: with writes of 1 MiB
 a download took more than twice as long as with these.
 """
+
+SLOW_BLOCK = 16 << 10
+"""What is read at once where the last read took a second: what is on its way is known only when a read returns."""
 
 LEAVE_SECONDS = 5.0
 """How long a cancelled transfer waits for a thread that hangs in a call of the network's. It holds nothing of ours."""
@@ -66,6 +69,10 @@ class Transfer:
         self._finished = finished
         self._pace = pace
         self._limit = RateLimit(pace.megabytes_per_second)
+        self._least = LeastRate(pace)
+        self._block = SLOW_BLOCK
+        self._reading: set[Body] = set()
+        self._slow: set[Body] = set()
         self._missing = iter([number for number in range(plan.parts) if number not in finished])
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -108,7 +115,14 @@ class Transfer:
         with self._changed:
             if self._running and not self._failure:
                 self._changed.wait(timeout=1.0)
-            return bool(self._running) and not self._failure
+            slow: set[Body] = set()
+            if self._least.too_slow(self._fetched, waiting=bool(self._reading)):
+                slow = set(self._reading)
+                self._slow |= slow
+            under_way = bool(self._running) and not self._failure
+        for body in slow:
+            body.abort()
+        return under_way
 
     def _end(self, threads: list[threading.Thread]) -> None:
         """Ends what is under way, and waits for it; after a transfer that went well there is nothing to end."""
@@ -217,15 +231,38 @@ class Transfer:
         :raises ServiceError: if there are none.
         """
         self._check_stop()
-        block = body.read(min(BLOCK, wanted))
-        if not block:
-            raise ServiceError("downloading", self._source.where, "the answer ended too soon")
+        block = self._read(body, min(self._block, wanted))
         with self._changed:
             before = self._fetched
             self._fetched += len(block)
             if before * 10 // self._plan.size != self._fetched * 10 // self._plan.size:
                 self._changed.notify_all()
         self._limit.take(len(block), self._stop)
+        return block
+
+    def _read(self, body: Body, amount: int) -> bytes:
+        began = time.monotonic()
+        with self._changed:
+            self._reading.add(body)
+        failure: ServiceError | None = None
+        block = b""
+        try:
+            block = body.read(amount)
+        except ServiceError as error:
+            failure = error
+        with self._changed:
+            self._reading.discard(body)
+            slow = body in self._slow
+            self._slow.discard(body)
+        if slow:
+            said = (
+                f"less than {self._pace.least_kilobytes_per_second:g} kB/s came for {self._pace.slow_seconds:g} s, the "
+                "least that [download] least_kilobytes_per_second in site.toml allows"
+            )
+            raise ServiceError("downloading", self._source.where, said) from failure
+        if failure or not block:
+            raise failure or ServiceError("downloading", self._source.where, "the answer ended too soon")
+        self._block = BLOCK if time.monotonic() - began < 1 else SLOW_BLOCK
         return block
 
     def _tried(self, error: ServiceError, tries: int) -> int:

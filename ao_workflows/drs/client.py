@@ -61,7 +61,12 @@ class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         database = self._database()
         if database.is_sqlite:
-            Path(database.where).parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(database.where).parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                said = f"its folder {folder} cannot be made: {error.strerror}; see {database.source}"
+                raise DatabaseError(database.where, said) from error
 
         def make(connection: Connection) -> bool:
             from sqlalchemy import inspect

@@ -33,7 +33,7 @@ ALGORITHMS = {
 
 _DIGEST_BYTES = {"sha256": 32, "sha512": 64, "sha1": 20, "crc64nvme": 8, "crc32c": 4, "crc32": 4, "md5": 16}
 
-SIZE_ONLY = "size only"
+_SIZE_ONLY = "size only"
 
 _ETAG_IS_MD5_UNDER = {None, "AES256"}
 _ETAG = re.compile(r"([0-9a-f]{32})(?:-([1-9][0-9]*))?")
@@ -96,7 +96,15 @@ class ObjectProof:
         """The proof's name in the run's metadata."""
         if self.checksum:
             return self.checksum.name
-        return f"{SIZE_ONLY}: {self.why_not}" if self.why_not else SIZE_ONLY
+        return f"{_SIZE_ONLY}: {self.why_not}" if self.why_not else _SIZE_ONLY
+
+
+def is_size_only(proof: str) -> bool:
+    """Whether the proof of that name compares nothing but the size, so that it proves no byte.
+
+    :param proof: the ``name`` of an ``ObjectProof``, as a receipt has it.
+    """
+    return proof.startswith(_SIZE_ONLY)
 
 
 def best_checksum(stated: Stated) -> StatedChecksum | None:

@@ -26,6 +26,8 @@ from ao_workflows.health.findings import Finding, fail, nothing_mounted, ok, war
 from ao_workflows.machine.file_locks import lock_if_free
 from ao_workflows.site.environments import refuse_other_environment
 from ao_workflows.site.sections import CHECKOUT, Site
+from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.staging.rejected_limit import kept_size
 
 _GIB = 1 << 30
 _NO_WORK = Path("/nonexistent")
@@ -52,12 +54,15 @@ def check_staging(site: Site) -> Iterator[Finding]:
         yield fail(what, f"{root}: a lock (flock) that is held can be had again", do)
     if folds:
         yield _one_for_another(what, root)
-    reserve = site.staging.reserve_gib
-    figures = f"{free / _GIB:,.1f} GiB are free, {reserve:g} GiB of them the site's reserve"
+    kept = kept_size(StagingLayout(root))
+    reserve = max(0.0, site.staging.reserve_gib - kept.bytes / _GIB)
+    figures = f"{free / _GIB:,.1f} GiB are free, {reserve:.3g} GiB of them the site's reserve"
     if free < reserve * _GIB:
         yield fail(what, f"{root}: {figures}", "free some: every work waits for room until then")
     elif locks:
         yield ok(what, f"{root}: files, renaming and locks work; {figures}")
+    if kept.much:
+        yield warn("rejected messages", str(kept), "ao intake rejected: send back or remove them, or more stay in SQS")
     yield from _mount(site, what, root)
 
 

@@ -54,6 +54,17 @@ def parse(text: str, source: str) -> Site:
     :raises SiteError: with every mistake in one message.
     """
     try:
+        return _parsed(text, source)
+    except RecursionError:
+        # Neither Python's reader of TOML nor its JSON, for an override, says where.
+        raise SiteError(source, [_TOO_DEEP]) from None
+
+
+_TOO_DEEP = "cannot be read: its brackets, or those of an AO_ variable, are nested too deeply; no setting nests twice"
+
+
+def _parsed(text: str, source: str) -> Site:
+    try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SiteError(source, [f"is no TOML: {error}"]) from error
@@ -63,6 +74,8 @@ def parse(text: str, source: str) -> Site:
         site = Site(**values)
     except ValidationError as error:
         mistakes += [_in_words(fault) for fault in error.errors(include_url=False)]
+    except RecursionError:
+        raise
     except Exception as error:  # noqa: BLE001 - pydantic-settings wraps a value that is no JSON in errors of its own
         mistakes.append(str(error))
     if mistakes:

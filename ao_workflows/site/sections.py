@@ -33,7 +33,7 @@ from ao_workflows.archive.sync_options import KEEP_REPLACED_DAYS, VERIFY, WORKS_
 from ao_workflows.aws.objects import RESTORE_WAIT_HOURS
 from ao_workflows.bags import zip_directory
 from ao_workflows.bags.admission import Terms, Unproven
-from ao_workflows.download.pace import STALL_SECONDS
+from ao_workflows.download.pace import LEAST_KILOBYTES_PER_SECOND, STALL_SECONDS
 from ao_workflows.events.intake_names import clash
 from ao_workflows.events.s3_events import EVENT_NAMES
 from ao_workflows.fixity.trees import Depth
@@ -155,14 +155,16 @@ class DownloadSection(_Section):
     """How objects are downloaded from S3. A setting that is None follows from the object's size.
 
     ``part_mib`` is what one connection fetches at a time, ``parallel`` the number of connections; a crash loses at most
-    the product of both. ``megabytes_per_second`` limits one download. A connection that brings nothing for
-    ``stall_seconds`` is given up. ``restore_wait_hours`` is how long a run waits for Glacier.
+    the product of both. ``megabytes_per_second`` limits one download. What brings nothing for ``stall_seconds``, or
+    less than ``least_kilobytes_per_second`` for so long, is given up and tried again. ``restore_wait_hours`` is how
+    long a run waits for Glacier.
     """
 
     part_mib: Annotated[int, Field(ge=1, le=1024)] | None = None
     parallel: Annotated[int, Field(ge=1, le=64)] | None = None
     megabytes_per_second: Annotated[float, Field(gt=0)] | None = None
     stall_seconds: Annotated[float, Field(gt=0)] = STALL_SECONDS
+    least_kilobytes_per_second: Annotated[float, Field(ge=0, le=1000)] = LEAST_KILOBYTES_PER_SECOND
     restore_wait_hours: Annotated[float, Field(ge=0)] = RESTORE_WAIT_HOURS
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ao_workflows.errors import StagingError
 from ao_workflows.machine.files import now, write_whole
+from ao_workflows.staging.rejected_limit import refuse_beyond
 from ao_workflows.staging.staging import Staging
 
 
@@ -37,11 +38,13 @@ def keep(staging: Staging, intake: str, queue: str, message_id: str, body: str, 
     """Writes a message, whole, to a file of its own, and returns the file's path. It is then on the disk, not only in
     memory.
 
-    :raises StagingError: if it cannot be written. The message must not be deleted from its queue then.
+    :raises StagingError: if it cannot be written, or as much is kept as may be. The message must not be deleted from
+        its queue then.
     """
     path = _path(staging, message_id)
-    kept = KeptMessage(message_id, intake, queue, reason, now(), body)
-    write_whole(path, json.dumps(asdict(kept), indent=1, ensure_ascii=False), flush=True)
+    text = json.dumps(asdict(KeptMessage(message_id, intake, queue, reason, now(), body)), indent=1, ensure_ascii=False)
+    refuse_beyond(staging.layout, path, len(text.encode(errors="backslashreplace")))
+    write_whole(path, text, flush=True)
     return path
 
 

@@ -24,6 +24,7 @@ from ao_workflows.errors import NoRoom
 from ao_workflows.machine.disk import disk_error, files_below, is_removal_name
 from ao_workflows.machine.file_locks import lock_if_free, take_when_free
 from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.staging.rejected_limit import kept_size
 
 RESERVE_GIB = 10
 """How many GiB of the scratch disk stay free, unless the site says otherwise."""
@@ -60,19 +61,21 @@ class Figures:
     """The room on the disk as one work finds it, in bytes.
 
     ``needs`` is what the work still has to write, ``free`` what the disk has free, ``promised`` how much of that other
-    works have still to write, and ``disk`` the size of the disk.
+    works have still to write, ``reserve`` how much is to stay free, and ``disk`` the size of the disk.
     """
 
     needs: int
     free: int
     promised: int
+    reserve: int
     disk: int
 
 
 class Room:
     """The room on the scratch disk, and what this process was promised of it.
 
-    ``reserve`` bytes of the disk stay free. A work that gets no room waits for it for ``patience`` seconds.
+    ``reserve`` bytes of the disk are no work's; kept messages that could not be used count in them. A work that gets no
+    room waits for it for ``patience`` seconds.
     """
 
     def __init__(self, layout: StagingLayout, reserve: int, patience: float) -> None:
@@ -107,7 +110,7 @@ class Room:
         while True:
             with self._one_at_a_time():
                 figures, ahead = self._look(rid, needed, asked)
-                fits = figures.needs <= max(0, figures.free - figures.promised - self._reserve)
+                fits = figures.needs <= max(0, figures.free - figures.promised - figures.reserve)
                 granted = figures.needs == 0 or (fits and not ahead)
                 self._write(Promise(rid, needed, not granted, asked))
             if granted:
@@ -155,6 +158,7 @@ class Room:
             needs=self._outstanding(rid, needed),
             free=disk.free,
             promised=promised,
+            reserve=max(0, self._reserve - kept_size(self._layout).bytes),
             disk=disk.total,
         )
         return figures, ahead.rid if ahead and ahead.asked < asked else None
@@ -220,7 +224,7 @@ class Room:
             os.close(handle)
 
     def _no_room(self, rid: str, figures: Figures, reason: str) -> NoRoom:
-        return NoRoom(self._layout.root, rid, figures.needs, figures.free, self._reserve, figures.promised, reason)
+        return NoRoom(self._layout.root, rid, figures.needs, figures.free, figures.reserve, figures.promised, reason)
 
 
 def _allocated(folder: Path) -> int:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from ao_workflows.archive.web_copy import compare_web
+from ao_workflows.archive.web_copy import ComparedWeb, compare_web
 from ao_workflows.aws import s3
 from ao_workflows.aws.connections import make_client
 from ao_workflows.errors import ObjectError, ServiceError
 from ao_workflows.fixity.trees import Depth, FileFixity
-from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.moto_server import Aws, without_checksums
 
 CONTENT = {
     "images/I1/0001.jpg": b"one",
@@ -50,16 +50,19 @@ class Web:
         ]
         self.aws.s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": done})
 
-    def compare(
-        self, how: Depth = "checksum", content: Mapping[str, bytes] = CONTENT
-    ) -> tuple[int, list[tuple[str, str]]]:
+    def compared(self, how: Depth, content: Mapping[str, bytes] = CONTENT) -> ComparedWeb:
         files = [
             FileFixity("W1", name, len(data), {"sha512": hashlib.sha512(data).hexdigest()})
             for name, data in content.items()
         ]
         prefix = f"s3://{self.bucket}/Works/a8/W1/images/"
-        images, problems = compare_web(self.aws.connection, prefix, files, self.local, how)
-        return images, [(problem.path, problem.kind) for problem in problems]
+        return compare_web(self.aws.connection, prefix, files, self.local, how)
+
+    def compare(
+        self, how: Depth = "checksum", content: Mapping[str, bytes] = CONTENT
+    ) -> tuple[int, list[tuple[str, str]]]:
+        seen = self.compared(how, content)
+        return seen.images, [(problem.path, problem.kind) for problem in seen.problems]
 
 
 @pytest.fixture
@@ -121,6 +124,15 @@ def test_an_image_without_a_checksum_that_means_its_bytes_is_compared_by_size(we
     head = web.aws.s3.head_object(Bucket=web.bucket, Key=KEYS["images/I1/0001.jpg"], ChecksumMode="ENABLED")
     stated = [name for name in head if name.startswith("Checksum")]
     assert web.compare() == (4, [("images/I1/0001.jpg", "checksum")] if stated else [])
+
+
+def test_images_that_were_compared_by_size_alone_are_counted(web: Web) -> None:
+    """Among thousands that were read, those of which no byte was compared would count as proven."""
+    assert (web.compared("checksum").by_size, web.compared("size").by_size) == (0, 4)
+    without_checksums(web.aws).put_object(
+        Bucket=web.bucket, Key=KEYS["images/I1/0001.jpg"], Body=b"onE", ServerSideEncryption="aws:kms"
+    )
+    assert (web.compared("checksum").by_size, web.compared("checksum").problems) == (1, [])
 
 
 def test_a_list_of_several_pages_is_read_to_its_end(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from ao_workflows.aws import connections as way_to_aws
 from ao_workflows.aws.connections import AwsConnection
@@ -23,7 +21,7 @@ from ao_workflows.aws.s3 import S3, DownloadSettings
 from ao_workflows.download.download import DownloadPaths
 from ao_workflows.errors import ObjectError, ObjectMissing, ObjectNotRestored, RestoreTooSlow, ServiceError
 from ao_workflows.fixity.digests import digest_of_digests, file_crc64nvme, new_digest
-from ao_workflows_tests.support.moto_server import PROFILE, REGION, Aws, write_credentials
+from ao_workflows_tests.support.moto_server import PROFILE, REGION, Aws, without_checksums, write_credentials
 from ao_workflows_tests.support.s3_server import Held, S3Server, held
 
 MIB = 1 << 20
@@ -45,14 +43,6 @@ def bring(s3: S3, folder: Path, bucket: str, key: str, version: str | None = Non
     content = places.final.read_bytes()
     places.remove()
     return done.proof, content
-
-
-def without_checksums(aws: Aws) -> Any:
-    """A client as it was before 2025, which sends no checksum that it was not asked for."""
-    session = boto3.Session(aws_access_key_id="key", aws_secret_access_key="word", region_name=REGION)
-    return session.client(
-        "s3", endpoint_url=aws.endpoint_url, config=Config(request_checksum_calculation="when_required")
-    )
 
 
 def upload(client: Any, bucket: str, algorithm: str | None = None, kind: str | None = None) -> None:

@@ -55,3 +55,13 @@ def test_a_database_that_refuses_is_told_without_its_password(tmp_path: Path, ma
     assert result.exit_code == 1
     assert "Access denied" in result.stderr
     assert mariadb_server.password not in result.output
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_its_reason(tmp_path: Path) -> None:
+    """It ended in a traceback, whose last line did not say that a database was meant."""
+    (tmp_path / "file").touch()
+    url = f"sqlite:///{tmp_path}/file/below/drs.sqlite"
+    result = ao_drs_init(tmp_path, url)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"its folder {tmp_path}/file/below cannot be made: Not a directory; see " in result.stderr
+    assert "cannot be made" in json.loads(ao_drs_init(tmp_path, url, "--json").stdout)["error"]

@@ -158,6 +158,7 @@ def test_rejected_lists_what_was_kept_and_sends_one_back(trial: Trial) -> None:
     keep(trial.staging, "a_former_name", trial.queue, "id-1", restored("W1"), "it names the bucket 'b'")
     keep(trial.staging, "demo", trial.queue, "id-2", "no JSON", "it is no JSON")
     listed = trial.ao("rejected").stdout
+    assert "2 of at most 5,000 messages are kept" in listed
     assert "id-1" in listed
     assert "it names the bucket 'b'" in listed
     assert [each["body"] for each in json.loads(trial.ao("rejected", "--json").stdout)] == [restored("W1"), "no JSON"]

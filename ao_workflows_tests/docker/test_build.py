@@ -67,6 +67,26 @@ def test_the_extras_that_are_asked_for_reach_the_engine(tmp_path: Path) -> None:
         assert re.search(rf" -t {tag} ", asked)
 
 
+def test_the_images_are_told_and_noted_with_their_digests(tmp_path: Path) -> None:
+    """A tag is another image next month: which one a site's was made from, nobody could say."""
+    engine = tmp_path / "docker"
+    engine.write_text(
+        f"""#!/bin/sh
+case "$1 $2" in
+"build -f"*) printf '%s\\n' "$@" >{tmp_path}/asked ;;
+"image inspect") case "$*" in *Digests*postgres*) ;; *Digests*) echo "$5@sha256:12" ;; *) echo sha256:34 ;; esac ;;
+esac
+"""
+    )
+    engine.chmod(0o755)
+    environment = {"PATH": "/usr/bin:/bin", "DOCKER": str(engine)}
+    told = subprocess.run([BUILD], capture_output=True, check=True, env=environment, text=True).stdout
+    base = "python:3.11-slim-bookworm"
+    assert f"BASE={base} ({base}@sha256:12)" in (tmp_path / "asked").read_text().splitlines()
+    assert "  haproxy:2.6: haproxy:2.6@sha256:12" in told
+    assert "  postgres:15-bookworm: sha256:34" in told, "one that came by docker load has no registry"
+
+
 def test_the_help_names_every_option() -> None:
     """It is the first thing that one asks."""
     shown = subprocess.run([BUILD, "--help"], capture_output=True, text=True, check=True).stdout

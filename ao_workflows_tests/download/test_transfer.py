@@ -61,6 +61,22 @@ def test_a_connection_that_stalls_is_given_up_and_made_anew(side: Side) -> None:
     assert done.brought.retries >= 1
 
 
+def test_a_connection_that_drips_is_given_up_and_made_anew(side: Side) -> None:
+    """A byte each minute is no stall: the run had its work, its room and its place in the queue for years."""
+    side.server.fault = lambda asked: Fault(after=500_000, drip=0.05) if asked.number in {1, 2} else None
+    done = side.bring(stall_seconds=1, least_kilobytes_per_second=10)
+    assert side.holds(CONTENT)
+    assert done.brought.retries >= 2
+
+
+def test_a_server_that_only_drips_is_told_with_the_setting(side: Side) -> None:
+    """Who reads it must know that a rate was asked for, and where."""
+    side.server.fault = lambda asked: Fault(drip=0.05)
+    with pytest.raises(ServiceError, match=r"less than 10 kB/s came for 0.5 s.*least_kilobytes_per_second") as raised:
+        side.bring(stall_seconds=0.5, least_kilobytes_per_second=10)
+    assert raised.value.transient
+
+
 def test_a_server_that_stays_down_is_told_and_what_came_is_kept(side: Side) -> None:
     """A whole night's download is not to be lost for an hour's outage."""
     side.server.fault = lambda asked: Fault(after=0, cut=True) if asked.number > 4 else None

@@ -168,3 +168,27 @@ def test_an_override_is_checked_like_the_file(monkeypatch: pytest.MonkeyPatch) -
     assert "staging.root: must be an absolute path" in told
     assert "sync.verfy: is no setting" in told
     assert "max_queued_runs: must be greater than 0" in told
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [
+        "x = " + "[" * 5000 + "]" * 5000,
+        "x = " + "{a = " * 5000 + "1" + "}" * 5000,
+        f"x = [{{{'a.' * 5000}b = 1}}]",
+        "[" + "a." * 5000 + "b]",
+        "[[intake]]\nname = " + "[" * 5000 + "]" * 5000,
+    ],
+    ids=["arrays", "tables", "keys", "a header", "a name"],
+)
+def test_what_is_nested_too_deeply_to_be_read_is_said_in_words(deep: str) -> None:
+    """It ended in thirty lines of Python's own, the last of which named no file."""
+    (told,) = [each for each in mistakes(f"{deep}\n") if "is missing" not in each]
+    assert "nested too deeply" in told or "is no setting" in told
+
+
+@pytest.mark.parametrize("name", ["staging", "sync__env", "intake"])
+def test_an_override_that_is_nested_too_deeply_is_said_in_words(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read as JSON, which gives up in another way than TOML."""
+    monkeypatch.setenv(f"AO_{name.upper()}", "[" * 5000 + "]" * 5000)
+    assert "AO_ variable" in "\n".join(mistakes(WHOLE))

@@ -12,6 +12,7 @@ import pytest
 
 from ao_workflows.errors import NoRoom
 from ao_workflows.staging.layout import StagingLayout
+from ao_workflows.staging.rejected_messages import keep
 from ao_workflows.staging.room import Room
 from ao_workflows.staging.staging import Staging
 from ao_workflows_tests.support.kept_works import kept
@@ -81,6 +82,19 @@ def test_the_reserve_stays_free(layout: StagingLayout) -> None:
     with pytest.raises(NoRoom):
         room(layout, reserve=most).promise("W1", most, nobody)
     room(layout).promise("W1", most, nobody)
+
+
+def test_kept_messages_are_a_part_of_the_reserve(tmp_path: Path) -> None:
+    """A flood of messages that cannot be used took its room from the works, and left the reserve untouched."""
+    with mounted(tmp_path / "disk", "size=64m") as disk:
+        layout = StagingLayout(disk)
+        free = room(layout)._look("W1", 1, 0)[0].free
+        for number in range(8):
+            keep(Staging(root=str(disk)), "fpl", "q", f"m{number}", "x" * MIB, "it is no event")
+        room(layout, reserve=16 * MIB).promise("W1", free - 17 * MIB, nobody)
+        with pytest.raises(NoRoom) as raised:
+            room(layout, reserve=16 * MIB).promise("W2", 2 * MIB, nobody)
+        assert 7 * MIB < raised.value.reserve < 8 * MIB
 
 
 _PROMISE_AND_STAY = """

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ao_workflows_tests.support.leftovers import remove_at_the_end
 from ao_workflows_tests.support.parent import tidy_up_with_it
 
 AO = Path(sys.executable).with_name("ao")
@@ -37,6 +38,7 @@ def finished_demo() -> Iterator[FinishedDemo]:
     """The demo of this session, ended. Whoever changes what is in its folder leaves it as good as it was."""
     # Not pytest's own folder: the pictures of the web page show its path.
     folder = Path(tempfile.mkdtemp(prefix="ao-demo-"))
+    remove_at_the_end(folder)
     try:
         yield _run(folder)
     finally:

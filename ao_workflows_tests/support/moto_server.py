@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from ao_workflows.aws.connections import AwsConnection, make_client
 from ao_workflows_tests.support.parent import end_with_it
@@ -65,6 +67,14 @@ def write_credentials(path: Path) -> None:
         f"[{PROFILE}]\naws_access_key_id = {secrets.token_hex(10)}\naws_secret_access_key = {secrets.token_hex(20)}\n"
     )
     path.chmod(0o600)
+
+
+def without_checksums(aws: Aws) -> Any:
+    """A client as it was before 2025, which sends no checksum that it was not asked for."""
+    session = boto3.Session(aws_access_key_id="key", aws_secret_access_key="word", region_name=REGION)
+    return session.client(
+        "s3", endpoint_url=aws.endpoint_url, config=Config(request_checksum_calculation="when_required")
+    )
 
 
 @pytest.fixture(scope="session")

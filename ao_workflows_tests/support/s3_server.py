@@ -53,8 +53,8 @@ class Asked:
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong with an answer: a refusal with ``status`` and ``code``; or after ``after`` bytes of the body
-    it is ``cut`` short, the connection is ``reset``, or it ``stalls``; or the byte at ``flip`` of the object is
-    another one; or the ``range_ignored``.
+    it is ``cut`` short, the connection is ``reset``, it ``stalls``, or a byte comes each ``drip`` seconds; or the byte
+    at ``flip`` of the object is another one; or the ``range_ignored``.
     """
 
     status: int = 0
@@ -63,6 +63,7 @@ class Fault:
     cut: bool = False
     reset: bool = False
     stall: bool = False
+    drip: float = 0
     flip: int = -1
     range_ignored: bool = False
 
@@ -174,9 +175,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = bytearray(found.body[start:end])
         if start <= fault.flip < end:
             body[fault.flip - start] ^= 1
-        broken = fault.cut or fault.reset or fault.stall
+        broken = fault.cut or fault.reset or fault.stall or fault.drip
         self._send(memoryview(body)[: fault.after] if broken else memoryview(body))
-        if broken:
+        if fault.drip:
+            self._drip(memoryview(body)[fault.after :], fault.drip)
+        elif broken:
             self._break(fault)
 
     def do_POST(self) -> None:
@@ -205,6 +208,14 @@ class _Handler(BaseHTTPRequestHandler):
         for at in range(0, len(body), _BLOCK):
             self.wfile.write(body[at : at + _BLOCK])
             self.s3.count(len(body[at : at + _BLOCK]))
+
+    def _drip(self, body: memoryview, seconds: float) -> None:
+        self.close_connection = True
+        with suppress(OSError):
+            for at in range(len(body)):
+                if self.s3.ended.wait(seconds):
+                    return
+                self.wfile.write(body[at : at + 1])
 
     def _break(self, fault: Fault) -> None:
         self.close_connection = True

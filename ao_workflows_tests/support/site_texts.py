@@ -70,6 +70,7 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "download.parallel": ("9", 9),
     "download.megabytes_per_second": ("2.5", 2.5),
     "download.stall_seconds": ("2.5", 2.5),
+    "download.least_kilobytes_per_second": ("0.5", 0.5),
     "download.restore_wait_hours": ("2.5", 2.5),
     "intake.fpl.queue": ("Other", "Other"),
     "intake.fpl.bucket": ("other.bucket", "other.bucket"),

@@ -32,8 +32,9 @@ from ao_workflows.errors import (
     ObjectMissing,
 )
 from ao_workflows.events.dropped_files import DroppedFile
+from ao_workflows.fixity.s3_checksums import is_size_only
 from ao_workflows.intake.folders import Folders
-from ao_workflows.staging.receipts import Downloaded
+from ao_workflows.staging.receipts import Downloaded, DownloadedZip
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import zip_is_there
 from ao_workflows.works.stages import Stage
@@ -126,5 +127,16 @@ def downloaded_bag(
             }
             | size_shown(found.size)
             | ({"version": found.object.version_id} if found.object and found.object.version_id else {}),
-            check_results=[checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {found.proven_by}")],
+            check_results=[_compared(found, dropped=isinstance(event, DroppedFile))],
         )
+
+
+def _compared(found: DownloadedZip, *, dropped: bool) -> dg.AssetCheckResult:
+    """Returns the check's result: a warning if S3 has no checksum to compare the zip with.
+
+    A dropped file never has one: a warning at each would be read at none, and the bag's manifests prove its bytes.
+    """
+    if is_size_only(found.proven_by) and not dropped:
+        said = f"its bytes were compared with nothing, {found.proven_by}; the bag's manifests prove them, if it has any"
+        return checks.unproven(checks.IS_WHAT_S3_HOLDS, said)
+    return checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {found.proven_by}")

@@ -34,7 +34,13 @@ from ao_workflows.defs.restore.stage import (
     stored_event,
     work_held,
 )
-from ao_workflows.defs.restore.synced_works import combined_failure, left_alone_shown, proof_in_words, proofs_shown
+from ao_workflows.defs.restore.synced_works import (
+    combined_failure,
+    left_alone_shown,
+    proof_in_words,
+    proofs_shown,
+    read_back,
+)
 from ao_workflows.defs.restore.syncing import Syncing
 from ao_workflows.defs.restore.zip_works import sync_each
 from ao_workflows.drs.client import Drs
@@ -185,7 +191,7 @@ def synced_archive(
             check_results=[
                 checks.unproven(checks.IS_IN_THE_ARCHIVE, "\n".join(left_out))
                 if left_out
-                else checks.passed(
+                else (checks.passed if read_back(synced, sync_script.verify) else checks.unproven)(
                     checks.IS_IN_THE_ARCHIVE,
                     "; ".join([proof_in_words(synced, files, sync_script.verify), *remarks.values()]),
                 )

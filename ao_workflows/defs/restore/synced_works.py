@@ -22,7 +22,8 @@ class SyncedWork:
 
     ``place`` is its folder in the archive, ``log`` the script's log, empty if the script did not run, and ``web`` the
     prefix of its images on the web, or None if they do not go there. ``extra`` has the first of the ``extra_count``
-    files that are in the archive and not in the bag. ``images`` is the number of images that were compared on the web.
+    files that are in the archive and not in the bag. ``images`` is the number of images that were compared on the web,
+    and ``by_size`` how many of them by size alone: S3 states no checksum of them, or the site asks for none.
 
     ``receipt`` is the receipt of its sync. It is None if the options keep the work out of the archive, which does not
     have it, as ``left_out`` then says; and if the archive's copy was only compared again and no receipt can be used.
@@ -36,6 +37,7 @@ class SyncedWork:
     images: int
     receipt: Placed | None
     left_out: str = ""
+    by_size: int = 0
 
 
 def combined_failure(synced: Mapping[str, SyncedWork], failed: Mapping[str, AoError]) -> tuple[AoError, list[Problem]]:
@@ -75,6 +77,11 @@ def proofs_shown(synced: Mapping[str, SyncedWork]) -> dict[str, Any]:
     return told
 
 
+def read_back(synced: Mapping[str, SyncedWork], how: Depth) -> bool:
+    """Whether all that was compared was compared by its bytes, and not by its size alone."""
+    return how == "checksum" and not any(done.by_size for done in synced.values())
+
+
 def proof_in_words(synced: Mapping[str, SyncedWork], files: int, how: Depth) -> str:
     """Returns one sentence that says what was compared, and how.
 
@@ -82,6 +89,10 @@ def proof_in_words(synced: Mapping[str, SyncedWork], files: int, how: Depth) -> 
     """
     images = sum(done.images for done in synced.values())
     extra = sum(done.extra_count for done in synced.values())
+    by_size = sum(done.by_size for done in synced.values())
     on_web = f"; {images} images on the web too" if any(done.web for done in synced.values()) else ""
+    if by_size and how == "checksum":
+        on_web += f", {by_size} of them by size alone, since S3 states no checksum of them"
     besides = f"; the archive has {extra} files besides, which were left" if extra else ""
-    return f"{files} files compared by {how}{on_web}{besides}"
+    alone = " alone, as [sync] verify in site.toml says" if how == "size" else ""
+    return f"{files} files compared by {how}{alone}{on_web}{besides}"

@@ -24,7 +24,7 @@ from ao_workflows.archive.replaced import keep_replaced, list_changes, write_cha
 from ao_workflows.archive.shares import replaced_place
 from ao_workflows.archive.sync_options import SyncOptions
 from ao_workflows.archive.sync_script import SyncScript
-from ao_workflows.archive.web_copy import compare_web, images_beside
+from ao_workflows.archive.web_copy import ComparedWeb, compare_web, images_beside
 from ao_workflows.defs.restore.synced_works import SyncedWork
 from ao_workflows.errors import (
     ArchiveMismatch,
@@ -222,7 +222,7 @@ class Syncing:
         if web:
             folder = self.staging.layout.work(self.rid) / work
             # They are compared by checksum whatever the site's setting: if one is missing, the script sends them all.
-            _, lacking = compare_web(self.script.web_connection(), web, self._bagged(work), folder, "checksum")
+            lacking = compare_web(self.script.web_connection(), web, self._bagged(work), folder, "checksum").problems
             if changing := [problem for problem in lacking if problem.kind != "missing"]:
                 raise WorkHeld(work, self.rid, web, changing)
         if before.there and before.problems:
@@ -290,7 +290,7 @@ class Syncing:
         place = self._place(work)
         # The web comes first, since a work that goes only to the web has nothing else to prove; but not if the web must
         # be compared with the archive's copy, which must be proven before that.
-        images = self._prove_web(work, web, place, depth) if web and self.staged else 0
+        seen = self._prove_web(work, web, place) if web and self.staged else ComparedWeb(0, 0, [])
         files = ((file.path, file) for file in self._bagged(work))
         problems = compare_tree(place, files, depth, dropping_cache=True, marks=before.marks if before else None)
         if before and depth == "size":
@@ -306,26 +306,29 @@ class Syncing:
             replacing, first = f"{self._redo(work)} --replace", Stage.DOWNLOADED_BAG
             raise ArchiveMismatch(work, place, problems, staged=self.staged, replacing=replacing, start_from=first)
         if web and not self.staged:
-            images = self._prove_web(work, web, place, depth)
+            seen = self._prove_web(work, web, place)
         extra, count = [], 0
         for name in files_beside(place, {file.path for file in self._bagged(work)}):
             count += 1
             if count <= EXTRA_SHOWN:
                 # A name in the archive may be no UTF-8, which Dagster's page cannot show.
                 extra.append(shown(os.fsencode(name).decode(errors="replace")))
-        return SyncedWork(str(place), log, web, tuple(extra), count, images, receipt)
+        return SyncedWork(str(place), log, web, tuple(extra), count, seen.images, receipt, by_size=seen.by_size)
 
     def _flush(self, place: Path) -> None:
         """Flushes the place if it exists, so that what is read afterwards is what the disk has."""
         if place.exists():
             self.script.flush(place)
 
-    def _prove_web(self, work: str, web: str, place: Path, depth: Depth) -> int:
+    def _prove_web(self, work: str, web: str, place: Path) -> ComparedWeb:
+        """Compares the images on the web as the site says, even if the archive's copy is not read again, since no
+        receipt says of which images S3 states a checksum.
+        """
         local = self.staging.layout.work(self.rid) / work if self.staged else place
-        images, problems = compare_web(self.script.web_connection(), web, self._bagged(work), local, depth)
-        if problems:
-            raise WebMismatch(work, web, problems, start_from=Stage.SYNCED_ARCHIVE)
-        return images
+        seen = compare_web(self.script.web_connection(), web, self._bagged(work), local, self.script.verify)
+        if seen.problems:
+            raise WebMismatch(work, web, seen.problems, start_from=Stage.SYNCED_ARCHIVE)
+        return seen
 
     def _bagged(self, work: str) -> Iterator[FileFixity]:
         return (file for file in read_fixity(self.staging.layout.fixity(self.rid)) if file.work == work)

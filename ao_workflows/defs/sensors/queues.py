@@ -98,7 +98,9 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
         planned = plan_tick(new, select, has_run, left, in_time)
         requests = {each.event.identity: each for each in (*further.requests.values(), *planned.requests)}
         unnoted = tick_keeping.note_events(context, staging, name, requests.values())
-        kept = tick_keeping.keep_rejected(context, staging, name, intake.queue, planned.taken)
+        kept = tick_keeping.keep_rejected(
+            context, staging, name, intake.queue, planned.taken, goes_on=bool(further.requests)
+        )
         kept = [taken for taken in kept if taken.rest or not unnoted.intersection(taken.run_keys)]
         parts += tick_keeping.keep_parts(context, staging, intake, kept)
         ended = [taken.message.receipt_handle for taken in kept if not taken.run_keys and not taken.rest]

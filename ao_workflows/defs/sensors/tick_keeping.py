@@ -26,7 +26,13 @@ from ao_workflows.status import noted_events
 
 
 def keep_rejected(
-    context: dg.SensorEvaluationContext, staging: Staging, name: str, queue: str, taken: Sequence[HandledMessage]
+    context: dg.SensorEvaluationContext,
+    staging: Staging,
+    name: str,
+    queue: str,
+    taken: Sequence[HandledMessage],
+    *,
+    goes_on: bool = False,
 ) -> list[HandledMessage]:
     """Writes each message that cannot be used to the scratch disk, where a person can find it.
 
@@ -35,6 +41,7 @@ def keep_rejected(
 
     :param name: the intake's name, and ``queue`` that of its queue.
     :param taken: all messages that the tick dealt with, the usable ones among them.
+    :param goes_on: whether the tick has runs to request that are of none of these messages.
     :raises StagingError: if a message cannot be written, and none is left that the tick could go on with.
     """
     safe: list[HandledMessage] = []
@@ -51,7 +58,7 @@ def keep_rejected(
                 continue
             context.log.error(f"a message of {queue} cannot be used: {each.rejected}. It is kept in {path}")
         safe.append(each)
-    if failure and not safe:
+    if failure and not safe and not goes_on:
         raise failure
     return safe
 

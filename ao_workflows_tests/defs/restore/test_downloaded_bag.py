@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from ao_workflows.staging.receipt_files import read_receipts
@@ -21,7 +22,7 @@ from ao_workflows_tests.support.deliveries import (
     of_key,
     told,
 )
-from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.moto_server import Aws, without_checksums
 from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
 
 
@@ -94,3 +95,20 @@ def test_without_versions_the_same_etag_is_believed_only_where_the_object_was_no
         again = site.restore(RID, bag_zip(RID, NEW)).replace("06:32:44", "08:00:00")
         assert site.run(RID, again, select=DOWNLOAD).success
         assert _zip(site) != zip_before
+
+
+def test_a_zip_of_which_only_the_size_is_known_is_a_warning_and_goes_on(
+    site: TrialSite,
+) -> None:
+    """The check was green, and its words said that no byte had been compared: nobody reads the words of a green one."""
+    key, no_md5 = f"Archive0/12/{RID}/{RID}.bag.zip", {"ServerSideEncryption": "aws:kms", "StorageClass": "GLACIER"}
+    put = without_checksums(site.aws).put_object(Bucket=site.intake.bucket, Key=key, Body=bag_zip(RID, NEW), **no_md5)
+    result = site.run(RID, told(site, key, 7, versionId=put["VersionId"], eTag=put["ETag"].strip('"')))
+    assert result.success
+    assert in_archive(site) == NEW
+    checks = {found.check_name: found for found in result.get_asset_check_evaluations()}
+    assert not checks["is_what_s3_holds"].passed
+    assert checks["is_what_s3_holds"].severity == dg.AssetCheckSeverity.WARN
+    assert "compared with nothing, size only: " in str(checks["is_what_s3_holds"].description)
+    assert checks["is_a_valid_bag"].passed
+    assert checks["is_in_the_archive"].passed

@@ -10,6 +10,7 @@ from ao_workflows.defs.restore.synced_works import (
     left_alone_shown,
     proof_in_words,
     proofs_shown,
+    read_back,
 )
 from ao_workflows.errors import ArchiveMismatch, Problem, ServiceError, WorksNotSynced
 from ao_workflows.works.stages import Stage
@@ -66,5 +67,15 @@ def test_the_proof_is_one_sentence_of_what_was_compared() -> None:
     assert proof_in_words({"W1": synced()}, 7, "checksum") == "7 files compared by checksum"
     more = {"W1": synced(web="s3://w", images=3, extra_count=5)}
     assert proof_in_words(more, 7, "size") == (
-        "7 files compared by size; 3 images on the web too; the archive has 5 files besides, which were left"
+        "7 files compared by size alone, as [sync] verify in site.toml says; 3 images on the web too; "
+        "the archive has 5 files besides, which were left"
     )
+    said = proof_in_words({"W1": synced(web="s3://w", images=3, by_size=2)}, 7, "checksum")
+    assert said.endswith("3 images on the web too, 2 of them by size alone, since S3 states no checksum of them")
+
+
+def test_what_was_compared_by_size_alone_was_not_read() -> None:
+    """A file of the same size with other bytes would be called what was bagged."""
+    assert read_back({"W1": synced()}, "checksum")
+    assert not read_back({"W1": synced()}, "size")
+    assert not read_back({"W1": synced(), "W2": synced(by_size=1)}, "checksum")

@@ -45,6 +45,9 @@ def test_compared_by_size_no_byte_is_read(desk: Desk) -> None:
     result = desk.run()
     assert result.success
     assert desk.metadata(result)["compared by"] == "size"
+    (check,) = [found for found in result.get_asset_check_evaluations() if not found.passed]
+    assert (check.check_name, check.severity) == ("is_in_the_archive", dg.AssetCheckSeverity.WARN)
+    assert "compared by size alone" in str(check.description)
 
 
 def test_a_script_that_is_killed_in_the_middle_and_run_again_ends_right(desk: Desk) -> None:

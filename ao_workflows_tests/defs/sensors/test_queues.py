@@ -25,6 +25,7 @@ from ao_workflows.defs.sensors.queues import intake_sensor
 from ao_workflows.errors import ServiceError, WrongEnvironment
 from ao_workflows.events.s3_events import parse_message
 from ao_workflows.intake.queue_rules import QueueCursor, plan_tick
+from ao_workflows.staging import rejected_limit
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status.noted_events import last_noted
 from ao_workflows.status.noted_events import works as noted_works
@@ -190,6 +191,18 @@ def test_a_message_that_cannot_be_kept_does_not_stop_the_others(site: TrialSite)
     _make_runs(site, result)
     _tick(site, result.cursor)
     assert _in_queue(site) == (0, 1)
+
+
+def test_beyond_the_limit_messages_stay_in_the_queue_and_good_ones_run(
+    site: TrialSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood of messages that cannot be used would fill the disk, and so stop every work."""
+    monkeypatch.setattr(rejected_limit, "MOST_MESSAGES", 1)
+    _send(site, "no JSON", "none either", _restored(site, "W1NLM4788"))
+    result = _tick(site)
+    assert [request.partition_key for request in result.run_requests or ()] == ["W1NLM4788"]
+    assert len(list(site.layout.rejected_messages().iterdir())) == 1
+    assert _in_queue(site) == (0, 2), "one of them, and the good one until its run is there"
 
 
 def test_an_intake_that_was_renamed_does_no_work_again(site: TrialSite) -> None:

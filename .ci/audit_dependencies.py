@@ -1,0 +1,78 @@
+"""Looks constraints.txt up in a database of known faults: ``make audit-dependencies``.
+
+pip-audit asks PyPI's own database, or with AUDIT_DATABASE an OSV server that the site has, such as
+https://osv.example.org/v1/query. Exits with 0 where nothing is known against any version, with 1 where something is,
+and with 0 and the reason where it had to be skipped: without a network, or a database that does not answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+PLACE = CHECKOUT / ".build/audit-dependencies"
+AUDITOR = "pip-audit==2.10.1"
+
+
+def main() -> int:
+    auditor = [str(PLACE / "bin/python"), "-m", "pip_audit"]
+    if not (PLACE / "bin/pip-audit").exists():
+        print(f"Installing {AUDITOR} in {PLACE.relative_to(CHECKOUT)}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", str(PLACE)], check=True)
+        pip = [auditor[0], "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", AUDITOR]
+        installed = subprocess.run(pip, capture_output=True, text=True, check=False)
+        if installed.returncode:
+            return skipped(f"{AUDITOR} cannot be installed", installed.stderr)
+    words = [
+        "--requirement",
+        "constraints.txt",
+        "--no-deps",
+        "--disable-pip",
+        "--progress-spinner",
+        "off",
+        "--format",
+        "json",
+    ]
+    if database := os.environ.get("AUDIT_DATABASE"):
+        words += ["--vulnerability-service", "osv", "--osv-url", database]
+    done = subprocess.run([*auditor, *words, *sys.argv[1:]], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    return verdict(done.stdout, done.stderr, database or "the database of PyPI")
+
+
+def verdict(found: str, said: str, database: str) -> int:
+    """Prints what pip-audit has found, and returns the exit code.
+
+    :param found: its report, in JSON; ``said`` is what it wrote besides.
+    """
+    try:
+        looked_at = json.loads(found)["dependencies"]
+    except (ValueError, KeyError):
+        return skipped(f"{database} does not answer", said)
+    # pip-audit finds no fault in what it could not look up, and exits with 0.
+    unknown = [each["name"] for each in looked_at if "skip_reason" in each]
+    if len(unknown) == len(looked_at):
+        return skipped(f"{database} knows none of the {len(looked_at)} packages", said)
+    faults = 0
+    for each in looked_at:
+        for fault in each.get("vulns", ()):
+            faults += 1
+            mended = ", ".join(fault["fix_versions"]) or "no version"
+            print(f"{each['name']} {each['version']}: {fault['id']}, mended in {mended}")
+    print(f"{len(looked_at) - len(unknown)} packages looked up in {database}: {faults or 'no'} known faults")
+    if unknown:
+        print(f"Not looked up, since it does not know them: {', '.join(unknown)}")
+    return 1 if faults else 0
+
+
+def skipped(what: str, said: str) -> int:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    print(f"SKIPPED, nothing was looked up: {what}: {lines[-1] if lines else 'no reason was given'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
