@@ -132,7 +132,7 @@ def sync_script(site: Site) -> SyncScript:
         db_config=site.drs.config or "",
         credentials_file=str(site.aws_credentials) if site.aws_credentials else None,
         options=str(site.sync.options) if site.sync.options else None,
-        works_may=[*site.sync.works_may],
+        works_may=site.sync.works_may,
         keep_replaced_days=site.sync.keep_replaced_days,
     )
 

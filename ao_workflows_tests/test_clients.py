@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from ao_workflows import clients
+from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.bags.admission import Terms
 from ao_workflows.bags.zip_directory import ZipLimits
+from ao_workflows.drs.client import Drs
 from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import parse
 
@@ -100,10 +105,10 @@ def test_no_client_has_a_default_that_the_site_has_not() -> None:
     client: Any
     found = []
     for client in [*clients.resources(site).values(), clients.s3(site).settings]:
-        for name, field in getattr(type(client), "model_fields", {}).items():
-            if not field.is_required() and name not in {"url", "settings"}:
+        for name, default in _defaults(type(client)):
+            if name not in {"url", "settings"}:
                 found.append(name)
-                assert getattr(client, name) == field.default, f"{type(client).__name__}.{name}"
+                assert getattr(client, name) == default, f"{type(client).__name__}.{name}"
     assert {"keep_days", "reserve_gib", "room_wait_hours", "stall_seconds", "verify", "keep_replaced_days"} <= set(
         found
     )
@@ -111,6 +116,50 @@ def test_no_client_has_a_default_that_the_site_has_not() -> None:
     limits = ZipLimits(debag.max_members, debag.max_bytes, debag.max_ratio, debag.control_characters, debag.memory_mib)
     assert limits == ZipLimits()
     assert clients.debagger(site).unproven == Terms.unproven
+
+
+def _defaults(client: Any) -> Iterator[tuple[str, Any]]:
+    """What a client has where it is not told, by name."""
+    for name, field in getattr(client, "model_fields", {}).items():
+        if not field.is_required():
+            yield name, field.get_default(call_default_factory=True)
+    for field in fields(client) if is_dataclass(client) else ():
+        if field.default is not MISSING:
+            yield field.name, field.default
+        elif field.default_factory is not MISSING:
+            yield field.name, field.default_factory()
+
+
+def test_no_run_s_own_configuration_names_another_script_or_database() -> None:
+    """Whoever can write a run into Dagster's storage would have its process execute what he likes, with its secrets."""
+    site = parse(SITE, "the test's site")
+
+    @dg.asset
+    def seen(sync_script: dg.ResourceParam[SyncScript], drs: dg.ResourceParam[Drs]) -> tuple[str, str | None]:
+        return sync_script.script, drs.url
+
+    other = {"script": "/brought", "archive_parent": "/brought", "logs": "/brought", "timeout_minutes": 1}
+    brought = {"sync_script": {"config": other}, "drs": {"config": {"url": "sqlite:////brought"}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [seen], resources=clients.resources(site), run_config={"resources": brought}, instance=instance
+        )
+    assert result.output_for_node("seen") == (site.sync.script, site.drs.url)
+
+
+def test_what_has_a_secret_is_no_configuration_and_is_not_printed_with_it() -> None:
+    """Dagster shows a resource's configuration to archivists; and what is printed goes into a run's log."""
+    word = secrets.token_hex(8)
+    url = f"mysql+pymysql://drs:{word}@db/drs"
+    text = SITE.replace("sqlite:////data/drs.sqlite", url).replace("[drs]", f'env = {{TOKEN = "{word}"}}\n[drs]')
+    site = parse(text, "the test's site")
+    resources = clients.resources(site)
+    holding = {"drs": resources["drs"].url, "sync_script": resources["sync_script"].env["TOKEN"]}
+    assert all(word in held for held in holding.values())
+    for name, client in resources.items():
+        assert word not in repr(client)
+        assert name not in holding or not isinstance(client, dg.ConfigurableResource)
+    assert word not in repr(site)
 
 
 @pytest.mark.parametrize(

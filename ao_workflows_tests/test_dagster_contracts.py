@@ -298,6 +298,25 @@ def test_each_dagster_yaml_has_settings_that_dagster_knows(tmp_path: Path, path:
     dagster_instance_config(str(tmp_path))
 
 
+@breaks("archivists read on the page what dagster.yaml has of the storage and of the launcher")
+def test_the_instance_shows_no_more_of_its_settings_than_is_chosen(tmp_path: Path) -> None:
+    """Dagster's page asks the instance for them, by a method that it does not document."""
+    word = "of a run's container"
+    settings = {
+        "instance_class": {"module": "ao_workflows.instance.cancelling", "class": "CancellingInstance"},
+        "run_launcher": {
+            "module": "dagster_docker",
+            "class": "DockerRunLauncher",
+            "config": {"env_vars": [f"TOKEN={word}"]},
+        },
+    }
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert "DockerRunLauncher" in instance.info_str()
+        assert word not in instance.info_str()
+        assert word in str(dg.DagsterInstance.info_dict(instance))
+
+
 @breaks("connections to PostgreSQL are not kept, or one that was cut fails the next question, and no backup is made")
 def test_a_storage_of_postgresql_keeps_its_connections_and_tries_them(tmp_path: Path) -> None:
     """No server is asked: a pool connects when it is asked for a connection."""

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,7 @@ def test_who_waits_too_long_is_told_who_has_the_work_and_tries_again(
         assert list(sync_each(syncing, (RID, OTHER))[0]) == [RID, OTHER]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Asking(Drs):
     """A database that looks, when a work's end is recorded, whether another run could write the work."""
 

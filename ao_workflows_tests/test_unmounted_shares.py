@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,7 @@ def test_a_share_that_goes_away_while_the_archives_copy_is_read_gets_no_work(
     assert (desk.site.layout.work(RID) / RID / "text.txt").read_bytes() == b"TEXT\n"
 
 
+@dataclass(frozen=True, kw_only=True)
 class UnmountedMeanwhile(Drs):
     """A database that takes its time: the share is away when the record is written."""
 

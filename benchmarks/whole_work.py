@@ -113,7 +113,7 @@ class _Sides:
         described = parse(_site(self._here, self._url), "the benchmark's site")
         make_archive(clients.archive_shares(described))
         self._resources = clients.resources(described)
-        self._resources["sync_script"] = _Unflushed(**self._resources["sync_script"].model_dump())
+        self._resources["sync_script"] = _Unflushed(**vars(self._resources["sync_script"]))
         self._resources["drs"].init()
         os.sync()
 

@@ -12,12 +12,10 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-
-import dagster as dg
-from pydantic import Field
 
 from ao_workflows.archive.places import web_prefix
 from ao_workflows.archive.sync_options import KEEP_REPLACED_DAYS, VERIFY, WORKS_MAY, SyncOptions
@@ -56,8 +54,13 @@ GRACE_SECONDS = 10.0
 """How long a script that is asked to end has to clean up before it is killed."""
 
 
-class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The script named ``script`` (a path, or a name on PATH), and what the site gives it."""
+@dataclass(frozen=True, kw_only=True)
+class SyncScript:
+    """The script named ``script`` (a path, or a name on PATH), and what the site gives it.
+
+    It is no resource with a configuration: Dagster stores that, and shows it to whoever may look at its page, and what
+    ``env`` gives the script may be a password. Nor can a run's own configuration name another script.
+    """
 
     script: str
     archive_parent: str
@@ -65,11 +68,11 @@ class SyncScript(dg.ConfigurableResource):  # type: ignore[type-arg]
     logs: str
     timeout_minutes: int
     verify: Depth = VERIFY
-    env: Mapping[str, str] = {}
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     db_config: str = ""
     credentials_file: str | None = None
     options: str | None = None
-    works_may: list[str] = Field(default=[*WORKS_MAY])
+    works_may: Collection[str] = WORKS_MAY
     keep_replaced_days: int = KEEP_REPLACED_DAYS
 
     def options_of(self, work: Path, redo: str = "", *, replacing: bool = False) -> SyncOptions:

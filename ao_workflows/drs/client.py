@@ -15,11 +15,10 @@ import random
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import dagster as dg
 
 from ao_workflows.drs.check import check_table
 from ao_workflows.drs.config import Database, named_database
@@ -42,15 +41,19 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class Drs(dg.ConfigurableResource):  # type: ignore[type-arg]
+@dataclass(frozen=True, kw_only=True)
+class Drs:
     """The archive's database, named by a URL or by ``section:/path/to/db_apps.config``.
+
+    It is no resource with a configuration: Dagster stores that, and shows it to whoever may look at its page, and a URL
+    may have a password in it.
 
     Each call opens its own connection and closes it, so that none is held while files move, and each takes
     what may pass (a deadlock, a lost connection, a server that restarts) for ``patience`` seconds before it
     raises ``DatabaseUnavailable``.
     """
 
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     config: str | None = None
     patience: float = 15.0
 

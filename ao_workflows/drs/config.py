@@ -119,13 +119,19 @@ def _from_config(text: str) -> Database:
     try:
         apps.read_string(_read(apps_path))
     except configparser.Error as error:
-        raise DatabaseError(str(apps_path), f"is no ini file: {error}") from error
+        # Neither repeated nor chained: Python's words have the line, and it may have a password
+        raise DatabaseError(str(apps_path), f"is no ini file{_line_of(error)}") from None
     server = _app_value(apps, apps_path, section, "server")
     options_path = apps_path.parent / Path(_app_value(apps, apps_path, "mysql", "mySqlCnfPath")).expanduser()
     groups = parse_option_file(_read(options_path))
     if server not in groups:
         raise DatabaseError(str(options_path), f"has no section [{server}], which [{section}] of {apps_path} names")
     return _from_options(groups[server], f"[{server}] of {options_path}")
+
+
+def _line_of(error: configparser.Error) -> str:
+    numbers = [number for number, _ in getattr(error, "errors", ())] or [getattr(error, "lineno", None)]
+    return f": its line {numbers[0]} cannot be read" if numbers[0] else ""
 
 
 def _read(path: Path) -> str:

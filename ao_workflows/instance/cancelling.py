@@ -1,7 +1,7 @@
 """Cancelling: a run looks for itself whether it shall end, so that nobody needs to reach its worker.
 
-What belongs here: the instance of a deployment, which also keeps its connections to PostgreSQL, and what its launchers
-have in common. What does not: launching.
+What belongs here: the instance of a deployment, which also keeps its connections to PostgreSQL and what is secret in
+dagster.yaml, and what its launchers have in common. What does not: launching.
 
 Dagster ends a run by reaching for its worker, from the process of the web page. With the workers in containers, the web
 page would need the Docker socket, which is root on the host; with the workers on other hosts, it cannot. So each run
@@ -21,6 +21,8 @@ from typing import Any
 
 from dagster import DagsterInstance
 from dagster._core.launcher import RunLauncher
+
+from ao_workflows.instance.shown_settings import shown_settings
 
 CONNECTION_SECONDS = 30
 """A connection to the storage that is older than this is replaced by a new one when it is next needed."""
@@ -68,6 +70,10 @@ class CancellingInstance(DagsterInstance):
         from dagster._core.instance.ref import InstanceRef
 
         return InstanceRef.config_defaults(base_dir)
+
+    def info_dict(self) -> Mapping[str, object]:
+        """Returns what the web page shows of dagster.yaml."""
+        return shown_settings(super().info_dict())
 
     @property
     def should_start_background_run_thread(self) -> bool:

@@ -124,9 +124,17 @@ def _in_words(fault: Any) -> str:
             said = str(fault["ctx"]["error"])
         case _:
             said = re.sub(r"^Input should", "must", fault["msg"])
-    # A database's URL that is refused may still hold a password.
-    shown = "" if isinstance(fault["input"], dict) else f" (is: {re.sub('//.*@', '//…@', repr(fault['input']))})"
-    return f"{key}: {said}{shown}"
+    return f"{key}: {said}{_shown(key, fault['input'])}"
+
+
+def _shown(key: str, value: object) -> str:
+    """Returns what a wrong value is, without what may be secret in it: these words stand on Dagster's page, too."""
+    text = repr(value)
+    if isinstance(value, dict) or key.startswith("sync.env") or (key.startswith("drs") and "@" not in text):
+        return ""
+    # An address that is refused may still hold a password.
+    before = "^.*@" if key.startswith("drs") else "//.*@"
+    return f" (is: {re.sub(before, '//…@', text)})"
 
 
 _PATTERNS = {
@@ -138,7 +146,7 @@ _PATTERNS = {
     r"^s3://[^/]+": "must begin with s3://",
     r"^(/|s3://[^/]+).*": "must be an absolute path, or begin with s3://",
     r"^(mysql\+pymysql|sqlite)://": "must begin with mysql+pymysql:// or sqlite:///",
-    r"^[^:]+:/.+": "must be 'section:/path/to/db_apps.config'",
+    r"^[^:]+:/[^/].*": "must be 'section:/path/to/db_apps.config'",
     r"^([01][0-9]|2[0-3]):[0-5][0-9]$": "must be a time such as '03:30', in UTC",
     r"^[a-z][a-z0-9_]{0,39}$": "the name must be at most 40 lower-case letters, digits and '_', a letter first",
 }

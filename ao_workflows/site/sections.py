@@ -206,7 +206,7 @@ class SyncSection(_Section):
     script: str
     timeout_minutes: Annotated[int, Field(gt=0)] = 720
     verify: Depth = VERIFY
-    env: dict[str, str] = {}
+    env: Annotated[dict[str, str], Field(repr=False)] = {}
     options: AbsolutePath | None = None
     works_may: tuple[Wish, ...] = WORKS_MAY
     keep_replaced_days: Annotated[int, Field(ge=0)] = KEEP_REPLACED_DAYS
@@ -215,8 +215,8 @@ class SyncSection(_Section):
 class DrsSection(_Section):
     """The archive's database, named either by ``url`` or by ``config``."""
 
-    url: Annotated[str, Field(pattern=r"^(mysql\+pymysql|sqlite)://")] | None = None
-    config: Annotated[str, Field(pattern=r"^[^:]+:/.+")] | None = None
+    url: Annotated[Annotated[str, Field(pattern=r"^(mysql\+pymysql|sqlite)://")] | None, Field(repr=False)] = None
+    config: Annotated[str, Field(pattern=r"^[^:]+:/[^/].*")] | None = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> DrsSection:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -313,14 +314,14 @@ def test_a_row_of_another_work_that_is_held_holds_up_nobody(server: MariaDb) -> 
     with closing(server.admin(_database(site))) as shell:
         shell.begin()
         shell.query("SELECT * FROM glacier_sync_progress WHERE id = 2 FOR UPDATE")
-        site.drs.model_copy(update={"patience": 0}).record("W1", Stage.DOWNLOADED_BAG, NOON, {}, event="e")
+        replace(site.drs, patience=0).record("W1", Stage.DOWNLOADED_BAG, NOON, {}, event="e")
     assert site.only().stage is Stage.DOWNLOADED_BAG
 
 
 def test_a_lock_that_is_never_let_go_surfaces_as_an_outage(site: Site, request: pytest.FixtureRequest) -> None:
     """Waiting for ever inside a run holds its place in the queue; the retry policy has to see it."""
     site.drs.record("W1", Stage.RESTORED_MESSAGE, NOON, {}, event="e")
-    hurried = site.drs.model_copy(update={"patience": 0})
+    hurried = replace(site.drs, patience=0)
     if site.on_mariadb:
         server: MariaDb = request.getfixturevalue("mariadb_server")
         with closing(server.admin(_database(site))) as shell:
@@ -385,7 +386,7 @@ def test_a_row_that_another_changes_after_the_look_at_it_is_added_to(
         return row_to_write(*arguments)
 
     monkeypatch.setattr("ao_workflows.drs.client.row_to_write", look_and_be_overtaken)
-    server_site.drs.model_copy(update={"patience": 0}).record("W1", Stage.SYNCED_ARCHIVE, NOON, {}, event="e")
+    replace(server_site.drs, patience=0).record("W1", Stage.SYNCED_ARCHIVE, NOON, {}, event="e")
     progress = server_site.only()
     assert (progress.stage, len(progress.entries)) == (Stage.SYNCED_ARCHIVE, 2)
 
@@ -411,7 +412,7 @@ def test_a_user_with_too_many_connections_is_waited_for(server: MariaDb, server_
     limited = Site(server_site.url.replace(f"//{server.user}:", f"//{user}:"))
     with create_engine(limited.url, poolclass=NullPool).connect():
         with pytest.raises(DatabaseUnavailable, match="the user's limit is reached"):
-            limited.drs.model_copy(update={"patience": 0}).rows()
+            replace(limited.drs, patience=0).rows()
         recording = Recording(limited.drs)
     recording.done()
     assert server_site.only().stage is Stage.SYNCED_ARCHIVE
@@ -433,7 +434,7 @@ def test_a_connection_that_is_cut_is_opened_again(server: MariaDb, server_site: 
 
 def test_a_server_killed_under_its_writers_loses_and_doubles_nothing(server: MariaDb, server_site: Site) -> None:
     """A commit may be cut off before or after it was done, and the writer cannot know which."""
-    patient = server_site.drs.model_copy(update={"patience": 60})
+    patient = replace(server_site.drs, patience=60)
     processes = _start_writers(_append(patient, 20), 4)
     for enough in (10, 40):
         while len(server_site.drs.rows()) == 0 or len(server_site.only().entries) < enough:
@@ -447,7 +448,7 @@ def test_a_server_killed_under_its_writers_loses_and_doubles_nothing(server: Mar
 
 def test_a_database_that_is_down_surfaces_and_is_written_to_when_it_is_back(server: MariaDb, server_site: Site) -> None:
     """Down for an hour, it is Dagster's retries that wait: they go on only for an error that says it may pass."""
-    hurried = server_site.drs.model_copy(update={"patience": 0.2})
+    hurried = replace(server_site.drs, patience=0.2)
     server.kill()
     for ask in (hurried.check, hurried.rows, lambda: hurried.record("W1", None, NOON, {})):
         with pytest.raises(DatabaseUnavailable, match=rf"127\.0\.0\.1:{server.port}.*no connection") as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import threading
 import traceback
@@ -265,3 +266,20 @@ def test_an_option_file_is_read_as_mysql_reads_it() -> None:
         "archive": {"user": "two", "skip-ssl": None, "password": "a b\tc\\d", "port": "3307"},
         "mysqld": {"port": "1"},
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("[prod]\nserver = archive\npassword WORD\n", 3), ("password = WORD\n[prod]\n", 1)],
+    ids=["no key", "no section"],
+)
+def test_a_file_that_is_no_ini_file_is_told_by_its_line_and_not_by_what_is_in_it(
+    tmp_path: Path, text: str, line: int
+) -> None:
+    """What a run fails with stands on the page that archivists look at, with all that led to it."""
+    word = secrets.token_hex(8)
+    apps = tmp_path / "db_apps.config"
+    apps.write_text(text.replace("WORD", word))
+    with pytest.raises(DatabaseError, match=f"is no ini file: its line {line} cannot be read") as refused:
+        Drs(config=f"prod:{apps}").rows()
+    assert word not in "".join(traceback.format_exception(refused.value))

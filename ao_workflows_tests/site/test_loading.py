@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +107,29 @@ def test_a_refused_databases_password_is_not_told() -> None:
     assert "drs.url: must begin with mysql+pymysql://" in told
     assert word not in told
     assert "@db/drs" in told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"drs": {"config": None, "url": "mysql+pymysql:/drs:WORD@db/drs"}},
+        {"drs": {"config": None, "url": "drs:WORD"}},
+        {"drs": {"config": None, "url": ["WORD"]}},
+        {"drs": {"config": "mysql+pymysql://drs:WORD@db/drs"}},
+        {"drs": {"config": None, "password": "WORD"}},
+        {"intake": {"endpoint_url": "http://key:WORD@s3"}},
+        {"sync": {"env": "TOKEN=WORD"}},
+        {"sync": {"env": {"TOKEN": ["WORD"]}}},
+    ],
+)
+def test_no_mistake_tells_what_may_be_secret(wrong: dict[str, Any]) -> None:
+    """What is wrong with site.toml stands on the page that archivists look at, until it is mended."""
+    word = secrets.token_hex(8)
+    text = changed(**json.loads(json.dumps(wrong).replace("WORD", word)))
+    assert word in text
+    told = "\n".join(mistakes(text))
+    assert re.search(r"^(drs|intake\.fpl|sync)\.\w+", told, re.MULTILINE)
+    assert word not in told
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,9 @@ def stuck_works(watch: WatchSection) -> dg.AssetsDefinition:
     )
 
     @dg.asset(name=NAME, group_name="watch", kinds={"table"}, check_specs=[nobody_is_stuck, no_copy_ends])
-    def asset(context: dg.AssetExecutionContext, staging: Staging, drs: Drs, s3: S3) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def asset(
+        context: dg.AssetExecutionContext, staging: Staging, drs: dg.ResourceParam[Drs], s3: S3
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """The works that nothing has happened to for too long, and those whose restored copy in S3 is about to end.
 
         What to do for each is in the last column; `ao status` says the same of any work.

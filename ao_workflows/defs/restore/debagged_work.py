@@ -59,7 +59,7 @@ def debagged_work(
     s3: S3,
     folders: Folders,
     debagger: Debagger,
-    drs: Drs,
+    drs: dg.ResourceParam[Drs],
 ) -> Iterator[Any]:
     """The work is unpacked on the scratch disk, and every file is what was bagged.
 

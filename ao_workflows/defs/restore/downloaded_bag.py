@@ -61,7 +61,7 @@ def downloaded_bag(
     archive_shares: dg.ResourceParam[ArchiveShares],
     s3: S3,
     folders: Folders,
-    drs: Drs,
+    drs: dg.ResourceParam[Drs],
 ) -> Iterator[Any]:
     """The work's zipped bag is on the scratch disk, and is byte for byte what S3 holds, or what was put into the
     folder.

@@ -63,7 +63,7 @@ def restored_message(
     staging: Staging,
     archive_shares: dg.ResourceParam[ArchiveShares],
     folders: Folders,
-    drs: Drs,
+    drs: dg.ResourceParam[Drs],
 ) -> Iterator[Any]:
     """Glacier has restored the work, or a person has put its zip into a folder. The message that said so is stored, so
     that the work can be redone from it.

@@ -86,8 +86,8 @@ def synced_archive(
     staging: Staging,
     archive_shares: dg.ResourceParam[ArchiveShares],
     folders: Folders,
-    sync_script: SyncScript,
-    drs: Drs,
+    sync_script: dg.ResourceParam[SyncScript],
+    drs: dg.ResourceParam[Drs],
 ) -> Iterator[Any]:
     """The work is in the archive. The sync script put it there, and every file was read back and compared.
 
