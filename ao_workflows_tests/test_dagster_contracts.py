@@ -100,11 +100,20 @@ def cancelled() -> None:
 
 
 def created(instance: dg.DagsterInstance, job: dg.JobDefinition = short, **others: Any) -> dg.DagsterRun:
-    """A run that was created and not launched, with its code in this module."""
+    """A run that was created and not launched, with its code in this module if nothing else is said."""
     from dagster._core.definitions.reconstruct import ReconstructableRepository
 
     code = ReconstructableRepository.for_file(__file__, job.name, str(CHECKOUT)).get_reconstructable_job(job.name)
-    return instance.create_run_for_job(job, job_code_origin=code.get_python_origin(), **others)
+    return instance.create_run_for_job(job, **{"job_code_origin": code.get_python_origin()} | others)
+
+
+def our_code(job: str) -> Any:
+    """Where the code server says that the platform's code is."""
+    from dagster._core.code_pointer import ModuleCodePointer
+    from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+
+    code = ModuleCodePointer("ao_workflows.definitions", "defs", str(Path.cwd()))
+    return JobPythonOrigin(job, RepositoryPythonOrigin(sys.executable, code, "another:1", ["dagster"]))
 
 
 @pytest.fixture
@@ -420,7 +429,7 @@ def test_a_run_is_launched_in_a_container_of_its_own(tmp_path: Path, monkeypatch
     containers = SimpleNamespace(create=create, list=listed)
     monkeypatch.setattr(RunContainers, "_get_client", lambda *_: SimpleNamespace(containers=containers))
     with deployed(tmp_path, monkeypatch, "containers") as instance:
-        run = created(instance, tags={run_tags.PARTITION: "W1NLM4700"})
+        run = created(instance, tags={run_tags.PARTITION: "W1NLM4700"}, job_code_origin=our_code("short"))
         launcher: Any = instance.run_launcher
         launcher.image = "ao-workflows:dev"
         instance.launch_run(run.run_id, None)  # type: ignore[arg-type]
@@ -428,6 +437,7 @@ def test_a_run_is_launched_in_a_container_of_its_own(tmp_path: Path, monkeypatch
     (settings,) = made
     assert settings["name"] == f"run-W1NLM4700-{run.run_id[:8]}"
     assert settings["user"] == "1001"
+    assert settings["image"] == "ao-workflows:dev"
     assert settings["network"] == "site"
     assert settings["labels"]["dagster/run_id"] == run.run_id, "containers that have ended are found by it"
     assert "execute_run" in settings["command"]
@@ -450,7 +460,7 @@ def test_a_run_is_sent_to_the_workers(tmp_path: Path, monkeypatch: pytest.Monkey
     with deployed(tmp_path, monkeypatch, "workers") as instance:
         launcher: Any = instance.run_launcher
         launcher.celery.conf.result_backend = "cache+memory://"
-        run = created(instance)
+        run = created(instance, job_code_origin=our_code("short"))
         instance.launch_run(run.run_id, None)  # type: ignore[arg-type]
         seen = ended(instance, run)
         with launcher.celery.connection_for_read() as connection:
