@@ -446,6 +446,29 @@ def test_a_run_is_launched_in_a_container_of_its_own(tmp_path: Path, monkeypatch
     assert seen.tags["docker/container_id"] == "c0ffee"
 
 
+@breaks("the archivists' page, whose user of PostgreSQL may only read, shows an error in place of the works")
+def test_a_page_can_be_kept_from_noting_the_states_of_partitions(plain: dg.DagsterInstance) -> None:
+    """It does so in the storage whenever it shows them, unless the storage says that it cannot."""
+    from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+
+    partitions = dg.StaticPartitionsDefinition(["W1", "W2"])
+
+    @dg.asset(partitions_def=partitions)
+    def thing() -> None: ...
+
+    assert dg.materialize([thing], partition_key="W1", instance=plain).success
+    storage: Any = plain.event_log_storage
+    noted = []
+    for may in (False, True):
+        storage.can_write_asset_status_cache = lambda may=may: may
+        shown = get_and_update_asset_status_cache_value(plain, thing.key, partitions)
+        assert shown
+        assert set(shown.deserialize_materialized_partition_subsets(partitions).get_partition_keys()) == {"W1"}
+        (record,) = plain.get_asset_records([thing.key])
+        noted.append(record.asset_entry.cached_status is not None)
+    assert noted == [False, True]
+
+
 @breaks("no run reaches a worker, or one that waits for a worker is taken for lost and run twice")
 def test_a_run_is_sent_to_the_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message is read as the worker reads it; the queue is in this process's memory."""

@@ -39,7 +39,7 @@ from ao_workflows_tests.support.postgres import Postgres
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = CHECKOUT / "docker/kubernetes"
-SECRETS = ("pg_service", "db_apps.config", "drs.config", "aws-credentials", "compute-logs")
+SECRETS = ("pg_service", "viewer_pg_service", "db_apps.config", "drs.config", "aws-credentials", "compute-logs")
 WORK = "W1NLM4700"
 
 
@@ -220,6 +220,9 @@ def test_secrets_are_files_of_those_who_need_them_and_nowhere_else(cluster: Clus
     held = {name: _files(cluster, pod) for name, pod in cluster.pods().items()}
     assert held.pop(job["metadata"]["name"]) == held.pop("code") == {"pg_service", "db_apps", "drs_cnf", "aws"}
     assert held == {name: {"pg_service", "compute_logs"} for name in ("webserver", "viewer", "daemon")}
+    (storage,) = [each["secret"] for each in cluster.pods()["viewer"]["volumes"] if each["name"] == "storage"]
+    held_by_viewer = base64.b64decode(cluster.api.of("Secret")[storage["secretName"]]["data"]["pg_service"]).decode()
+    assert cluster.words["viewer_pg_service"] in held_by_viewer, "the user that may only read"
     for pod in cluster.pods().values():
         (container,) = pod["containers"]
         assert container["envFrom"] == [{"configMapRef": {"name": "ao-environment"}}]
