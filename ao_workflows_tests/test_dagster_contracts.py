@@ -446,6 +446,26 @@ def test_a_run_is_launched_in_a_container_of_its_own(tmp_path: Path, monkeypatch
     assert seen.tags["docker/container_id"] == "c0ffee"
 
 
+@breaks("no run starts, for its process cannot be kept to the platform's code")
+def test_the_process_of_a_run_loads_its_code_by_a_name_that_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the code is, it reads from the storage, into which others write."""
+    from dagster._cli import api
+
+    from ao_workflows.instance import run_process
+
+    asked: list[Any] = []
+    monkeypatch.setattr(run_process, "_load", asked.append)
+    monkeypatch.setattr(api, "recon_job_from_origin", api.recon_job_from_origin)  # put back at the end
+    run_process.load_our_code_only()
+    with dg.instance_for_test() as instance:
+        run = created(instance)
+        # It is given no job here, and says so.
+        assert api._execute_run_command_body(run.run_id, instance, lambda _: None, set_exit_code_on_failure=True) == 1
+    (origin,) = asked
+    assert origin.job_name == "short"
+    assert origin.repository_origin.code_pointer.module == "ao_workflows.definitions"
+
+
 @breaks("the archivists' page, whose user of PostgreSQL may only read, shows an error in place of the works")
 def test_a_page_can_be_kept_from_noting_the_states_of_partitions(plain: dg.DagsterInstance) -> None:
     """It does so in the storage whenever it shows them, unless the storage says that it cannot."""

@@ -33,6 +33,7 @@ from ao_workflows.shown_names import shown
 DEFINITIONS = "defs"
 """What the code server loads of the module."""
 
+_STARTS = ["python", "-m", "ao_workflows.instance.run_process"]
 _SETTINGS_IN_TAGS = ("dagster-k8s/", "dagster-celery/queue")
 _NAMED_AT_MOST = 10
 _LETTERS_AT_MOST = 200
@@ -56,13 +57,12 @@ def as_launched(run: DagsterRun, image: str | None) -> DagsterRun:
     :raises StackError: if neither says which image.
     """
     check_run(run)
-    own = RepositoryPythonOrigin(
-        executable_path="python",
-        code_pointer=ModuleCodePointer(MODULE, DEFINITIONS),
-        container_image=image or _own_image(),
-        entry_point=DEFAULT_DAGSTER_ENTRY_POINT,
-    )
-    return run._replace(job_code_origin=JobPythonOrigin(run.job_name, own))
+    return run._replace(job_code_origin=JobPythonOrigin(run.job_name, our_code(image or _own_image())))
+
+
+def our_code(image: str | None = None) -> RepositoryPythonOrigin:
+    """Returns where the platform's code is, in that image, and the command by which a run of it starts."""
+    return RepositoryPythonOrigin("python", ModuleCodePointer(MODULE, DEFINITIONS), image, entry_point=_STARTS)
 
 
 def without_settings(run: DagsterRun) -> DagsterRun:

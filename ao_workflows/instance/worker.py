@@ -34,6 +34,7 @@ from ao_workflows.errors import RunRefused, StackError
 from ao_workflows.instance.broker import celery_app
 from ao_workflows.instance.own_code import check_run
 from ao_workflows.instance.run_leases import RunLeases
+from ao_workflows.instance.run_process import load_our_code_only
 
 ALIVE = Path(tempfile.gettempdir(), "worker-alive")
 """The worker touches this file while it is connected to its broker; the container's health check looks at it."""
@@ -143,6 +144,7 @@ def _load(**_: Any) -> None:
     except Exception as error:
         # Celery would log any other exception, and start a worker whose every run fails.
         raise SystemExit(f"the worker cannot begin: {error}") from error
+    load_our_code_only()
 
 
 @worker_process_init.connect

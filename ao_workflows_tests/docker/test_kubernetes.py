@@ -333,7 +333,7 @@ def test_a_job_has_this_deployment_s_image_whatever_the_run_names(
     job = cluster.api.objects.pop(("Job", "ao", f"dagster-run-{made.run_id}"))
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["image"] == cluster.data("ao-environment")["DAGSTER_CURRENT_IMAGE"]
-    assert container["args"][:3] == ["dagster", "api", "execute_run"]
+    assert container["args"][:5] == ["python", "-m", "ao_workflows.instance.run_process", "api", "execute_run"]
     assert "evil" not in json.dumps(job)
 
 

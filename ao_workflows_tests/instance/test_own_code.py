@@ -25,6 +25,7 @@ from ao_workflows_tests.support.docker_api import docker_engine
 CHECKOUT = Path(__file__).resolve().parents[2]
 OURS = "ao_workflows.definitions"
 IMAGE = "ao-workflows:9.9.9"
+START = ["python", "-m", "ao_workflows.instance.run_process"]
 
 ROOT_ON_THE_HOST = {
     "docker": {
@@ -107,7 +108,7 @@ def test_a_run_of_ours_is_launched_with_the_launcher_s_image_and_command(
     launched = as_launched(run, IMAGE)
     assert launched.job_code_origin is not None
     made = launched.job_code_origin.repository_origin
-    assert (made.container_image, made.entry_point, made.container_context) == (IMAGE, ["dagster"], None)
+    assert (made.container_image, made.entry_point, made.container_context) == (IMAGE, START, None)
     assert launched.run_id == run.run_id
     assert other_image(run, IMAGE) == "ao-workflows:0.0.1"
     assert other_image(launched, IMAGE) is None
@@ -189,7 +190,7 @@ def test_a_run_s_container_is_what_dagster_yaml_says_whatever_image_the_run_name
         dequeue(instance)
     (container,) = created
     assert container["Image"] == IMAGE
-    assert container["Cmd"][:3] == ["dagster", "api", "execute_run"]
+    assert container["Cmd"][:5] == [*START, "api", "execute_run"]
     assert container["User"] == "1001"
     assert "evil" not in json.dumps(container)
     said = [each.dagster_event.message for each in instance.all_logs(run.run_id) if each.dagster_event]
