@@ -19,6 +19,7 @@ for that decision is here, in every class: ``transient``, which says whether try
     ├── WorkBusy              another process has locked the work                       transient
     ├── WorkUnknown           neither DRS nor Dagster nor staging knows the work
     ├── RunInFlight           a run of the work is queued or under way
+    ├── RunRefused            a run brings code or settings of its own
     ├── InstanceUnusable      Dagster's instance cannot be used, or would not run what is queued
     ├── ServicesError         the services of `ao up` cannot be started or ended as requested
     │   └── ServiceNotUp          one of them did not start
@@ -234,6 +235,21 @@ class RunInFlight(AoError):
         self.state = state
         super().__init__(
             f"{rid} has a run already, {run_id}, which is {state}: wait for its end, or end it in the web page first"
+        )
+
+
+class RunRefused(AoError):
+    """A run in Dagster's storage says more of the process that is to execute it than which job it is; ``brings`` has
+    what is not its to say.
+    """
+
+    def __init__(self, run_id: str, brings: Sequence[str]) -> None:
+        self.run_id = run_id
+        self.brings = tuple(brings)
+        super().__init__(
+            f"run {run_id} is not executed, for it brings its own {', '.join(self.brings)}. Where and as whom runs are "
+            f"executed, dagster.yaml alone says, and the code is the image's. Ask for the work again "
+            f"(ao reprocess RID), and find out who wrote this run into Dagster's storage"
         )
 
 

@@ -100,11 +100,20 @@ def cancelled() -> None:
 
 
 def created(instance: dg.DagsterInstance, job: dg.JobDefinition = short, **others: Any) -> dg.DagsterRun:
-    """A run that was created and not launched, with its code in this module."""
+    """A run that was created and not launched, with its code in this module if nothing else is said."""
     from dagster._core.definitions.reconstruct import ReconstructableRepository
 
     code = ReconstructableRepository.for_file(__file__, job.name, str(CHECKOUT)).get_reconstructable_job(job.name)
-    return instance.create_run_for_job(job, job_code_origin=code.get_python_origin(), **others)
+    return instance.create_run_for_job(job, **{"job_code_origin": code.get_python_origin()} | others)
+
+
+def our_code(job: str) -> Any:
+    """Where the code server says that the platform's code is."""
+    from dagster._core.code_pointer import ModuleCodePointer
+    from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+
+    code = ModuleCodePointer("ao_workflows.definitions", "defs", str(Path.cwd()))
+    return JobPythonOrigin(job, RepositoryPythonOrigin(sys.executable, code, "another:1", ["dagster"]))
 
 
 @pytest.fixture
@@ -439,7 +448,7 @@ def test_a_run_is_launched_in_a_container_of_its_own(tmp_path: Path, monkeypatch
     containers = SimpleNamespace(create=create, list=listed)
     monkeypatch.setattr(RunContainers, "_get_client", lambda *_: SimpleNamespace(containers=containers))
     with deployed(tmp_path, monkeypatch, "containers") as instance:
-        run = created(instance, tags={run_tags.PARTITION: "W1NLM4700"})
+        run = created(instance, tags={run_tags.PARTITION: "W1NLM4700"}, job_code_origin=our_code("short"))
         launcher: Any = instance.run_launcher
         launcher.image = "ao-workflows:dev"
         instance.launch_run(run.run_id, None)  # type: ignore[arg-type]
@@ -447,12 +456,56 @@ def test_a_run_is_launched_in_a_container_of_its_own(tmp_path: Path, monkeypatch
     (settings,) = made
     assert settings["name"] == f"run-W1NLM4700-{run.run_id[:8]}"
     assert settings["user"] == "1001"
+    assert settings["image"] == "ao-workflows:dev"
     assert settings["network"] == "site"
     assert settings["labels"]["dagster/run_id"] == run.run_id, "containers that have ended are found by it"
     assert "execute_run" in settings["command"]
     assert '"set_exit_code_on_failure": true' in " ".join(settings["command"])
     assert [each["filters"]["network"] for each in asked] == ["site"]
     assert seen.tags["docker/container_id"] == "c0ffee"
+
+
+@breaks("no run starts, for its process cannot be kept to the platform's code")
+def test_the_process_of_a_run_loads_its_code_by_a_name_that_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the code is, it reads from the storage, into which others write."""
+    from dagster._cli import api
+
+    from ao_workflows.instance import run_process
+
+    asked: list[Any] = []
+    monkeypatch.setattr(run_process, "_load", asked.append)
+    monkeypatch.setattr(api, "recon_job_from_origin", api.recon_job_from_origin)  # put back at the end
+    run_process.load_our_code_only()
+    with dg.instance_for_test() as instance:
+        run = created(instance)
+        # It is given no job here, and says so.
+        assert api._execute_run_command_body(run.run_id, instance, lambda _: None, set_exit_code_on_failure=True) == 1
+    (origin,) = asked
+    assert origin.job_name == "short"
+    assert origin.repository_origin.code_pointer.module == "ao_workflows.definitions"
+
+
+@breaks("the archivists' page, whose user of PostgreSQL may only read, shows an error in place of the works")
+def test_a_page_can_be_kept_from_noting_the_states_of_partitions(plain: dg.DagsterInstance) -> None:
+    """It does so in the storage whenever it shows them, unless the storage says that it cannot."""
+    from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+
+    partitions = dg.StaticPartitionsDefinition(["W1", "W2"])
+
+    @dg.asset(partitions_def=partitions)
+    def thing() -> None: ...
+
+    assert dg.materialize([thing], partition_key="W1", instance=plain).success
+    storage: Any = plain.event_log_storage
+    noted = []
+    for may in (False, True):
+        storage.can_write_asset_status_cache = lambda may=may: may
+        shown = get_and_update_asset_status_cache_value(plain, thing.key, partitions)
+        assert shown
+        assert set(shown.deserialize_materialized_partition_subsets(partitions).get_partition_keys()) == {"W1"}
+        (record,) = plain.get_asset_records([thing.key])
+        noted.append(record.asset_entry.cached_status is not None)
+    assert noted == [False, True]
 
 
 @breaks("no run reaches a worker, or one that waits for a worker is taken for lost and run twice")
@@ -469,7 +522,7 @@ def test_a_run_is_sent_to_the_workers(tmp_path: Path, monkeypatch: pytest.Monkey
     with deployed(tmp_path, monkeypatch, "workers") as instance:
         launcher: Any = instance.run_launcher
         launcher.celery.conf.result_backend = "cache+memory://"
-        run = created(instance)
+        run = created(instance, job_code_origin=our_code("short"))
         instance.launch_run(run.run_id, None)  # type: ignore[arg-type]
         seen = ended(instance, run)
         with launcher.celery.connection_for_read() as connection:

@@ -25,7 +25,7 @@ from ao_workflows.deployment.plan import (
     merge_env,
     plan_files,
 )
-from ao_workflows.deployment.secret_files import MOUNTED_SECRETS, certificate_files, wanted_secrets
+from ao_workflows.deployment.secret_files import MOUNTED_SECRETS, VIEWER, certificate_files, wanted_secrets
 from ao_workflows.errors import DeployError
 from ao_workflows.site.loading import parse
 from ao_workflows.site.sections import CHECKOUT, Site
@@ -168,6 +168,9 @@ def _settings(order: Order, uid: int, root: Path) -> tuple[dict[str, str], dict[
         "TZ": "UTC",
     }
     given = dict(order.settings)
+    if storage := given.get("DAGSTER_STORAGE") or _line_of(root, "DAGSTER_STORAGE"):
+        read = re.sub(r"(?<=//)[^@/?]*(?=@)", VIEWER, storage).replace("/pgpass", "/viewer_pgpass")
+        defaults["VIEWER_STORAGE"] = read
     given |= {"AO_FOLDER": str(root), "AO_ENVIRONMENT": order.environment}
     given |= {"SYNC_ACCESS_UID": str(order.uid)} if order.uid is not None else {}
     given |= {"AO_IMAGE": order.image} if order.image else {}
@@ -184,7 +187,7 @@ def _version() -> str:
 def _mistakes(site: Site, order: Order, root: Path) -> list[str]:
     """What does not fit together."""
     mistakes = []
-    before = _environment_before(root)
+    before = _line_of(root, "AO_ENVIRONMENT")
     if before and before != order.environment:
         mistakes.append(f"{root}: is a {before} folder; a {order.environment} one wants a folder of its own")
     if site.environment != order.environment:
@@ -198,9 +201,10 @@ def _mistakes(site: Site, order: Order, root: Path) -> list[str]:
     return mistakes
 
 
-def _environment_before(root: Path) -> str | None:
+def _line_of(root: Path, name: str) -> str | None:
+    """What ``.env`` says of a name now."""
     lines = (text_of(root / ".env") or "").splitlines()
-    return next((line.removeprefix("AO_ENVIRONMENT=") for line in lines if line.startswith("AO_ENVIRONMENT=")), None)
+    return next((line.removeprefix(f"{name}=") for line in lines if line.startswith(f"{name}=")), None)
 
 
 def _owned(path: Path) -> tuple[int, int]:

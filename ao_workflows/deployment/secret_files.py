@@ -25,7 +25,8 @@ from ao_workflows.errors import DeployError
 from ao_workflows.site.sections import Site
 
 MOUNTED_SECRETS = "/run/secrets"
-
+VIEWER = "dagster_viewer"
+"""The user of PostgreSQL by which the archivists' page reads (``ao_workflows.instance.storage_reader``)."""
 
 _ROLES = ("operator", "archivist")
 
@@ -37,9 +38,11 @@ def wanted_secrets(order: Order, site: Site, root: Path, mistakes: list[str], *,
     :param logs_on_s3: whether compute logs go to S3, which needs a profile of its own.
     """
     password = text_of(root / "secrets/postgres-password") or secrets.token_urlsafe(24)
+    viewer = text_of(root / "secrets/viewer-pgpass") or f"*:*:*:{VIEWER}:{secrets.token_urlsafe(24)}\n"
     wanted = [
         WantedFile("secrets/postgres-password", password.encode(), SECRET_MODE),
         WantedFile("secrets/pgpass", f"*:*:*:*:{password}\n".encode(), SECRET_MODE),
+        WantedFile("secrets/viewer-pgpass", viewer.encode(), SECRET_MODE),
         WantedFile(
             "secrets/redis-password",
             (text_of(root / "secrets/redis-password") or secrets.token_urlsafe(24)).encode(),

@@ -23,6 +23,7 @@ from dagster import DagsterInstance
 from dagster._core.launcher import RunLauncher
 
 from ao_workflows.instance.shown_settings import shown_settings
+from ao_workflows.instance.storage_reader import respect_rights
 
 CONNECTION_SECONDS = 30
 """A connection to the storage that is older than this is replaced by a new one when it is next needed."""
@@ -46,6 +47,7 @@ class CancellingInstance(DagsterInstance):
         for storage in self._kept:
             # PostgreSQL may have been started again meanwhile: a connection is tried before it is used.
             storage._engine.pool._pre_ping = True
+        respect_rights(self.event_log_storage)
 
     def dispose(self) -> None:
         """Closes the connections to PostgreSQL, too.

@@ -21,7 +21,7 @@ from typing import Any
 
 from dagster import DagsterRun, Field, IntSource
 from dagster._core.events import EngineEventData
-from dagster._core.launcher.base import LaunchRunContext
+from dagster._core.launcher.base import LaunchRunContext, ResumeRunContext
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClassData
 from dagster_docker import DockerRunLauncher
@@ -29,6 +29,7 @@ from dagster_docker.container_context import DockerContainerContext
 
 from ao_workflows.errors import StackError
 from ao_workflows.instance.cancelling import EndsItself
+from ao_workflows.instance.own_code import as_launched, other_image, without_settings
 from ao_workflows.instance.pruning import prune, remove_ended
 from ao_workflows.upkeep import housekeeping
 from ao_workflows.works import run_tags
@@ -45,6 +46,9 @@ class RunContainers(EndsItself, DockerRunLauncher):
 
     ``${NAME}`` in ``container_kwargs`` is replaced from the environment of the process that launches, so that paths and
     sizes have one place, the ``.env`` that compose reads too. A run's container exits with 1 if the run failed.
+
+    A container's image, command and settings are the launcher's own. What a run in the storage says of them is not
+    used, and a run that brings code or settings of its own is refused.
 
     The container of a run that ended well is removed at the first launch after ``keep_minutes``. That of a run that
     failed is removed after ``keep_failed_days``, when the run that keeps house is launched: no run can reach the
@@ -81,13 +85,17 @@ class RunContainers(EndsItself, DockerRunLauncher):
         }
 
     def get_container_context(self, dagster_run: DagsterRun) -> DockerContainerContext:
-        """Returns the settings of a run's container, filled in from the environment and with the container's name."""
-        context = super().get_container_context(dagster_run)
+        """Returns the settings of a run's container: dagster.yaml's, filled in from the environment, and its name."""
+        context = super().get_container_context(without_settings(dagster_run))
         settings = {key: filled_in(value, os.environ) for key, value in context.container_kwargs.items()}
         return context._replace(container_kwargs=settings | {"name": container_name(dagster_run)})
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Starts the run's container, and removes containers that have been kept long enough."""
+        """Starts the run's container, and removes containers that have been kept long enough.
+
+        :raises RunRefused: if the run brings code or settings of its own.
+        """
+        context = context._replace(dagster_run=self._as_launched(context.dagster_run))
         origin = context.job_code_origin
         assert origin is not None  # noqa: S101 - Dagster's own launcher asks the same
         command = ExecuteRunArgs(
@@ -101,6 +109,23 @@ class RunContainers(EndsItself, DockerRunLauncher):
         if context.dagster_run.job_name == housekeeping.JOB:
             # In a thread, so that the next run can be launched meanwhile.
             threading.Thread(target=self._prune, args=[context.dagster_run], name="prune", daemon=True).start()
+
+    def resume_run(self, context: ResumeRunContext) -> None:
+        """Starts another container for a run.
+
+        :raises RunRefused: if the run brings code or settings of its own.
+        """
+        super().resume_run(context._replace(dagster_run=self._as_launched(context.dagster_run)))
+
+    def _as_launched(self, run: DagsterRun) -> DagsterRun:
+        """Returns the run with the image that this deployment has. If the run names another one, its log says so."""
+        launched = as_launched(run, self.image)
+        assert launched.job_code_origin is not None  # noqa: S101 - it was just put there
+        image = str(launched.job_code_origin.repository_origin.container_image)
+        if named := other_image(run, image):
+            said = f"The run was asked for in the image {named}, and is executed in this site's, {image}."
+            self._instance.report_engine_event(said, run, cls=type(self))
+        return launched
 
     def _remove_ended(self, run: DagsterRun) -> None:
         """Removes the containers of runs that ended well some time ago. If that fails, the launched run goes on all the

@@ -29,6 +29,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from ao_workflows.errors import InstanceUnusable
 from ao_workflows.instance.dagster_processes import LOCATION, MODULE
 from ao_workflows.instance.opening import daemon_silence
+from ao_workflows.instance.own_code import DEFINITIONS
 from ao_workflows.works import run_tags
 from ao_workflows.works.stages import Stage
 
@@ -69,7 +70,7 @@ def queue_run(
     )
     code = RepositoryPythonOrigin(
         executable_path=sys.executable,
-        code_pointer=ModuleCodePointer(module=MODULE, fn_name="defs"),
+        code_pointer=ModuleCodePointer(module=MODULE, fn_name=DEFINITIONS),
         # As Dagster's code server does: a run in a container gets the image that this process runs in.
         container_image=os.environ.get("DAGSTER_CURRENT_IMAGE"),
         entry_point=DEFAULT_DAGSTER_ENTRY_POINT,

@@ -14,11 +14,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterRun, Field, StringSource
+from dagster._core.launcher.base import LaunchRunContext
 from dagster._serdes import ConfigurableClassData
 from dagster_celery.launcher import CeleryRunLauncher
 
 from ao_workflows.instance.broker import LONGEST_RUN, QUEUE, celery_app
 from ao_workflows.instance.cancelling import EndsItself
+from ao_workflows.instance.own_code import check_run
 from ao_workflows.instance.run_leases import RunLeases
 from ao_workflows.works import run_tags
 
@@ -61,6 +63,14 @@ class RunWorkers(EndsItself, CeleryRunLauncher):
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> RunWorkers:
         """Makes the launcher from its settings in dagster.yaml."""
         return cls(inst_data=inst_data, **config_value)
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Sends the run to the workers.
+
+        :raises RunRefused: if the run brings code or settings of its own. A worker checks that again.
+        """
+        check_run(context.dagster_run)
+        super().launch_run(context)
 
     def lives(self, run: DagsterRun) -> bool:
         """Whether a worker executes the run, or it waits for one. For a moment between the two, this is false."""

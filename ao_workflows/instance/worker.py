@@ -30,9 +30,11 @@ from dagster._serdes import unpack_value
 from dagster._utils.interrupts import capture_interrupts
 from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 
-from ao_workflows.errors import StackError
+from ao_workflows.errors import RunRefused, StackError
 from ao_workflows.instance.broker import celery_app
+from ao_workflows.instance.own_code import check_run
 from ao_workflows.instance.run_leases import RunLeases
+from ao_workflows.instance.run_process import load_our_code_only
 
 ALIVE = Path(tempfile.gettempdir(), "worker-alive")
 """The worker touches this file while it is connected to its broker; the container's health check looks at it."""
@@ -56,8 +58,9 @@ app = celery_app(_broker())
 def execute_job(self: Task, execute_job_args_packed: dict[str, Any]) -> str:
     """Executes a run, and returns its status afterwards, or why it was not executed.
 
-    It is not executed if another worker executes it, if it was begun before, or if Dagster no longer wants it.
-    dagster-celery's own task checks none of these, and makes an instance for each run.
+    It is not executed if another worker executes it, if it was begun before, if Dagster no longer wants it, or if it
+    brings code of its own, which fails it. dagster-celery's own task checks none of these, and makes an instance for
+    each run.
     """
     run_id = unpack_value(execute_job_args_packed, ExecuteRunArgs).run_id
     holder = f"{self.request.hostname}, process {os.getpid()} on {socket.gethostname()}"
@@ -66,6 +69,9 @@ def execute_job(self: Task, execute_job_args_packed: dict[str, Any]) -> str:
         if refused:
             _log.warning("Run %s is not executed: %s", run_id, refused)
             return refused
+        if foreign := _foreign(run_id):
+            _log.warning("%s", foreign)
+            return foreign
         _execute(run_id)
         status = _status(run_id)
         return status.value if status else "deleted"
@@ -98,6 +104,19 @@ def _refusal(status: DagsterRunStatus | None) -> str | None:
     return None
 
 
+def _foreign(run_id: str) -> str | None:
+    """Fails a run that brings code or settings of its own, and returns why; None if it may go on."""
+    run = _instance().get_run_by_id(run_id)
+    if run is None:
+        return "it is deleted"
+    try:
+        check_run(run)
+    except RunRefused as error:
+        _instance().report_run_failed(run, str(error))
+        return str(error)
+    return None
+
+
 def _status(run_id: str) -> DagsterRunStatus | None:
     run = _instance().get_run_by_id(run_id)
     return run.status if run else None
@@ -125,6 +144,7 @@ def _load(**_: Any) -> None:
     except Exception as error:
         # Celery would log any other exception, and start a worker whose every run fails.
         raise SystemExit(f"the worker cannot begin: {error}") from error
+    load_our_code_only()
 
 
 @worker_process_init.connect

@@ -94,8 +94,8 @@ def test_a_new_folder_has_what_compose_runs_from(folder: Folder) -> None:
     assert files == {
         ".deployed.json", ".env", "docker-compose.yml", "config/site.toml", "config/sync.yml", "config/dagster.yaml",
         "config/workspace.yaml", "upgrade", "proxy/haproxy.cfg", "certificates/proxy.pem", "secrets/postgres-password",
-        "secrets/pgpass", "secrets/redis-password", "secrets/mariadb-password", "secrets/db_apps.config",
-        "secrets/drs.config", "secrets/aws-credentials", "secrets/compute-logs",
+        "secrets/pgpass", "secrets/viewer-pgpass", "secrets/redis-password", "secrets/mariadb-password",
+        "secrets/db_apps.config", "secrets/drs.config", "secrets/aws-credentials", "secrets/compute-logs",
         "secrets/proxy_users",
     }  # fmt: skip
     assert all(f" {path}\n" in result.output for path in files - {".deployed.json"})

@@ -13,6 +13,7 @@ from ao_workflows.deployment.folder import apply, init_archive, prepare
 from ao_workflows.deployment.order import Order
 from ao_workflows.deployment.plan import Change
 from ao_workflows.errors import DeployError
+from ao_workflows.instance.storage_reader import USER
 
 SITE = """
 environment = "dev"
@@ -104,6 +105,22 @@ def test_a_folder_keeps_its_environment_and_its_names(order: Order) -> None:
     (order.destination / ".env").write_text(text)
     with pytest.raises(DeployError, match="--replace nothing"):
         prepare(replace(order, replace=("nothing",)))
+
+
+@pytest.mark.parametrize("where", ["given", "there"])
+def test_with_another_postgresql_the_archivists_page_gets_its_own_user_there(order: Order, where: str) -> None:
+    """It would look for the works in the empty database beside it."""
+    elsewhere = "postgresql+psycopg2://dagster@main.example:5432/dagster?passfile=/run/secrets/pgpass"
+    if where == "given":
+        order = replace(order, settings={"DAGSTER_STORAGE": elsewhere})
+    else:
+        apply(prepare(order))
+        env = order.destination / ".env"
+        assert "VIEWER_STORAGE" not in env.read_text()
+        env.write_text(env.read_text() + f"DAGSTER_STORAGE={elsewhere}\n")
+    apply(prepare(order))
+    reads = f"postgresql+psycopg2://{USER}@main.example:5432/dagster?passfile=/run/secrets/viewer_pgpass"
+    assert f"VIEWER_STORAGE={reads}\n" in (order.destination / ".env").read_text()
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_what_a_killed_one_left_goes(

@@ -10,6 +10,7 @@ import pytest
 from ao_workflows.deployment.order import Order
 from ao_workflows.deployment.secret_files import certificate_files, proxy_users, self_signed, wanted_secrets
 from ao_workflows.errors import DeployError
+from ao_workflows.instance.storage_reader import USER
 from ao_workflows.site.loading import parse
 from ao_workflows.site.sections import Site
 from ao_workflows_tests.support.site_texts import WHOLE
@@ -54,13 +55,15 @@ def test_made_up_passwords_are_made_up_once(order: Order, site: Site) -> None:
     """PostgreSQL keeps the first one: another would lock every service out."""
     first, _ = secrets(order, site)
     (order.destination / "secrets").mkdir(parents=True)
-    for name in ("postgres-password", "redis-password"):
+    for name in ("postgres-password", "redis-password", "viewer-pgpass"):
         (order.destination / "secrets" / name).write_text(first[name])
     again, _ = secrets(order, site)
-    assert [again[name] for name in ("postgres-password", "pgpass", "redis-password")] == [
-        first[name] for name in ("postgres-password", "pgpass", "redis-password")
+    assert [again[name] for name in ("postgres-password", "pgpass", "redis-password", "viewer-pgpass")] == [
+        first[name] for name in ("postgres-password", "pgpass", "redis-password", "viewer-pgpass")
     ]
     assert first["postgres-password"] in first["pgpass"]
+    assert first["viewer-pgpass"].startswith(f"*:*:*:{USER}:")
+    assert first["postgres-password"] not in first["viewer-pgpass"]
 
 
 def test_a_section_that_is_missing_is_told_with_its_file(order: Order, site: Site) -> None:

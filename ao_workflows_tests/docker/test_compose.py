@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ao_workflows.instance.storage_reader import PASSFILE, USER
 from ao_workflows.site.loading import parse
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -54,6 +55,16 @@ def test_a_worker_has_what_a_run_s_container_has(services: dict[str, Any]) -> No
     assert set(launcher["env_vars"]) <= worker["environment"].keys()
     for key in ("cap_drop", "security_opt", "init", "pids_limit"):
         assert worker[key] == given[key]
+
+
+def test_the_archivists_page_has_no_secret_by_which_anything_is_written(services: dict[str, Any]) -> None:
+    """It is the page that most people reach."""
+    assert set(services["viewer"]["secrets"]) == {"viewer_pgpass", "compute_logs"}
+    storage = services["viewer"]["environment"]["DAGSTER_STORAGE"]
+    assert f"//{USER}@" in storage
+    assert str(PASSFILE) in storage
+    assert PASSFILE.name in services["webserver"]["secrets"]
+    assert services["webserver"]["command"][:3] == ["python", "-m", "ao_workflows.instance.storage_reader"]
 
 
 def test_what_env_may_hold_is_documented_and_nothing_else() -> None:

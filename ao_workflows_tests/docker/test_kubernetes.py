@@ -31,6 +31,7 @@ from dagster_k8s import K8sRunLauncher
 from dagster_k8s.client import DagsterK8sUnrecoverableAPIError
 
 from ao_workflows.definitions import build
+from ao_workflows.errors import RunRefused
 from ao_workflows.site.loading import parse
 from ao_workflows_tests.conftest import skip_or_fail
 from ao_workflows_tests.support.kubernetes_api import KubernetesApi, serving
@@ -38,7 +39,7 @@ from ao_workflows_tests.support.postgres import Postgres
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = CHECKOUT / "docker/kubernetes"
-SECRETS = ("pg_service", "db_apps.config", "drs.config", "aws-credentials", "compute-logs")
+SECRETS = ("pg_service", "viewer_pg_service", "db_apps.config", "drs.config", "aws-credentials", "compute-logs")
 WORK = "W1NLM4700"
 
 
@@ -112,14 +113,16 @@ def instance(cluster: Cluster) -> Iterator[dg.DagsterInstance]:
             yield made
 
 
-def make_run(instance: dg.DagsterInstance, cluster: Cluster, **tags: str) -> dg.DagsterRun:
-    """A run of a work, whose code is that of the code server."""
+def make_run(
+    instance: dg.DagsterInstance, cluster: Cluster, brings: Mapping[str, Any] | None = None, **tags: str
+) -> dg.DagsterRun:
+    """A run of a work, whose code is that of the code server but for what it ``brings``."""
     site = parse(cluster.data("ao-config")["site.toml"], "site.toml")
     job = build(site).resolve_job_def("restore_work")
     origin = RepositoryPythonOrigin(
         executable_path=sys.executable,
         code_pointer=ModuleCodePointer("ao_workflows.definitions", "defs", working_directory=None),
-        container_image=cluster.data("ao-environment")["DAGSTER_CURRENT_IMAGE"],
+        **{"container_image": cluster.data("ao-environment")["DAGSTER_CURRENT_IMAGE"]} | dict(brings or {}),
     )
     return instance.create_run_for_job(
         job_def=job,
@@ -217,6 +220,9 @@ def test_secrets_are_files_of_those_who_need_them_and_nowhere_else(cluster: Clus
     held = {name: _files(cluster, pod) for name, pod in cluster.pods().items()}
     assert held.pop(job["metadata"]["name"]) == held.pop("code") == {"pg_service", "db_apps", "drs_cnf", "aws"}
     assert held == {name: {"pg_service", "compute_logs"} for name in ("webserver", "viewer", "daemon")}
+    (storage,) = [each["secret"] for each in cluster.pods()["viewer"]["volumes"] if each["name"] == "storage"]
+    held_by_viewer = base64.b64decode(cluster.api.of("Secret")[storage["secretName"]]["data"]["pg_service"]).decode()
+    assert cluster.words["viewer_pg_service"] in held_by_viewer, "the user that may only read"
     for pod in cluster.pods().values():
         (container,) = pod["containers"]
         assert container["envFrom"] == [{"configMapRef": {"name": "ao-environment"}}]
@@ -295,15 +301,40 @@ def _version() -> str:
     return str(tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"])
 
 
-def test_a_run_cannot_be_given_another_user_or_a_disk_by_its_tags(
+@pytest.mark.parametrize(
+    ("brings", "tags", "named"),
+    [
+        ({}, {"dagster-k8s/config": '{"container_config": {"image": "another"}}'}, r"its own tag dagster-k8s/config"),
+        ({}, {"dagster-k8s/resource_requirements": "{}"}, r"its own tag dagster-k8s/resource_requirements"),
+        (
+            {"container_context": {"k8s": {"namespace": "kube-system", "volumes": [{"name": "disk"}]}}},
+            {},
+            r"its own setting k8s\.namespace, setting k8s\.volumes",
+        ),
+        ({"entry_point": ["sh", "-c", "cat /run/secrets/*"]}, {}, "its own entry point"),
+    ],
+)
+def test_a_run_cannot_be_given_another_user_command_or_disk(
+    instance: dg.DagsterInstance, cluster: Cluster, brings: dict[str, Any], tags: dict[str, str], named: str
+) -> None:
+    """Whoever may launch a run in the web page, or write one into the storage, would be root on a node."""
+    made = make_run(instance, cluster, brings, **tags)
+    with pytest.raises(RunRefused, match=named):
+        instance.run_launcher.launch_run(LaunchRunContext(dagster_run=made, workspace=None))
+    assert f"dagster-run-{made.run_id}" not in cluster.api.of("Job")
+
+
+def test_a_job_has_this_deployment_s_image_whatever_the_run_names(
     instance: dg.DagsterInstance, cluster: Cluster
 ) -> None:
-    """Whoever may launch a run in the web page would be root on a node."""
-    wanted = {"container_config": {"security_context": {"privileged": True}}}
-    tagged = make_run(instance, cluster, **{"dagster-k8s/config": json.dumps(wanted)})
-    with pytest.raises(Exception, match=r"violated the allowed list: container_config.security_context"):
-        instance.run_launcher.launch_run(LaunchRunContext(dagster_run=tagged, workspace=None))
-    assert f"dagster-run-{tagged.run_id}" not in cluster.api.of("Job")
+    """It has the archive's secrets: another image could send them anywhere."""
+    made = make_run(instance, cluster, {"container_image": "evil/image:latest"})
+    instance.run_launcher.launch_run(LaunchRunContext(dagster_run=made, workspace=None))
+    job = cluster.api.objects.pop(("Job", "ao", f"dagster-run-{made.run_id}"))
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == cluster.data("ao-environment")["DAGSTER_CURRENT_IMAGE"]
+    assert container["args"][:5] == ["python", "-m", "ao_workflows.instance.run_process", "api", "execute_run"]
+    assert "evil" not in json.dumps(job)
 
 
 def test_a_run_whose_pod_was_killed_is_found_out(

@@ -141,12 +141,13 @@ class Deployment:
     def _write_secrets(self) -> None:
         made = {
             name: secrets.token_urlsafe(24)
-            for name in ("storage", "redis", "drs", "access key", "secret key", OPERATOR, ARCHIVIST)
+            for name in ("storage", "viewer", "redis", "drs", "access key", "secret key", OPERATOR, ARCHIVIST)
         }
         self.secrets.update(made)
         texts = {
             "postgres-password": made["storage"],
             "pgpass": f"*:*:*:dagster:{made['storage']}\n",
+            "viewer-pgpass": f"*:*:*:dagster_viewer:{made['viewer']}\n",
             "redis-password": made["redis"],
             "mariadb-password": made["drs"],
             "compute-logs": "",

@@ -33,6 +33,7 @@ class Postgres:
         self._server: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self.passfile = folder / "pgpass"
+        self.log = folder / "log"
 
     def start(self) -> None:
         """Makes the server's files, and starts it. PostgreSQL refuses to run as root: it gets Debian's user then."""
@@ -53,12 +54,12 @@ class Postgres:
         words = ["-D", str(data), *(word for option in options for word in ("-c", option))]
         # QUIT ends it at once, and comes when these tests end, however they do.
         command = ["setpriv", "--pdeathsig", "QUIT", *self._user(), "--", str(self._programs / "postgres"), *words]
-        with (self._folder / "log").open("ab") as out:
+        with self.log.open("ab") as out:
             self._server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/")
         asked = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         until = time.monotonic() + _SECONDS_TO_START
         while subprocess.run(asked, check=False).returncode:
-            assert self._server.poll() is None, (self._folder / "log").read_text()
+            assert self._server.poll() is None, self.log.read_text()
             assert time.monotonic() < until, "PostgreSQL does not answer"
             time.sleep(0.05)
 

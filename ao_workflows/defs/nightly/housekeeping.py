@@ -14,10 +14,12 @@ import dagster as dg
 
 from ao_workflows import clients
 from ao_workflows.archive.shares import replaced_folder
+from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.site.sections import Site
 from ao_workflows.staging.unneeded import Unneeded
 from ao_workflows.status.runs import has_run_in_flight
 from ao_workflows.upkeep import housekeeping
+from ao_workflows.works.stages import Stage
 
 SHOWN = 100
 """How many names are shown at most; the others can be found on the disk."""
@@ -42,7 +44,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
     def remove_what_is_old(context: dg.OpExecutionContext) -> None:
         # Imported here, since every run loads this module and only this job needs them.
         from ao_workflows.archive import replaced
-        from ao_workflows.instance import old_records
+        from ao_workflows.instance import old_records, partition_states
         from ao_workflows.upkeep import old_logs
 
         now = datetime.now(UTC)
@@ -91,6 +93,7 @@ def housekeeping_job(site: Site) -> dg.JobDefinition:
             if what == "unfinished downloads" and names:
                 told[f"old {what}: files"] = dg.MetadataValue.md("\n".join(f"- `{name}`" for name in names[:SHOWN]))
         context.log_event(dg.AssetObservation(housekeeping.JOB, metadata=told))
+        partition_states.note_partition_states(context.instance, [dg.AssetKey(stage) for stage in [*Stage][1:]], WORKS)
         if stuck := [each for found in removed.values() for each in found.stuck]:
             raise dg.Failure(
                 f"{len(stuck)} things could not be removed, the first: {stuck[0]}. What else is old has been removed",

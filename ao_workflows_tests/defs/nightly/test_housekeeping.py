@@ -73,6 +73,15 @@ def test_a_night_removes_what_is_old_and_tells_of_it(tmp_path: Path, instance: d
     assert part.exists()
 
 
+def test_a_night_notes_which_works_are_done(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """The archivists' page may not, and with many works would work it out anew each time."""
+    instance.add_dynamic_partitions("works", ["W1"])
+    instance.report_runless_asset_event(dg.AssetMaterialization("synced_archive", partition="W1"))
+    keep_house(tmp_path, instance)
+    (record,) = instance.get_asset_records([dg.AssetKey("synced_archive")])
+    assert record.asset_entry.cached_status is not None
+
+
 def test_logs_of_a_run_under_way_stay_however_old(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     """A sync of weeks that says nothing for weeks is the one whose log will be asked for."""
     log = written(tmp_path / "staging/logs/sync-logs/2026-10-01/x/sync-x.log", 31)
