@@ -43,6 +43,8 @@ def test_operators_still_read_how_many_runs_go_at_once_and_who_executes_them() -
         f"postgresql://dagster:{WORD}@db/dagster",
         None,
     ],
+    # The word is another in each process that collects.
+    ids=["postgres", "a class", "a list", "a text", "nothing"],
 )
 def test_a_section_that_nobody_has_thought_of_is_not_shown(section: object) -> None:
     """A later Dagster has more sections, and shows each of them."""
