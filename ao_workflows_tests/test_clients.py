@@ -59,12 +59,19 @@ def _tree(path: Path) -> ast.Module:
 
 
 def _called(tree: ast.Module) -> Iterator[str]:
-    """The names of what is called, without what they are attributes of."""
+    """The names of what is called, without what they are attributes of, and as they are where they come from."""
+    others = {
+        alias.asname: alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             match node.func:
                 case ast.Name(id=name) | ast.Attribute(attr=name):
-                    yield name
+                    yield others.get(name, name)
 
 
 def _client_classes() -> set[str]:
@@ -85,6 +92,12 @@ def test_a_site_s_clients_are_built_in_one_place() -> None:
         if name in classes and path.name != "clients.py"
     }
     assert elsewhere == set(BUILT_ELSEWHERE)
+
+
+def test_a_client_that_is_imported_by_another_name_is_found() -> None:
+    """A second place would hide behind one word."""
+    text = "def late():\n    from ao_workflows.drs.client import Drs as Database\n    return Database(url='sqlite://')"
+    assert list(_called(ast.parse(text))) == ["Drs"]
 
 
 def test_each_client_has_what_the_site_says_of_it() -> None:

@@ -77,5 +77,9 @@ def _read(layout: StagingLayout, rid: str, kind: type[Kind], name: str) -> Kind 
     except OSError as error:
         raise StagingError(path, f"cannot be read: {error.strerror}") from error
     found = parse(kind, text, path)
+    if found.rid == rid:
+        return found
     # On a disk that does not distinguish `w1` from `W1`, the file may be the other work's receipt.
-    return found if found.rid == rid else None
+    if found.rid.casefold() == rid.casefold():
+        return None
+    raise ReceiptRefused(path, f"it says that it is of the work {found.rid!r}")

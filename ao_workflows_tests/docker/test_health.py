@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ao_workflows_tests.conftest import skip_or_fail
 from ao_workflows_tests.support.postgres_server import Postgres
 
 HEALTH = Path(__file__).parents[2] / "docker/image/health"
@@ -44,13 +46,17 @@ def utc(seconds_ago: int) -> str:
 def test_a_daemon_is_called_unhealthy_when_it_is_called_silent_elsewhere(postgres: Postgres) -> None:
     """The container was unhealthy while `ao up` and `ao site check` were content."""
     assert said_of_the_daemon(postgres, 150, []) == (0, "daemon: works")
-    assert said_of_the_daemon(postgres, 200, []) == (1, "daemon: last said 200 s ago that it is alive")
+    code, said = said_of_the_daemon(postgres, 200, [])
+    assert code == 1
+    assert re.fullmatch(r"daemon: last said 2\d\d s ago that it is alive", said), said
     assert said_of_the_daemon(postgres, None, []) == (1, "daemon: has never said that it is alive")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a new process namespace")
 def test_what_the_daemon_before_said_does_not_make_a_new_one_healthy(postgres: Postgres) -> None:
     """An upgrade, or a restart, went on by the heartbeat of the daemon that it had ended a minute before."""
+    tried = subprocess.run([*NEW_CONTAINER, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        skip_or_fail(f"no process namespace can be made here: {tried.stderr.strip()}")
     code, said = said_of_the_daemon(postgres, 60, NEW_CONTAINER)
     assert code == 1
-    assert said.startswith("daemon: last said 60 s ago that it is alive, before it was started")
+    assert re.fullmatch(r"daemon: last said \d+ s ago that it is alive, before it was started.*", said), said

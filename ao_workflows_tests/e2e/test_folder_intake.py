@@ -108,15 +108,21 @@ def test_a_zip_that_is_put_into_the_folder_is_found_in_the_archive(tmp_path: Pat
 
 def test_of_two_sites_daemons_that_meet_on_one_work_one_works_and_the_other_says_who_has_it(tmp_path: Path) -> None:
     """Two runs in one folder would each wreck the other's work, and no queue knows of both."""
-    # The first that comes to the archive waits there until the other has met it.
+    # The first waits on its way to the archive until the other has met it.
     (tmp_path / "slow.sh").write_text(
-        f"#!/bin/sh\nfor _ in $(seq 600); do [ -e '{tmp_path}/met' ] && break; sleep 0.2; done\n"
+        f"#!/bin/sh\ntouch '{tmp_path}/begun'\n"
+        f"for _ in $(seq 600); do [ -e '{tmp_path}/met' ] && break; sleep 0.2; done\n"
         f"exec '{CHECKOUT}/docker/sync/syncOneWork.sh' \"$@\"\n"
     )
     (tmp_path / "slow.sh").chmod(0o755)
     with site_in(tmp_path, "here") as here, site_in(tmp_path, "there") as there:
-        for own in (here, there):
-            drop(own)
+        # One after the other: the later file is the newer delivery, and after it the earlier would be held.
+        drop(here)
+        until = time.monotonic() + AT_MOST_SECONDS
+        while not (tmp_path / "begun").exists():
+            assert time.monotonic() < until, _said(here)[-3000:]
+            time.sleep(0.2)
+        drop(there)
         until = time.monotonic() + AT_MOST_SECONDS
         while "is being worked on by run" not in _said(here) + _said(there):
             assert time.monotonic() < until, _said(here)[-3000:] + _said(there)[-3000:]

@@ -40,6 +40,23 @@ def test_a_work_s_receipts_are_read_together(layout: StagingLayout) -> None:
     assert read_receipts(layout, "W2") == Receipts()
 
 
+def test_the_receipt_of_another_work_is_named_and_not_used(layout: StagingLayout) -> None:
+    """Copied or restored into the wrong folder, it would speak of files that are not there, and nobody would know."""
+    foreign = layout.receipt("W2", "synced_archive")
+    foreign.parent.mkdir(parents=True)
+    foreign.write_bytes(layout.receipt("W1", "synced_archive").read_bytes())
+    found = read_receipts(layout, "W2")
+    assert found.synced is None
+    assert [str(foreign) in str(each) and "of the work 'W1'" in str(each) for each in found.refused] == [True]
+
+
+def test_on_a_disk_that_folds_case_the_other_work_s_receipt_is_no_fault(layout: StagingLayout) -> None:
+    """There `w1` and `W1` have one folder, and the file is as it should be: it is only not this work's."""
+    layout.receipt("w1", "synced_archive").parent.mkdir(parents=True, exist_ok=True)
+    layout.receipt("w1", "synced_archive").write_bytes(layout.receipt("W1", "synced_archive").read_bytes())
+    assert read_receipts(layout, "w1") == Receipts()
+
+
 @pytest.mark.parametrize("name", ["restored_message", "downloaded_bag", "debagged_work", "synced_archive", "held"])
 @pytest.mark.parametrize("spoilt", [b"", b"{", b"[]", b"\0" * 99, b"\xff", b'{"version": 99}'])
 def test_one_that_cannot_be_used_is_named_and_the_others_are_read(
