@@ -11,6 +11,8 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
@@ -26,6 +28,7 @@ from ao_workflows.machine.boot import boot_id
 _TICKS = os.sysconf("SC_CLK_TCK")
 _LOOK_EVERY_SECONDS = 0.05
 _KILLED_WITHIN_SECONDS = 10.0
+_SENT_AGAIN_AFTER = 0.02
 
 _ONCE_TOLD = 'read -r _ && exec "$@" </dev/null'
 """Becomes the program once it reads a line, and ends if the process that would have sent the line is gone."""
@@ -55,13 +58,27 @@ class Interrupted(BaseException):
 def signals_interrupt() -> Iterator[None]:
     """Has SIGINT, SIGTERM and SIGHUP raise ``Interrupted`` in the ``with`` block, so that what was started there is
     ended.
+
+    Python drops what is raised while it clears an object away, and a signal may come just then. So one whose error was
+    dropped is sent again.
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         raise Interrupted(number)
 
-    with _handled(interrupt):
-        yield
+    def again(dropped: sys.UnraisableHookArgs) -> None:
+        if isinstance(dropped.exc_value, Interrupted):
+            # Not at once: it would come while this function runs, where an error is dropped too.
+            threading.Timer(_SENT_AGAIN_AFTER, os.kill, (os.getpid(), dropped.exc_value.signal_number)).start()
+        else:
+            before(dropped)
+
+    before, sys.unraisablehook = sys.unraisablehook, again
+    try:
+        with _handled(interrupt):
+            yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

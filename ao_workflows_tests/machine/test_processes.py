@@ -172,3 +172,22 @@ def test_no_other_module_looks_for_processes() -> None:
     package = Path(ao_workflows.__file__).parent
     look = [path for path in package.rglob("*.py") if re.search(r"psutil\.|/proc/\{", path.read_text(encoding="utf-8"))]
     assert look == [package / "machine/processes.py"]
+
+
+def test_a_signal_is_not_lost_that_comes_while_an_object_is_cleared_away() -> None:
+    """Python drops what is raised there: the command would go on as if nobody had pressed Ctrl-C."""
+
+    class Cleared:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0)  # the handler is called here
+
+    def clear() -> None:
+        Cleared()
+        for _ in range(1000):
+            time.sleep(0.001)
+
+    hook = sys.unraisablehook
+    with pytest.raises(processes.Interrupted), processes.signals_interrupt():
+        clear()
+    assert sys.unraisablehook is hook
