@@ -148,7 +148,8 @@ class Desk:
 
     def start(self, *words: str | Path, **env: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [SCRIPT, *words],
+            # Under nohup the tests ignore a hangup, and what they start would too.
+            ["env", "--default-signal=HUP", SCRIPT, *words],
             cwd=self.top,
             env={
                 "PATH": str(self.top / "bin"),

@@ -122,7 +122,7 @@ def test_a_disk_that_is_full_is_said_with_the_path_and_nothing_stays(tmp_path: P
         assert b"large" in run.stderr
     else:
         try:
-            with pytest.raises(StagingFull, match=r"large: the disk is full: .* wanted"):
+            with pytest.raises(StagingFull, match=r"/small/.*: the disk is full: .* wanted"):
                 debag(path, tmp_path / "small/out")
             assert list((tmp_path / "small").iterdir()) == []
         finally:
