@@ -193,7 +193,7 @@ class Transfer:
                         _write(handle, block, at)
                         at += len(block)
             except ServiceError as error:
-                tries = self._tried(error, 1 if at > began else tries + 1)
+                tries = self._tried(error, 1 if at > began and not isinstance(error, _TooSlow) else tries + 1)
         self._finish(digests.finished())
 
     def _stream(self, handle: int) -> None:
@@ -206,7 +206,8 @@ class Transfer:
                     for number in range(self._plan.parts):
                         self._stream_part(body, number, handle)
             except ServiceError as error:
-                tries = self._tried(error, 1 if len(self._finished) > began else tries + 1)
+                fair = len(self._finished) > began and not isinstance(error, _TooSlow)
+                tries = self._tried(error, 1 if fair else tries + 1)
 
     def _stream_part(self, body: Body, number: int, handle: int) -> None:
         digests = PartDigests(self._algorithm, number, self._plan.pieces_of(number))
@@ -259,7 +260,7 @@ class Transfer:
                 f"less than {self._pace.least_kilobytes_per_second:g} kB/s came for {self._pace.slow_seconds:g} s, the "
                 "least that [download] least_kilobytes_per_second in site.toml allows"
             )
-            raise ServiceError("downloading", self._source.where, said) from failure
+            raise _TooSlow("downloading", self._source.where, said) from failure
         if failure or not block:
             raise failure or ServiceError("downloading", self._source.where, "the answer ended too soon")
         self._block = BLOCK if time.monotonic() - began < 1 else SLOW_BLOCK
@@ -293,6 +294,10 @@ class Transfer:
     def _check_stop(self) -> None:
         if self._stop.is_set():
             raise Stopped
+
+
+class _TooSlow(ServiceError):
+    """Too little came: the next try counts, though something came. Else a trickle would be tried again for months."""
 
 
 class _RangeIgnored(Exception):
