@@ -13,6 +13,7 @@ These parts of a run have no public names. If they change, every run is refused,
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ DEFINITIONS = "defs"
 _STARTS = ["python", "-m", "ao_workflows.instance.run_process"]
 _SETTINGS_IN_TAGS = ("dagster-k8s/", "dagster-celery/queue")
 _LETTERS_AT_MOST = 200
+_RUN_ID = re.compile("[A-Za-z0-9-]{1,64}")
 
 
 def check_run(run: DagsterRun) -> None:
@@ -82,6 +84,8 @@ def _own_image() -> str:
 
 
 def _brought(run: DagsterRun) -> Iterator[str]:
+    if not _RUN_ID.fullmatch(run.run_id):
+        yield "run id (it would name folders)"
     origin = run.job_code_origin
     if origin is None:
         yield "code (it names none)"

@@ -27,7 +27,9 @@ def refuse_brought(run_id: str, brought: Iterable[str]) -> None:
     """
     if brings := [shown(each[:_LETTERS_AT_MOST]) for each in brought]:
         more = len(brings) - _NAMED_AT_MOST
-        raise RunRefused(run_id, [*brings[:_NAMED_AT_MOST], *([f"{more} more"] if more > 0 else [])])
+        raise RunRefused(
+            shown(run_id[:_LETTERS_AT_MOST]), [*brings[:_NAMED_AT_MOST], *([f"{more} more"] if more > 0 else [])]
+        )
 
 
 def brought_settings(run_config: object) -> Iterator[str]:

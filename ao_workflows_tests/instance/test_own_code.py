@@ -98,6 +98,14 @@ def test_a_refusal_tells_no_values_and_stays_short() -> None:
     assert refused.value.brings[-1] == "992 more"
 
 
+@pytest.mark.parametrize("run_id", ["../../../mnt/Archive0", "0a1b/..", "0a1b.", "", "a" * 65, "0a1b\n"])
+def test_a_run_whose_id_would_name_another_folder_is_refused(run_id: str) -> None:
+    """What it unpacks and what it prints have its id in their names."""
+    run = dg.DagsterRun("restore_work", run_id="0a1b", job_code_origin=code())._replace(run_id=run_id)
+    with pytest.raises(RunRefused, match="run id"):
+        check_run(run)
+
+
 @pytest.mark.parametrize("place", [None, str(Path.cwd())])
 @pytest.mark.parametrize("start", [None, ["dagster"], ["/opt/ao/venv/bin/python", "-m", "dagster"]])
 def test_a_run_of_ours_is_launched_with_the_launcher_s_image_and_command(
