@@ -192,8 +192,10 @@ class Transfer:
                         digests.update(block)
                         _write(handle, block, at)
                         at += len(block)
+            except _TooSlow as slow:
+                tries = self._tried(slow.error, tries + 1)
             except ServiceError as error:
-                tries = self._tried(error, 1 if at > began and not isinstance(error, _TooSlow) else tries + 1)
+                tries = self._tried(error, 1 if at > began else tries + 1)
         self._finish(digests.finished())
 
     def _stream(self, handle: int) -> None:
@@ -205,9 +207,10 @@ class Transfer:
                 with self._opened(0, self._plan.size) as body:
                     for number in range(self._plan.parts):
                         self._stream_part(body, number, handle)
+            except _TooSlow as slow:
+                tries = self._tried(slow.error, tries + 1)
             except ServiceError as error:
-                fair = len(self._finished) > began and not isinstance(error, _TooSlow)
-                tries = self._tried(error, 1 if fair else tries + 1)
+                tries = self._tried(error, 1 if len(self._finished) > began else tries + 1)
 
     def _stream_part(self, body: Body, number: int, handle: int) -> None:
         digests = PartDigests(self._algorithm, number, self._plan.pieces_of(number))
@@ -260,7 +263,7 @@ class Transfer:
                 f"less than {self._pace.least_kilobytes_per_second:g} kB/s came for {self._pace.slow_seconds:g} s, the "
                 "least that [download] least_kilobytes_per_second in site.toml allows"
             )
-            raise _TooSlow("downloading", self._source.where, said) from failure
+            raise _TooSlow(ServiceError("downloading", self._source.where, said)) from failure
         if failure or not block:
             raise failure or ServiceError("downloading", self._source.where, "the answer ended too soon")
         self._block = BLOCK if time.monotonic() - began < 1 else SLOW_BLOCK
@@ -296,8 +299,12 @@ class Transfer:
             raise Stopped
 
 
-class _TooSlow(ServiceError):
+class _TooSlow(Exception):
     """Too little came: the next try counts, though something came. Else a trickle would be tried again for months."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _RangeIgnored(Exception):
