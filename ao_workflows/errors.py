@@ -239,8 +239,8 @@ class RunInFlight(AoError):
 
 
 class RunRefused(AoError):
-    """A run in Dagster's storage says more of the process that is to execute it than which job it is; ``brings`` has
-    what is not its to say.
+    """A run in Dagster's storage says more of the process that is to execute it than which job it is, or has settings
+    of the site; ``brings`` has what is not its to say.
     """
 
     def __init__(self, run_id: str, brings: Sequence[str]) -> None:
@@ -248,8 +248,8 @@ class RunRefused(AoError):
         self.brings = tuple(brings)
         super().__init__(
             f"run {run_id} is not executed, for it brings its own {', '.join(self.brings)}. Where and as whom runs are "
-            f"executed, dagster.yaml alone says, and the code is the image's. Ask for the work again "
-            f"(ao reprocess RID), and find out who wrote this run into Dagster's storage"
+            f"executed, dagster.yaml alone says, the settings are site.toml's, and the code is the image's. Ask for "
+            f"the work again (ao reprocess RID), and find out who wrote this run into Dagster's storage"
         )
 
 

@@ -469,12 +469,14 @@ def test_a_run_is_launched_in_a_container_of_its_own(tmp_path: Path, monkeypatch
 def test_the_process_of_a_run_loads_its_code_by_a_name_that_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the code is, it reads from the storage, into which others write."""
     from dagster._cli import api
+    from dagster._grpc import impl
 
     from ao_workflows.instance import run_process
 
     asked: list[Any] = []
     monkeypatch.setattr(run_process, "_load", asked.append)
     monkeypatch.setattr(api, "recon_job_from_origin", api.recon_job_from_origin)  # put back at the end
+    monkeypatch.setattr(impl, "execute_run_iterator", impl.execute_run_iterator)
     run_process.load_our_code_only()
     with dg.instance_for_test() as instance:
         run = created(instance)
@@ -483,6 +485,26 @@ def test_the_process_of_a_run_loads_its_code_by_a_name_that_can_be_replaced(monk
     (origin,) = asked
     assert origin.job_name == "short"
     assert origin.repository_origin.code_pointer.module == "ao_workflows.definitions"
+
+
+@breaks("no run starts, for its process cannot refuse settings that were written after the launch")
+def test_the_process_of_a_run_begins_it_by_a_name_that_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads the run's configuration from the storage just before, into which others write."""
+    from dagster._cli import api
+    from dagster._grpc import impl
+
+    from ao_workflows.instance import run_process
+
+    begun: list[Any] = []
+    monkeypatch.setattr(run_process, "_load", lambda _: dg.reconstructable(short))
+    monkeypatch.setattr(run_process, "_execute", lambda _, run, *words, **named: begun.append(run) or [])
+    monkeypatch.setattr(api, "recon_job_from_origin", api.recon_job_from_origin)  # put back at the end
+    monkeypatch.setattr(impl, "execute_run_iterator", impl.execute_run_iterator)
+    run_process.load_our_code_only()
+    with dg.instance_for_test() as instance:
+        run = created(instance)
+        api._execute_run_command_body(run.run_id, instance, lambda _: None, set_exit_code_on_failure=True)
+    assert [each.run_id for each in begun] == [run.run_id]
 
 
 @breaks("the archivists' page, whose user of PostgreSQL may only read, shows an error in place of the works")

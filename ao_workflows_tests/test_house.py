@@ -24,6 +24,7 @@ ONLY_WIRE = {
     "demo/run.py": "calls the demo's other modules in their order; e2e/test_demo.py runs it",
     "demo/trial.py": "calls the demo's other modules in their order; stack/test_works.py runs it",
     "fixity/algorithms.py": "one table",
+    "instance/reader_rights.py": "SQL; instance/test_storage_reader.py has PostgreSQL refuse what it refuses",
     "instance/run_jobs.py": "hands to dagster-k8s what instance/own_code.py decides; docker/test_kubernetes.py does it",
     "works/run_tags.py": "names; test_dagster_contracts.py holds each against Dagster's own",
 }

@@ -192,6 +192,8 @@ class Transfer:
                         digests.update(block)
                         _write(handle, block, at)
                         at += len(block)
+            except _TooSlow as slow:
+                tries = self._tried(slow.error, tries + 1)
             except ServiceError as error:
                 tries = self._tried(error, 1 if at > began else tries + 1)
         self._finish(digests.finished())
@@ -205,6 +207,8 @@ class Transfer:
                 with self._opened(0, self._plan.size) as body:
                     for number in range(self._plan.parts):
                         self._stream_part(body, number, handle)
+            except _TooSlow as slow:
+                tries = self._tried(slow.error, tries + 1)
             except ServiceError as error:
                 tries = self._tried(error, 1 if len(self._finished) > began else tries + 1)
 
@@ -259,7 +263,7 @@ class Transfer:
                 f"less than {self._pace.least_kilobytes_per_second:g} kB/s came for {self._pace.slow_seconds:g} s, the "
                 "least that [download] least_kilobytes_per_second in site.toml allows"
             )
-            raise ServiceError("downloading", self._source.where, said) from failure
+            raise _TooSlow(ServiceError("downloading", self._source.where, said)) from failure
         if failure or not block:
             raise failure or ServiceError("downloading", self._source.where, "the answer ended too soon")
         self._block = BLOCK if time.monotonic() - began < 1 else SLOW_BLOCK
@@ -293,6 +297,14 @@ class Transfer:
     def _check_stop(self) -> None:
         if self._stop.is_set():
             raise Stopped
+
+
+class _TooSlow(Exception):
+    """Too little came: the next try counts, though something came. Else a trickle would be tried again for months."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _RangeIgnored(Exception):

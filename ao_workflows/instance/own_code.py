@@ -1,7 +1,7 @@
 """What a run in the storage may say of the process that executes it: nothing but which job it is.
 
 What belongs here: finding what a run says besides, and the code and image that the launchers use in its place. What
-does not: launching.
+does not: launching, and what its stages may be told (``own_config``).
 
 Dagster stores with each run where its code is, its image, the first words of its command, and settings of its
 container, and each launcher does as these say. Every process of ours writes into the storage. So whoever had taken one
@@ -13,6 +13,7 @@ These parts of a run have no public names. If they change, every run is refused,
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ from dagster._core.origin import (
     get_python_environment_entry_point,
 )
 
-from ao_workflows.errors import RunRefused, StackError
+from ao_workflows.errors import StackError
 from ao_workflows.instance.dagster_processes import MODULE
+from ao_workflows.instance.own_config import brought_settings, refuse_brought
 from ao_workflows.shown_names import shown
 
 DEFINITIONS = "defs"
@@ -35,18 +37,16 @@ DEFINITIONS = "defs"
 
 _STARTS = ["python", "-m", "ao_workflows.instance.run_process"]
 _SETTINGS_IN_TAGS = ("dagster-k8s/", "dagster-celery/queue")
-_NAMED_AT_MOST = 10
 _LETTERS_AT_MOST = 200
+_RUN_ID = re.compile("[A-Za-z0-9-]{1,64}")
 
 
 def check_run(run: DagsterRun) -> None:
-    """Checks that a run says nothing of the process that executes it.
+    """Checks that a run says nothing of the process that executes it, and changes none of the site's settings.
 
     :raises RunRefused: if it brings code, a command or settings of its own; the error names each, without its value.
     """
-    if brings := [shown(each[:_LETTERS_AT_MOST]) for each in _brought(run)]:
-        more = len(brings) - _NAMED_AT_MOST
-        raise RunRefused(run.run_id, [*brings[:_NAMED_AT_MOST], *([f"{more} more"] if more > 0 else [])])
+    refuse_brought(run.run_id, _brought(run))
 
 
 def as_launched(run: DagsterRun, image: str | None) -> DagsterRun:
@@ -84,6 +84,8 @@ def _own_image() -> str:
 
 
 def _brought(run: DagsterRun) -> Iterator[str]:
+    if not _RUN_ID.fullmatch(run.run_id):
+        yield "run id (it would name folders)"
     origin = run.job_code_origin
     if origin is None:
         yield "code (it names none)"
@@ -96,6 +98,7 @@ def _brought(run: DagsterRun) -> Iterator[str]:
         yield "entry point"
     yield from (f"setting {name}" for name in _names(code.container_context or {}))
     yield from (f"tag {tag}" for tag in sorted(run.tags) if tag.startswith(_SETTINGS_IN_TAGS))
+    yield from brought_settings(run.run_config)
 
 
 def _is_ours(code: CodePointer) -> bool:

@@ -1,7 +1,7 @@
 """The archivists' page reads the storage as a user of PostgreSQL that may read and nothing else.
 
 What belongs here: that user, made before the operators' page starts, and the one write that a page which only shows
-would do. What does not: who has which password (``docker-compose.yml``).
+would do. What does not: what it may (``reader_rights``), and who has which password (``docker-compose.yml``).
 
 ``python -m ao_workflows.instance.storage_reader COMMAND…`` makes Dagster's tables where they are missing and the user,
 and becomes COMMAND. Dagster's storages say by undocumented names whether the states of partitions may be noted in the
@@ -23,23 +23,10 @@ from typing import Any
 from dagster import DagsterInstance
 
 from ao_workflows.instance.dagster_processes import make_tables
+from ao_workflows.instance.reader_rights import HARM_NOBODY, MAKE, READ, USER
 
-USER = "dagster_viewer"
 PASSFILE = Path("/run/secrets/viewer_pgpass")
 """PostgreSQL's password file for that user; where there is none, the user is made by the database's administrator."""
-
-_MAKE = f"""
-DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{USER}') THEN CREATE ROLE {USER}; END IF; END $$;
-ALTER ROLE {USER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 30 PASSWORD '%s'
-"""
-_GRANT = f"""
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO {USER};
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {USER};
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $$;
-"""  # noqa: S608 - the name is the one above
-_NO_LARGE_OBJECTS = "REVOKE EXECUTE ON FUNCTION lo_creat(int), lo_create(oid), lo_from_bytea(oid, bytea) FROM PUBLIC"
-"""Everyone may make such objects, unless a superuser says otherwise, and fill the disk."""
 
 
 def make_reader(instance: DagsterInstance, passfile: Path) -> list[str]:
@@ -50,8 +37,8 @@ def make_reader(instance: DagsterInstance, passfile: Path) -> list[str]:
     """
     storage: Any = instance.run_storage
     refused = []
-    make = [_MAKE % verifier(passfile.read_text().strip().split(":", 4)[4])] if passfile.is_file() else []
-    for sql in (*make, _GRANT, _NO_LARGE_OBJECTS):
+    make = [MAKE % verifier(passfile.read_text().strip().split(":", 4)[4])] if passfile.is_file() else []
+    for sql in (*make, READ, *HARM_NOBODY):
         try:
             with storage.connect() as connection, connection.connection.cursor() as cursor:
                 cursor.execute(sql)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from ao_workflows.errors import SiteError
 from ao_workflows.site.demo import FOLDER, demo_site
 from ao_workflows.site.overrides import misspelt, renamed
 from ao_workflows.site.sections import Site
+
+_LARGEST = 1 << 20
 
 _SETTINGS = [
     f"{name}.{key}" if key else name
@@ -41,10 +44,21 @@ def load(path: Path | None = None) -> Site:
         if not path.exists():
             return parse(demo_site(path.parent, endpoint_url=None), "the demo's site")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text_of(path)
     except (OSError, UnicodeDecodeError) as error:
         raise SiteError(str(path), [f"cannot be read: {error}; AO_SITE says which file it is"]) from error
     return parse(text, str(path))
+
+
+def _text_of(path: Path) -> str:
+    """The file's text, without the mark that some editors put at the beginning. A pipe that nobody writes into would be
+    waited for, and a device read until memory is full.
+    """
+    size = path.stat().st_size
+    if not path.is_file() or size > _LARGEST:
+        what = f"it has {size:,} bytes, and at most {_LARGEST:,} are read" if path.is_file() else "it is no file"
+        raise SiteError(str(path), [f"cannot be read: {what}; AO_SITE says which file it is"])
+    return path.read_text(encoding="utf-8-sig")
 
 
 def parse(text: str, source: str) -> Site:
@@ -68,7 +82,10 @@ def _parsed(text: str, source: str) -> Site:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SiteError(source, [f"is no TOML: {error}"]) from error
+    except ValueError:  # Python's, of a number with thousands of digits
+        raise SiteError(source, ["is no TOML: a number in it has more digits than any setting"]) from None
     mistakes = [*misspelt(os.environ, _SETTINGS), *_intakes_by_name(values)]
+    mistakes += [f"{key}: has a NUL in it, which no name of a file may have" for key in _with_nul(values)]
     mistakes += renamed(os.environ, values.get("intake", {}))
     try:
         site = Site(**values)
@@ -103,6 +120,18 @@ def _intakes_by_name(values: dict[str, Any]) -> list[str]:
             by_name[name] = entry
     values["intake"] = by_name
     return mistakes
+
+
+def _with_nul(values: Any, key: str = "") -> Iterator[str]:
+    """The keys whose values have a NUL."""
+    if isinstance(values, str):
+        yield from [key] if "\0" in values else []
+    elif isinstance(values, list):
+        for each in values:
+            yield from _with_nul(each, key)
+    elif isinstance(values, dict):
+        for name, value in values.items():
+            yield from _with_nul(value, f"{key}.{name}" if key else name)
 
 
 def _in_words(fault: Any) -> str:

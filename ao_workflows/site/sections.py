@@ -91,7 +91,7 @@ _TEN_YEARS = 3650
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class StagingSection(_Section):

@@ -30,6 +30,7 @@ from ao_workflows.staging.receipt_files import read_placed, read_receipts, read_
 from ao_workflows.staging.receipts import Placed, Receipt, Synced
 from ao_workflows.staging.room import ASK_AGAIN_SECONDS, RESERVE_GIB, ROOM_WAIT_HOURS, Room
 from ao_workflows.staging.run_locks import RunLocks
+from ao_workflows.works.rids import parse_rid
 from ao_workflows.works.stages import Stage
 
 
@@ -107,12 +108,14 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         The kernel unlocks it when the process ends, however it ends.
 
         :param holder: what the process writes about itself into the lock's file, for others to read.
+        :raises RidError: if ``rid`` can be no work's name. Whoever may write into Dagster's storage may add a
+            partition such as ``../../mnt``, and every folder of the work would be elsewhere.
         :raises WorkBusy: if another process has the lock, with what that process wrote about itself.
         :raises StagingError: if the lock's file cannot be written.
         """
         if rid in self._held:
             return
-        self._lock(rid)
+        self._lock(parse_rid(rid))
         # Done before anything is written: on a full disk it is what makes room.
         freeing.sweep(self.layout, rid)
         try:

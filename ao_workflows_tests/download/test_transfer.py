@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from ao_workflows.download import transfer
 from ao_workflows.download.in_order_digest import ROUNDS_AHEAD, InOrderDigest
 from ao_workflows.errors import ServiceError
 from ao_workflows_tests.support.download_side import CONTENT, MIB, PARALLEL, Side, only, raise_at
@@ -75,6 +76,29 @@ def test_a_server_that_only_drips_is_told_with_the_setting(side: Side) -> None:
     with pytest.raises(ServiceError, match=r"less than 10 kB/s came for 0.5 s.*least_kilobytes_per_second") as raised:
         side.bring(stall_seconds=0.5, least_kilobytes_per_second=10)
     assert raised.value.transient
+
+
+def test_a_trickle_that_brings_a_little_each_time_is_given_up_and_what_came_is_kept(
+    side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try brought something, so that it counted as the first: 100 GB at a fifth of the least rate took a year."""
+    monkeypatch.setattr(transfer, "SLOW_BLOCK", 1)
+    monkeypatch.setattr(transfer, "BLOCK", 1)
+    tries: list[int] = []
+
+    def drip(asked: Asked) -> Fault:
+        tries.append(asked.number)
+        assert len(tries) < 12 * PARALLEL, "it never gives up"
+        return Fault(drip=0.02)
+
+    side.server.fault = drip
+    with pytest.raises(ServiceError, match="least_kilobytes_per_second") as raised:
+        side.bring(stall_seconds=0.3, least_kilobytes_per_second=10)
+    assert raised.value.transient
+    monkeypatch.undo()
+    side.server.clear()
+    side.bring(stall_seconds=60)
+    assert side.holds(CONTENT)
 
 
 def test_a_server_that_stays_down_is_told_and_what_came_is_kept(side: Side) -> None:

@@ -98,6 +98,14 @@ def test_a_refusal_tells_no_values_and_stays_short() -> None:
     assert refused.value.brings[-1] == "992 more"
 
 
+@pytest.mark.parametrize("run_id", ["../../../mnt/Archive0", "0a1b/..", "0a1b.", "", "a" * 65, "0a1b\n"])
+def test_a_run_whose_id_would_name_another_folder_is_refused(run_id: str) -> None:
+    """What it unpacks and what it prints have its id in their names."""
+    run = dg.DagsterRun("restore_work", run_id="0a1b", job_code_origin=code())._replace(run_id=run_id)
+    with pytest.raises(RunRefused, match="run id"):
+        check_run(run)
+
+
 @pytest.mark.parametrize("place", [None, str(Path.cwd())])
 @pytest.mark.parametrize("start", [None, ["dagster"], ["/opt/ao/venv/bin/python", "-m", "dagster"]])
 def test_a_run_of_ours_is_launched_with_the_launcher_s_image_and_command(
@@ -145,13 +153,15 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dag
         yield made
 
 
-def queued(instance: dg.DagsterInstance, origin: JobPythonOrigin) -> dg.DagsterRun:
+def queued(
+    instance: dg.DagsterInstance, origin: JobPythonOrigin, run_config: Mapping[str, Any] | None = None
+) -> dg.DagsterRun:
     """A run in the storage's queue, as somebody wrote it there."""
     run_id = queue_run(instance, restore_work, "works", "W1NLM4700", [], {}, {})
     run = instance.get_run_by_id(run_id)
     assert run is not None
     with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
-        body = dg.serialize_value(run._replace(job_code_origin=origin))
+        body = dg.serialize_value(run._replace(job_code_origin=origin, run_config=run_config or {}))
         connection.exec_driver_sql("UPDATE runs SET run_body = ? WHERE run_id = ?", (body, run_id))
     stored = instance.get_run_by_id(run_id)
     assert stored is not None
@@ -179,6 +189,21 @@ def test_a_run_that_would_be_root_on_the_host_fails_and_the_engine_is_asked_for_
     said = json.dumps([each.dagster_event and str(each.dagster_event) for each in instance.all_logs(run.run_id)])
     assert "setting docker.container_kwargs.privileged" in said
     assert "Ask for the work again" in said
+
+
+def test_a_run_with_settings_of_the_site_fails_and_the_engine_is_asked_for_nothing(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It used another scratch disk, another S3 or other limits than the site's."""
+    run = queued(instance, code(), {"resources": {"staging": {"config": {"root": "/mnt"}}}})
+    with docker_engine(monkeypatch) as created:
+        dequeue(instance)
+    assert created == []
+    failed = instance.get_run_by_id(run.run_id)
+    assert failed is not None
+    assert failed.status is dg.DagsterRunStatus.FAILURE
+    said = json.dumps([each.dagster_event and str(each.dagster_event) for each in instance.all_logs(run.run_id)])
+    assert "brings its own configuration of resources.staging" in said
 
 
 def test_a_run_s_container_is_what_dagster_yaml_says_whatever_image_the_run_names(

@@ -136,6 +136,10 @@ def test_the_user_reads_every_table_and_those_that_a_migration_makes(storage: St
         "SELECT pg_read_file('/etc/passwd')",
         "COPY runs TO PROGRAM 'id'",
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'dagster'",
+        "SELECT count(pg_advisory_lock(number)) FROM generate_series(1, 100000) number",
+        "SELECT pg_try_advisory_xact_lock_shared(1, 2)",
+        "SELECT pg_logical_emit_message(false, 'a', repeat('much', 1000))",
+        "SET temp_file_limit = -1",
     ],
 )
 def test_whatever_it_does_besides_reading_the_database_refuses(storage: Storage, write: str) -> None:
@@ -143,6 +147,28 @@ def test_whatever_it_does_besides_reading_the_database_refuses(storage: Storage,
     of_others = psycopg2.connect(storage.url.replace("+psycopg2", ""))  # it is there to be ended
     with closing(of_others), closing(storage.connect()) as reading, pytest.raises(psycopg2.Error, match=REFUSED):
         reading.cursor().execute(write)
+
+
+@pytest.mark.parametrize("database", ["postgres", "template1"])
+def test_it_may_not_connect_to_another_database(storage: Storage, database: str) -> None:
+    """There it could make tables and large objects, and fill the disk on which the storage is."""
+    address = sqlalchemy.make_url(storage.reading.replace("+psycopg2", "")).set(database=database)
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        psycopg2.connect(address.render_as_string(hide_password=False)).close()
+
+
+def test_what_it_has_sorted_fills_no_disk(storage: Storage) -> None:
+    """A page that has been taken over could have PostgreSQL write as much as there is room for."""
+    most = "SELECT setting::bigint * 1024 FROM pg_settings WHERE name = 'temp_file_limit'"
+    with closing(storage.connect()) as reading, reading.cursor() as cursor:
+        cursor.execute(most)
+        assert cursor.fetchall() == [(1 << 30,)]
+    limit = f"ALTER ROLE {USER} SET temp_file_limit = "
+    storage.server.run("postgres", f"{limit}'1MB'")  # it is the same limit, and soon reached
+    full = pytest.raises(psycopg2.Error, match="temporary file size exceeds temp_file_limit")
+    with closing(storage.connect()) as reading, reading.cursor() as cursor, full:
+        cursor.execute("SELECT repeat('a', 1000) || n FROM generate_series(1, 40000) n ORDER BY 1 OFFSET 39999")
+    storage.server.run("postgres", f"{limit}'1GB'")
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_every_mistake_is_told_at_once_by_its_key() -> None:
         (changed(intake={"layout": "{nn}/all.zip"}), "intake.fpl.layout: must be a key with {rid} in it"),
         (changed(intake={"layout": "{rid}/{name}.zip"}), "intake.fpl.layout: must be a key with {rid} in it"),
         (changed(intake={"layout": "{rid"}), "intake.fpl.layout: must be a key with {rid} in it"),
-        (f"{WHOLE}[watch]\nstuck_hours = inf", "watch.stuck_hours: must be less than or equal to 87600"),
+        (f"{WHOLE}[watch]\nstuck_hours = inf", "watch.stuck_hours: must be a finite number"),
         (f"{WHOLE}[watch]\nrestore_hours = 1e7", "watch.restore_hours: must be less than or equal to 87600"),
         (f"{WHOLE}[watch]\nexpiring_days = 1e12", "watch.expiring_days: must be less than or equal to 3650"),
         (changed(intake={"events": ["s3:ObjectRestore:Completed"]}), "without 's3:'"),
@@ -218,3 +219,42 @@ def test_an_override_that_is_nested_too_deeply_is_said_in_words(name: str, monke
     """It is read as JSON, which gives up in another way than TOML."""
     monkeypatch.setenv(f"AO_{name.upper()}", "[" * 5000 + "]" * 5000)
     assert "AO_ variable" in "\n".join(mistakes(WHOLE))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("\ufeff" + WHOLE, ""),
+        (WHOLE.encode("utf-16"), "cannot be read"),
+        (b"a = '\xff'", "cannot be read"),
+        ("a = 1\0", "is no TOML"),
+        (f"a = {'9' * 5000}", "a number in it has more digits"),
+        ("#" + "a" * (1 << 20), "at most 1,048,576 are read"),
+        (f'{WHOLE}\n[backup]\nto = "/backups\\u0000/there"\n', "backup.to: has a NUL in it"),
+        (f"{WHOLE}\n[download]\nstall_seconds = inf\n", "download.stall_seconds: must be a finite number"),
+        (
+            f"{WHOLE}\n[download]\nmegabytes_per_second = 1e400\n",
+            "download.megabytes_per_second: must be a finite number",
+        ),
+    ],
+    ids=["mark", "utf-16", "no utf-8", "nul", "digits", "large", "nul in a name", "inf", "1e400"],
+)
+def test_a_file_that_is_hardly_one_is_told_in_words(written: str | bytes, said: str, tmp_path: Path) -> None:
+    """What an editor of another system writes, or a slip of a key, ended in a traceback, or in each run."""
+    path = tmp_path / "site.toml"
+    path.write_bytes(written.encode() if isinstance(written, str) else written)
+    if said:
+        with pytest.raises(SiteError, match=re.escape(said)):
+            load(path)
+    else:
+        assert load(path) == parse(WHOLE, "the same")
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_file_is_neither_waited_for_nor_read_without_end(kind: str, tmp_path: Path) -> None:
+    """`AO_SITE=<(...)` or a folder by that name: each command hung, or took all memory."""
+    path = tmp_path / "site.toml"
+    make = {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero")}
+    make[kind]()
+    with pytest.raises(SiteError, match="it is no file; AO_SITE says"):
+        load(path)

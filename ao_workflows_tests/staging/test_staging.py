@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ao_workflows.errors import Problem, StagingError, WorkBusy
+from ao_workflows.errors import Problem, RidError, StagingError, WorkBusy
 from ao_workflows.machine.files import write_whole
 from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.receipt_chain import Receipts
@@ -245,3 +245,14 @@ def test_a_work_that_the_site_keeps_is_not_freed_by_its_run(tmp_path: Path) -> N
     kept(staging, "W2", 0)
     assert staging.free_synced("W2") == Freed()
     assert sorted(os.listdir(tmp_path / "works")) == ["W1", "W2"]
+
+
+@pytest.mark.parametrize(
+    "rid", ["../../mnt/Archive0", "..", "", "a/b", "W1; rm -rf x", "-rf", "W1\n", "W1\0", "a" * 65]
+)
+def test_what_can_be_no_work_s_name_is_not_held_and_nothing_is_written(rid: str, tmp_path: Path) -> None:
+    """A partition is what somebody wrote into Dagster's storage: its folders were wherever its name led."""
+    staging = Staging(root=str(tmp_path / "deep" / "staging"))
+    with pytest.raises(RidError):
+        staging.hold(rid, "a run")
+    assert list(tmp_path.iterdir()) == []
