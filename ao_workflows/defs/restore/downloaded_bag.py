@@ -127,16 +127,13 @@ def downloaded_bag(
             }
             | size_shown(found.size)
             | ({"version": found.object.version_id} if found.object and found.object.version_id else {}),
-            check_results=[_compared(found, dropped=isinstance(event, DroppedFile))],
+            check_results=[_compared(found)],
         )
 
 
-def _compared(found: DownloadedZip, *, dropped: bool) -> dg.AssetCheckResult:
-    """Returns the check's result: a warning if S3 has no checksum to compare the zip with.
-
-    A dropped file never has one: a warning at each would be read at none, and the bag's manifests prove its bytes.
-    """
-    if is_size_only(found.proven_by) and not dropped:
+def _compared(found: DownloadedZip) -> dg.AssetCheckResult:
+    """Returns the check's result: a warning if there was no checksum to compare the zip with."""
+    if is_size_only(found.proven_by):
         said = f"its bytes were compared with nothing, {found.proven_by}; the bag's manifests prove them, if it has any"
         return checks.unproven(checks.IS_WHAT_S3_HOLDS, said)
     return checks.passed(checks.IS_WHAT_S3_HOLDS, f"proven by {found.proven_by}")
