@@ -7,6 +7,7 @@
 # make bench   the benchmarks; ONLY=name for one
 # make sbom    what is installed here, as a CycloneDX bill of materials
 # make audit-dependencies  what is installed, looked up in a database of known faults; AUDIT_OPTIONS for pip-audit
+# make constraints  every version with its hashes; LOCK_OPTIONS for pip-compile, such as --upgrade-package=NAME
 # make upgrade-check  the contracts with Dagster's private names, tried with the newest Dagster that there is
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -62,14 +63,15 @@ pictures: .venv/test
 	@test -n "$(PYTHON)" || { echo "Python 3.11 is missing: sudo apt-get install python3 python3-venv" >&2; exit 2; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Run this, then try again: sudo apt-get install python3-venv" >&2; exit 2; }
 
-.venv/%: pyproject.toml constraints.txt | .venv/bin/python
+# What it is built with came before, by its hash.
+.venv/%: pyproject.toml constraints.txt .ci/install.py | .venv/bin/python
 	@echo "Setting up: ao-workflows[$*] in .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@$(BIN)/python .ci/install.py $*
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
 	@touch $@
 
-# Every version as it is installed now, by name alone: where from is the machine's own business.
-constraints: .venv/bench .venv/lint .venv/test
-	@$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt
+constraints: .venv/bin/python
+	@$(BIN)/python .ci/lock.py $(LOCK_OPTIONS)
 
 sbom: .venv/bin/python
 	@mkdir -p .build

@@ -54,3 +54,16 @@ def test_without_a_network_it_is_skipped_with_the_reason(capsys: pytest.CaptureF
     assert capsys.readouterr().out == (
         "SKIPPED, nothing was looked up: the database does not answer: ConnectionError: no route to host\n"
     )
+
+
+def test_an_auditor_that_cannot_be_had_is_skipped_with_pips_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    """What stands last is what to do about it, and no reason."""
+    assert _script().not_installed("ERROR: No matching distribution found for pip-audit\nit was not installed\n") == 0
+    assert "cannot be installed: ERROR: No matching distribution" in capsys.readouterr().out
+
+
+def test_an_auditor_that_is_not_the_locked_one_is_no_skip(capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody has put another file into its place."""
+    said = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n    pip-audit==1\n"
+    assert _script().not_installed(said) == 1
+    assert "pip-audit==1" in capsys.readouterr().out

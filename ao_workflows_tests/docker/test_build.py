@@ -83,8 +83,10 @@ esac
     told = subprocess.run([BUILD], capture_output=True, check=True, env=environment, text=True).stdout
     base = "python:3.11-slim-bookworm"
     assert f"BASE={base} ({base}@sha256:12)" in (tmp_path / "asked").read_text().splitlines()
-    assert "  haproxy:2.6: haproxy:2.6@sha256:12" in told
-    assert "  postgres:15-bookworm: sha256:34" in told, "one that came by docker load has no registry"
+    assert "PROXY_IMAGE=haproxy:2.6@sha256:12" in told.splitlines()
+    loaded = "# POSTGRES_IMAGE: postgres:15-bookworm has no digest of a registry; here it is sha256:34"
+    assert loaded in told.splitlines(), "one that came by docker load"
+    assert set((CHECKOUT / ".build/images.env").read_text().splitlines()) <= set(told.splitlines())
 
 
 def test_the_help_names_every_option() -> None:
