@@ -1,5 +1,7 @@
 """No secret is on Dagster's page: everything that its schema can be asked is asked, as operators and as archivists.
 
+The archivists' page asks a code server that has neither a secret nor a storage, and has all its answers.
+
 The secrets are planted wherever a site's files and variables may have one. A value that is no secret is planted beside
 them: where it is not found, the questions no longer reach what Dagster shows of a configuration.
 """
@@ -26,6 +28,7 @@ from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import parse
 from ao_workflows_tests.support.page_questions import Word, answer, page_schema, questions
 from ao_workflows_tests.support.postgres import Postgres
+from ao_workflows_tests.support.viewer_code import viewer_code
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOCATION = "ao_workflows"
@@ -152,8 +155,8 @@ def pages(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
         run_id = _runs(instance, (folder / "site.toml").read_text())
         module = ModuleTarget("ao_workflows.definitions", None, None, LOCATION)
         operators = until_asked.enter_context(WorkspaceProcessContext(instance, module))
-        (code,) = operators.create_request_context().code_locations
-        server = GrpcServerTarget("localhost", None, code.socket, LOCATION)  # type: ignore[attr-defined]
+        port = until_asked.enter_context(viewer_code(folder / "site.toml"))
+        server = GrpcServerTarget("127.0.0.1", port, None, LOCATION)
         archivists = until_asked.enter_context(WorkspaceProcessContext(instance, server, read_only=True))
         by_role = {"operators": operators, "archivists": archivists}
         yield Pages(page_schema(), by_role, planted, str(folder / "staging"), run_id)

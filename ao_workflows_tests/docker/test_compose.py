@@ -67,6 +67,80 @@ def test_the_archivists_page_has_no_secret_by_which_anything_is_written(services
     assert services["webserver"]["command"][:3] == ["python", "-m", "ao_workflows.instance.storage_reader"]
 
 
+def reached(services: dict[str, Any]) -> dict[str, set[str]]:
+    """What each service can connect to of the others, by the networks that they share. A run is in the launcher's."""
+    networks = {name: set(service["networks"]) for name, service in services.items()} | {"run": {"back"}}
+    return {
+        name: {other for other in networks if other != name and networks[name] & networks[other]} for name in networks
+    }
+
+
+def test_the_code_server_is_reached_by_no_run_no_worker_and_no_archivists_page(
+    services: dict[str, Any],
+) -> None:
+    """Whoever connects to it has code executed with all secrets. So has the operators' page, by any run it launches."""
+    compose = yaml.safe_load(COMPOSE)
+    assert compose["networks"]["back"]["name"] == "${AO_NETWORK:-ao-workflows}"
+    env = yaml.safe_load(DAGSTER)["run_launcher"]["config"]["containers"]["network"]["env"]
+    assert services["daemon"]["environment"][env] == compose["networks"]["back"]["name"]
+    by_whom = {name: {other for other, its in reached(services).items() if name in its} for name in services}
+    listening_to_nobody = {"redis", "mariadb", "aws", "postgres"}
+    assert by_whom["code"] - listening_to_nobody == {"daemon", "webserver"}
+    assert by_whom["webserver"] - listening_to_nobody == {"daemon", "code", "proxy", "flower"}
+    assert by_whom["viewer"] - listening_to_nobody == {"viewer-code", "proxy"}
+    assert by_whom["viewer-code"] - listening_to_nobody == {"viewer"}
+
+
+def test_the_archivists_code_server_has_nothing_and_goes_nowhere(services: dict[str, Any]) -> None:
+    """It executes what it is told by the page that most people reach. Its site.toml has no secret where sites keep to
+    docs/operations.md.
+    """
+    server = services["viewer-code"]
+    assert "secrets" not in server
+    assert [(mount["target"], mount["read_only"]) for mount in server["volumes"]] == [("/etc/ao", True)]
+    assert server["environment"].keys() == {"AO_SERVICE", "DAGSTER_CURRENT_IMAGE", "DAGSTER_HOME", "TZ"}
+    assert list(server["networks"]) == ["viewing"]
+    assert yaml.safe_load(COMPOSE)["networks"]["viewing"] == {"internal": True}
+    assert server["command"] == services["code"]["command"]
+
+
+def test_each_page_finds_its_own_code_server_and_can_find_no_other(services: dict[str, Any]) -> None:
+    """By one name, or the archivists' page would not show the ticks of sensors: Dagster finds them by where the code
+    is. With the other service in its networks, the name would lead there: the page would work, and be an open door.
+    """
+    (server,) = yaml.safe_load((CHECKOUT / "docker/config/workspace.yaml").read_text())["load_from"]
+    assert server["grpc_server"] == {"host": "code", "port": 4000, "location_name": "ao_workflows"}
+    called = {
+        name: {other for other in reached(services)[name] if "code" in names_for(services, other, name)}
+        for name in ("webserver", "daemon", "viewer")
+    }
+    assert called == {"webserver": {"code"}, "daemon": {"code"}, "viewer": {"viewer-code"}}
+    for name in called:
+        command = services[name]["command"]
+        assert command[command.index("-w") + 1] == "/etc/ao/workspace.yaml"
+
+
+def names_for(services: dict[str, Any], service: str, asking: str) -> set[str]:
+    """What a service is called in the networks that it shares with another one."""
+    its = services.get(service, {}).get("networks", [])
+    aliases = its if isinstance(its, dict) else {}
+    return {service}.union(*(aliases.get(name, {}).get("aliases", []) for name in services[asking]["networks"]))
+
+
+def test_who_reaches_what_is_documented_as_it_is(services: dict[str, Any]) -> None:
+    """An operator who puts something of his own beside the platform chooses its network by this table."""
+    section = (CHECKOUT / "docs/operations.md").read_text().partition("**Who reaches what.**")[2].partition("\n\n**")[0]
+    documented = {
+        who: (set(re.findall("`([a-z]+)`", networks)), set(re.findall("`([a-z-]+)`", reaches)))
+        for who, networks, reaches in re.findall(r"^\| `?([a-z -]+?)`? \| (`.*?) \| (.*?) \|", section, re.MULTILINE)
+    }
+    ours = {name: service for name, service in services.items() if "dev" not in service.get("profiles", ())}
+    listening = ours.keys() - {"daemon", "worker"}
+    networks = {name: set(service["networks"]) for name, service in ours.items()} | {"each run": {"back"}}
+    others = reached(services) | {"each run": reached(services)["run"]}
+    assert documented == {name: (networks[name], others[name] & listening) for name in networks}
+
+
 def test_what_env_may_hold_is_documented_and_nothing_else() -> None:
     """An operator has no other list."""
     section = (

@@ -69,6 +69,12 @@ class Cluster:
         owners = {**self.api.of("Deployment"), **self.api.of("Job")}
         return {name: owner["spec"]["template"]["spec"] for name, owner in owners.items()}
 
+    def containers(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+        """What each container is to be, with its pod, by the pod's name; the second one's is its own."""
+        for name, pod in self.pods().items():
+            for number, container in enumerate(pod["containers"]):
+                yield container["name"] if number else name, container, pod
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
@@ -179,14 +185,13 @@ def test_a_run_has_limits_and_goes_a_day_after_its_end(job: dict[str, Any]) -> N
 def test_every_pod_is_the_archive_s_user_and_can_be_no_other(cluster: Cluster, job: dict[str, Any]) -> None:
     """A file of root's in the archive stops the next sync; a group for its disk would change every file's."""
     assert len(cluster.pods()) >= 5
-    for name, pod in cluster.pods().items():
+    for name, container, pod in cluster.containers():
         assert pod["securityContext"] == {
             "runAsNonRoot": True,
             "runAsUser": 1001,
             "runAsGroup": 0,
             "seccompProfile": {"type": "RuntimeDefault"},
         }, name
-        (container,) = pod["containers"]
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -199,33 +204,32 @@ def test_every_pod_is_the_archive_s_user_and_can_be_no_other(cluster: Cluster, j
 def test_runs_and_the_code_server_have_the_archive_and_the_pages_do_not(cluster: Cluster, job: dict[str, Any]) -> None:
     """The paths of site.toml are those of every container; and a page that is broken into must not reach the works."""
     disks = {"/mnt": "ao-archive", "/staging": "ao-staging", "/staging/logs": "ao-logs", "/processing": "ao-processing"}
-    for name, pod in cluster.pods().items():
+    for name, container, pod in cluster.containers():
         claims = {
             volume["name"]: volume["persistentVolumeClaim"]["claimName"]
             for volume in pod["volumes"]
             if "persistentVolumeClaim" in volume
         }
         mounted = {
-            mount["mountPath"]: claims[mount["name"]]
-            for mount in pod["containers"][0]["volumeMounts"]
-            if mount["name"] in claims
+            mount["mountPath"]: claims[mount["name"]] for mount in container["volumeMounts"] if mount["name"] in claims
         }
-        pages = name in {"webserver", "viewer", "daemon"}
-        assert mounted == ({"/staging/logs": "ao-logs"} if pages else disks), name
+        pages = {"/staging/logs": "ao-logs"} if name in {"webserver", "viewer", "daemon"} else disks
+        assert mounted == ({} if name == "viewer-code" else pages), name
         assert not any("hostPath" in volume for volume in pod["volumes"])
 
 
 def test_secrets_are_files_of_those_who_need_them_and_nowhere_else(cluster: Cluster, job: dict[str, Any]) -> None:
     """What is in the environment is in every process, and in `kubectl describe`."""
-    held = {name: _files(cluster, pod) for name, pod in cluster.pods().items()}
+    held = {name: _files(cluster, container, pod) for name, container, pod in cluster.containers()}
+    assert held.pop("viewer-code") == set()
     assert held.pop(job["metadata"]["name"]) == held.pop("code") == {"pg_service", "db_apps", "drs_cnf", "aws"}
     assert held == {name: {"pg_service", "compute_logs"} for name in ("webserver", "viewer", "daemon")}
     (storage,) = [each["secret"] for each in cluster.pods()["viewer"]["volumes"] if each["name"] == "storage"]
     held_by_viewer = base64.b64decode(cluster.api.of("Secret")[storage["secretName"]]["data"]["pg_service"]).decode()
     assert cluster.words["viewer_pg_service"] in held_by_viewer, "the user that may only read"
-    for pod in cluster.pods().values():
-        (container,) = pod["containers"]
-        assert container["envFrom"] == [{"configMapRef": {"name": "ao-environment"}}]
+    for name, container, _ in cluster.containers():
+        every = [] if name == "viewer-code" else [{"configMapRef": {"name": "ao-environment"}}]
+        assert container.get("envFrom", []) == every
         assert not any("secretKeyRef" in each.get("valueFrom", {}) for each in container["env"])
     shown = json.dumps([each for (kind, *_), each in cluster.api.objects.items() if kind != "Secret"])
     for word in cluster.words.values():
@@ -233,14 +237,14 @@ def test_secrets_are_files_of_those_who_need_them_and_nowhere_else(cluster: Clus
             assert form not in shown
 
 
-def _files(cluster: Cluster, pod: Mapping[str, Any]) -> set[str]:
+def _files(cluster: Cluster, container: Mapping[str, Any], pod: Mapping[str, Any]) -> set[str]:
     """The files below /run/secrets, each of which is a key of a Secret that is there."""
     keys = {name: set(secret["data"]) for name, secret in cluster.api.of("Secret").items()}
     found = set()
     for volume in pod["volumes"]:
         sources = [each["secret"]["name"] for each in volume.get("projected", {}).get("sources", [])]
         names = sources or ([volume["secret"]["secretName"]] if "secret" in volume else [])
-        for mount in pod["containers"][0]["volumeMounts"]:
+        for mount in container["volumeMounts"]:
             if names and mount["name"] == volume["name"]:
                 assert mount["readOnly"]
                 of_volume = set().union(*(keys[name] for name in names))
@@ -276,10 +280,53 @@ def test_whatever_a_pod_names_is_there(cluster: Cluster, job: dict[str, Any]) ->
 def test_the_services_do_what_those_of_compose_do(cluster: Cluster) -> None:
     """What was found out about a service's options on one of the two holds on the other."""
     compose = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())["services"]
-    for name in ("code", "webserver", "viewer", "daemon"):
-        (container,) = cluster.pods()[name]["containers"]
-        assert container["args"] == compose[name]["command"]
+    containers = {name: container for name, container, _ in cluster.containers()}
+    for name in ("code", "viewer-code", "webserver", "viewer", "daemon"):
+        container = containers[name]
+        listens = "127.0.0.1" if name == "viewer-code" else "0.0.0.0"  # noqa: S104 - as compose has it
+        assert container["args"] == [listens if word == "0.0.0.0" else word for word in compose[name]["command"]]  # noqa: S104
         assert {"name": "AO_SERVICE", "value": compose[name]["environment"]["AO_SERVICE"]} in container["env"]
+
+
+def test_no_run_and_no_archivists_page_reaches_the_code_server(cluster: Cluster, job: dict[str, Any]) -> None:
+    """Whoever connects to it has code executed with all secrets. A pod of which no policy speaks is open to all."""
+    owners = [*cluster.api.of("Deployment").values(), job]
+    may: dict[str, list[str]] = {}
+    for policy in cluster.api.of("NetworkPolicy").values():
+        peers = [peer["podSelector"] for rule in policy["spec"]["ingress"] for peer in rule["from"]]
+        for part in _parts(policy["spec"]["podSelector"]):
+            assert part not in may, "what policies of one pod allow adds up"
+            may[part] = [name for peer in peers for name in _parts(peer)]
+    assert may.pop("code") == ["webserver", "daemon"]
+    assert may == {"webserver": ["proxy"], "viewer": ["proxy"], "daemon": [], "run": []}
+    labels = {owner["spec"]["template"]["metadata"]["labels"]["ao-workflows/part"] for owner in owners}
+    assert labels == may.keys() | {"code"}
+
+
+def test_the_archivists_page_has_its_definitions_from_a_container_that_has_nothing(cluster: Cluster) -> None:
+    """By the name that workspace.yaml has: Dagster finds a sensor's ticks by where its code is. Kubernetes puts a token
+    into each container in which nothing else is at its place.
+    """
+    pod = cluster.pods()["viewer"]
+    assert pod["hostAliases"] == [{"ip": "127.0.0.1", "hostnames": ["code"]}]
+    _, server = pod["containers"]
+    assert server["name"] == "viewer-code"
+    empty = {volume["name"] for volume in pod["volumes"] if "emptyDir" in volume}
+    places = {mount["mountPath"]: mount["name"] for mount in server["volumeMounts"]}
+    assert places.pop("/etc/ao") == "config"
+    assert places.keys() == {"/tmp", "/var/run/secrets/kubernetes.io/serviceaccount"}  # noqa: S108 - its own
+    assert set(places.values()) < empty
+    shared = empty & {mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert not shared & set(places.values())
+
+
+def _parts(selector: Mapping[str, Any]) -> list[str]:
+    """The parts of the platform that a selector of pods chooses."""
+    if "matchLabels" in selector:
+        return list(selector["matchLabels"].values())
+    (expression,) = selector["matchExpressions"]
+    assert (expression["key"], expression["operator"]) == ("ao-workflows/part", "In")
+    return list(expression["values"])
 
 
 def test_the_instance_is_that_of_compose_but_for_where_runs_are(cluster: Cluster) -> None:
@@ -293,7 +340,7 @@ def test_the_instance_is_that_of_compose_but_for_where_runs_are(cluster: Cluster
 
 def test_the_image_is_that_of_this_version(cluster: Cluster) -> None:
     """Else the last one's would be started."""
-    images = {pod["containers"][0]["image"] for pod in cluster.pods().values()}
+    images = {container["image"] for _, container, _ in cluster.containers()}
     assert images == {cluster.data("ao-environment")["DAGSTER_CURRENT_IMAGE"]} == {f"ao-workflows:{_version()}"}
 
 

@@ -39,7 +39,7 @@ case $said in
     "docker compose "*) exit 1 ;;
     "docker ps "*=com.docker.compose.service=* | *"label=com.docker.compose.service="*)
         echo "$said" | sed 's/.*com.docker.compose.service=/c-/' ;;
-    "docker ps "*) printf 'c-%s\\n' postgres code webserver daemon proxy ;;
+    "docker ps "*) printf 'c-%s\\n' postgres code webserver viewer daemon proxy ;;
     "docker image inspect -f {{{{.Id}}}}"*) echo "id of {OLD}" ;;
     "docker image inspect"*) case $said in *unknown*) exit 1 ;; *) echo 0.0 ;; esac ;;
     *"inspect -f {{{{.Image}}}}"*) echo "id of {OLD}" ;;
@@ -51,6 +51,7 @@ case $said in
             *) echo "{OLD} ${{said##*c-}}" ;; esac ;;
     *compose.service*) for word; do case $word in c-*) echo "${{word#c-}}" ;; esac; done ;;
     "docker-compose ps -q code") echo c-code ;;
+    "docker-compose config --services") sed -n 's/^  \\([a-z-]*\\):.*/\\1/p' docker-compose.yml ;;
     *psql*) cat "$ENGINE/runs" ;;
     *"ao backup --to"*) echo "/backups/{BACKUP}: 1.0 MB, read again" ;;
     *"ao backup restore"*) echo "What was there until now is the database dagster_before: dropdb it" ;;
@@ -110,7 +111,7 @@ def site(tmp_path: Path) -> Site:
     made = with_engine(tmp_path / "site", tmp_path / "engine")
     (made.folder / "config").mkdir(parents=True)
     (made.folder / ".env").write_text(f"# ours\nAO_IMAGE={OLD}\nBACKUPS={tmp_path}/backups\n")
-    (made.folder / "docker-compose.yml").write_text("services: {}\n")
+    (made.folder / "docker-compose.yml").write_text("services:\n  code: {}\n  viewer: {}\n  viewer-code: {}\n")
     (made.folder / "config/site.toml").write_text("the old\n")
     shutil.copy(CHECKOUT / "docker/upgrade", made.folder)
     return made
@@ -192,6 +193,11 @@ def test_killed_anywhere_it_goes_back(site: Site, at: str) -> None:
     ("fault", "pattern", "said"),
     [
         ("fail", "ao backup --to", "no backup could be made"),
+        (
+            "fail",
+            f"^{NEW}.*up -d --no-deps postgres",
+            "the storage's service does not run as the new docker-compose.yml",
+        ),
         ("fail", f"^{NEW}.*import ao_workflows", "the new version does not take this site: it failed"),
         ("fail", f"^{NEW}.*ao archive init", "not every share of the archive is set up: it failed"),
         ("fail", "instance migrate", "the storage cannot be migrated"),
@@ -232,6 +238,34 @@ def test_with_ao_deploy_the_folder_is_the_new_version_s_and_after_a_failure_the_
     assert "updated            docker-compose.yml" in done.stdout
     assert compose.read_text() == new
     assert site.image == NEW
+
+
+def test_the_storage_is_in_the_new_version_s_networks_before_it_is_migrated(site: Site) -> None:
+    """What migrates it is in those already, and would not find it: each such upgrade went back."""
+    assert site.upgrade(NEW).returncode == 0
+    words = ("ao backup --to", "up -d --no-deps postgres", "import ao_workflows", "instance migrate")
+    assert site.steps(*words)[:4] == list(words)
+
+
+def test_the_archivists_code_server_begins_before_their_page_and_goes_with_the_version_that_has_it(site: Site) -> None:
+    """A version without it has their page ask another one: there would be a page without works, or a server of none."""
+    compose = site.folder / "docker-compose.yml"
+    new, old = compose.read_text(), "services:\n  code: {}\n  viewer: {}\n"
+    compose.write_text(old)
+    (site.folder / "new.yml").write_text(new)
+    bring = (NEW, "cp", "new.yml", compose.name)
+    site.set("sick", f"^{NEW}.*c-viewer$")
+    assert site.upgrade(*bring).returncode == 1
+    assert compose.read_text() == old
+    begun = "up -d --no-deps --force-recreate "
+    words = (f"{begun}code viewer-code", f"{begun}viewer webserver", "rm -f c-viewer-code", f"{begun}code")
+    assert site.steps(*words) == [
+        f"{begun}code viewer-code", f"{begun}code", f"{begun}viewer webserver", "rm -f c-viewer-code", f"{begun}code",
+        f"{begun}viewer webserver",
+    ]  # fmt: skip
+    site.set("sick")
+    assert site.upgrade(*bring).returncode == 0
+    assert site.steps(f"{begun}code viewer-code", "rm -f c-viewer-code")[-1] == f"{begun}code viewer-code"
 
 
 def test_a_command_that_fails_is_taken_back_and_nothing_is_migrated(site: Site) -> None:

@@ -37,7 +37,7 @@ NAME = os.environ.get("AO_STACK_NAME", "stack-test")
 IMAGE = f"ao-workflows:{NAME}"
 UID = 5000
 OPERATOR, ARCHIVIST = "anna", "tenzin"
-SERVICES = ("postgres", "code", "webserver", "viewer", "daemon", "proxy", "mariadb", "aws")
+SERVICES = ("postgres", "code", "webserver", "viewer-code", "viewer", "daemon", "proxy", "mariadb", "aws")
 
 SLOWLY = "\n[download]\npart_mib = 1\nparallel = 2\nmegabytes_per_second = 0.8\n"
 """So that there is time to kill a run while it downloads."""

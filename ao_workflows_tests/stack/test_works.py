@@ -27,6 +27,7 @@ from ao_workflows_tests.stack.deployment import (
     run,
     wait_until,
 )
+from ao_workflows_tests.stack.test_reach import reached_from
 
 pytestmark = pytest.mark.timeout(2400)
 
@@ -66,6 +67,8 @@ class Trial:
     output: str = ""
     killed_run: str = ""
     killed_at: float = 0.0
+    reached: set[str] = field(default_factory=set)
+    """The services that the run reached."""
     seen: list[tuple[str, str]] = field(default_factory=list)
     """Where a secret might be, and what was found there: of every process while the trial ran."""
 
@@ -117,6 +120,7 @@ def _kill_a_download(deployment: Deployment, done: Trial) -> None:
 
     found = wait_until("a run downloads", downloading, 300)
     assert found
+    done.reached = reached_from(deployment, found[1]["Id"])
     os.kill(found[1]["State"]["Pid"], signal.SIGKILL)
     done.killed_run, done.killed_at = found[1]["Config"]["Labels"]["dagster/run_id"], time.time()
 
@@ -195,6 +199,13 @@ def test_each_run_had_a_container_as_dagster_yaml_says(deployment: Deployment, t
     assert found["HostConfig"]["Memory"] > 0
     assert found["HostConfig"]["CapDrop"] == ["ALL"]
     assert re.fullmatch(r"/run-W[0-9A-Z]+-[0-9a-f]{8}", found["Name"])
+
+
+def test_a_run_reaches_the_storage_and_neither_a_code_server_nor_a_page(trial: Trial) -> None:
+    """The sync script and all that unpacks a stranger's zip are in there. Whoever connects to `code:4000` has code
+    executed with all secrets, and a page asks nobody for a login.
+    """
+    assert trial.reached == {"postgres"}
 
 
 def test_containers_of_runs_that_ended_well_go_and_of_those_that_failed_stay(
