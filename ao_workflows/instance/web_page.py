@@ -16,7 +16,7 @@ import uvicorn
 from dagster_webserver.cli import main
 
 LARGEST_MESSAGE = 1 << 16
-"""Bytes of one message, as of an archivist's question at the front door. The page's largest has 2 KiB."""
+"""Bytes of one message, as of an archivist's question at the front door. The page's have a few KiB."""
 
 
 def take_small_messages_only() -> None:

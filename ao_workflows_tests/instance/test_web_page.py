@@ -100,7 +100,7 @@ def test_a_message_that_inflates_to_more_is_refused_too(page: Page) -> None:
 
 
 def test_a_message_of_the_largest_size_is_answered(page: Page) -> None:
-    """What the page sends has some 2 KiB."""
+    """A bound that is too narrow would end the live updates."""
     with page.socket() as opened:
         opened.send(json.dumps({"type": "connection_init", "payload": {}}))
         assert json.loads(opened.recv(timeout=30))["type"] == "connection_ack"
