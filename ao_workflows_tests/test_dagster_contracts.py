@@ -7,6 +7,7 @@ Dagster that there is: so nothing here needs a server, a container or a fixture 
 # No `from __future__ import annotations`: Dagster looks at the ops' annotations.
 
 import functools
+import inspect
 import json
 import logging
 import os
@@ -505,6 +506,25 @@ def test_the_process_of_a_run_begins_it_by_a_name_that_can_be_replaced(monkeypat
         run = created(instance)
         api._execute_run_command_body(run.run_id, instance, lambda _: None, set_exit_code_on_failure=True)
     assert [each.run_id for each in begun] == [run.run_id]
+
+
+@breaks("both pages take 16 MiB at once over a WebSocket from whoever may log in")
+def test_the_page_starts_its_server_by_a_name_that_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dagster-webserver` has no option for the largest message that it takes."""
+    import uvicorn
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import EmptyWorkspaceTarget
+    from dagster_webserver.cli import host_dagster_ui_with_workspace_process_context as host
+
+    from ao_workflows.instance import web_page
+
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(uvicorn, "run", lambda _, **options: asked.append(options))
+    web_page.take_small_messages_only()
+    with dg.instance_for_test() as instance, WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as context:
+        host(context, "127.0.0.1", 1, "", "warning")
+    assert [each["ws_max_size"] for each in asked] == [web_page.LARGEST_MESSAGE]
+    assert "ws_max_size" in inspect.signature(uvicorn.Config).parameters
 
 
 @breaks("the archivists' page, whose user of PostgreSQL may only read, shows an error in place of the works")

@@ -44,6 +44,7 @@ ROOMS = {
     "redis": (INSTANCE,),
     "s3transfer": ("ao_workflows/aws/",),
     "sqlalchemy": ("ao_workflows/drs/", "ao_workflows/instance/old_records.py"),
+    "uvicorn": (INSTANCE,),
 }
 """The vendors' clients, and the rooms that may import each. ``compute_logs_on_s3`` catches what dagster-aws's manager
 lets through of boto3's errors; ``old_records`` deletes rows in tables that Dagster declares with SQLAlchemy."""
@@ -211,6 +212,7 @@ def test_a_private_name_is_found_wherever_it_is_put(code: str) -> None:
         ("ao_workflows/defs/sensors/lost_runs.py", "from celery import Celery"),
         ("ao_workflows/services/running.py", "import docker"),
         ("ao_workflows/bags/rules.py", "import bagit"),
+        ("ao_workflows/services/running.py", "import uvicorn"),
         ("ao_workflows/cli/__init__.py", "from importlib import import_module\nimport_module('boto3')"),
     ],
 )

@@ -40,7 +40,7 @@ def code_server(port: int) -> list[str]:
 def webserver(port: int, *code: str, read_only: bool = False) -> list[str]:
     """Returns Python's arguments for the web page at ``port``; ``code`` is where the code is, in Dagster's options."""
     where = ["-h", "127.0.0.1", "-p", str(port)]
-    return ["-m", "dagster_webserver", *where, *code, *(["--read-only"] if read_only else [])]
+    return ["-m", "ao_workflows.instance.web_page", *where, *code, *(["--read-only"] if read_only else [])]
 
 
 def daemon(*code: str) -> list[str]:

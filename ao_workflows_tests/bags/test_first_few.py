@@ -9,6 +9,7 @@ import pytest
 from ao_workflows.bags import first_few
 from ao_workflows.bags.debagging import validate
 from ao_workflows.bags.first_few import FirstFew
+from ao_workflows.errors import Problem
 from ao_workflows_tests.support.debagging import PAGES
 from ao_workflows_tests.support.zip_bytes import bag_files, entries_of, write_zip
 
@@ -25,6 +26,17 @@ def test_what_comes_after_the_first_few_is_counted_whichever_way_it_comes(monkey
     assert ([*other], other.left_out) == (["x", "a", "b"], 2)
     assert other.more == "there are 2 more than the 3 that are told"
     assert FirstFew[str]().more == ""
+
+
+def test_few_are_fewer_where_each_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name of 3,072 odd characters and one emoji takes 120 KB when it is written out: ten thousand took 1.2 GB."""
+    monkeypatch.setattr(first_few, "MOST", 10_000)
+    words, problems = FirstFew[str](), FirstFew[Problem]()
+    for _ in range(5):
+        words.append("😀" * 1000)
+        problems.append(Problem("structure", "a", "b", found="😀" * 2000))
+    assert (len(words), words.left_out) == (3, 2)
+    assert problems.more == "there are 3 more than the 2 that are told"
 
 
 def test_a_manifest_of_wrong_lines_tells_the_first_of_them_and_how_many_there_are(

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows_tests.conftest import skip_or_fail
-from ao_workflows_tests.docker.test_proxy import JSON
+from ao_workflows_tests.docker.test_proxy import HANDSHAKE, JSON
 from ao_workflows_tests.support.crowd import as_many_as_one_may, crowd
 from ao_workflows_tests.support.pages import Door, Server
 from ao_workflows_tests.support.proxy import Proxy, running_proxy
@@ -25,6 +25,7 @@ from ao_workflows_tests.support.proxy import Proxy, running_proxy
 CONTAINER_MIB = 256
 LARGEST_OF_AN_ARCHIVIST = 64 * 1024
 LARGEST_OF_AN_OPERATOR = 4 * 1024 * 1024
+SOCKETS_OF_A_USER = 100
 
 
 def announced(door: Door, user: str, head: str, **headers: str) -> int:
@@ -252,3 +253,36 @@ def test_strangers_leave_a_third_of_the_room_to_who_has_logged_in(alone: Alone) 
     with crowd(alone.proxy, as_many_as_one_may(2_100), 700):
         assert in_the_end(alone.proxy, "127.100.0.1", 0)[0] == 0
         assert alone.seconds_for_the_page() < 1
+
+
+def live_updates(proxy: Proxy, user: str, source: str) -> tuple[int, socket.socket]:
+    """The status of a WebSocket's handshake from this address, and its connection, which stays open."""
+    lines = {"Host": proxy.host, "Origin": proxy.origin, **proxy.login(user), **HANDSHAKE}
+    opened = proxy.connect(source)
+    opened.sendall(("GET /graphql HTTP/1.1\r\n" + "".join(f"{a}: {b}\r\n" for a, b in lines.items()) + "\r\n").encode())
+    return int(opened.recv(4096).split()[1]), opened
+
+
+def test_one_user_has_no_more_live_updates_than_a_page_bears(alone: Alone) -> None:
+    """The proxy does not see what is asked over them, and the page holds something for each, whatever the address."""
+    with ExitStack() as held:
+        opened = []
+        for number in range(SOCKETS_OF_A_USER):
+            status, one = live_updates(alone.proxy, "tenzin", f"127.1.0.{number % 4 + 1}")
+            opened.append(held.enter_context(one))
+            assert status == 101
+        status, one = live_updates(alone.proxy, "tenzin", "127.1.0.9")
+        held.enter_context(one)
+        assert status == 429
+        assert answered(alone.proxy, "127.1.0.9")[0] == 200, "the rest of the page works"
+        status, one = live_updates(alone.proxy, "anna", "127.1.0.1")
+        held.enter_context(one)
+        assert status == 503, "another user's are counted apart, and only her server is not there"
+        for each in opened[:10]:
+            each.close()
+        until, status = time.monotonic() + 10, 0
+        while status != 101:
+            assert time.monotonic() < until
+            status, one = live_updates(alone.proxy, "tenzin", "127.1.0.9")
+            held.enter_context(one)
+            time.sleep(0.1)

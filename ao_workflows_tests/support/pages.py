@@ -43,7 +43,9 @@ class _Answer(BaseHTTPRequestHandler):
             self.send_header("Upgrade", "websocket")
             self.send_header("Connection", "Upgrade")
             self.end_headers()
+            self.wfile.flush()
             self.close_connection = True
+            self.rfile.read()  # until it is closed
             return
         text = f"{self.server.name} {len(body)}".encode()
         self.send_response(200)
