@@ -71,22 +71,29 @@ def requirements(words: Iterable[str], *, alone: bool) -> dict[str, str]:
     stated = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     project, locked = stated["project"], read((CHECKOUT / "constraints.txt").read_text())
     asked = [] if alone else [*stated["build-system"]["requires"], *project["dependencies"]]
-    known = extras()
+    known, opened = extras(), set[str]()
+    stack = [*asked, *words]
+    needed: list[str] = []
+    while stack:
+        each = stack.pop()
+        if each in known:
+            further = {each}
+        elif name_of(each) == name_of(project["name"]):
+            further = set(re.findall(r"[\w-]+", each.partition("[")[2].partition("]")[0]))
+        else:
+            needed.append(each)
+            continue
+        stack += [need for extra in sorted(further - opened) for need in known[extra]]
+        opened |= further
     wanted: set[str] = set()
-    waiting = [*asked, *words]
-    opened: set[str] = set()
-    while waiting:
-        each = waiting.pop()
-        name = name_of(each)
-        if each in known or name == name_of(project["name"]):
-            further = {each} if each in known else set(re.findall(r"[\w-]+", each.partition("[")[2].partition("]")[0]))
-            waiting += [need for extra in sorted(further - opened) for need in known[extra]]
-            opened |= further
-        elif name not in locked:
+    while needed:
+        # A package may be named as an extra of ours is.
+        name = name_of(each := needed.pop())
+        if name not in locked:
             raise LookupError(f"{each} is no extra of pyproject.toml, and is not in constraints.txt: make constraints")
-        elif name not in wanted:
+        if name not in wanted:
             wanted.add(name)
-            waiting += [other for other, (_, needed_by) in locked.items() if name in needed_by]
+            needed += [other for other, (_, needed_by) in locked.items() if name in needed_by]
     return {name: locked[name][0] for name in sorted(wanted)}
 
 

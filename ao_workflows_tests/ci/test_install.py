@@ -169,3 +169,13 @@ def test_each_extra_can_be_had_from_the_lock_file(site: Site) -> None:
     image = set(script.requirements(["stack", "kubernetes"], alone=False))
     assert {"setuptools", "dagster-pipes"} <= image, "what builds it, and a need of a need"
     assert not {"pytest", "moto", "ruff", "uv"} & image
+
+
+def test_a_package_that_is_named_as_an_extra_is_found_as_a_need(site: Site) -> None:
+    """``dagster-k8s`` needs ``kubernetes``, which is an extra of the project too."""
+    script = site.script()
+    script.CHECKOUT = CHECKOUT
+    locked = script.read((CHECKOUT / "constraints.txt").read_text())
+    for extra in script.extras():
+        wanted = script.requirements([extra], alone=False).keys()
+        assert [name for name, (_, needed_by) in locked.items() if needed_by & wanted and name not in wanted] == []
