@@ -84,11 +84,15 @@ def test_the_code_server_is_reached_by_no_run_no_worker_and_no_archivists_page(
     env = yaml.safe_load(DAGSTER)["run_launcher"]["config"]["containers"]["network"]["env"]
     assert services["daemon"]["environment"][env] == compose["networks"]["back"]["name"]
     by_whom = {name: {other for other, its in reached(services).items() if name in its} for name in services}
-    listening_to_nobody = {"redis", "mariadb", "aws", "postgres"}
+    # These start nobody's programs; PostgreSQL does for its superuser, which every run is.
+    listening_to_nobody = {"redis", "mariadb", "aws"}
     assert by_whom["code"] - listening_to_nobody == {"daemon", "webserver"}
     assert by_whom["webserver"] - listening_to_nobody == {"daemon", "code", "proxy", "flower"}
-    assert by_whom["viewer"] - listening_to_nobody == {"viewer-code", "proxy"}
-    assert by_whom["viewer-code"] - listening_to_nobody == {"viewer"}
+    assert by_whom["viewer"] - listening_to_nobody == {"viewer-code", "proxy", "postgres"}
+    assert by_whom["viewer-code"] - listening_to_nobody == {"viewer", "postgres"}
+    for name in ("code", "webserver"):
+        assert "host=/var/run/postgresql&" in services[name]["environment"]["DAGSTER_STORAGE"]
+        assert "/var/run/postgresql" in {mount["target"] for mount in services[name]["volumes"]}
 
 
 def test_the_archivists_code_server_has_nothing_and_goes_nowhere(services: dict[str, Any]) -> None:

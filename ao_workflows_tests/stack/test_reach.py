@@ -96,8 +96,23 @@ def test_the_archivists_page_reaches_a_code_server_of_its_own_and_no_other(deplo
 
 def test_the_daemon_and_the_operators_page_reach_the_code_server(deployment: Deployment) -> None:
     """What has been closed to others must be open to those two."""
-    for service in ("daemon", "webserver"):
-        assert reached_from(deployment, deployment.container(service)) == {"code", "webserver", "postgres"}
+    assert reached_from(deployment, deployment.container("daemon")) == {"code", "webserver", "postgres"}
+    assert reached_from(deployment, deployment.container("webserver")) == {"code", "webserver"}
+
+
+def test_a_program_that_postgresql_starts_reaches_no_code_server_that_has_secrets(deployment: Deployment) -> None:
+    """Its superuser may have it start one, and each run is that user."""
+    tried = {
+        service: [f"</dev/tcp/{host}/{PORTS[service]}" for host in addresses(deployment, service)]
+        for service in ("code", "webserver", "postgres")
+    }
+    script = "; ".join(
+        f"timeout 3 bash -c '{each}' 2>/dev/null && echo {service}" for service, all_ in tried.items() for each in all_
+    )
+    copied = f"COPY said FROM PROGRAM $${script}; true$$"
+    sql = ["CREATE TEMP TABLE said (line text)", copied, "SELECT DISTINCT line FROM said"]
+    words = ["psql", "-qXAtU", "dagster", "-d", "dagster", "-c", "; ".join(sql)]
+    assert run("docker", "exec", deployment.container("postgres"), *words).stdout.split() == ["postgres"]
 
 
 def test_the_archivists_code_server_has_no_secret_and_no_way_out(deployment: Deployment) -> None:
@@ -157,7 +172,8 @@ def test_every_service_is_in_no_other_network_than_docker_compose_yml_says(deplo
         }
         for service in SERVICES
     }
-    assert in_networks["code"] == in_networks["daemon"] == {"control"}
+    assert in_networks["code"] == {"control"}
+    assert in_networks["postgres"] == {deployment.project, "viewing"}
     assert in_networks["viewer"] == {"showing", "viewing"}
     assert in_networks["viewer-code"] == {"viewing"}
     assert in_networks["webserver"] == {"control", "front"}
