@@ -23,7 +23,7 @@ from ao_workflows.cli.restore_parts import confirmed, notices, part_as_json, sum
 from ao_workflows.cli.way_through_list import Way
 from ao_workflows.errors import PartsMissing
 from ao_workflows.glacier.part_states import parts_to_ask
-from ao_workflows.glacier.rules import RestoreStatus, Tier, is_to_be_asked, names_in_list
+from ao_workflows.glacier.rules import RestoreStatus, Tier, is_to_be_asked, names_in_list, tier_refusal
 
 if TYPE_CHECKING:
     from ao_workflows.glacier.requests import RestoreRequests
@@ -123,6 +123,9 @@ def request_command(
     tell = _tell_nothing if as_json else _tell
     done = way.go(names, request, tell)
     if wanted and not way.ended:
+        if all(refused := [part.storage and tier_refusal(part.storage, Tier(tier)) for part in wanted]):
+            complain(f"none of the {len(wanted)} parts can be asked for: {refused[0]}")
+            sys.exit(FAILED)
         prices, currency = restores.prices, restores.currency
         if not confirmed(wanted, Tier(tier), days, prices, currency, yes=yes, to_stderr=as_json):
             complain("none of them was asked for; --yes asks without a question")

@@ -47,6 +47,9 @@ def part_statuses(
     found = []
     for name in sorted(there.keys() | noted.keys()):
         known, row = there.get(name), noted.get(name)
+        if known and row and row.times.get(Stage.SYNCED_ARCHIVE, now) < known.listed.modified:
+            # What was synced is an older version of the part, or the whole work in one zip of before it was in parts
+            row = None
         synced = row.times.get(Stage.SYNCED_ARCHIVE) if row else None
         part = replace(status, part=name, requested=requested_on(row), synced=synced)
         if known:

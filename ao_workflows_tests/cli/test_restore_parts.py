@@ -241,7 +241,7 @@ def test_status_tells_part_by_part_in_80_columns(odd_shop: Shop, s3_server: S3Se
     assert told["parts"][3]["synced_on"] == EARLIER.isoformat()
 
 
-def test_a_work_of_a_thousand_groups_is_asked_for_in_one_command(odd_shop: Shop, s3_server: S3Server) -> None:
+def test_a_work_of_hundreds_of_groups_is_asked_for_in_one_command(odd_shop: Shop, s3_server: S3Server) -> None:
     """With as many questions to S3 as it has pages, and one request a part."""
     names = [f"{RID}-I1NLM4700_{number:03}" for number in range(300)]
     for name in names:
@@ -252,6 +252,17 @@ def test_a_work_of_a_thousand_groups_is_asked_for_in_one_command(odd_shop: Shop,
     assert f"{RID}: in 300 parts, 900 B: 300 asked now" in result.stdout
     assert (len(s3_server.listed), asked_of(s3_server)) == (3, names)
     assert set(noted(odd_shop)) == set(names)
+
+
+def test_a_tier_that_none_of_the_parts_can_have_is_refused_once(odd_shop: Shop, s3_server: S3Server) -> None:
+    """A thousand lines that say the same hide what is to be done."""
+    for number in (1, 2):
+        path = hold_part(s3_server, f"{RID}-I{number}.bag.zip")
+        s3_server.objects[path] = replace(s3_server.objects[path], headers={"x-amz-storage-class": "DEEP_ARCHIVE"})
+    result = odd_shop.ao("request", RID, "--yes", "--tier", "Expedited")
+    assert result.exit_code == 1
+    assert "ao: none of the 2 parts can be asked for: it is in DEEP_ARCHIVE, which knows no Expedited" in result.stderr
+    assert s3_server.restores == []
 
 
 def test_a_list_with_works_of_both_kinds_asks_one_question(

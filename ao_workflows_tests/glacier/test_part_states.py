@@ -23,9 +23,12 @@ THERE = ObjectStorage("DEEP_ARCHIVE", restored=True, expires=NOW + HOUR)
 ONGOING = ObjectStorage("DEEP_ARCHIVE", ongoing=True)
 
 
-def known(name: str, storage: ObjectStorage = DEEP, *, needed: bool = True) -> KnownPart:
+def known(
+    name: str, storage: ObjectStorage = DEEP, *, needed: bool = True, written: datetime | None = None
+) -> KnownPart:
     key = f"Archive0/00/W1/{name}.bag.zip"
-    return KnownPart(Part("W1", name), ObjectAddress("fpl", "b", key), ListedObject(key, 7, NOW, storage), needed)
+    listed = ListedObject(key, 7, written or NOW - 900 * 24 * HOUR, storage)
+    return KnownPart(Part("W1", name), ObjectAddress("fpl", "b", key), listed, needed)
 
 
 def noted(part: str, stage: Stage, ago: timedelta = HOUR) -> DrsEntry:
@@ -58,6 +61,21 @@ def test_each_part_is_told_by_s3_and_by_what_drs_has_of_that_part() -> None:
     assert found["W1-I2"].requested == NOW - HOUR
     assert found["W1-I2"].size == 7
     assert not found["W1-I7"].needed
+
+
+def test_a_part_that_was_written_since_it_was_synced_is_not_in_the_archive() -> None:
+    """A group that was corrected would never be restored; nor what is in no group, once the whole work was."""
+    rows = (
+        row(noted("W1-I1", Stage.SYNCED_ARCHIVE), noted("W1-I2", Stage.SYNCED_ARCHIVE)),
+        DrsRow(2, "W1", {Stage.SYNCED_ARCHIVE: NOW - 2000 * 24 * HOUR}, (), NOW, NOW),
+    )
+    found = statuses([known("W1"), known("W1-I1", written=NOW), known("W1-I2")], *rows)
+    assert [part.state for part in found.values()] == [
+        RestoreState.NOT_ASKED,
+        RestoreState.NOT_ASKED,
+        RestoreState.SYNCED,
+    ]
+    assert found["W1-I1"].synced is None
 
 
 def test_what_was_seen_of_a_part_goes_before_its_listing() -> None:
