@@ -131,7 +131,10 @@ def request_command(
             complain("none of them was asked for; --yes asks without a question")
             sys.exit(FAILED)
         asked = way.go(wanted, ask, tell)
-        done = _with_parts(done, asked)
+        done = [
+            restores.note_known_parts(status) if any(part.asked_now for part in status.parts) else status
+            for status in _with_parts(done, asked)
+        ]
         click.echo("".join(f"{each.name}: {summary(each)}\n" for each in done if each.parts), nl=False, err=as_json)
         if way.ended:
             complain(f"{len(wanted) - len(asked)} of {len(wanted)} parts were not asked for")

@@ -126,6 +126,15 @@ class RestoreRequests:
             return status
         return self._noted(status, datetime.now(UTC), {"found": "under way"})
 
+    def note_known_parts(self, status: RestoreStatus) -> RestoreStatus:
+        """Notes in DRS which parts of a work its newest state needs, so that those that nobody asked for are known."""
+        names = [part.part for part in status.parts if part.needed]
+        try:
+            self._drs.record(status.rid, None, datetime.now(UTC), {"known": names, "by": _user()})
+        except DatabaseError as error:
+            return replace(status, error=error)
+        return status
+
     def _noted(self, status: RestoreStatus, at: datetime, data: dict[str, object]) -> RestoreStatus:
         address = status.address
         known: dict[str, object] = {"object": str(address), "storage": str(status.storage), "by": _user()}
