@@ -18,6 +18,7 @@ from ao_workflows.cli.restore_parts import notices, summary, table
 from ao_workflows.drs.parts import by_parts, known_parts
 from ao_workflows.glacier.rules import RestoreState, RestoreStatus
 from ao_workflows.works.stages import RUN_STAGES, Stage
+from ao_workflows_tests.conftest import CHECKOUT
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.s3_server import Held, S3Server
 from ao_workflows_tests.support.shops import ARCHIVED, EARLIER, Shop
@@ -360,3 +361,15 @@ def test_a_summary_counts_what_is_needed() -> None:
         RestoreStatus("W1", "W1", part="W1-old", state=RestoreState.NOT_ASKED, needed=False),
     ]
     assert summary(status(*of)) == "in 1 part, 7 B: 1 asked now; 1 more not needed"
+
+
+def test_the_page_shows_what_status_prints() -> None:
+    """Who reads the page looks for the same words."""
+    asked, synced = datetime(2026, 11, 21, 12, 28, tzinfo=UTC), datetime(2026, 11, 21, 9, 14, tzinfo=UTC)
+    states = (RestoreState.ASKED, RestoreState.NOT_ASKED, RestoreState.UNDER_WAY, RestoreState.RESTORED)
+    parts = [RestoreStatus(RID, RID, part=name, state=state, size=3) for name, state in zip(NAMES, states, strict=True)]
+    parts[0] = replace(parts[0], requested=asked)
+    parts[3] = replace(parts[3], synced=synced, size=5_000_000)
+    told = RestoreStatus(RID, RID, parts=tuple(parts), size=5_000_009)
+    printed = "\n".join([f"{RID}: {summary(told)}", *table(told)])
+    assert f"```\n{printed}\n```" in (CHECKOUT / "docs/restores.md").read_text()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ao_workflows.site.loading import parse
+from ao_workflows_tests.conftest import CHECKOUT
 from ao_workflows_tests.support.site_texts import WHOLE, mistakes
 
 PRICES = "[restore.prices.DEEP_ARCHIVE]\nBulk = { requests = 0.025, gb = 0.0025 }\n"
@@ -15,6 +18,12 @@ def test_a_site_names_its_prices_or_has_none() -> None:
     assert parse(WHOLE, "site.toml").restore.prices == {}
     restore = parse(f'{WHOLE}\n[restore]\ncurrency = "USD"\n{PRICES}', "site.toml").restore
     assert (restore.currency, restore.prices["DEEP_ARCHIVE"]["Bulk"].gb) == ("USD", 0.0025)
+
+
+def test_the_prices_on_the_page_are_such_as_a_site_may_have() -> None:
+    """Who copies them must be able to start from them."""
+    (shown,) = re.findall(r"^```toml\n(.*?)^```", (CHECKOUT / "docs/restores.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert set(parse(f"{WHOLE}\n{shown}", "restores.md").restore.prices["DEEP_ARCHIVE"]) == {"Bulk", "Standard"}
 
 
 @pytest.mark.parametrize(
