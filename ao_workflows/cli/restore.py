@@ -23,7 +23,7 @@ from ao_workflows.cli.restore_parts import confirmed, notices, part_as_json, sum
 from ao_workflows.cli.way_through_list import Way
 from ao_workflows.errors import PartsMissing
 from ao_workflows.glacier.part_states import parts_to_ask
-from ao_workflows.glacier.rules import RestoreStatus, Tier, is_to_be_asked, names_in_list, tier_refusal
+from ao_workflows.glacier.rules import RestoreState, RestoreStatus, Tier, is_to_be_asked, names_in_list, tier_refusal
 
 if TYPE_CHECKING:
     from ao_workflows.glacier.requests import RestoreRequests
@@ -102,6 +102,8 @@ def request_command(
         if stopped.wait(max(0.0, next_at - monotonic())):
             return None
         next_at = max(next_at, monotonic()) + pause
+        if status.state is RestoreState.NOT_IN_GLACIER:
+            return restores.send(status)
         return restores.ask(status, Tier(tier), days)
 
     def request(name: str, stopped: Event) -> RestoreStatus | None:

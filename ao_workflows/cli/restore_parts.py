@@ -40,11 +40,8 @@ def table(status: RestoreStatus) -> Iterator[str]:
 
 
 def notices(status: RestoreStatus) -> Iterator[str]:
-    """Yields a line for each object that lies among a work's parts and is none, and each part that no event brings."""
-    yield from (f"  left alone: {shown(key)}: {why}" for key, why in status.foreign.items())
-    for part in status.parts:
-        if part.needed and part.state_told is RestoreState.NOT_IN_GLACIER:
-            yield f"  no event will bring {part.part}: it is in {part.storage}, and not in Glacier"
+    """Yields a line for each object that lies among a work's parts and is none."""
+    return (f"  left alone: {shown(key)}: {why}" for key, why in status.foreign.items())
 
 
 def _word(part: RestoreStatus) -> str:
@@ -62,6 +59,8 @@ def _state(part: RestoreStatus) -> str:  # noqa: PLR0911 - one a state
             return f"synced {in_utc(part.synced)}"
         case RestoreState.RESTORED if storage and storage.expires:
             return f"restored until {in_utc(storage.expires)[:10]}"
+        case RestoreState.NOT_IN_GLACIER if part.requested:
+            return f"sent to the queue {in_utc(part.requested)[:16]}"
         case RestoreState.NOT_IN_GLACIER:
             return f"not in Glacier: {storage.storage_class if storage else ''}"
         case RestoreState.ASKED:
@@ -81,6 +80,9 @@ def confirmed(
     works = len({part.rid for part in parts})
     size = in_gb(sum(part.size or 0 for part in parts))
     click.echo(f"To ask for: {len(parts)} parts of {works} {'work' if works == 1 else 'works'}, {size}", err=to_stderr)
+    if readable := sum(part.state is RestoreState.NOT_IN_GLACIER for part in parts):
+        said = f"  {readable} of them not in Glacier, to be sent to the queue as they are"
+        click.echo(said, err=to_stderr)
     for line in cost_lines(parts, tier, prices, currency):
         click.echo(f"  {line}", err=to_stderr)
     try:

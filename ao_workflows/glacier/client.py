@@ -66,9 +66,13 @@ class Glacier:
         :raises ObjectError: if S3 refuses access to it.
         :raises ServiceError: if S3 does not answer.
         """
+        return storage_of(self.head(address))
+
+    def head(self, address: ObjectAddress) -> dict[str, Any]:
+        """Returns S3's answer to HeadObject; raises as ``storage`` does."""
         where = self._where(address)
         with calls_explained("asking for the object", where):
-            return storage_of(head_object(self._client(address.intake), where, Bucket=address.bucket, Key=address.key))
+            return head_object(self._client(address.intake), where, Bucket=address.bucket, Key=address.key)
 
     def listed(self, intake: str, bucket: str, prefix: str) -> list[ListedObject]:
         """Returns the objects whose keys begin with ``prefix``, each in its current version, by key.

@@ -83,13 +83,18 @@ def state_of_all(parts: Iterable[RestoreStatus]) -> RestoreState | None:
 def parts_to_ask(
     status: RestoreStatus, only: Only | None, groups: Sequence[str], *, again: bool
 ) -> list[RestoreStatus]:
-    """Returns which parts of a work Glacier is to be asked for: those that are needed, meant, and neither there nor on
-    their way.
+    """Returns which parts of a work are to be asked for: those that are needed, meant, and neither there nor on their
+    way. Those among them that lie in no archive need no restore, and only their event.
 
-    :param again: ask for those, too, that an earlier restore brought into the archive.
+    :param again: ask for those, too, that came into the archive before, or whose event was sent.
     :raises PartsMissing: if the work has no part such as is meant.
     """
     needed = {part.part: part for part in status.parts if part.needed}
     names = chosen_parts(status.rid, [Part(status.rid, name) for name in needed], only, groups)
     meant = [part for name, part in needed.items() if name in names]
-    return [part for part in meant if part.state and is_to_be_asked(part.state, again=again)]
+    return [
+        part
+        for part in meant
+        if (part.state and is_to_be_asked(part.state, again=again))
+        or (part.state is RestoreState.NOT_IN_GLACIER and (again or not (part.requested or part.synced)))
+    ]

@@ -25,11 +25,12 @@ Prices = Mapping[str, Mapping[str, TierPrice]]
 def cost(parts: Iterable[RestoreStatus], tier: Tier, prices: Prices) -> float | str:
     """Returns what it costs to ask for some objects by a tier, or in words why that is not known.
 
-    It is what S3 takes for the requests and for what is retrieved, not for keeping the copies.
+    It is what S3 takes for the requests and for what is retrieved, not for keeping the copies. What lies in no archive
+    needs neither.
     """
     total = 0.0
     for part in parts:
-        if part.storage is None:
+        if part.storage is None or not part.storage.archived:
             continue
         if tier_refusal(part.storage, tier):
             return f"not for what is in {part.storage}"

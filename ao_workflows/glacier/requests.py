@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,11 +17,12 @@ from datetime import UTC, datetime
 from ao_workflows.drs.client import Drs
 from ao_workflows.drs.parts import parts_of_rows
 from ao_workflows.drs.rows import DrsRow
-from ao_workflows.errors import AoError, DatabaseError, RidError, SiteError, WrongEnvironment
+from ao_workflows.errors import AoError, DatabaseError, ObjectError, RidError, SiteError, WrongEnvironment
 from ao_workflows.glacier.client import Glacier
 from ao_workflows.glacier.finding import WorkFinder
 from ao_workflows.glacier.part_states import is_left_open, part_statuses, state_of_all
 from ao_workflows.glacier.prices import Prices
+from ao_workflows.glacier.readable import EVENT, restored_message_of, takes_events
 from ao_workflows.glacier.rules import (
     RestoreState,
     RestoreStatus,
@@ -30,9 +32,13 @@ from ao_workflows.glacier.rules import (
     restore_state,
 )
 from ao_workflows.glacier.work_parts import WorkListing
-from ao_workflows.site.environments import refuse_other_environment
+from ao_workflows.intake.sqs import Sqs
+from ao_workflows.site.environments import refuse_other_environment, tagged_environment
 from ao_workflows.site.sections import Site
 from ao_workflows.works.stages import Stage
+
+SEND_SECONDS = 20.0
+"""So long SQS is waited for when an event is sent."""
 
 
 class RestoreRequests:
@@ -43,7 +49,7 @@ class RestoreRequests:
         is announced in production's queue.
     """
 
-    def __init__(self, site: Site, intake: str | None, glacier: Glacier, drs: Drs) -> None:
+    def __init__(self, site: Site, intake: str | None, glacier: Glacier, drs: Drs, sqs: Sqs) -> None:
         if not site.queues:
             raise SiteError("site.toml", ["intake: there is none, so no bucket is known to look for works in"])
         self._intakes = {}
@@ -60,6 +66,8 @@ class RestoreRequests:
         self._glacier = glacier
         self._finder = WorkFinder(self._intakes, glacier)
         self._drs = drs
+        self._sqs = sqs
+        self._environment = site.environment
         self.prices: Prices = site.restore.prices
         self.currency = site.restore.currency or ""
         self._rows: dict[tuple[str, str], DrsRow] = {}
@@ -114,6 +122,25 @@ class RestoreRequests:
             status = replace(status, state=state, asked_now=True, requested=now)
             return self._noted(status, now, {"tier": tier, "days": None if storage.archive_status else days})
         return self.note_a_request_that_drs_missed(replace(status, state=state))
+
+    def send(self, part: RestoreStatus) -> RestoreStatus:
+        """Sends the intake's queue the event of a part that lies in no archive, as S3 does of one that it restored, and
+        notes in DRS that the part was asked for.
+        """
+        address = part.address
+        assert address is not None  # noqa: S101 - it was looked at
+        section, now, until = self._intakes[address.intake], datetime.now(UTC), time.monotonic() + SEND_SECONDS
+        try:
+            if not takes_events(section.events):
+                raise ObjectError(str(address), f"it is in no archive, and the intake's `events` leave out {EVENT}")
+            tagged = tagged_environment(self._sqs.tags(address.intake, until))
+            refuse_other_environment(address.intake, tagged, self._environment)
+            body = restored_message_of(address, self._glacier.head(address), section.region, now)
+            self._sqs.send(address.intake, body, until)
+        except AoError as error:
+            return replace(part, error=error)
+        sent = replace(part, asked_now=True, requested=now)
+        return self._noted(sent, now, {"sent": "its event, since it lies in no archive"})
 
     def note_a_request_that_drs_missed(self, status: RestoreStatus) -> RestoreStatus:
         """Notes in DRS that Glacier is restoring the work, or the part, if DRS knows of no request.

@@ -174,6 +174,8 @@ class RestoreStatus:
 
     def sentence(self) -> str:  # noqa: PLR0911 - one a state
         """Returns the same in one line, without the work's name."""
+        if self.asked_now and self.state is RestoreState.NOT_IN_GLACIER:
+            return f"its event is sent to the queue; it is in {self.storage}, and not in Glacier"
         if self.asked_now:
             return f"asked; it is in {self.storage}"
         since = f" on {in_utc(self.requested)}" if self.requested else ""

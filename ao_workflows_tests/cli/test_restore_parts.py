@@ -16,6 +16,7 @@ import pytest
 from ao_workflows.aws.objects import ObjectStorage
 from ao_workflows.cli.restore_parts import notices, summary, table
 from ao_workflows.drs.parts import by_parts, known_parts
+from ao_workflows.events.s3_events import ObjectEvent, parse_message
 from ao_workflows.glacier.rules import RestoreState, RestoreStatus
 from ao_workflows.works.stages import RUN_STAGES, Stage
 from ao_workflows_tests.conftest import CHECKOUT
@@ -176,15 +177,47 @@ def test_what_lies_among_the_parts_and_is_none_is_told_and_never_asked_for(
     assert len(odd_shop.told("status", RID)[0]["foreign"]) == 4
 
 
-def test_a_part_that_is_in_no_archive_is_told_since_no_event_will_bring_it(
-    odd_shop: Shop, s3_server: S3Server, parts: dict[str, str]
+def test_a_part_that_lies_in_no_archive_comes_by_its_event_in_the_queue(shop: Shop, aws: Aws, bucket: str) -> None:
+    """The archive's tool puts its bags into STANDARD_IA: the newest change would be missing until a rule moves it."""
+    queue = aws.make_queue()
+    shop.write(shop.text.replace("ReadyToIntake", queue))
+    for name, storage in ((RID, "GLACIER"), (NAMES[1], "STANDARD_IA")):
+        aws.s3.put_object(Bucket=bucket, Key=f"{HOME}{name}.bag.zip", Body=b"x" * 7, StorageClass=storage)
+    assert "not in Glacier: STANDARD_IA" in shop.ao("status", RID).stdout
+    result = shop.ao("request", RID, "--yes")
+    assert result.exit_code == 0
+    assert "  1 of them not in Glacier, to be sent to the queue as they are\n" in result.stdout
+    assert f"{NAMES[1]}: its event is sent to the queue; it is in STANDARD_IA, and not in Glacier\n" in result.stdout
+    assert set(noted(shop)) == set(NAMES[:2])
+    url = aws.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    (message,) = aws.sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
+    (event,) = parse_message(message["Body"])
+    assert isinstance(event, ObjectEvent)
+    assert (event.name, event.bucket, event.key) == ("ObjectRestore:Completed", bucket, f"{HOME}{NAMES[1]}.bag.zip")
+    assert "sent to the queue 20" in shop.ao("status", RID).stdout
+    shop.ao("request", RID, "--yes")
+    assert (
+        aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["ApproximateNumberOfMessages"]
+        == "1"
+    )
+
+
+def test_no_event_is_sent_to_a_queue_of_production_or_one_that_would_delete_it(
+    shop: Shop, aws: Aws, bucket: str
 ) -> None:
-    """The archive's tool puts its bags into STANDARD_IA: the newest change stays there until a rule moves it."""
-    s3_server.objects[parts[NAMES[1]]] = Held(b"xxx", "e", {"x-amz-storage-class": "STANDARD_IA"})
-    for words in (["request", RID, "--yes"], ["status", RID]):
-        result = odd_shop.ao(*words)
-        assert f"  no event will bring {NAMES[1]}: it is in STANDARD_IA, and not in Glacier\n" in result.stdout
-    assert NAMES[1] not in asked_of(s3_server)
+    """A trial site would set production's runs going; and a message that nobody wants is lost."""
+    aws.s3.put_object(Bucket=bucket, Key=f"{HOME}{NAMES[1]}.bag.zip", Body=b"x", StorageClass="STANDARD_IA")
+    shop.write(shop.text.replace("ReadyToIntake", aws.make_queue(environment="prod")))
+    result = shop.ao("request", RID, "--yes")
+    assert result.exit_code == 1
+    assert "belongs to 'prod'" in result.stderr
+    shop.write(
+        shop.text.replace(
+            'environment = "demo"\nendpoint', 'environment = "demo"\nevents = ["ObjectCreated:*"]\nendpoint'
+        )
+    )
+    assert "the intake's `events` leave out ObjectRestore:Completed" in shop.ao("request", RID, "--yes").stderr
+    assert noted(shop) == {}
 
 
 def test_half_of_the_requests_fail_and_the_other_half_is_noted(

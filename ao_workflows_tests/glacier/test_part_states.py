@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -124,5 +125,8 @@ def test_glacier_is_asked_for_what_is_needed_meant_and_not_there() -> None:
     assert [part.part for part in parts_to_ask(status, None, (), again=False)] == ["W1", "W1-I1"]
     assert [part.part for part in parts_to_ask(status, "images", (), again=True)] == ["W1-I1", "W1-I3"]
     assert parts_to_ask(status, None, ["I2"], again=True) == []
+    at_hand = replace(found["W1-I2"], state=RestoreState.NOT_IN_GLACIER)
+    for part, count in ((at_hand, 1), (replace(at_hand, requested=NOW), 0), (replace(at_hand, synced=NOW), 0)):
+        assert len(parts_to_ask(RestoreStatus("W1", "W1", parts=(part,)), None, (), again=False)) == count
     with pytest.raises(PartsMissing, match="no image group old"):
         parts_to_ask(status, None, ["old"], again=False)
