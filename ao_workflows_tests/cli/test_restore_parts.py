@@ -162,6 +162,13 @@ def test_a_group_that_is_not_there_is_told_and_nothing_asked_for(
     assert s3_server.restores == []
 
 
+@pytest.mark.parametrize("words", [[RID, "--only", "images"], [RID, "W1NLM4701"], [RID, "--only", "sources"]])
+def test_what_cannot_be_meant_together_is_not_understood(odd_shop: Shop, words: list[str]) -> None:
+    """A group of which work? And nothing may be asked for by a guess."""
+    group = [] if "sources" in words else ["--group", "I1NLM4700_001"]
+    assert odd_shop.ao("request", "--yes", *words, *group).exit_code == 2
+
+
 def test_what_lies_among_the_parts_and_is_none_is_told_and_never_asked_for(
     odd_shop: Shop, s3_server: S3Server, parts: dict[str, str]
 ) -> None:
