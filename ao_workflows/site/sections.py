@@ -18,15 +18,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ao_workflows.archive.sync_options import KEEP_REPLACED_DAYS, VERIFY, WORKS_MAY, Wish
@@ -37,9 +29,11 @@ from ao_workflows.download.pace import LEAST_KILOBYTES_PER_SECOND, STALL_SECONDS
 from ao_workflows.events.intake_names import clash
 from ao_workflows.events.s3_events import EVENT_NAMES
 from ao_workflows.fixity.trees import Depth
+from ao_workflows.site.restore_prices import RestoreSection
 from ao_workflows.staging.room import RESERVE_GIB, ROOM_WAIT_HOURS
 from ao_workflows.status.standing import StuckLimits
-from ao_workflows.works.object_keys import LAYOUT, check_layout
+from ao_workflows.works.object_keys import PLACES, check_layout
+from ao_workflows.works.parts import Layout
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that contains the package: in a checkout, the one with ``docker/`` and ``.demo/``."""
@@ -127,7 +121,8 @@ class IntakeSection(_Section):
     endpoint_url: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_names_a_host)] | None = None
     events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
     keys: Annotated[tuple[KeyPattern, ...], Field(min_length=1)] = ("*.bag.zip",)
-    layout: Annotated[str, AfterValidator(check_layout)] = LAYOUT
+    layout: Layout = "either"
+    places: Annotated[tuple[Annotated[str, AfterValidator(check_layout)], ...], Field(min_length=1)] = PLACES
     batches: bool = False
     formerly: tuple[IntakeName, ...] = ()
 
@@ -277,6 +272,7 @@ class Site(BaseSettings):
     archive: ArchiveSection
     sync: SyncSection
     drs: DrsSection
+    restore: RestoreSection = RestoreSection()
     watch: WatchSection = WatchSection()
     backup: BackupSection = BackupSection()
     housekeeping: HousekeepingSection = HousekeepingSection()

@@ -15,6 +15,7 @@ import pytest
 
 from ao_workflows.errors import SiteError
 from ao_workflows.site.loading import parse
+from ao_workflows.site.restore_prices import TierPrice
 
 WHOLE = """
 environment = "dev"
@@ -80,7 +81,8 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "intake.fpl.endpoint_url": ("https://other", "https://other"),
     "intake.fpl.events": ('["ObjectCreated:Put"]', ("ObjectCreated:Put",)),
     "intake.fpl.keys": ('["*.zip"]', ("*.zip",)),
-    "intake.fpl.layout": ("{rid}.zip", "{rid}.zip"),
+    "intake.fpl.layout": ("parts", "parts"),
+    "intake.fpl.places": ('["{rid}.zip"]', ("{rid}.zip",)),
     "intake.fpl.batches": ("true", True),
     "intake.drop.batches": ("true", True),
     "intake.fpl.formerly": ('["bdrc"]', ("bdrc",)),
@@ -107,6 +109,11 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "watch.stuck_hours": ("2.5", 2.5),
     "watch.restore_hours": ("2.5", 2.5),
     "watch.expiring_days": ("2.5", 2.5),
+    "restore.currency": ("USD", "USD"),
+    "restore.prices": (
+        '{"GLACIER": {"Bulk": {"requests": 0.5, "gb": 0}}}',
+        {"GLACIER": {"Bulk": TierPrice(requests=0.5, gb=0)}},
+    ),
     "backup.to": ("s3://backups/ao", "s3://backups/ao"),
     "backup.keep_days": ("7", 7),
     "housekeeping.keep_days": ("7", 7),
