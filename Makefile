@@ -26,7 +26,7 @@ ui: .venv/demo
 	@.ci/debian-packages rsync:rsync
 	@$(BIN)/ao ui
 
-test: .venv/test
+test: .venv/test .venv/peers
 	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl haproxy:haproxy \
 		kubectl:kubernetes-client '/usr/lib/postgresql/*/bin/initdb:postgresql' redis-server:redis-server $(FOR_BROWSER)
 	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
@@ -49,7 +49,7 @@ format: .venv/lint
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: .venv/bench
+bench: .venv/bench .venv/peers
 	@.ci/debian-packages rsync:rsync '/usr/lib/postgresql/*/bin/initdb:postgresql' redis-server:redis-server
 	@$(BIN)/python -m benchmarks $(ONLY)
 
@@ -61,6 +61,11 @@ pictures: .venv/test
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 is missing: sudo apt-get install python3 python3-venv" >&2; exit 2; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Run this, then try again: sudo apt-get install python3-venv" >&2; exit 2; }
+
+# The archive's present tool for deep copies, without what it requires: pandas, and a database's library.
+.venv/peers: | .venv/bin/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps bdrc-util==1.0.15
+	@touch $@
 
 .venv/%: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Setting up: ao-workflows[$*] in .venv"
