@@ -20,22 +20,24 @@ from isal import isal_zlib
 from ao_workflows.deep_copy.bag_tags import ALGORITHM
 from ao_workflows.deep_copy.part_bag import FoundFile, PartBag
 from ao_workflows.deep_copy.what_to_copy import FileToCopy
-from ao_workflows.deep_copy.zip_layout import after_bytes, local_header, stored_size
+from ao_workflows.deep_copy.zip_layout import after_bytes, local_header
 from ao_workflows.errors import DeepCopyError, Problem
 from ao_workflows.fixity.digests import Digest
 from ao_workflows.fixity.trees import strongest
 from ao_workflows.machine.threads import each_in_order
 
 _BATCH = 2 << 20
-"""Bytes of small files that one thread reads at a time; what is larger is read in pieces of as much."""
+"""Bytes of small files, with the records around them, that one thread reads at a time. A larger file is read in pieces
+of as many."""
 
-Found = tuple[bytearray, list[FoundFile]]
+Block = bytes | memoryview
+_Batch = tuple[bytearray, int, list[FoundFile]]
 
 
 def read_bag(
     bag: PartBag, rid: str, place: Path, found: list[FoundFile], start: int, note: Callable[[FoundFile], None]
-) -> Iterator[bytes | bytearray]:
-    """Reads a part's bag from the byte ``start`` to its end, in blocks.
+) -> Iterator[Block]:
+    """Reads a part's bag from the byte ``start`` to its end, in blocks. Each holds only until the next is asked for.
 
     :param place: the work's folder in the archive; ``rid`` is the work.
     :param found: what was found in the files before that byte; what is found is added to it.
@@ -62,17 +64,20 @@ class _Reading:
         self._place = place
         self._found = found
         self._note = note
+        self._spare: list[bytearray] = []
 
-    def blocks(self, first: int, *, whole: bool) -> Iterator[bytes | bytearray]:
+    def blocks(self, first: int, *, whole: bool) -> Iterator[Block]:
         """The bag from one of its files on, or with its head."""
         if whole:
             yield self._bag.head
         index, count = first, len(self._bag.files)
         while index < count:
-            large = next((at for at in range(index, count) if self._bag.files[at].size > _BATCH), count)
-            for block, found in each_in_order(_cores(), self._read_some, self._batches(index, large)):
+            large = next((at for at in range(index, count) if self._stored(at) > _BATCH), count)
+            for buffer, length, found in each_in_order(_cores(), self._read_some, self._batches(index, large)):
                 self._add(found)
-                yield block
+                yield memoryview(buffer)[:length]
+                # New memory for each block would cost more than reading it.
+                self._spare.append(buffer)
             if large < count:
                 yield from self._read_large(large)
             index = large + 1
@@ -83,19 +88,22 @@ class _Reading:
             self._found.append(each)
             self._note(each)
 
+    def _stored(self, index: int) -> int:
+        return self._bag.starts[index + 1] - self._bag.starts[index]
+
     def _batches(self, begin: int, end: int) -> Iterator[range]:
         size = 0
         for index in range(begin, end):
-            size += self._bag.files[index].size
+            size += self._stored(index)
             if size > _BATCH:
                 yield range(begin, index)
-                begin, size = index, self._bag.files[index].size
+                begin, size = index, self._stored(index)
         if begin < end:
             yield range(begin, end)
 
-    def _read_some(self, indexes: range) -> Found:
+    def _read_some(self, indexes: range) -> _Batch:
         """Some small files, with the records around each, in one block."""
-        out = bytearray(sum(stored_size(self._bag.members[index]) for index in indexes))
+        out = self._buffer()
         view, at, found = memoryview(out), 0, []
         for index in indexes:
             file, member = self._bag.files[index], self._bag.members[index]
@@ -106,28 +114,35 @@ class _Reading:
                 each = self._judged(file, descriptor, isal_zlib.crc32(content), _hashes(file.digests, content))
             found.append(each)
             at = _put(view, at + file.size, after_bytes(member, each.crc))
-        return out, found
+        return out, at, found
 
-    def _read_large(self, index: int) -> Iterator[bytes | bytearray]:
+    def _read_large(self, index: int) -> Iterator[Block]:
         """A large file in pieces: the last one is given only once the file is known to be right."""
         file, member = self._bag.files[index], self._bag.members[index]
         yield local_header(member)
-        crc, left = 0, file.size
+        crc, left, buffer = 0, file.size, self._buffer()
         hashes = _hashes(file.digests, b"")
         with self._opened(file) as descriptor:
             while left:
-                piece = bytearray(min(_BATCH, left))
-                self._fill(descriptor, memoryview(piece), file)
+                piece = memoryview(buffer)[: min(_BATCH, left)]
+                self._fill(descriptor, piece, file)
                 crc = isal_zlib.crc32(piece, crc)
                 for each in hashes.values():
-                    each.update(memoryview(piece))
+                    each.update(piece)
                 left -= len(piece)
                 if left:
                     yield piece
             found = self._judged(file, descriptor, crc, hashes)
         self._add([found])
-        piece += after_bytes(member, crc)
         yield piece
+        yield after_bytes(member, crc)
+        self._spare.append(buffer)
+
+    def _buffer(self) -> bytearray:
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return bytearray(_BATCH)
 
     @contextmanager
     def _opened(self, file: FileToCopy) -> Iterator[int]:

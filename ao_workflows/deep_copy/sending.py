@@ -15,18 +15,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ao_workflows.aws.uploads import ObjectThere, SentPart, Uploads
-from ao_workflows.deep_copy.bag_stream import difference, read_bag
+from ao_workflows.deep_copy.bag_stream import Block, difference, read_bag
 from ao_workflows.deep_copy.journal import JournalFound, UploadJournal, read_journal
 from ao_workflows.deep_copy.part_bag import FoundFile, PartBag
 from ao_workflows.errors import DeepCopyError, PartRefused
 from ao_workflows.fixity.digests import joined, new_digest
 from ao_workflows.fixity.s3_checksums import in_base64
 
-PART_SIZE = 8 << 20
+PART_SIZE = 5 << 20
+"""S3 takes no smaller one, save the last."""
 MOST_PARTS = 9_000
 """S3 takes 10,000 parts of one upload."""
-MEMORY = 40 << 20
-"""Bytes of parts that are held at a time, as far as one part is not more."""
+SENDERS = 4
+MEMORY = 128 << 20
+"""Bytes of parts that are held at a time: of larger ones two are sent at once, not four."""
 
 _CRC = "crc64nvme"
 _IDENTITY = "ao-bag"
@@ -143,7 +145,7 @@ class Sending:
         found: list[FoundFile] = []
         digest = new_digest(_CRC)
         for block in read_bag(bag, self.rid, self.place, found, 0, lambda _found: None):
-            digest.update(memoryview(block))
+            digest.update(block)
         if _why_not(there, bag.size, digest.hexdigest()):
             return None
         return SentBag(there.version_id, bag.size, digest.hexdigest(), tuple(found), was_there=True)
@@ -157,24 +159,26 @@ class Sending:
             digest.update(memoryview(content))
             return self.uploads.send(self.key, begun.upload, number, content, digest.hexdigest())
 
-        waiting: deque[tuple[int, Future[SentPart]]] = deque()
+        waiting: deque[tuple[int, bytearray, Future[SentPart]]] = deque()
+        spare: list[bytearray] = []
 
         def collect() -> None:
-            number, future = waiting.popleft()
+            number, content, future = waiting.popleft()
             parts[number] = future.result()
             journal.note_part(number, parts[number])
+            spare.append(content)
 
-        senders = max(1, MEMORY // size - 1)
+        senders = SENDERS if (SENDERS + 1) * size <= MEMORY else 2
         with ThreadPoolExecutor(senders) as pool:
             try:
-                for number, content in enumerate(_cut(stream, size), before + 1):
-                    waiting.append((number, pool.submit(send, number, content)))
+                for number, content in enumerate(_cut(stream, size, spare), before + 1):
+                    waiting.append((number, content, pool.submit(send, number, content)))
                     if len(waiting) >= senders:
                         collect()
                 while waiting:
                     collect()
             finally:
-                for _, future in waiting:
+                for *_, future in waiting:
                     future.cancel()
         sent = [parts[number] for number in sorted(parts)]
         crc = _of_the_whole(sent, bag.size, size)
@@ -197,8 +201,8 @@ def give_up(uploads: Uploads, earlier: JournalFound) -> None:
         uploads.abort(key, upload)
 
 
-def _cut(stream: Iterable[bytes | bytearray], size: int) -> Iterator[bytearray]:
-    """The stream in parts of so many bytes; the last one has what is left."""
+def _cut(stream: Iterable[Block], size: int, spare: list[bytearray]) -> Iterator[bytearray]:
+    """The stream in parts of so many bytes; the last one has what is left. Parts that are ``spare`` are used again."""
     part, have = bytearray(size), 0
     for block in stream:
         left = memoryview(block)
@@ -208,7 +212,7 @@ def _cut(stream: Iterable[bytes | bytearray], size: int) -> Iterator[bytearray]:
             left, have = left[taken:], have + taken
             if have == size:
                 yield part
-                part, have = bytearray(size), 0
+                part, have = spare.pop() if spare else bytearray(size), 0
     if have:
         del part[have:]
         yield part

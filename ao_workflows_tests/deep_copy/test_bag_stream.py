@@ -36,7 +36,8 @@ def bag(tmp_path: Path) -> PartBag:
 
 
 def read(bag: PartBag, place: Path, found: list[FoundFile] | None = None, start: int = 0) -> bytes:
-    return b"".join(read_bag(bag, "W1", place, [] if found is None else found, start, lambda _found: None))
+    blocks = read_bag(bag, "W1", place, [] if found is None else found, start, lambda _found: None)
+    return b"".join(map(bytes, blocks))
 
 
 def turned(tree: dict[str, tuple[bytes, int]]) -> dict[str, tuple[bytes, int]]:
