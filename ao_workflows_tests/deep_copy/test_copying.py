@@ -91,7 +91,7 @@ def test_the_archives_present_tool_makes_the_same_objects(site: CopySite, tmp_pa
     site.copy()
     theirs = CopySite(site.aws, tmp_path, site.aws.make_bucket())
     copy_by_theirs(site.aws, theirs.bucket, RID, site.place, PARTS[1:])
-    assert site.keys() == theirs.keys() == PARTS
+    assert site.names() == theirs.names() == PARTS
     for name in PARTS:
         found = payload_of(theirs.fetch(name), name)
         # Of a work that is copied whole, their tool has in this part what is in the folder, and not the folder: whoever
@@ -102,6 +102,41 @@ def test_the_archives_present_tool_makes_the_same_objects(site: CopySite, tmp_pa
     before = {path: (content, at // 2) for path, (content, at) in tree_of(site.place).items()}
     back = taken_back(theirs, tmp_path / "back")
     assert {path: (content, at // 2) for path, (content, at) in back.items()} == before
+
+
+def test_what_the_present_tool_made_of_a_work_is_what_ours_makes(
+    site: CopySite, shared_data: Path, tmp_path: Path
+) -> None:
+    """The parts that are in the archive's bucket are what a part is, whatever the tool's text says."""
+    sample = {name: (shared_data / "parts" / f"{name}.bag.zip").read_bytes() for name in (RID, *_SAMPLE_GROUPS)}
+    theirs = {name: payload_of(content, name) for name, content in sample.items()}
+    shutil.rmtree(site.place)
+    for name, payload in theirs.items():
+        turned = {_turned_back(name, path): content for path, content in payload.items()}
+        write_work(site.place, turned)
+    site.copy()
+    assert {name: payload_of(site.fetch(name), name) for name in site.names()} == theirs
+
+
+_SAMPLE_GROUPS = (f"{RID}-I1NLM4700_001", f"{RID}-I1NLM4700_002")
+
+
+def _turned_back(name: str, path: str) -> str:
+    if name == RID:
+        return path.removeprefix(f"{RID}/")
+    group, medium, page = path.split("/")
+    return f"{medium}/{group}/{page}"
+
+
+def test_a_work_that_the_archive_keeps_turned_round_makes_the_same_parts(site: CopySite) -> None:
+    """The archive has such works, and their groups are restored by the same names."""
+    site.copy()
+    before = {name: payload_of(site.fetch(name), name) for name in PARTS}
+    shutil.rmtree(site.place)
+    write_work(site.place, {part_of_file(RID, path)[1].removeprefix(f"{RID}/"): data for path, data in FILES.items()})
+    assert (site.place / f"{RID}-0002" / "images" / "0001.jpg").exists()
+    site.copy(day=2)
+    assert {name: payload_of(site.fetch(name), name) for name in PARTS} == before
 
 
 def test_over_what_the_present_tool_has_copied_ours_writes_versions(site: CopySite) -> None:

@@ -132,7 +132,7 @@ def test_the_upload_of_a_part_that_is_not_wanted_any_more_is_ended(site: CopySit
         (site.place / path).unlink()
     write_work(site.place, {"sources/a": b"a"})
     site.copy()
-    assert (site.keys(), site.open_uploads()) == ([site.rid], [])
+    assert (site.names(), site.open_uploads()) == ([site.rid], [])
 
 
 def test_while_s3_does_not_answer_nothing_is_lost(site: CopySite, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +160,7 @@ def test_a_rotten_file_completes_no_upload_and_leaves_none(site: CopySite) -> No
     proven = {path: {"sha512": "0" * 128} for path in FILES if path.endswith("0009.jpg")}
     with pytest.raises(DeepCopyError, match=r"0009\.jpg"):
         site.copy(proven)
-    assert (site.keys(), site.open_uploads(), list(site.records.glob("*.journal"))) == ([], [], [])
+    assert (site.names(), site.open_uploads(), list(site.records.glob("*.journal"))) == ([], [], [])
 
 
 def test_an_object_that_s3_computes_something_else_of_is_not_noted(

@@ -88,7 +88,7 @@ class CopySite:
         copies.told(self.rid, self.records)
         return done
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """The names of the parts in the bucket."""
         listed = self.aws.s3.list_objects_v2(Bucket=self.bucket).get("Contents", ())
         return sorted(each["Key"].rpartition("/")[2].removesuffix(".bag.zip") for each in listed)
