@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
 from ao_workflows.aws.objects import stated
-from ao_workflows.errors import ObjectError, PartRefused
+from ao_workflows.errors import ObjectError, PartRefused, ServiceError
 from ao_workflows.fixity.s3_checksums import Stated, in_base64
 
 _ALGORITHM = "CRC64NVME"
@@ -104,7 +104,7 @@ class Uploads:
         :param number: from 1 on.
         :param crc64nvme: of the content, in hex: S3 takes no other content for it.
         """
-        with self._explained(f"sending part {number}", key):
+        with self._upload_there(key), self._explained(f"sending part {number}", key):
             answer = self._client().upload_part(
                 Bucket=self.bucket,
                 Key=key,
@@ -144,7 +144,7 @@ class Uploads:
             {"PartNumber": number, "ETag": part.etag, "ChecksumCRC64NVME": in_base64(part.crc64nvme)}
             for number, part in enumerate(parts, 1)
         ]
-        with self._explained("completing an upload", key, completing=True):
+        with self._upload_there(key), self._explained("completing an upload", key, completing=True):
             answer = self._client().complete_multipart_upload(
                 Bucket=self.bucket,
                 Key=key,
@@ -170,6 +170,14 @@ class Uploads:
             # A body's bytes are proven by their CRC, so they need no SHA-256 besides, which costs more than the rest.
             self._made["s3"] = make_client("s3", self.connection, sign_bodies=False)
         return self._made["s3"]
+
+    @contextmanager
+    def _upload_there(self, key: str) -> Iterator[None]:
+        """An upload may be gone because S3 has completed it, and the answer was lost; the next attempt finds out."""
+        try:
+            yield
+        except _NoSuchThing as error:
+            raise ServiceError("sending", self.where(key), "S3 does not know the upload any more") from error
 
     @contextmanager
     def _explained(self, doing: str, key: str, *, completing: bool = False) -> Iterator[None]:

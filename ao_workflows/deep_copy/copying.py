@@ -20,6 +20,7 @@ from ao_workflows.deep_copy.part_layout import key_of_part, tags_of_work
 from ao_workflows.deep_copy.records import CopiedObject, Records
 from ao_workflows.deep_copy.sending import PART_SIZE, Sending, give_up
 from ao_workflows.deep_copy.what_to_copy import CopiedFile, Digests, PartToCopy, plan_copy
+from ao_workflows.errors import DeepCopyError, Problem
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ class DeepCopies:
         before, tree = records.before(), list_tree(rid, place)
         name = inventory_name(rid, synced, before.parts)
         plan = plan_copy(rid, tree.files, proven, before, name)
+        if plan.missing:
+            reason = "was proven by the last sync, and is not there"
+            raise DeepCopyError(rid, place, [Problem("missing", path, reason) for path in plan.missing])
         inventory = None
         if before.complete and plan.changed:
             inventory = records.write_inventory(name, inventory_text(rid, plan.changed))

@@ -78,11 +78,13 @@ class CopyPlan:
     """What a deep copy does: ``parts`` to make, and the files that ``changed`` since the last, by their paths.
 
     ``gone`` are the parts that were copied and that the archive has nothing of any more; the bucket keeps them.
+    ``missing`` are files that the last sync proved and that the archive does not have: there is nothing to copy then.
     """
 
     parts: Sequence[PartToCopy]
     changed: Sequence[str]
     gone: Sequence[str] = ()
+    missing: Sequence[str] = ()
 
 
 def plan_copy(
@@ -98,20 +100,23 @@ def plan_copy(
     and its time of writing are: what is then read must still have the digest that was copied.
 
     :param files: every file that the archive has of the work.
-    :param proven: the digests that the last sync proved, by path.
+    :param proven: the digests that the last sync proved, by path; turned round or not, as the files may be.
     :param inventory: the name of the part for what changed outside of image groups.
     """
     groups: dict[str, dict[str, FileToCopy]] = {}
     changed: list[str] = []
     others, copied_others = groups.setdefault(rid, {}), _others_before(rid, before)
+    known = {part_of_file(rid, path): path for path in proven}
     for file in files:
         name, payload = part_of_file(rid, file.path)
         part = before.parts.get(name)
         last = copied_others.get(file.path) if name == rid else part.files.get(file.path) if part else None
-        digests, is_same = _digests_of(file, proven.get(file.path), last)
+        digests, is_same = _digests_of(file, proven.get(known.pop((name, payload), "")), last)
         groups.setdefault(name, {})[file.path] = FileToCopy(file.path, payload, file.size, file.modified_ns, digests)
         if not is_same:
             changed.append(file.path)
+    if known:
+        return CopyPlan((), (), missing=sorted(known.values()))
     news = set(changed)
     del groups[rid]
     parts = []

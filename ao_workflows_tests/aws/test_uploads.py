@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from botocore.stub import Stubber
 
-from ao_workflows.aws.uploads import Uploads
+from ao_workflows.aws.connections import make_client
+from ao_workflows.aws.uploads import SentPart, Uploads
 from ao_workflows.errors import ObjectError, PartRefused, ServiceError
 from ao_workflows.fixity.digests import new_digest
 from ao_workflows.fixity.s3_checksums import in_base64
@@ -45,6 +47,34 @@ def test_what_is_not_there_is_none(aws: Aws) -> None:
     assert uploads.look("k") is None
     assert uploads.parts("k", "nothing") is None
     uploads.abort("k", "nothing")
+
+
+def test_an_upload_that_is_gone_is_tried_again(aws: Aws) -> None:
+    """S3 may have completed it when the connection broke: the next attempt sees the object."""
+    # moto's server fails with 500 here.
+    client = make_client("s3", aws.connection)
+    uploads = Uploads(aws.connection, "deep", {"s3": client})
+    content = bytearray(b"page")
+    with Stubber(client) as stub:
+        stub.add_client_error("upload_part", "NoSuchUpload")
+        stub.add_client_error("complete_multipart_upload", "NoSuchUpload")
+        with pytest.raises(ServiceError, match="does not know the upload"):
+            uploads.send("k", "u", 1, content, _crc(content))
+        with pytest.raises(ServiceError, match="does not know the upload"):
+            uploads.complete("k", "u", [SentPart('"e"', _crc(content))], _crc(content), 4, is_new=True)
+
+
+def test_what_s3_computes_otherwise_is_refused_and_not_tried_again_as_it_is(aws: Aws) -> None:
+    """The same parts would come to the same, for two hours."""
+    client = make_client("s3", aws.connection)
+    uploads = Uploads(aws.connection, "deep", {"s3": client})
+    with Stubber(client) as stub:
+        stub.add_client_error("complete_multipart_upload", "BadDigest", "it is another")
+        stub.add_client_error("upload_part", "BadDigest", "broken on its way")
+        with pytest.raises(PartRefused, match="it is another"):
+            uploads.complete("k", "u", [SentPart('"e"', "00")], "00", 4, is_new=True)
+        with pytest.raises(ServiceError, match="broken on its way"):
+            uploads.send("k", "u", 1, bytearray(b"page"), "00")
 
 
 def test_a_bucket_says_whether_it_keeps_versions(aws: Aws) -> None:

@@ -201,6 +201,13 @@ def test_what_rotted_since_it_was_copied_ends_the_copy(site: CopySite) -> None:
     assert not list(site.records.glob("*.journal"))
 
 
+def test_a_file_that_is_gone_since_its_sync_ends_the_copy(site: CopySite) -> None:
+    """Without it the copy would say that it is whole."""
+    with pytest.raises(DeepCopyError, match="images/lost: was proven by the last sync, and is not there"):
+        site.copy({"images/lost": {"md5": "0"}})
+    assert site.names() == []
+
+
 def test_what_nobody_proved_is_copied_and_counted(site: CopySite) -> None:
     """A work that came before the platform has files that no list names; left out, they would be in no copy."""
     done = site.copy({f"eBooks/{RID}.txt": {"md5": "d41d8cd98f00b204e9800998ecf8427e"}})

@@ -107,6 +107,20 @@ def test_what_the_last_sync_did_not_bring_must_still_be_what_was_copied() -> Non
     }
 
 
+def test_what_the_sync_proved_and_the_archive_lacks_is_told_and_nothing_is_made() -> None:
+    """A copy without it would be green."""
+    plan = plan_copy("W1", files(WORK[1:]), proven(), CopiedBefore(), INVENTORY)
+    assert (plan.missing, plan.parts) == ([WORK[0]], ())
+
+
+def test_a_list_of_what_was_proven_holds_for_a_work_that_is_kept_turned_round() -> None:
+    """The zip has a page under one path, and an archive of the second structure under another."""
+    kept = ["W1-I1/images/1.jpg", "W1-I1/archive/1.tif", "W1-I2/images/1.jpg", *WORK[3:]]
+    plan = plan_copy("W1", files(kept), proven(), CopiedBefore(), INVENTORY)
+    assert [file.digests["sha512"] for file in plan.parts[0].files] == ["archive/W1-I1/1.tif", "images/W1-I1/1.jpg"]
+    assert plan.missing == ()
+
+
 def test_what_another_wrote_into_the_archive_since_counts_as_changed_and_unproven() -> None:
     """Two systems may write into one archive for a while; what nobody has proven is said to be so."""
     plan = plan_copy("W1", files(at={"sources/a.txt": 8}), {}, before(), INVENTORY)
