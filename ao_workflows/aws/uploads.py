@@ -25,6 +25,7 @@ _ALGORITHM = "CRC64NVME"
 _CLOCKS_DIFFER = timedelta(minutes=15)
 _FORBIDDEN = {"AccessDenied", "403", "AllAccessDisabled"}
 _IN_THE_WAY = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+_CREDENTIALS_ENDED = {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired", "RequestExpired"}
 _NOT_THESE_PARTS = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
 
 
@@ -47,7 +48,7 @@ class SentPart:
 
 @dataclass(frozen=True)
 class Uploads:
-    """Uploads into one bucket. One client is made, with the first call."""
+    """Uploads into one bucket. One client is made, with the first call, and another when its credentials have ended."""
 
     connection: AwsConnection
     bucket: str
@@ -191,6 +192,8 @@ class Uploads:
                         raise _NoSuchThing from error
                     case "NoSuchBucket":
                         raise ObjectError(where, "there is no such bucket") from error
+                    case code if code in _CREDENTIALS_ENDED:
+                        self._made.clear()
                     case code if code in _FORBIDDEN:
                         raise ObjectError(where, f"S3 refuses {doing}: see the rights of the profile") from error
                     case code if code in _IN_THE_WAY:

@@ -61,9 +61,7 @@ class PartBag:
         self.head = b"".join(local_header(member) for member in self._before) + BAGIT
         self.head += after_bytes(self._before[-1], zlib.crc32(BAGIT))
         self.starts = list(accumulate(map(stored_size, self.members), initial=len(self.head)))
-        placeholder = FoundFile(0, {ALGORITHM: ""})
-        self._manifest_size = manifest_size(self._payload)
-        self.size = self.starts[-1] + self._tail_size(placeholder)
+        self.size = self.starts[-1] + self._tail_size()
 
     @property
     def payload_bytes(self) -> int:
@@ -105,23 +103,20 @@ class PartBag:
     def _sizes_before(self) -> Iterator[int]:
         return map(stored_size, self._before)
 
-    def _tail_size(self, placeholder: FoundFile) -> int:
-        """The bytes of the tail, whose digests and CRCs have the same lengths whatever they are."""
+    def _tail_size(self) -> int:
+        """The bytes of the tail: digests and CRCs have the same lengths whatever they are."""
         start = self.starts[-1]
         tags = [(name, len(content)) for name, content in self._tags(b"")]
         size = directory = 0
-        for name, length in [(tags[0][0], self._manifest_size), *tags[1:]]:
+        for name, length in [(tags[0][0], manifest_size(self._payload)), *tags[1:]]:
             member = ZipMember(f"{self._top}{name}", length, self._newest)
             directory += len(directory_entry(member, 0, start + size))
             size += stored_size(member)
-        directory += sum(
-            len(directory_entry(member, 0, at))
-            for member, at in zip(self._before, accumulate(self._sizes_before(), initial=0), strict=False)
-        )
-        directory += sum(
-            len(directory_entry(member, placeholder.crc, at))
-            for member, at in zip(self.members, self.starts, strict=False)
-        )
+        placed = [
+            *zip(self._before, accumulate(self._sizes_before(), initial=0), strict=False),
+            *zip(self.members, self.starts, strict=False),
+        ]
+        directory += sum(len(directory_entry(member, 0, at)) for member, at in placed)
         entries = len(self._before) + len(self.members) + len(tags)
         return size + directory + len(directory_end(entries, start + size, directory))
 

@@ -64,6 +64,17 @@ def test_an_upload_that_is_gone_is_tried_again(aws: Aws) -> None:
             uploads.complete("k", "u", [SentPart('"e"', _crc(content))], _crc(content), 4, is_new=True)
 
 
+def test_when_the_credentials_have_ended_the_next_call_has_those_of_then(aws: Aws) -> None:
+    """A worker lives for weeks, and an upload for hours."""
+    client = make_client("s3", aws.connection)
+    uploads = Uploads(aws.connection, aws.make_bucket(), {"s3": client})
+    with Stubber(client) as stub:
+        stub.add_client_error("head_object", "ExpiredToken")
+        with pytest.raises(ServiceError, match="ExpiredToken"):
+            uploads.look("k")
+    assert uploads.look("k") is None
+
+
 def test_what_s3_computes_otherwise_is_refused_and_not_tried_again_as_it_is(aws: Aws) -> None:
     """The same parts would come to the same, for two hours."""
     client = make_client("s3", aws.connection)

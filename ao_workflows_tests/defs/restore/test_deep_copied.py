@@ -59,6 +59,12 @@ def test_a_site_without_the_setting_has_no_such_stage(tmp_path: Path, aws: Aws) 
     assert keys == {"restored_message", "downloaded_bag", "debagged_work", "synced_archive", "stuck_works"}
 
 
+def test_with_it_the_job_that_restores_a_work_has_the_stage(site: TrialSite) -> None:
+    """What an event starts is that job."""
+    job = build(site.site).resolve_job_def("restore_work")
+    assert "deep_copied" in {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+
+
 def test_a_synced_work_is_in_the_deep_archive_and_drs_says_where(site: TrialSite, aws: Aws, bucket: str) -> None:
     """What is only in the archive is lost with it."""
     result = site.run(RID, site.restore(RID, bag_zip(RID, FILES)))
