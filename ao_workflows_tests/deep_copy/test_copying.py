@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ao_workflows.bags.debagging import debag
 from ao_workflows.deep_copy.part_layout import part_of_file
 from ao_workflows.errors import DeepCopyError, PartRefused
 from ao_workflows_tests.support.deep_copies import CopySite, payload_of, tree_of, write_work
+from ao_workflows_tests.support.folder_sites import killed_before_step
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.peers import copy_by_theirs
 
@@ -183,6 +185,21 @@ def test_when_the_records_are_lost_what_is_there_is_known_again(site: CopySite) 
     assert site.copy(day=2).objects == first.objects
     assert [site.versions(name) for name in PARTS] == [1, 1, 1]
     assert site.copy(day=3).objects == ()
+
+
+def test_killed_at_any_step_a_copy_that_is_run_again_ends_right(site: CopySite) -> None:
+    """Each part must be there once, and be known to be; what is left of an upload costs money for good."""
+    for number in count(1):
+        site.bucket = site.aws.make_bucket(versioned=True)
+        shutil.rmtree(site.records, ignore_errors=True)
+        if not killed_before_step(number, [site.records], site.copy, renames_only=True).killed:
+            break
+        site.copy()
+        assert site.names() == PARTS
+        assert [site.versions(name) for name in PARTS] == [1, 1, 1]
+        assert (site.open_uploads(), list(site.records.glob("*.journal"))) == ([], [])
+        assert site.copy().objects == ()
+    assert number > 9
 
 
 def test_what_rotted_since_it_was_copied_ends_the_copy(site: CopySite) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ao_workflows.definitions import build
 from ao_workflows.defs.restore.deep_copied import said_of
 from ao_workflows.site.loading import parse
 from ao_workflows_tests.support.deep_copies import payload_of
+from ao_workflows_tests.support.folder_sites import folder_site, folder_site_toml
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
 
@@ -78,6 +80,20 @@ def test_a_synced_work_is_in_the_deep_archive_and_drs_says_where(site: TrialSite
     (noted,) = [entry.data for entry in row.entries if "deep_copied" in entry.data]
     assert [part["key"] for part in noted["deep_copied"]] == keys
     assert all(part["version"] and part["crc64nvme"] and part["bytes"] for part in noted["deep_copied"])
+
+
+def test_a_work_that_was_put_into_a_folder_is_copied(tmp_path: Path, aws: Aws, bucket: str) -> None:
+    """It was never in Glacier: the archive has the only copy."""
+    with folder_site(tmp_path) as trial:
+        way = aws.connection
+        text = folder_site_toml(tmp_path, trial.drop).replace(f"{tmp_path}/aws-credentials", str(way.credentials_file))
+        text += f'\n[deep_copy]\nbucket = "{bucket}"\nenvironment = "demo"\nregion = "{way.region}"\n'
+        text += f'aws_profile = "{way.profile}"\nendpoint_url = "{way.endpoint_url}"\n'
+        site = replace(trial, site=parse(text, "the test's site"))
+        site.put(f"{RID}.bag.zip", bag_zip(RID, FILES), age=60)
+        results = site.run_requested(site.tick(site.tick().cursor))
+        assert [result.success for result in results] == [True]
+    assert len(objects(aws, bucket)) == 2
 
 
 def test_run_again_it_copies_nothing_and_is_green(site: TrialSite, aws: Aws, bucket: str) -> None:
