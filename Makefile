@@ -49,7 +49,7 @@ format: .venv/lint
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: .venv/bench .venv/peers
+bench: .venv/bench
 	@.ci/debian-packages rsync:rsync '/usr/lib/postgresql/*/bin/initdb:postgresql' redis-server:redis-server
 	@$(BIN)/python -m benchmarks $(ONLY)
 
