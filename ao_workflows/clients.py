@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ao_workflows.aws.connections import AwsConnection
     from ao_workflows.aws.s3 import S3
     from ao_workflows.bags.debagger import Debagger
+    from ao_workflows.deep_copy.copying import DeepCopies
     from ao_workflows.drs.client import Drs
     from ao_workflows.glacier.requests import RestoreRequests
     from ao_workflows.intake.folders import Folders
@@ -37,7 +38,7 @@ def resources(site: Site) -> dict[str, Any]:
         "drs": drs(site),
         "sync_script": sync_script(site),
         "archive_shares": archive_shares(site),
-    }
+    } | ({"deep_copies": deep_copies(site)} if site.deep_copy.is_on else {})
 
 
 def connections(site: Site) -> dict[str, AwsConnection]:
@@ -143,6 +144,32 @@ def archive_shares(site: Site) -> ArchiveShares:
     from ao_workflows.staging.layout import StagingLayout
 
     return ArchiveShares(site.archive.parent, StagingLayout(site.staging.root).archive_shares())
+
+
+def deep_copies(site: Site) -> DeepCopies:
+    """Builds the client of the bucket that synced works are copied to, for a site that has one.
+
+    :raises WrongEnvironment: if of the bucket and the site only one belongs to production.
+    """
+    from ao_workflows.aws.connections import AwsConnection
+    from ao_workflows.aws.uploads import Uploads
+    from ao_workflows.deep_copy.copying import DeepCopies
+    from ao_workflows.site.environments import refuse_other_environment
+
+    section = site.deep_copy
+    belongs_to = site.queues[section.intake].environment if section.intake else section.environment
+    refuse_other_environment("deep_copy", belongs_to, site.environment)
+    if section.intake:
+        uploads = Uploads(connections(site)[section.intake], site.queues[section.intake].bucket)
+    else:
+        connection = AwsConnection(
+            region=str(section.region),
+            profile=section.aws_profile,
+            endpoint_url=section.endpoint_url,
+            credentials_file=str(site.aws_credentials) if site.aws_credentials else None,
+        )
+        uploads = Uploads(connection, str(section.bucket))
+    return DeepCopies(uploads, section.storage_class)
 
 
 def restores(site: Site, intake: str | None) -> RestoreRequests:

@@ -38,6 +38,7 @@ for that decision is here, in every class: ``transient``, which says whether try
     │   ├── RestoreRefused        Glacier does not restore it as requested
     │   ├── RestoreTooSlow        Glacier was still restoring it when the site's patience ended
     │   ├── ObjectChanged         it was replaced by another one during the download
+    │   ├── PartRefused           a part of a deep copy is not taken, or is there with other content
     │   └── DownloadMismatch      the bytes that arrived, twice, are not those in S3
     ├── ZipRefused            a file that is no zip, or is not safe to unpack
     ├── BagInvalid            a bag that is not what its manifests say
@@ -56,6 +57,7 @@ for that decision is here, in every class: ``transient``, which says whether try
     │   ├── ArchiveNotSetUp       a share of the archive that this site has no note of
     │   ├── ArchiveShareLost      a share is not mounted as it was noted                transient
     │   └── WorksNotSynced        some of a zip's works failed                   transient, if all did
+    ├── DeepCopyError         what the archive has of a work cannot be deep-copied as it is
     ├── CommandNotStarted     a command that does not exist, or cannot be executed
     ├── BackupError           a backup of Dagster's storage that cannot be made, read or restored
     └── DatabaseError         DRS refuses a request
@@ -429,6 +431,10 @@ class ObjectChanged(ObjectError):
     """The object was replaced by another one while it was being downloaded."""
 
 
+class PartRefused(ObjectError):
+    """The bucket of deep copies does not take a part of a work, or has other content under its key."""
+
+
 class DownloadMismatch(ObjectError):
     """The bytes that arrived are not those in S3, and neither are those that were fetched again.
 
@@ -692,6 +698,23 @@ class ArchiveShareLost(SyncError):
             f"is mounted on. If its disk was exchanged on purpose: ao archive init --exchanged {tree.name[-1]}"
         )
         super().__init__(f"{tree}: {reason}. Nothing was freed. {self.way_out}")
+
+
+class DeepCopyError(AoError):
+    """What the archive has of a work cannot be deep-copied as it is; ``problems`` has the files, and why."""
+
+    def __init__(self, rid: str, place: Path, problems: Sequence[Problem]) -> None:
+        self.rid = rid
+        self.place = place
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        super().__init__(
+            shown(
+                f"{rid}: {place} cannot be deep-copied as it is: {first.path}: {first.reason}{more}. No part with such "
+                f"a file is in the bucket. Put right what the archive has, or have the work delivered again"
+            )
+        )
 
 
 class CommandNotStarted(AoError):

@@ -34,7 +34,7 @@ ROOMS = {
     "docker": (INSTANCE,),
     "grpc": (INSTANCE,),
     "grpc_health": (INSTANCE,),
-    "isal": ("ao_workflows/bags/",),
+    "isal": ("ao_workflows/bags/", "ao_workflows/deep_copy/"),
     "kombu": (INSTANCE,),
     "kubernetes": (),
     "moto": ("ao_workflows/demo/",),

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 _HERE = Path(__file__).parent
-_NOT_ONE = {"__main__", "bag_zips", "measure", "s3_server"}
+_NOT_ONE = {"__main__", "bag_zips", "measure", "s3_server", "s3_sink"}
 
 
 def main(wanted: list[str]) -> int:

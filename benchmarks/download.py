@@ -137,7 +137,7 @@ def _peak_private(bench: Bench) -> float:
         while process.poll() is None:
             # A process that has just ended has no memory to read.
             with suppress(OSError):
-                peak = max(peak, _private_bytes(process.pid))
+                peak = max(peak, private_bytes(process.pid))
             time.sleep(0.02)
         assert process.returncode == 0
     return peak / 1e6
@@ -182,7 +182,7 @@ def _downloading(bench: Bench, key: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def _private_bytes(pid: int) -> int:
+def private_bytes(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
 

@@ -34,7 +34,7 @@ def served(root: Path, write: Callable[[Path], object], md5: str, crc64nvme: str
     held = root / "held" / BUCKET / md5
     held.parent.mkdir(parents=True)
     write(held)
-    with _keys():
+    with keys_in_environment():
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -69,7 +69,7 @@ def _upload(url: str, root: Path, server: subprocess.Popen[bytes], held: Path, m
 
 
 @contextmanager
-def _keys() -> Iterator[None]:
+def keys_in_environment() -> Iterator[None]:
     """Keys made on the spot, in the environment that all sides read: the server takes any."""
     before = dict(os.environ)
     os.environ.update(

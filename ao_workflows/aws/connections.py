@@ -53,6 +53,7 @@ def make_client(
     pool: int = 10,
     read_seconds: float = STALL_SECONDS,
     attempts: int | None = None,
+    sign_bodies: bool = True,
 ) -> Any:
     """Makes a boto3 client with time-outs and boto3's own retries.
 
@@ -64,6 +65,8 @@ def make_client(
     :param pool: how many connections are kept open at most.
     :param read_seconds: a connection that brings nothing for so long is given up.
     :param attempts: how often boto3 tries a call.
+    :param sign_bodies: whether the SHA-256 of what is sent to S3 is signed, where boto3 would do so by itself; without
+        it, each call must give a checksum of its own.
     """
     import boto3
     import botocore.session
@@ -85,6 +88,7 @@ def make_client(
             max_pool_connections=pool,
             response_checksum_validation="when_required",
             retries={"mode": "standard", "total_max_attempts": attempts or ATTEMPTS},
+            s3=None if sign_bodies else {"payload_signing_enabled": False},
         ),
     )
 

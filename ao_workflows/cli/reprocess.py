@@ -22,7 +22,7 @@ from ao_workflows.machine.boot import boot_id
 from ao_workflows.status.deliveries import delivery_of
 from ao_workflows.status.redoing import OnDisk, Redo, plan_redo
 from ao_workflows.works.rids import parse_rid
-from ao_workflows.works.stages import RUN_STAGES, Stage
+from ao_workflows.works.stages import DEEP_COPIED, RUN_STAGES, Stage
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -96,6 +96,7 @@ def reprocess(
             start=start,
             fresh=fresh,
             force=force,
+            copies=site.deep_copy.is_on,
             word=word if any(word.values()) else {},
         )
         for rid in names:
@@ -112,7 +113,8 @@ class _Request:
     """What a person asks for each work that the command names, and where the works are looked up.
 
     ``start`` is the stage to start from; ``fresh`` throws its receipts away; ``force`` carries out a delivery that is
-    held; ``word`` is what the person decided for this run, as the config of ``synced_archive`` has it.
+    held; ``copies`` says that the site copies works into the deep archive; ``word`` is what the person decided for this
+    run, as the config of ``synced_archive`` has it.
     """
 
     instance: DagsterInstance
@@ -121,6 +123,7 @@ class _Request:
     start: str
     fresh: bool
     force: bool
+    copies: bool
     word: Mapping[str, Any]
 
 
@@ -145,6 +148,8 @@ def _reprocess(request: _Request, rid: str) -> None:
     _say(f"{rid}:")
     for line in redo.words:
         _say(f"  {line}")
+    if request.copies:
+        _say(f"  {DEEP_COPIED}: what has changed goes into the deep archive")
     job = defs.resolve_job_def(RESTORE_WORK.name)
     # A run that a person started without the queue is not among the runs above, but it has the lock.
     staging.hold(rid, "ao reprocess")
@@ -154,7 +159,8 @@ def _reprocess(request: _Request, rid: str) -> None:
     finally:
         staging.release()
     tags = {REDONE_TAG: "fresh" if request.fresh else "with its receipts"}
-    run_id = queue_run(instance, job, str(WORKS.name), rid, redo.stages, config, tags)
+    stages = [*redo.stages, *([DEEP_COPIED] if request.copies else ())]
+    run_id = queue_run(instance, job, str(WORKS.name), rid, stages, config, tags)
     _say(f"  queued as run {run_id}")
 
 

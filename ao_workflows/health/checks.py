@@ -12,7 +12,7 @@ from threading import Thread
 from time import monotonic
 
 from ao_workflows.archive.shares import SHARES
-from ao_workflows.health import connections, disks
+from ao_workflows.health import connections, deep_copies, disks
 from ao_workflows.health.findings import Finding, fail, without_secrets
 from ao_workflows.site.sections import Site
 
@@ -34,6 +34,7 @@ def checks_of_site(site: Site) -> list[Check]:
         *((f"intake {name}: bucket", partial(connections.check_bucket, site, name)) for name in site.queues),
         *((f"intake {name}: folder", partial(disks.check_folder, site, name)) for name in site.folders),
         *([("web", partial(connections.check_web, site))] if site.archive.web else []),
+        *([("deep copies", partial(deep_copies.check_deep_copies, site))] if site.deep_copy.is_on else []),
         *_services(site),
     ]
 

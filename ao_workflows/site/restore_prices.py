@@ -7,25 +7,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ao_workflows.site.field_rules import Section
 
 StorageClass = Annotated[str, Field(pattern=r"^(GLACIER|DEEP_ARCHIVE|INTELLIGENT_TIERING)$")]
 TierName = Annotated[str, Field(pattern=r"^(Bulk|Standard|Expedited)$")]
 
 
-class TierPrice(BaseModel):
+class TierPrice(Section):
     """``requests`` is the price of 1,000 requests, ``gb`` that of one GB that is retrieved."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    requests: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    gb: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    requests: Annotated[float, Field(ge=0)]
+    gb: Annotated[float, Field(ge=0)]
 
 
-class RestoreSection(BaseModel):
+class RestoreSection(Section):
     """The prices of retrievals, by storage class and tier, and the currency that they are in."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     currency: str | None = None
     prices: dict[StorageClass, dict[TierName, TierPrice]] = {}

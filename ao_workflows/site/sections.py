@@ -10,15 +10,13 @@ such as ``AO_STAGING__ROOT`` or, for an intake, ``AO_INTAKE__FPL__QUEUE``.
 from __future__ import annotations
 
 import os
-import re
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ao_workflows.archive.sync_options import KEEP_REPLACED_DAYS, VERIFY, WORKS_MAY, Wish
@@ -29,6 +27,8 @@ from ao_workflows.download.pace import LEAST_KILOBYTES_PER_SECOND, STALL_SECONDS
 from ao_workflows.events.intake_names import clash
 from ao_workflows.events.s3_events import EVENT_NAMES
 from ao_workflows.fixity.trees import Depth
+from ao_workflows.site.deep_copy import DeepCopySection
+from ao_workflows.site.field_rules import EndpointUrl, Environment, IntakeName, Section
 from ao_workflows.site.restore_prices import RestoreSection
 from ao_workflows.staging.room import RESERVE_GIB, ROOM_WAIT_HOURS
 from ao_workflows.status.standing import StuckLimits
@@ -37,8 +37,6 @@ from ao_workflows.works.parts import Layout
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that contains the package: in a checkout, the one with ``docker/`` and ``.demo/``."""
-
-Environment = Literal["demo", "dev", "prod"]
 
 
 def _absolute(path: Path) -> Path:
@@ -67,28 +65,11 @@ EventPattern = Annotated[str, AfterValidator(_matches_an_event)]
 KeyPattern = Annotated[str, Field(pattern=r"(\.zip|\*)$")]
 
 
-_HOST = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/\S*)?")
-
-
-def _names_a_host(url: str) -> str:
-    try:
-        named = _HOST.fullmatch(url) and urlsplit(url).port != 0
-    except ValueError:
-        named = False
-    if not named:
-        raise ValueError("must name a host, of letters, digits, '-' and '.': 'http://127.0.0.1:9000'")
-    return url
-
-
 _TEN_YEARS = 3650
 """In days. Longer limits serve nobody, and lead beyond the times that Python has."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class StagingSection(_Section):
+class StagingSection(Section):
     """The scratch disk.
 
     ``keep`` is how long works stay on it, ``reserve_gib`` how much of it stays free, and ``room_wait_hours`` how long a
@@ -106,10 +87,7 @@ class StagingSection(_Section):
         return timedelta() if self.keep == "until-synced" else timedelta(days=int(self.keep.split()[0]))
 
 
-IntakeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-
-
-class IntakeSection(_Section):
+class IntakeSection(Section):
     """One SQS queue, with the bucket, region and credentials that belong to it."""
 
     kind: Literal["queue"] = "queue"
@@ -118,7 +96,7 @@ class IntakeSection(_Section):
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     environment: Environment
     aws_profile: str | None = None
-    endpoint_url: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_names_a_host)] | None = None
+    endpoint_url: EndpointUrl | None = None
     events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
     keys: Annotated[tuple[KeyPattern, ...], Field(min_length=1)] = ("*.bag.zip",)
     layout: Layout = "either"
@@ -127,7 +105,7 @@ class IntakeSection(_Section):
     formerly: tuple[IntakeName, ...] = ()
 
 
-class FolderIntakeSection(_Section):
+class FolderIntakeSection(Section):
     """One folder that people put zips into."""
 
     kind: Literal["folder"]
@@ -146,7 +124,7 @@ Intake = Annotated[
 ]
 
 
-class DownloadSection(_Section):
+class DownloadSection(Section):
     """How objects are downloaded from S3. A setting that is None follows from the object's size.
 
     ``part_mib`` is what one connection fetches at a time, ``parallel`` the number of connections; a crash loses at most
@@ -171,7 +149,7 @@ def _time_zone(name: str) -> str:
     return name
 
 
-class DebagSection(_Section):
+class DebagSection(Section):
     """What a zip may contain, and how it is read.
 
     ``max_members``, ``max_bytes`` and ``max_ratio`` limit its size, and ``control_characters`` allows these in names.
@@ -188,26 +166,26 @@ class DebagSection(_Section):
     unproven: Unproven = Terms.unproven
 
 
-class ArchiveSection(_Section):
+class ArchiveSection(Section):
     """Where the archive is mounted, and the prefix that the image server reads."""
 
     parent: Annotated[AbsolutePath, AfterValidator(_takes_a_digit)]
     web: Annotated[str, Field(pattern=r"^s3://[^/]+")] | None = None
 
 
-class SyncSection(_Section):
+class SyncSection(Section):
     """The archive's own sync script, what a work's sync.yml may ask of it, and how long replaced files are kept."""
 
     script: str
     timeout_minutes: Annotated[int, Field(gt=0)] = 720
     verify: Depth = VERIFY
-    env: Annotated[dict[str, str], Field(repr=False)] = {}
+    env: Annotated[dict[str, str], Field(repr=False)] = Field(default={})
     options: AbsolutePath | None = None
     works_may: tuple[Wish, ...] = WORKS_MAY
     keep_replaced_days: Annotated[int, Field(ge=0)] = KEEP_REPLACED_DAYS
 
 
-class DrsSection(_Section):
+class DrsSection(Section):
     """The archive's database, named either by ``url`` or by ``config``."""
 
     url: Annotated[Annotated[str, Field(pattern=r"^(mysql\+pymysql|sqlite)://")] | None, Field(repr=False)] = None
@@ -220,7 +198,7 @@ class DrsSection(_Section):
         return self
 
 
-class WatchSection(_Section):
+class WatchSection(Section):
     """When a work is called stuck, and whether all works are checked each night.
 
     ``nightly`` is the time of that check, in UTC; None means never. A restored copy that has not been downloaded is
@@ -238,14 +216,14 @@ class WatchSection(_Section):
         return StuckLimits(timedelta(hours=self.stuck_hours), timedelta(hours=self.restore_hours))
 
 
-class BackupSection(_Section):
+class BackupSection(Section):
     """Where the nightly backups of Dagster's storage go, and how long each is kept."""
 
     to: Annotated[str, Field(pattern=r"^(/|s3://[^/]+).*")] | None = None
     keep_days: Annotated[int, Field(ge=1)] = 30
 
 
-class HousekeepingSection(_Section):
+class HousekeepingSection(Section):
     """How long logs, debug rows and ticks are kept."""
 
     keep_days: Annotated[int, Field(ge=1)] = 30
@@ -273,6 +251,7 @@ class Site(BaseSettings):
     sync: SyncSection
     drs: DrsSection
     restore: RestoreSection = RestoreSection()
+    deep_copy: DeepCopySection = DeepCopySection()
     watch: WatchSection = WatchSection()
     backup: BackupSection = BackupSection()
     housekeeping: HousekeepingSection = HousekeepingSection()
@@ -300,6 +279,12 @@ class Site(BaseSettings):
     def _a_former_name_means_one_intake(self) -> Site:
         if found := clash({name: intake.formerly for name, intake in self.intake.items()}):
             raise ValueError(str(found))
+        return self
+
+    @model_validator(mode="after")
+    def _deep_copies_go_to_an_intake_with_a_bucket(self) -> Site:
+        if self.deep_copy.intake and self.deep_copy.intake not in self.queues:
+            raise ValueError(f"deep_copy.intake: {self.deep_copy.intake!r} is no intake with a queue and a bucket")
         return self
 
     @model_validator(mode="after")

@@ -96,6 +96,10 @@ class StagingLayout:
         """Returns the path of the file that says what was noted of each of the archive's shares at its set-up."""
         return self.root / "archive-shares.json"
 
+    def deep_copies(self, rid: str) -> Path:
+        """Returns the folder with the records of what the bucket of deep copies has of the work."""
+        return self.root / "deep-copies" / rid
+
     def runs(self) -> Path:
         """Returns the folder of the files that runs lock for as long as their processes live."""
         return self.root / "runs"

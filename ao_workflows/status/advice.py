@@ -10,7 +10,7 @@ from ao_workflows.events.dropped_files import DroppedFile
 from ao_workflows.status.drs_notes import last_of_its_own
 from ao_workflows.status.evidence import Evidence, event_in_force
 from ao_workflows.status.state import WorkState
-from ao_workflows.works.stages import Stage
+from ao_workflows.works.stages import DEEP_COPIED, Stage
 
 REFUSALS = ("BagInvalid", "ZipRefused")
 """The classes of errors that a second run cannot mend: the bag must be made again."""
@@ -26,6 +26,8 @@ def start_from(stage: str, *, zip_there: bool, tree_there: bool) -> str:
     :param zip_there: whether the scratch disk has the work's zip.
     :param tree_there: whether it has the unpacked work.
     """
+    if stage == DEEP_COPIED:
+        return Stage.SYNCED_ARCHIVE
     if stage == Stage.DEBAGGED_WORK and zip_there:
         return stage
     if stage == Stage.SYNCED_ARCHIVE and tree_there:

@@ -17,7 +17,7 @@ from ao_workflows.staging.receipts import Restored
 from ao_workflows.status.deliveries import delivery_of, is_older
 from ao_workflows.status.evidence import HELD, RunSeen, RunState
 from ao_workflows.works import run_tags
-from ao_workflows.works.stages import RUN_STAGES, Stage
+from ao_workflows.works.stages import DEEP_COPIED, RUN_STAGES, Stage
 
 _LOOKED_AT = 20
 """How many runs of one work are looked at."""
@@ -139,7 +139,7 @@ def run_seen(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunSeen:
         run_id=run.run_id,
         state=state,
         at=at,
-        stage=stage if stage in RUN_STAGES else "",
+        stage=stage if stage in (*RUN_STAGES, DEEP_COPIED) else "",
         reason=said,
         error=error,
         selected=tuple(each.value for each in RUN_STAGES if each in chosen and each.value in keys),

@@ -21,7 +21,7 @@ from ao_workflows.status.advice import NOTHING_IS_LOST, advise
 from ao_workflows.status.drs_notes import noted_failure, noted_remarks
 from ao_workflows.status.evidence import GOES_ON, HELD, DownloadSeen, Evidence, RunSeen, event_in_force, lost_event
 from ao_workflows.status.state import WorkState, state_of, stopped_before_it_began
-from ao_workflows.works.stages import RUN_STAGES, Stage
+from ao_workflows.works.stages import DEEP_COPIED, RUN_STAGES, Stage
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ def _disagreements(
     ended_well = run is not None and run.state == "succeeded" and Stage.SYNCED_ARCHIVE in run.selected
     if run and ended_well and evidence.asked_drs and not synced and Stage.SYNCED_ARCHIVE not in receipts:
         yield f"Dagster says that run {run.run_id[:8]} ended well, and DRS does not have the work as synced"
-    if run and state is WorkState.FAILED and synced:
+    if run and state is WorkState.FAILED and synced and run.stage != DEEP_COPIED:
         yield f"DRS has the work as synced, and its last run, {run.run_id[:8]}, failed"
 
 

@@ -29,5 +29,9 @@ _COLUMNS = {
 }
 
 
+DEEP_COPIED = "deep_copied"
+"""The asset after these, in sites that have a deep archive: DRS has no column for it, and a restore is done without."""
+
+
 RUN_STAGES = tuple(stage for stage in Stage if stage is not Stage.RESTORE_REQUESTED)
 """The stages that a run has, in their order."""

@@ -69,6 +69,17 @@ def test_a_run_is_queued_as_the_web_page_does_and_what_it_will_do_is_said_before
     assert run.run_config == {}
 
 
+def test_where_works_are_copied_into_the_deep_archive_one_that_is_redone_is_too(site: TrialSite) -> None:
+    """What it brought would be in the archive, and never in the deep archive."""
+    words = [str(Path(sys.executable).with_name("ao")), "reprocess", GOOD, "--from", "synced_archive"]
+    told = subprocess.run(
+        words, env=os.environ | {"AO_DEEP_COPY__INTAKE": "demo"}, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    assert "deep_copied: what has changed goes into the deep archive" in told.stdout
+    assert _unqueued(site, GOOD).asset_selection == {dg.AssetKey("synced_archive"), dg.AssetKey("deep_copied")}
+
+
 def test_a_person_s_word_for_one_run_is_that_run_s_config(site: TrialSite) -> None:
     """Set for the whole site, `replace` would go for every other work too."""
     told = ao("reprocess", GOOD, "--replace", "--others", FREED, "--leave", "W1", "--leave", "W2")

@@ -23,7 +23,7 @@ def leaves(model: type[BaseModel], path: str = "") -> list[str]:
     found = []
     for name, field in model.model_fields.items():
         inner = field.annotation
-        if name == "intake":
+        if name == "intake" and not path:
             found += leaves(IntakeSection, f"{path}intake.fpl.")
             found += leaves(FolderIntakeSection, f"{path}intake.drop.")
         elif isinstance(inner, type) and issubclass(inner, BaseModel):
@@ -151,7 +151,7 @@ def test_ao_site_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_every_key_has_an_override_that_is_tried_here() -> None:
     """A key that is added without one could not be set in a container."""
-    apart = ["drs.url", "intake.fpl.kind", "intake.drop.kind"]
+    apart = ["drs.url", "deep_copy.intake", "intake.fpl.kind", "intake.drop.kind"]
     assert sorted([*OVERRIDES, *apart]) == sorted(leaves(Site))
 
 
@@ -170,6 +170,13 @@ def test_the_databases_url_has_an_override_too(monkeypatch: pytest.MonkeyPatch) 
     """It is the other of two ways, so the file has none of its own here."""
     monkeypatch.setenv("AO_DRS__URL", "sqlite:////other")
     assert parse(changed(drs={"config": None}), "site.toml").drs.url == "sqlite:////other"
+
+
+def test_the_intake_of_deep_copies_has_an_override_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the other of two ways to name the bucket."""
+    monkeypatch.setenv("AO_DEEP_COPY__INTAKE", "fpl")
+    none = dict.fromkeys(("bucket", "region", "environment"))
+    assert parse(changed(deep_copy=none), "site.toml").deep_copy.intake == "fpl"
 
 
 def test_a_variable_for_the_script_keeps_its_case(monkeypatch: pytest.MonkeyPatch) -> None:

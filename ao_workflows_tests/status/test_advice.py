@@ -48,6 +48,7 @@ def test_of_a_run_that_dagster_runs_again_by_itself_it_asks_nobody_to_do_so() ->
         ("synced_archive", False, False, "ao reprocess W1"),
         ("debagged_work", True, False, "ao reprocess W1 --from debagged_work"),
         ("debagged_work", False, False, "ao reprocess W1"),
+        ("deep_copied", False, False, "ao reprocess W1 --from synced_archive"),
         ("restored_message", False, False, "ao reprocess W1 --from restored_message"),
     ],
 )

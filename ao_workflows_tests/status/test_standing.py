@@ -233,6 +233,7 @@ def test_sources_that_contradict_each_other_are_told(evidence: dict[str, Any], s
         {"row": row_until(Stage.SYNCED_ARCHIVE), "run": run("succeeded")},
         {"receipts": WHOLE["receipts"], "asked_drs": False},
         {"run": run("under way", stage="downloaded_bag"), "lock": "held", **WHOLE},
+        {"run": run("failed", at=NOON + HOUR, stage="deep_copied"), **WHOLE},
         {"run": run("succeeded", selected=("downloaded_bag",)), "row": row_until(Stage.DOWNLOADED_BAG)},
         {"lock": "held", "asked_dagster": False, "receipts": receipts_until(Stage.RESTORED_MESSAGE)}
         | {"asked_drs": False},

@@ -47,6 +47,11 @@ timeout_minutes = 5
 verify = "size"
 env = {AUDIT_HOME = "/opt/audit"}
 
+[deep_copy]
+bucket = "glacier.deep.bdrc.org"
+region = "us-east-1"
+environment = "dev"
+
 [drs]
 config = "prod:/run/secrets/db_apps"
 """
@@ -105,6 +110,12 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "sync.options": ("/etc/ao/sync.yml", Path("/etc/ao/sync.yml")),
     "sync.works_may": ('["web", "replace"]', ("web", "replace")),
     "sync.keep_replaced_days": ("7", 7),
+    "deep_copy.bucket": ("other.bucket", "other.bucket"),
+    "deep_copy.region": ("eu-west-1", "eu-west-1"),
+    "deep_copy.environment": ("prod", "prod"),
+    "deep_copy.aws_profile": ("other", "other"),
+    "deep_copy.endpoint_url": ("https://other", "https://other"),
+    "deep_copy.storage_class": ("DEEP_ARCHIVE", "DEEP_ARCHIVE"),
     "watch.nightly": ("03:30", "03:30"),
     "watch.stuck_hours": ("2.5", 2.5),
     "watch.restore_hours": ("2.5", 2.5),

@@ -47,6 +47,13 @@ IS_IN_THE_ARCHIVE = _check(
     Stage.SYNCED_ARCHIVE,
     "Every file was read back from the archive and is what was bagged; so is every image that went to the web.",
 )
+IS_IN_DEEP_ARCHIVE = dg.AssetCheckSpec(
+    "is_in_deep_archive",
+    asset="deep_copied",
+    description=f"Each part of the work has the checksum that S3 computed of it, and proven files.{NOT_RUN}",
+    blocking=True,
+    partitions_def=WORKS,
+)
 
 
 def passed(check: dg.AssetCheckSpec, description: str, **metadata: dg.MetadataValue) -> dg.AssetCheckResult:
