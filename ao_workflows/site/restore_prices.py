@@ -26,4 +26,4 @@ class RestoreSection(Section):
     """The prices of retrievals, by storage class and tier, and the currency that they are in."""
 
     currency: str | None = None
-    prices: dict[StorageClass, dict[TierName, TierPrice]] = {}
+    prices: dict[StorageClass, dict[TierName, TierPrice]] = Field(default_factory=dict)
