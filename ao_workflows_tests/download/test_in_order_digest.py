@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -64,9 +65,13 @@ def desk(tmp_path: Path) -> Desk:
 
 
 @pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
+def pool(desk: Desk) -> Iterator[ThreadPoolExecutor]:
+    """Threads that end with the test, though it fails while one waits."""
     with ThreadPoolExecutor() as pool:
-        yield pool
+        try:
+            yield pool
+        finally:
+            desk.end()
 
 
 def _waits(future: Future[None]) -> bool:
@@ -126,6 +131,10 @@ def test_no_part_waits_while_what_was_there_is_read_again(desk: Desk, pool: Thre
     digest.wait_near(PLAN.parts - 1)
     running = pool.submit(desk.run, digest)
     desk.finish(range(3, 5))
+    # Whoever asks before it has read what was there does not wait.
+    until = time.monotonic() + 60
+    while digest._digested < 3 and time.monotonic() < until:
+        time.sleep(0.01)
     waiting = pool.submit(digest.wait_near, PLAN.parts - 1)
     assert _waits(waiting)
     desk.end()
