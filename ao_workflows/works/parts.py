@@ -76,6 +76,11 @@ def part_of_key(key: str, layout: Layout = "either") -> Part:
         return Part(parse_rid(folder), name)
     if folder == name or (folder and name.startswith(f"{folder}-")):
         return Part(parse_rid(folder), name)
+    return part_named(name)
+
+
+def part_named(name: str) -> Part:
+    """Returns the part that a zip or a bag of this name is, if nothing but its name is known."""
     found = _GROUP.fullmatch(name)
     return Part(found["rid"], name) if found else Part(name, name)
 

@@ -40,6 +40,7 @@ from ao_workflows.machine.files import made_parents
 from ao_workflows.staging.receipts import Debagged, UnpackedWork
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import tree_is_there
+from ao_workflows.works.parts import Part
 from ao_workflows.works.stages import Stage
 
 
@@ -75,7 +76,7 @@ def debagged_work(
         zip_path, into = staging.layout.zip(rid), staging.layout.work(rid)
         if downloaded is None or not zip_path.exists():
             raise NothingStored(rid, f"the zip {zip_path} is not there for {event.source}", Stage.DOWNLOADED_BAG)
-        terms = debagger.terms(rid, intake_of(stored, s3, folders))
+        terms = debagger.terms(Part(rid, rid), intake_of(stored, s3, folders))
         fixity = staging.layout.fixity(rid)
         receipt = still_there(valid.debagged, tree_is_there(into, fixity))
         if receipt and why_refused(terms, receipt.rids, receipt.unproven):
