@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ao_workflows.drs.check import check_table
 from ao_workflows.drs.config import Database, named_database
 from ao_workflows.drs.failures import database_error
-from ao_workflows.drs.rows import DrsRow, entry_of, row_to_write, stored_entry, stored_list
+from ao_workflows.drs.parts import columns, row_for
+from ao_workflows.drs.rows import DrsRow, entry_of, stored_entry, stored_list
 from ao_workflows.drs.table import TABLE, latest_first, parsed_row, progress_table, unfinished_first
 from ao_workflows.errors import AoError, DatabaseError, DatabaseUnavailable
 from ao_workflows.works.stages import Stage
@@ -91,7 +92,7 @@ class Drs:
 
         :param stage: None adds the entry only, such as that of a failure.
         :param at: with a time zone.
-        :param data: anything that JSON has a form for.
+        :param data: anything that JSON has a form for; ``part`` names the part that it is about (see ``parts``).
         :param event: the restore event's identity. The row with that event is written to; if there is none, a new row
             is begun, so that the columns of an earlier restore stay as they are. Without an event it is the row updated
             last.
@@ -102,9 +103,6 @@ class Drs:
             raise ValueError("a time without its zone cannot be compared with the database's")
         database = self._existing_database()
         entry = stored_entry(stage, at, data, event)
-        # The column has whole seconds, and MySQL would round them up
-        second = at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
-        times = {stage.column: second} if stage else {}
 
         def write(connection: Connection) -> None:
             _one_writer_at_a_time(connection, database, rid)
@@ -114,7 +112,9 @@ class Drs:
                 # MariaDB 11.6.2 and later refuse to lock a row that another has written since the transaction's
                 # first look. READ COMMITTED would do too, but not on a server whose binary log has statements
                 connection.commit()
-            row = row_to_write(rows, stage, entry_of(entry))
+            parsed = entry_of(entry)
+            row = row_for(rid, rows, stage, parsed)
+            times = {done.column: _second(at) for done, at in columns(rid, row, stage, parsed).items()}
             updated = _not_before(rows)
             if row:
                 _add(connection, table, row.row, times | {"update_time": updated}, entry)
@@ -312,6 +312,11 @@ def _rows_of(connection: Connection, table: Table, rid: str) -> list[DrsRow]:
     """All rows of a work, those updated last first. A MySQL database compares names without case, RIDs have it."""
     (query,) = latest_first(table, [rid])
     return [parsed_row(row) for row in connection.execute(query) if row.object_name == rid]
+
+
+def _second(at: datetime) -> datetime:
+    """A time as a column has it: in whole seconds, to which MySQL would round it up."""
+    return at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
 
 
 def _not_before(rows: Sequence[DrsRow]) -> Any:

@@ -124,8 +124,10 @@ class RestoreRequests:
         addresses: dict[str, ObjectAddress] = {}
         for name, section in self._intakes.items():
             if target.bucket in (None, section.bucket):
-                key = target.key or object_key(section.layout, target.rid)
-                addresses.setdefault(section.bucket, ObjectAddress(name, section.bucket, key))
+                keys = [target.key] if target.key else [object_key(place, target.rid) for place in section.places]
+                for key in keys:
+                    address = ObjectAddress(name, section.bucket, key)
+                    addresses.setdefault(str(address), address)
         if not addresses:
             known = ", ".join(section.bucket for section in self._intakes.values())
             raise ObjectError(f"s3://{target.bucket}", f"is the bucket of no intake; they have {known}")

@@ -39,7 +39,8 @@ from ao_workflows.events.s3_events import EVENT_NAMES
 from ao_workflows.fixity.trees import Depth
 from ao_workflows.staging.room import RESERVE_GIB, ROOM_WAIT_HOURS
 from ao_workflows.status.standing import StuckLimits
-from ao_workflows.works.object_keys import LAYOUT, check_layout
+from ao_workflows.works.object_keys import PLACES, check_layout
+from ao_workflows.works.parts import Layout
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that contains the package: in a checkout, the one with ``docker/`` and ``.demo/``."""
@@ -127,7 +128,8 @@ class IntakeSection(_Section):
     endpoint_url: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_names_a_host)] | None = None
     events: Annotated[tuple[EventPattern, ...], Field(min_length=1)] = ("ObjectRestore:Completed",)
     keys: Annotated[tuple[KeyPattern, ...], Field(min_length=1)] = ("*.bag.zip",)
-    layout: Annotated[str, AfterValidator(check_layout)] = LAYOUT
+    layout: Layout = "either"
+    places: Annotated[tuple[Annotated[str, AfterValidator(check_layout)], ...], Field(min_length=1)] = PLACES
     batches: bool = False
     formerly: tuple[IntakeName, ...] = ()
 

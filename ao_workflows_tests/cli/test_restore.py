@@ -333,7 +333,7 @@ def test_a_layout_of_the_sites_own_or_an_address_finds_the_work(shop: Shop, aws:
     """Not every bucket is laid out as the archive's, nor every object within one."""
     for key in ("bags/W1A01.zip", "odd one/W1A02.bag.zip"):
         aws.s3.put_object(Bucket=bucket, Key=key, Body=b"x", StorageClass="DEEP_ARCHIVE")
-    shop.write(f'{shop.text}layout = "bags/{{rid}}.zip"\n')
+    shop.write(f'{shop.text}places = ["bags/{{rid}}.zip"]\n')
     told = shop.told("request", "W1A01", f"s3://{bucket}/odd one/W1A02.bag.zip")
     assert [(each["key"], each["asked_now"], each["error"]) for each in told] == [
         ("bags/W1A01.zip", True, None),

@@ -21,7 +21,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from ao_workflows.drs.client import Drs
-from ao_workflows.drs.rows import row_to_write
+from ao_workflows.drs.parts import row_for
 from ao_workflows.errors import DatabaseError, DatabaseUnavailable
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.drs_sites import NOON, Site, site_on
@@ -383,9 +383,9 @@ def test_a_row_that_another_changes_after_the_look_at_it_is_added_to(
 
     def look_and_be_overtaken(*arguments: Any) -> Any:
         server.run("UPDATE glacier_sync_progress SET user_data = '[7]'", database=_database(server_site))
-        return row_to_write(*arguments)
+        return row_for(*arguments)
 
-    monkeypatch.setattr("ao_workflows.drs.client.row_to_write", look_and_be_overtaken)
+    monkeypatch.setattr("ao_workflows.drs.client.row_for", look_and_be_overtaken)
     replace(server_site.drs, patience=0).record("W1", Stage.SYNCED_ARCHIVE, NOON, {}, event="e")
     progress = server_site.only()
     assert (progress.stage, len(progress.entries)) == (Stage.SYNCED_ARCHIVE, 2)

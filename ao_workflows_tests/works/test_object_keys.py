@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ao_workflows.works.object_keys import LAYOUT, check_layout, object_key
+from ao_workflows.works.object_keys import LAYOUT, PLACES, check_layout, object_key, prefix_of_parts
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,28 @@ def test_a_layout_with_a_part_of_a_field_is_refused(layout: str) -> None:
         check_layout(layout)
     assert check_layout("{share:02d}/{nn:>4}/{{x}}/{rid}.zip")
     assert check_layout(LAYOUT)
+
+
+def test_a_work_is_looked_for_where_its_parts_are_put_now_and_where_its_zip_was_put_before() -> None:
+    """The archive's deep archive counts as its shares do; the uploads before 2024 halved the bucket."""
+    assert [object_key(place, "W1NLM4760") for place in PLACES] == [
+        "Archive2/60/W1NLM4760/W1NLM4760.bag.zip",
+        "Archive1/60/W1NLM4760/W1NLM4760.bag.zip",
+    ]
+    assert len({object_key(place, "W1NLM4712") for place in PLACES}) == 1
+
+
+@pytest.mark.parametrize(
+    ("layout", "prefix"),
+    [
+        (PLACES[0], "Archive3/99/W1NLM4799/"),
+        ("deep/{rid}/{rid}.zip", "deep/W1NLM4799/"),
+        ("{rid}/all.zip", "W1NLM4799/"),
+        ("bags/{rid}.zip", "bags/W1NLM4799"),
+        ("{rid}.zip", "W1NLM4799"),
+        ("all-{rid}/{rid}.zip", "all-W1NLM4799/W1NLM4799"),
+    ],
+)
+def test_parts_lie_in_the_folder_of_the_works_zip(layout: str, prefix: str) -> None:
+    """A folder of many works must not be listed whole for one of them."""
+    assert prefix_of_parts(layout, "W1NLM4799") == prefix
