@@ -140,6 +140,7 @@ class FolderIntakeSection(_Section):
     kind: Literal["folder"]
     folder: AbsolutePath
     environment: Environment
+    layout: Literal["whole", "either"] = "either"
     batches: bool = False
     formerly: tuple[IntakeName, ...] = ()
 
