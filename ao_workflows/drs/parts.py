@@ -76,7 +76,8 @@ def row_for(rid: str, rows: Sequence[DrsRow], stage: Stage | None, entry: DrsEnt
         return last
     for row, parts in zip(rows, known, strict=True):
         if part in parts:
-            return row if _awaits(parts[part]) else None
+            # A part that was refused is sent anew, by another event: the row still waits for it.
+            return row if Stage.SYNCED_ARCHIVE not in parts[part].times else None
     return last if _takes_parts(last) else None
 
 
