@@ -566,13 +566,13 @@ class MixedStructure(SyncError):
 class OtherStructure(SyncError):
     """A work was unpacked with its image groups in another structure than the archive has by now."""
 
-    def __init__(self, part: str, place: Path, path: str, redo: str) -> None:
+    def __init__(self, part: str, place: Path, path: str, *, redo: str, start_from: str) -> None:
         self.part = part
         self.place = place
         self.path = path
         super().__init__(
             f"{part}: it was unpacked with {path}, and {place} has the work's image groups in the other structure by "
-            f"now. Nothing was synced. To unpack it anew: ao reprocess {redo} --from debagged_work --fresh"
+            f"now. Nothing was synced. To unpack it anew: ao reprocess {redo} --from {start_from} --fresh"
         )
 
 

@@ -91,9 +91,19 @@ def part_named(name: str) -> Part:
     return Part(found["rid"], name) if found else Part(name, name)
 
 
+def part_called(rid: str, name: str) -> Part:
+    """Returns the part of a work that a person means: by its own name, or by its image group's, in either of these."""
+    return Part(rid, name if name == rid or name.startswith(f"{rid}-") else f"{rid}-{group_on_disk(name)}")
+
+
 def staged_parts(names: Iterable[str], rid: str) -> list[Part]:
     """Returns the parts of a work, of those names that the scratch disk has, in order."""
     return [part_staged_as(name) for name in sorted(names) if name == rid or name.startswith(f"{rid}{_JOINT}")]
+
+
+def work_of(staged: str) -> str:
+    """Returns the work of a name that the scratch disk has; it may be no RID, if a person made what is named so."""
+    return staged.partition(_JOINT)[0]
 
 
 def part_staged_as(staged: str) -> Part:

@@ -22,6 +22,7 @@ from ao_workflows.errors import OtherStructure
 from ao_workflows.fixity.trees import read_fixity
 from ao_workflows.machine.disk import remove_tree
 from ao_workflows.works.parts import Part
+from ao_workflows.works.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class OwnPart:
             return
         for path in self._paths():
             if placed(path, self.part.rid, inverted=inverted) != path:
-                raise OtherStructure(str(self.part), self._place, path, self.part.redo)
+                redo = self.part.redo
+                raise OtherStructure(str(self.part), self._place, path, redo=redo, start_from=Stage.DEBAGGED_WORK)
 
     def note(self) -> None:
         """Notes what the part is about to write, so that no older part goes over it. A whole work needs no note.

@@ -30,7 +30,7 @@ from ao_workflows.staging.receipts import Debagged, Placed, Receipt, Restored, S
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.unneeded import Unneeded
 from ao_workflows.staging.validity import depth_for
-from ao_workflows.status.advice import NOTHING_IS_LOST
+from ao_workflows.status.advice import NOTHING_IS_LOST, parts_to_redo
 from ao_workflows.status.deliveries import Delivery
 from ao_workflows.status.runs import has_run_in_flight
 from ao_workflows.works.part_tags import PART, part_of_run
@@ -38,9 +38,6 @@ from ao_workflows.works.parts import Part, part_staged_as
 from ao_workflows.works.stages import Stage
 
 Kind = TypeVar("Kind", bound=Receipt)
-
-PARTS_SHOWN = 10
-"""How many parts of a work a message names at most."""
 
 
 def part_of(context: dg.AssetExecutionContext) -> Part:
@@ -71,11 +68,7 @@ def stored_event(receipts: Receipts, part: Part, staging: Staging) -> Restored:
     :raises NothingStored: if no event is stored. If other parts of the work have one, the error names them.
     """
     if receipts.restored is None:
-        way_out = ""
-        if others := [each for each in staging.parts_with_receipts(part.rid) if each != part]:
-            names = ", ".join(each.name for each in others[:PARTS_SHOWN])
-            more = f" and {len(others) - PARTS_SHOWN} more" if len(others) > PARTS_SHOWN else ""
-            way_out = f"it came in parts, {names}{more}; to redo one: ao reprocess {others[0].redo}"
+        way_out = parts_to_redo([each for each in staging.parts_with_receipts(part.rid) if each != part])
         raise NothingStored(str(part), f"no restore event is stored in {staging.root}", None, part.redo, way_out)
     return receipts.restored
 
