@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 from ao_workflows.machine.times import in_order
 from ao_workflows.works.parts import Part
@@ -47,10 +47,11 @@ class PartWrites:
         """Whether this part's files go over the other's. If both were written in one second, the change counts, and
         not what was there before.
         """
-        return self._order > other._order
+        return self.order > other.order
 
     @property
-    def _order(self) -> tuple[Any, ...]:
+    def order(self) -> tuple[datetime, bool, str]:
+        """What parts are ordered by: when they were written, in whole seconds, and whether they are changes."""
         return in_order(self.written).replace(microsecond=0), self.is_change, self.name
 
     def dump(self) -> str:

@@ -154,7 +154,7 @@ def _shown(message: ReceivedMessage, selection: Selection) -> dict[str, Any]:
         "message_id": message.message_id,
         "sent": at.isoformat(timespec="seconds") if (at := moment_of_seconds(message.sent)) else None,
         "received_before": message.times - 1,
-        "works": [wanted.staged for wanted in selection.wanted],
+        "works": [str(part_staged_as(wanted.staged)) for wanted in selection.wanted],
         "rejected": selection.rejected,
         "body": message.body,
     }
