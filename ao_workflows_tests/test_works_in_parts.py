@@ -8,10 +8,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
-from ao_workflows.clients import sync_script
+from ao_workflows.cli import status
+from ao_workflows.clients import resources, sync_script
+from ao_workflows.defs.sensors.queues import intake_sensor
 from ao_workflows.drs.parts import by_parts
+from ao_workflows.errors import WorkBusy
+from ao_workflows.events.message_parts import WantedRun
+from ao_workflows.intake.queue_rules import Selection, select_events
+from ao_workflows.staging.staging import Staging
+from ao_workflows.status import noted_events
+from ao_workflows.status.gathering import EvidenceSources, of_works
+from ao_workflows.status.standing import standing_of
+from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.part_sites import RID, archived, failure_of, part_zip, restored, run_part
@@ -184,3 +195,80 @@ def test_a_zip_under_a_wrong_key_is_refused_with_a_way_out(site: TrialSite) -> N
     assert f"it was sent as {GROUP} of {RID} and holds W9-I1" in said
     assert site.layout.report(f"{RID}+{GROUP}").exists()
     assert not site.place(RID).exists()
+
+
+def from_the_queue(site: TrialSite, *bodies: str) -> list[dg.RunRequest]:
+    """The runs that a tick of the intake's sensor asks for."""
+    url = site.aws.sqs.get_queue_url(QueueName=site.intake.queue)["QueueUrl"]
+    for body in bodies:
+        site.aws.sqs.send_message(QueueUrl=url, MessageBody=body)
+    sensor = intake_sensor("demo", site.intake, site.site)
+    with dg.build_sensor_context(
+        instance=site.instance, sensor_name="demo_intake", resources=resources(site.site)
+    ) as context:
+        result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    return [*(result.run_requests or ())]
+
+
+def test_from_the_queue_each_part_is_a_run_of_its_works_partition(site: TrialSite) -> None:
+    """One run for both would bring one of them; and two partitions would let them write at once."""
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": PAGE}))
+    rest = restored(site, RID, part_zip(RID, {"sources/n": b"n"}))
+    requests = from_the_queue(site, group, rest)
+    assert {request.partition_key for request in requests} == {RID}
+    assert sorted(request.tags.get("ao/part", RID) for request in requests) == [RID, GROUP]
+    assert len({request.run_key for request in requests}) == 2
+    staging = Staging(root=str(site.site.staging.root))
+    assert sorted(noted_events.works(staging, 9)) == [RID, f"{RID}+{GROUP}"]
+    for request in requests:
+        assert site.run(RID, config=request.run_config, tags=request.tags).success
+    assert archived(site.place(RID)) == {f"images/{GROUP}/1.jpg": PAGE, "sources/n": b"n"}
+    assert noted_events.works(staging, 9) == []
+
+
+def test_an_intake_of_whole_works_takes_no_part(site: TrialSite) -> None:
+    """A site whose works are called so is not to be broken by what another's parts are called."""
+    intake = site.intake.model_copy(update={"layout": "whole"})
+    body = restored(site, GROUP, bag_zip(GROUP, {"images/1.jpg": PAGE}))
+    selected = select_events(body, intake.bucket, intake.events, intake.keys, intake.layout)
+    assert [wanted.staged for wanted in selection_of(selected)] == [GROUP]
+    assert site.run(GROUP, body).success
+    assert "images/1.jpg" in archived(site.place(GROUP))
+
+
+def selection_of(selected: Selection) -> tuple[WantedRun, ...]:
+    assert selected.rejected is None
+    return selected.wanted
+
+
+def test_two_parts_of_a_work_at_the_same_moment_are_done_one_after_the_other(site: TrialSite) -> None:
+    """Both would take the work's place over from what the other has not finished."""
+    one, other = (Staging(root=str(site.site.staging.root)) for _ in range(2))
+    one.hold(f"{RID}+{GROUP}", "run 1")
+    with pytest.raises(WorkBusy, match="is being worked on by run 1"):
+        other.hold(f"{RID}+{OTHER}", "run 2")
+    one.release()
+    other.hold(f"{RID}+{OTHER}", "run 2")
+    other.release()
+
+
+def test_each_part_stands_where_it_stands(site: TrialSite, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a thousand groups a person must see which one failed, and how to redo it."""
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": PAGE}))
+    rotten = restored(site, OTHER, bag_zip(OTHER, {"images/1.jpg": b"x"}, manifest={"images/1.jpg": b"y"}))
+    asked(site, GROUP, OTHER, CHANGES)
+    assert run_part(site, GROUP, group).success
+    assert not run_part(site, OTHER, rotten).success
+    sources = EvidenceSources(Staging(root=str(site.site.staging.root)), site.drs, site.instance)
+    found = [standing_of(each, datetime.now(UTC), site.site.watch.limits) for each in of_works(sources, [RID]).evidence]
+    assert {(each.rid, each.part): each.state for each in found} == {
+        (RID, CHANGES): WorkState.ASKED,
+        (RID, GROUP): WorkState.IN_ARCHIVE,
+        (RID, OTHER): WorkState.FAILED,
+    }
+    assert not any(each.disagreements for each in found)
+    status._print(found, 3, "", limited=False)
+    told = capsys.readouterr().out
+    assert f"{RID} is in parts: 1 of the 3 known here in the archive" in told
+    assert f"{OTHER}" in told

@@ -26,6 +26,7 @@ from ao_workflows.events.intake_names import meant_by
 from ao_workflows.intake.queue_rules import ReceivedMessage, Selection, select_events
 from ao_workflows.machine.times import moment, moment_of_seconds
 from ao_workflows.site.environments import refuse_other_environment, tagged_environment
+from ao_workflows.works.parts import part_staged_as
 
 if TYPE_CHECKING:
     from ao_workflows.intake.sqs import Sqs
