@@ -155,7 +155,7 @@ def restores(site: Site, intake: str | None) -> RestoreRequests:
     from ao_workflows.glacier.client import Glacier
     from ao_workflows.glacier.requests import RestoreRequests
 
-    return RestoreRequests(site, intake, Glacier(connections(site)), drs(site))
+    return RestoreRequests(site, intake, Glacier(connections(site)), drs(site), sqs(site))
 
 
 def backup_place(site: Site, to: str | None = None) -> BackupStore:

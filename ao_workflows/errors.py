@@ -31,6 +31,7 @@ for that decision is here, in every class: ``transient``, which says whether try
     │   ├── FileGone              a claimed file is not in save/ any more
     │   └── FileChanged           it was written to while it was being copied           transient
     ├── ServiceError          AWS, or the network to it, does not answer                transient
+    ├── PartsMissing          a work has no such part
     ├── ObjectError           S3 does not give the object
     │   ├── ObjectMissing         it does not exist
     │   ├── ObjectNotRestored     Glacier is still restoring it                         transient
@@ -404,6 +405,17 @@ class ObjectError(AoError):
         self.where = where
         self.reason = reason
         super().__init__(f"{where}: {reason}")
+
+
+class PartsMissing(AoError):
+    """A work has no part such as was asked for; ``known`` has the names of those that it has."""
+
+    def __init__(self, rid: str, what: str, known: Sequence[str]) -> None:
+        self.rid = rid
+        self.known = tuple(known)
+        some, more = ", ".join(self.known[:5]), f" and {len(self.known) - 5} more" if self.known[5:] else ""
+        has = f"it has {some}{more}" if some else "it lies in one zip: ask without --only and --group"
+        super().__init__(f"{rid} has {what}; {has}")
 
 
 class ObjectNotRestored(ObjectError):

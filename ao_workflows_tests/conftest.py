@@ -28,6 +28,7 @@ pytest_plugins = [
     "ao_workflows_tests.support.postgres",
     "ao_workflows_tests.support.instances",
     "ao_workflows_tests.support.s3_server",
+    "ao_workflows_tests.support.shops",
     "ao_workflows_tests.ui.browser",
 ]
 

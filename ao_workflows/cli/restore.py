@@ -7,30 +7,27 @@ which words a status is described (``ao_workflows.glacier.rules``), and asking (
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from threading import Event
 from time import monotonic
-from types import FrameType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TextIO
 
 import click
 
 from ao_workflows import clients
 from ao_workflows.cli.complaints import FAILED, complain
-from ao_workflows.errors import DatabaseError, ServiceError
-from ao_workflows.glacier.rules import RestoreStatus, Tier, is_to_be_asked, names_in_list
+from ao_workflows.cli.restore_parts import confirmed, notices, part_as_json, summary, table
+from ao_workflows.cli.way_through_list import Way
+from ao_workflows.errors import PartsMissing
+from ao_workflows.glacier.part_states import parts_to_ask
+from ao_workflows.glacier.rules import RestoreState, RestoreStatus, Tier, is_to_be_asked, names_in_list, tier_refusal
 
 if TYPE_CHECKING:
     from ao_workflows.glacier.requests import RestoreRequests
 
-
-_OUTAGE = 5
-"""After so many failures of S3 itself in a row the command ends: the rest of a list would only wait for time-outs."""
 
 _RIDS = click.argument("rids", metavar="[RID]...", nargs=-1)
 _LIST = click.option(
@@ -62,6 +59,11 @@ def restore() -> None:
 @click.option(
     "--per-minute", type=click.IntRange(1), default=300, show_default=True, help="Ask for so many works at most."
 )
+@click.option("--only", type=click.Choice(["images", "rest"]), help="Of works in parts: image groups, or all else.")
+@click.option(
+    "--group", "groups", metavar="NAME", multiple=True, help="Of a work in parts: this image group; may be repeated."
+)
+@click.option("--yes", is_flag=True, help="Ask for parts without a question.")
 @_INTAKE
 @_JSON
 def request_command(
@@ -71,6 +73,9 @@ def request_command(
     days: int,
     again: bool,
     per_minute: int,
+    only: Literal["images", "rest"] | None,
+    groups: tuple[str, ...],
+    yes: bool,
     intake: str | None,
     as_json: bool,
 ) -> None:
@@ -80,24 +85,62 @@ def request_command(
     the RID. What is asked for already, restored, or not in Glacier is left as it is, so the same list can be given
     again.
 
+    Of a work in parts, every part is asked for that its newest state needs, after a question that says how many, how
+    large and how expensive they are.
+
     Exits with 0 if all is well, 1 if a work could not be asked for, 2 if the command was not understood.
     """
-    restores = _restores(intake)
+    restores, names = _restores(intake), _names(rids, rid_list)
+    if groups and (only or len(names) > 1):
+        raise click.UsageError("--group names image groups of one work, and goes without --only")
     pause = 60 / per_minute
     next_at = monotonic()
+    wanted: list[RestoreStatus] = []
 
-    def request(status: RestoreStatus, stopped: Event) -> RestoreStatus | None:
+    def ask(status: RestoreStatus, stopped: Event) -> RestoreStatus | None:
         nonlocal next_at
-        if status.error:
-            return status
-        if status.state is None or not is_to_be_asked(status.state, again=again):
-            return restores.note_a_request_that_drs_missed(status)
         if stopped.wait(max(0.0, next_at - monotonic())):
             return None
         next_at = max(next_at, monotonic()) + pause
+        if status.state is RestoreState.NOT_IN_GLACIER:
+            return restores.send(status)
         return restores.ask(status, Tier(tier), days)
 
-    _go_through(restores, _names(rids, rid_list), request, as_json=as_json)
+    def request(name: str, stopped: Event) -> RestoreStatus | None:
+        status = restores.look(name)
+        if status.error:
+            return status
+        if status.parts or only or groups:
+            try:
+                wanted.extend(parts_to_ask(status, only, groups, again=again))
+            except PartsMissing as error:
+                return replace(status, error=error)
+            return restores.note_a_request_that_drs_missed(status)
+        if status.state is None or not is_to_be_asked(status.state, again=again):
+            return restores.note_a_request_that_drs_missed(status)
+        return ask(status, stopped)
+
+    way = Way()
+    restores.read_rows(names)
+    tell = _tell_nothing if as_json else _tell
+    done = way.go(names, request, tell)
+    if wanted and not way.ended:
+        if all(refused := [part.storage and tier_refusal(part.storage, Tier(tier)) for part in wanted]):
+            complain(f"none of the {len(wanted)} parts can be asked for: {refused[0]}")
+            sys.exit(FAILED)
+        prices, currency = restores.prices, restores.currency
+        if not confirmed(wanted, Tier(tier), days, prices, currency, yes=yes, to_stderr=as_json):
+            complain("none of them was asked for; --yes asks without a question")
+            sys.exit(FAILED)
+        asked = way.go(wanted, ask, tell)
+        done = [
+            restores.note_known_parts(status) if any(part.asked_now for part in status.parts) else status
+            for status in _with_parts(done, asked)
+        ]
+        click.echo("".join(f"{each.name}: {summary(each)}\n" for each in done if each.parts), nl=False, err=as_json)
+        if way.ended:
+            complain(f"{len(wanted) - len(asked)} of {len(wanted)} parts were not asked for")
+    _end(way, done, len(names), as_json=as_json)
 
 
 @restore.command("status")
@@ -106,11 +149,16 @@ def request_command(
 @_INTAKE
 @_JSON
 def status_command(rids: tuple[str, ...], rid_list: TextIO | None, intake: str | None, as_json: bool) -> None:
-    """Say how far Glacier is with the work of each RID, by S3 and DRS. Nothing is asked for.
+    """Say how far Glacier is with the work of each RID, by S3 and DRS, and with each of its parts. Nothing is asked
+    for.
 
     Exits with 0 if all could be said, 1 if one could not, 2 if the command was not understood.
     """
-    _go_through(_restores(intake), _names(rids, rid_list), lambda status, _stopped: status, as_json=as_json)
+    restores, names = _restores(intake), _names(rids, rid_list)
+    way = Way()
+    restores.read_rows(names)
+    done = way.go(names, lambda name, _stopped: restores.look(name), _tell_nothing if as_json else _tell_by_parts)
+    _end(way, done, len(names), as_json=as_json)
 
 
 def _restores(intake: str | None) -> RestoreRequests:
@@ -134,84 +182,59 @@ def _names(rids: Sequence[str], rid_list: TextIO | None) -> list[str]:
     return names
 
 
-def _go_through(
-    restores: RestoreRequests,
-    names: Sequence[str],
-    act: Callable[[RestoreStatus, Event], RestoreStatus | None],
-    *,
-    as_json: bool,
-) -> None:
-    """Looks at each work, calls ``act`` with its status, and prints each status and a summary. Ends the process.
+def _with_parts(done: Sequence[RestoreStatus], asked: Sequence[RestoreStatus]) -> list[RestoreStatus]:
+    """Returns the works with their parts as they are after these were asked for."""
+    after = {(part.rid, part.part): part for part in asked}
+    return [
+        replace(status, parts=tuple(after.get((part.rid, part.part), part) for part in status.parts)) for status in done
+    ]
 
-    DRS is asked once, for all works. Without DRS, Glacier is asked for nothing: nobody would know of the request.
-    """
-    done: list[RestoreStatus] = []
-    ended = ""
-    failures = 0
-    with _stoppable() as (stopped, signals):
-        restores.read_rows(names)
-        try:
-            for name in names:
-                status = None if stopped.is_set() else act(restores.look(name), stopped)
-                if status is None:
-                    break
-                done.append(status)
-                if not as_json:
-                    _print(status)
-                failures = failures + 1 if isinstance(status.error, ServiceError) else 0
-                if isinstance(status.error, DatabaseError):
-                    ended = "DRS failed"
-                    break
-                if failures == _OUTAGE:
-                    ended = f"S3 failed {_OUTAGE} times in a row"
-                    break
-        except KeyboardInterrupt:
-            complain("ended at once: Glacier may have been asked for one work more than is said")
-    if signals:
-        ended = f"{signals[0].name} came"
+
+def _end(way: Way, done: Sequence[RestoreStatus], of: int, *, as_json: bool) -> NoReturn:
+    """Prints everything as JSON if that is asked for, and a summary of several works; ends the process."""
     if as_json:
         click.echo(json.dumps([_as_json(status) for status in done], indent=1))
-    if len(names) > 1 or ended:
-        _print_summary(done, len(names), ended, to_stderr=as_json)
-    if signals:
-        sys.exit(128 + signals[0])
-    sys.exit(FAILED if any(status.error for status in done) else 0)
+    if of > 1 or way.ended:
+        _print_summary(done, of, way.ended, to_stderr=as_json)
+    if way.signals:
+        sys.exit(128 + way.signals[0])
+    sys.exit(FAILED if any(_failed(status) for status in done) else 0)
 
 
-@contextmanager
-def _stoppable() -> Iterator[tuple[Event, list[signal.Signals]]]:
-    """Yields an event that Ctrl-C sets, and the signals that came.
-
-    A work that Glacier was asked for is still noted in DRS then. A second Ctrl-C ends the command at once.
-    """
-    stopped = Event()
-    came: list[signal.Signals] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.append(signal.Signals(number))
-        os.write(sys.stderr.fileno(), b"ao: ending after the work that is under way; once more ends it at once\n")
-        stopped.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped, came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _failed(status: RestoreStatus) -> bool:
+    return bool(status.error) or any(part.error for part in status.parts)
 
 
-def _print(status: RestoreStatus) -> None:
-    if status.state:
-        click.echo(f"{status.name}: {status.sentence()}")
-    if status.error:
-        complain(f"{status.name}: {status.error}")
+def _asked_now(status: RestoreStatus) -> bool:
+    return status.asked_now or any(part.asked_now for part in status.parts)
+
+
+def _tell(status: RestoreStatus) -> None:
+    name = f"{status.name}: {status.part}" if status.part not in ("", status.name) else status.name
+    if status.parts:
+        click.echo(f"{name}: {summary(status)}")
+        for line in notices(status):
+            click.echo(line)
+    elif status.state:
+        click.echo(f"{name}: {status.sentence()}")
+    for failed in [status, *status.parts]:
+        if failed.error:
+            complain(f"{name}: {failed.error}")
+
+
+def _tell_by_parts(status: RestoreStatus) -> None:
+    _tell(status)
+    for line in table(status):
+        click.echo(line)
+
+
+def _tell_nothing(_status: RestoreStatus) -> None:
+    """What is printed as JSON is printed at the end."""
 
 
 def _print_summary(done: Sequence[RestoreStatus], of: int, ended: str, *, to_stderr: bool) -> None:
     counts = Counter(
-        "failed" if status.error else "asked now" if status.asked_now else str(status.state) for status in done
+        "failed" if _failed(status) else "asked now" if _asked_now(status) else str(status.state) for status in done
     )
     said = ", ".join(f"{count} {what}" for what, count in counts.items())
     if ended:
@@ -237,4 +260,6 @@ def _as_json(status: RestoreStatus) -> dict[str, Any]:
         "requested_on": status.requested.isoformat() if status.requested else None,
         "synced_on": status.synced.isoformat() if status.synced else None,
         "error": str(status.error) if status.error else None,
+        "foreign": dict(status.foreign),
+        "parts": [{**_as_json(part), **part_as_json(part)} for part in status.parts],
     }

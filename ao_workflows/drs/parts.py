@@ -13,7 +13,9 @@ an entry of the stage ``restore_requested`` for each part, with the object's key
 
 ``restore_requested_on`` is the last request's time. Any other column is set when each part that the row knows, asked
 for or come by itself, has that stage. A part that is asked for again while its row waits for others counts from there
-anew.
+anew. Which parts the newest state of the work needs, when Glacier was last asked, is an entry without a stage:
+
+    {"stage": "", "event": "", "known": ["W1NLM4700", "W1NLM4700-I1NLM4700_001", …]}
 """
 
 from __future__ import annotations
@@ -51,6 +53,18 @@ def parts_of_rows(rows: Sequence[DrsRow]) -> dict[str, DrsRow]:
         for part, of_part in by_parts(row).items():
             found.setdefault(part, of_part)
     return found
+
+
+def known_parts(rows: Sequence[DrsRow]) -> tuple[str, ...]:
+    """Returns the names of the parts that the work needed when Glacier was last asked for some; none if it never was.
+
+    :param rows: the work's rows, those updated last first.
+    """
+    for row in rows:
+        for entry in reversed(row.entries):
+            if isinstance(known := entry.data.get("known"), list):
+                return tuple(map(str, known))
+    return ()
 
 
 def row_for(rid: str, rows: Sequence[DrsRow], stage: Stage | None, entry: DrsEntry) -> DrsRow | None:

@@ -1,7 +1,7 @@
-"""The Glacier client: finds a work's object, says how S3 keeps it, and asks for its restore.
+"""The Glacier client: finds a work's object or its parts, says how S3 keeps them, and asks for their restore.
 
-What belongs here: HeadObject and RestoreObject as ``ao restore`` needs them. What does not: whether to ask
-(``ao_workflows.glacier.rules``), and waiting for what was asked for (``ao_workflows.aws.s3``).
+What belongs here: HeadObject, ListObjectsV2 and RestoreObject as ``ao restore`` needs them. What does not: whether to
+ask (``ao_workflows.glacier.rules``), and waiting for what was asked for (``ao_workflows.aws.s3``).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ao_workflows.aws.connections import AwsConnection, calls_explained, make_client
+from ao_workflows.aws.listed import RESTORE_STATUS, ListedObject, listed_objects
 from ao_workflows.aws.objects import ObjectStorage, head_object, storage_of
 from ao_workflows.errors import ObjectError, ObjectMissing, RestoreRefused, ServiceError
 from ao_workflows.glacier.rules import ObjectAddress, RestoreState, Tier, tier_refusal
@@ -48,7 +49,10 @@ class Glacier:
             return found[0]
         if found:
             several = ", ".join(f"{address} (intake {address.intake})" for address, _ in found)
-            raise ObjectError(several, "the work is in each of them; --intake says which one is meant")
+            raise ObjectError(
+                several,
+                "the work is in each of them; --intake says which one is meant, or its address in place of the RID",
+            )
         if failed:
             raise failed[0]
         if len(missing) == 1:
@@ -62,9 +66,35 @@ class Glacier:
         :raises ObjectError: if S3 refuses access to it.
         :raises ServiceError: if S3 does not answer.
         """
+        return storage_of(self.head(address))
+
+    def head(self, address: ObjectAddress) -> dict[str, Any]:
+        """Returns S3's answer to HeadObject; raises as ``storage`` does."""
         where = self._where(address)
         with calls_explained("asking for the object", where):
-            return storage_of(head_object(self._client(address.intake), where, Bucket=address.bucket, Key=address.key))
+            return head_object(self._client(address.intake), where, Bucket=address.bucket, Key=address.key)
+
+    def listed(self, intake: str, bucket: str, prefix: str) -> list[ListedObject]:
+        """Returns the objects whose keys begin with ``prefix``, each in its current version, by key.
+
+        :raises ObjectError: if S3 refuses to list them.
+        :raises ServiceError: if it does not answer.
+        """
+        where = self._where(ObjectAddress(intake, bucket, prefix))
+        with calls_explained("listing the parts", where):
+            client = self._client(intake)
+            pages = client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=prefix, OptionalObjectAttributes=[RESTORE_STATUS]
+            )
+            try:
+                return [listed for page in pages for listed in listed_objects(page)]
+            except client.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] == "AccessDenied":
+                    reason = "S3 refuses to list it, so the work's parts are not known: the profile needs s3:ListBucket"
+                    raise ObjectError(where, f'{reason}; an intake with layout = "whole" does without') from error
+                if error.response["Error"]["Code"] == "NoSuchBucket":
+                    raise ObjectMissing(where, "there is no such bucket") from error
+                raise
 
     def ask(self, address: ObjectAddress, storage: ObjectStorage, tier: Tier, days: int) -> RestoreState:
         """Asks for a restored copy for so many days, and returns how far the restore is: ``ASKED`` if S3 accepted this

@@ -7,8 +7,8 @@ What belongs here: decisions about plain values, and the sentences about them. W
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -34,7 +34,8 @@ class RestoreState(StrEnum):
     """How far the restore of an object is.
 
     ``ASKED`` is known from DRS alone: S3 does not show it yet. ``SYNCED`` is a work that an earlier restore brought
-    into the archive, and whose restored copy is gone again.
+    into the archive, and whose restored copy is gone again. ``GONE`` is a part that was asked for, and is not in the
+    bucket any more.
     """
 
     NOT_ASKED = "not asked"
@@ -44,17 +45,19 @@ class RestoreState(StrEnum):
     EXPIRED = "expired"
     SYNCED = "synced"
     NOT_IN_GLACIER = "not in glacier"
+    GONE = "gone"
 
 
 @dataclass(frozen=True)
 class Target:
     """A work that a person asks for: by its RID, or by its object's address if the object is not where the layout has
-    it.
+    it. An object that is a ``part`` of a work has that name.
     """
 
     rid: str
     bucket: str | None = None
     key: str | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,9 +145,11 @@ def tier_refusal(storage: ObjectStorage, tier: Tier) -> str | None:
 
 @dataclass(frozen=True)
 class RestoreStatus:
-    """What is known of the restore of one work: its ``state``, or the ``error`` that prevented that.
+    """What is known of the restore of one work, or part: its ``state``, or the ``error`` that prevented that.
 
-    ``asked_now`` says that Glacier accepted this request; an ``error`` beside it came afterwards.
+    ``asked_now`` says that Glacier accepted this request; an ``error`` beside it came afterwards. A work in parts has
+    them as ``parts``, and as ``foreign`` what else lies among them, by key, with the reason. A part has its name,
+    its ``size`` in bytes, and whether it is ``needed`` for the newest state of the work.
     """
 
     name: str
@@ -156,9 +161,21 @@ class RestoreStatus:
     requested: datetime | None = None
     synced: datetime | None = None
     error: AoError | None = None
+    part: str = ""
+    size: int | None = None
+    needed: bool = True
+    parts: tuple[RestoreStatus, ...] = ()
+    foreign: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def state_told(self) -> RestoreState | None:
+        """How far a part is: in the archive, if it is there, whether or not its restored copy is."""
+        return RestoreState.SYNCED if self.synced else self.state
 
     def sentence(self) -> str:  # noqa: PLR0911 - one a state
         """Returns the same in one line, without the work's name."""
+        if self.asked_now and self.state is RestoreState.NOT_IN_GLACIER:
+            return f"its event is sent to the queue; it is in {self.storage}, and not in Glacier"
         if self.asked_now:
             return f"asked; it is in {self.storage}"
         since = f" on {in_utc(self.requested)}" if self.requested else ""
@@ -171,6 +188,8 @@ class RestoreStatus:
                 return f"not in Glacier but in {self.storage}: it can be read as it is"
             case RestoreState.SYNCED:
                 return f"in the archive since {in_utc(self.synced)}, its restored copy gone; --again asks for another"
+            case RestoreState.GONE:
+                return f"not in the bucket any more{since and f'; it was asked for{since}'}"
             case RestoreState.ASKED:
                 return f"asked{since}; S3 does not show it yet"
             case _:

@@ -18,15 +18,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ao_workflows.archive.sync_options import KEEP_REPLACED_DAYS, VERIFY, WORKS_MAY, Wish
@@ -37,6 +29,7 @@ from ao_workflows.download.pace import LEAST_KILOBYTES_PER_SECOND, STALL_SECONDS
 from ao_workflows.events.intake_names import clash
 from ao_workflows.events.s3_events import EVENT_NAMES
 from ao_workflows.fixity.trees import Depth
+from ao_workflows.site.restore_prices import RestoreSection
 from ao_workflows.staging.room import RESERVE_GIB, ROOM_WAIT_HOURS
 from ao_workflows.status.standing import StuckLimits
 from ao_workflows.works.object_keys import PLACES, check_layout
@@ -280,6 +273,7 @@ class Site(BaseSettings):
     archive: ArchiveSection
     sync: SyncSection
     drs: DrsSection
+    restore: RestoreSection = RestoreSection()
     watch: WatchSection = WatchSection()
     backup: BackupSection = BackupSection()
     housekeeping: HousekeepingSection = HousekeepingSection()

@@ -25,10 +25,10 @@ def noted_failure(row: DrsRow | None) -> tuple[datetime | None, str] | None:
 def last_of_its_own(row: DrsRow) -> DrsEntry | None:
     """Returns the last entry of the row that is about the row's own restore; None if there is none.
 
-    Later entries about a delivery that waits for a person, or about another work's zip that brought the work, do not
-    count: they have not mended what failed.
+    Later entries about a delivery that waits for a person, about another work's zip that brought the work, or about the
+    parts that it has, do not count: they have not mended what failed.
     """
-    others = {"held", "brought_by"}
+    others = {"held", "brought_by", "known"}
     return next((entry for entry in reversed(row.entries) if not others & entry.data.keys()), None)
 
 

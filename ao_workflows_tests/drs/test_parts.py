@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ao_workflows.drs.parts import by_parts, columns, parts_of_rows, row_for
+from ao_workflows.drs.parts import by_parts, columns, known_parts, parts_of_rows, row_for
 from ao_workflows.drs.rows import DrsEntry, DrsRow
 from ao_workflows.works.stages import RUN_STAGES, Stage
 from ao_workflows_tests.support.drs_sites import NOON, Site
@@ -126,6 +126,15 @@ def test_of_each_part_the_last_restore_counts_whichever_row_has_it() -> None:
     """Groups that were restored last year are in the archive still."""
     known = parts_of_rows([WAITS, IN, row(4, entry(SYNCED, 1, "", "w"), columns_of=[SYNCED])])
     assert {part: set(each.times) for part, each in known.items()} == {I1: {ASKED}, I2: {ASKED}, "W1": {SYNCED}}
+
+
+def test_which_parts_are_known_is_what_the_last_request_saw() -> None:
+    """A group that was made since would be overlooked; and it is no part's entry."""
+    notes = [DrsEntry(at(hour), "", "", {"known": names}) for hour, names in ((1, ["W1"]), (2, ["W1", I1]))]
+    assert known_parts([row(2), row(1, entry(ASKED, 0, I1), *notes)]) == ("W1", I1)
+    assert list(by_parts(row(1, entry(ASKED, 0, I1), *notes))) == [I1]
+    assert known_parts([row(1, DrsEntry(None, "", "", {"known": 7}))]) == ()
+    assert row_for("W1", [WAITS], None, notes[0]) is WAITS
 
 
 def test_a_part_s_row_has_the_part_s_event_and_failures_alone() -> None:

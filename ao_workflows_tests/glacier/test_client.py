@@ -116,3 +116,48 @@ def test_a_tier_that_the_storage_does_not_know_is_refused_unasked(server: S3Serv
     with pytest.raises(RestoreRefused, match="--tier Standard"):
         glacier.ask(place, glacier.storage(place), Tier.EXPEDITED, 14)
     assert server.restores == []
+
+
+def test_a_listing_goes_on_to_its_end_with_each_restore(server: S3Server, glacier: Glacier) -> None:
+    """S3 answers a thousand keys at a time: the rest of the groups would be missing from the work."""
+    server.page = 2
+    for number in range(5):
+        server.objects[f"/b1/W1/W1-I{number}.bag.zip"] = Held(b"zip", "e", GLACIER)
+    server.objects["/b1/W1/W1-I3.bag.zip"] = Held(b"z", "e", {**GLACIER, "x-amz-restore": 'ongoing-request="true"'})
+    server.objects["/b1/W12/W12.bag.zip"] = Held(b"zip", "e", GLACIER)
+    found = glacier.listed("fpl", "b1", "W1/")
+    assert [(each.key, each.size, each.storage.ongoing) for each in found] == [
+        (f"W1/W1-I{number}.bag.zip", 1 if number == 3 else 3, number == 3) for number in range(5)
+    ]
+    assert len(server.listed) == 3
+
+
+def test_a_prefix_that_may_not_be_listed_is_told_with_what_is_needed(server: S3Server, glacier: Glacier) -> None:
+    """Nothing found there would be taken for a work in one zip."""
+    server.list_fault = lambda _prefix: (403, "AccessDenied")
+    with pytest.raises(ObjectError, match=r'needs s3:ListBucket; .*layout = "whole"'):
+        glacier.listed("fpl", "b1", "W1/")
+    server.list_fault = lambda _prefix: (404, "NoSuchBucket")
+    with pytest.raises(ObjectMissing, match="no such bucket"):
+        glacier.listed("fpl", "b1", "W1/")
+
+
+def test_a_listing_that_is_throttled_is_asked_for_again_and_then_told(server: S3Server, glacier: Glacier) -> None:
+    """S3 answers so to a list of many works; half a listing is no listing."""
+    faults = [(503, "SlowDown")]
+    server.list_fault = lambda _prefix: faults.pop() if faults else None
+    assert glacier.listed("fpl", "b1", "W1/") == []
+    server.list_fault = lambda _prefix: (503, "SlowDown")
+    with pytest.raises(ServiceError, match="listing the parts"):
+        glacier.listed("fpl", "b1", "W1/")
+
+
+def test_only_current_versions_are_listed(aws: Aws) -> None:
+    """An older version of a group, or one that was deleted, is not the work's newest state."""
+    bucket = aws.make_bucket(versioned=True)
+    for body in (b"old", b"newer"):
+        aws.s3.put_object(Bucket=bucket, Key="W1/W1-I1.bag.zip", Body=body, StorageClass="DEEP_ARCHIVE")
+    aws.s3.put_object(Bucket=bucket, Key="W1/W1-I2.bag.zip", Body=b"gone")
+    aws.s3.delete_object(Bucket=bucket, Key="W1/W1-I2.bag.zip")
+    (found,) = Glacier({"fpl": aws.connection}).listed("fpl", bucket, "W1/")
+    assert (found.key, found.size, found.storage.storage_class) == ("W1/W1-I1.bag.zip", 5, "DEEP_ARCHIVE")

@@ -1,4 +1,5 @@
-"""An S3 that misbehaves on demand: HeadObject and GetObject over HTTP, for what moto's server cannot be made to do.
+"""An S3 that misbehaves on demand: objects read, listed and asked for over HTTP, for what moto's server cannot be
+made to do.
 
 What belongs here: the server, the objects it holds, and its faults. What does not: what is tested with it.
 """
@@ -13,8 +14,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 
@@ -23,12 +26,15 @@ _BLOCK = 64 << 10
 
 @dataclass(frozen=True)
 class Held:
-    """One object; ``headers`` are those of the whole, ``parts`` each upload part's size and headers."""
+    """One object; ``headers`` are those of the whole, ``parts`` each upload part's size and headers, ``modified`` is
+    what a listing says of it.
+    """
 
     body: bytes
     etag: str
     headers: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[tuple[int, Mapping[str, str]], ...] = ()
+    modified: str = "2024-05-01T12:00:00.000Z"
 
 
 def held(body: bytes, **headers: str) -> Held:
@@ -72,7 +78,8 @@ class S3Server:
     """The server. ``fault`` decides what goes wrong with each GetObject, ``head_refusal`` is the status of every
     HeadObject where it is set, and ``served`` counts the bytes of the bodies. ``restore_fault`` decides, by the path,
     with what status and code a RestoreObject is refused that would be taken; ``restores`` has the path and the body of
-    every one.
+    every one. ``list_fault`` decides, by the prefix, with what status and code a listing is refused; ``listed`` has the
+    prefix of every one, and ``page`` is how many keys an answer has.
     """
 
     def __init__(self) -> None:
@@ -82,6 +89,10 @@ class S3Server:
         self.head_refusal = 0
         self.restore_fault: Callable[[str], tuple[int, str] | None] = lambda _path: None
         self.restores: list[tuple[str, str]] = []
+        self.list_fault: Callable[[str], tuple[int, str] | None] = lambda _prefix: None
+        self.listed: list[str] = []
+        self.page = 1000
+        self.shows_restores = True
         self.served = 0
         self.lock = threading.Condition()
         self.ended = threading.Event()
@@ -145,7 +156,30 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {**headers, "x-amz-mp-parts-count": str(len(found.parts))}
         self._begin(200, size, {"ETag": f'"{found.etag}"', **headers})
 
+    def _list(self, bucket: str, asked: Mapping[str, list[str]]) -> None:
+        """ListObjectsV2, as S3 answers it, with the restores where these are asked for."""
+        prefix, after = asked.get("prefix", [""])[0], asked.get("continuation-token", [""])[0]
+        self.s3.listed.append(prefix)
+        if fault := self.s3.list_fault(prefix):
+            self._refuse(*fault)
+            return
+        below = f"{bucket}/{prefix}"
+        keys = sorted(path.removeprefix(f"{bucket}/") for path in self.s3.objects if path.startswith(below))
+        keys = [key for key in keys if key > after]
+        page, rest = keys[: self.s3.page], keys[self.s3.page :]
+        shown = "RestoreStatus" in self.headers.get("x-amz-optional-object-attributes", "") and self.s3.shows_restores
+        contents = "".join(_entry(key, self.s3.objects[f"{bucket}/{key}"], shown) for key in page)
+        more = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if rest else ""
+        head = f"<EncodingType>url</EncodingType><IsTruncated>{'true' if rest else 'false'}</IsTruncated>"
+        text = f"<ListBucketResult>{head}{more}{contents}</ListBucketResult>".encode()
+        self._begin(200, len(text), {"Content-Type": "application/xml"})
+        self.wfile.write(text)
+
     def do_GET(self) -> None:
+        target = urlsplit(self.path)
+        if "list-type" in (query := parse_qs(target.query)):
+            self._list(unquote(target.path).rstrip("/"), query)
+            return
         found = self.s3.objects.get(unquote(urlsplit(self.path).path))
         if found is None:
             self._refuse(404, "NoSuchKey")
@@ -237,6 +271,22 @@ class _Handler(BaseHTTPRequestHandler):
         text = said.encode() if self.command != "HEAD" else b""
         self._begin(status, len(text), {"Content-Type": "application/xml"})
         self.wfile.write(text)
+
+
+def _entry(key: str, found: Held, restores: bool) -> str:
+    restore = found.headers.get("x-amz-restore", "")
+    status = ""
+    if restore and restores:
+        expiry = re.search(r'expiry-date="([^"]+)"', restore)
+        until = parsedate_to_datetime(expiry[1]).strftime("%Y-%m-%dT%H:%M:%S.000Z") if expiry else ""
+        expires = f"<RestoreExpiryDate>{until}</RestoreExpiryDate>" if until else ""
+        going = "true" if "true" in restore else "false"
+        status = f"<RestoreStatus><IsRestoreInProgress>{going}</IsRestoreInProgress>{expires}</RestoreStatus>"
+    storage = found.headers.get("x-amz-storage-class", "STANDARD")
+    return (
+        f"<Contents><Key>{quote(key)}</Key><LastModified>{found.modified}</LastModified><Size>{len(found.body)}</Size>"
+        f"<StorageClass>{storage}</StorageClass>{status}</Contents>"
+    )
 
 
 @pytest.fixture

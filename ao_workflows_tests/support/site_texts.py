@@ -15,6 +15,7 @@ import pytest
 
 from ao_workflows.errors import SiteError
 from ao_workflows.site.loading import parse
+from ao_workflows.site.restore_prices import TierPrice
 
 WHOLE = """
 environment = "dev"
@@ -109,6 +110,11 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "watch.stuck_hours": ("2.5", 2.5),
     "watch.restore_hours": ("2.5", 2.5),
     "watch.expiring_days": ("2.5", 2.5),
+    "restore.currency": ("USD", "USD"),
+    "restore.prices": (
+        '{"GLACIER": {"Bulk": {"requests": 0.5, "gb": 0}}}',
+        {"GLACIER": {"Bulk": TierPrice(requests=0.5, gb=0)}},
+    ),
     "backup.to": ("s3://backups/ao", "s3://backups/ao"),
     "backup.keep_days": ("7", 7),
     "housekeeping.keep_days": ("7", 7),
