@@ -101,7 +101,11 @@ def test_the_work_is_synced_for_the_archives_systems_when_all_parts_that_were_as
         RID: True,
     }
     mended = restored(site, OTHER, part_zip(OTHER, page[OTHER]), at="2026-11-22T06:32:44.000Z")
-    assert run_part(site, OTHER, mended).success
+    result = run_part(site, OTHER, mended)
+    assert result.success
+    (synced,) = result.asset_materializations_for_node("synced_archive")
+    assert synced.metadata["parts"].value == "3 parts: 3 in the archive"
+    assert synced.metadata["part"].value == OTHER
     (row,) = site.drs.rows_of(RID)
     assert Stage.SYNCED_ARCHIVE in row.times
     assert archived(site.place(RID)) == page[GROUP] | page[RID] | page[OTHER]

@@ -32,6 +32,7 @@ from ao_workflows.staging.unneeded import Unneeded
 from ao_workflows.staging.validity import depth_for
 from ao_workflows.status.advice import NOTHING_IS_LOST, parts_to_redo
 from ao_workflows.status.deliveries import Delivery
+from ao_workflows.status.part_progress import part_progress, progress_in_words, progress_table
 from ao_workflows.status.runs import has_run_in_flight
 from ao_workflows.works.part_tags import PART, part_of_run
 from ao_workflows.works.parts import Part, part_staged_as
@@ -231,6 +232,14 @@ def paths_shown(name: str, by_work: Mapping[str, str]) -> dict[str, Any]:
 def part_shown(part: Part) -> dict[str, Any]:
     """Returns the metadata that names a part of a work; nothing for a whole work."""
     return {} if part.is_named_as_work else {"part": part.name}
+
+
+def parts_shown(drs: Drs, part: Part) -> dict[str, Any]:
+    """Returns metadata that says how far each part of the work is, by DRS; nothing for a work that is in none."""
+    parts = part_progress(drs.rows_of(part.rid))
+    if not parts:
+        return {}
+    return {"parts": progress_in_words(parts), "each part": dg.MetadataValue.md(progress_table(parts))}
 
 
 OWNERS = ["team:digital-preservation"]

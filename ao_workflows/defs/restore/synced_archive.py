@@ -28,6 +28,7 @@ from ao_workflows.defs.restore.stage import (
     megabytes_a_second,
     part_of,
     part_shown,
+    parts_shown,
     receipts_of_work,
     record_failure,
     record_guest,
@@ -197,6 +198,7 @@ def synced_archive(
                 "MB/s": megabytes_a_second(debagged.bytes, seconds),
                 "compared by": sync_script.verify,
             }
+            | parts_shown(drs, part)
             | freed.shown()
             | size_shown(debagged.bytes)
             | proofs_shown(synced),
