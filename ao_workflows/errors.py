@@ -46,6 +46,9 @@ for that decision is here, in every class: ``transient``, which says whether try
     │   ├── SyncScriptMissing     the sync script does not exist, or cannot be executed
     │   ├── SyncOptionsError      a sync.yml that cannot be used
     │   ├── WordInVain            what a person asked of this run fits none of the zip's works
+    │   ├── PartReplacesNothing   a part of a work is not all of it
+    │   ├── MixedStructure        the archive has a work half inverted
+    │   ├── OtherStructure        a work was unpacked in the other structure than the archive has
     │   ├── ReplacedNotKept       files that the sync would change or remove cannot be kept
     │   ├── ReplacedUnreadable    a folder that the sync would remove cannot be read
     │   ├── SyncFailed            the sync script failed
@@ -149,15 +152,21 @@ class NothingStored(AoError):
     """A stage's input is not in staging.
 
     ``start_from`` is the asset whose materialization brings it, or None if Glacier must be asked for the work again.
+
+    :param redo: the arguments of ``ao reprocess`` if these are not the RID alone, as for a part of a work.
+    :param way_out: what a person can do, if it is something else.
     """
 
-    def __init__(self, rid: str, missing: str, start_from: str | None) -> None:
+    def __init__(self, rid: str, missing: str, start_from: str | None, redo: str = "", way_out: str = "") -> None:
         self.rid = rid
         self.missing = missing
         self.start_from = start_from
-        way_out = (
-            f"start from {start_from}: ao reprocess {rid} --from {start_from}, or on the spot: "
+        on_the_spot = (
             f"dagster asset materialize -m ao_workflows.definitions --select '{start_from}+' --partition {rid}"
+        )
+        way_out = way_out or (
+            f"start from {start_from}: ao reprocess {redo or rid} --from {start_from}"
+            + ("" if redo not in {"", rid} else f", or on the spot: {on_the_spot}")
             if start_from
             else f"ask Glacier for the work again: ao restore request {rid}; the event that follows starts a run"
         )
@@ -168,23 +177,25 @@ class DeliveryHeld(AoError):
     """A delivery of a work is not synced until a person decides so.
 
     ``this`` is that delivery, ``why`` the reason, and ``against`` the other delivery, because of which it waits.
+    ``redo`` has the arguments of ``ao reprocess`` if these are not the RID alone, as for a part of a work.
     """
 
-    def __init__(self, rid: str, this: str, against: str, why: str) -> None:
+    def __init__(self, rid: str, this: str, against: str, why: str, redo: str = "") -> None:
         self.rid = rid
         self.this = this
         self.against = against
         self.why = why
-        super().__init__(f"{rid}: {why}. Nothing of it was done\nTo do it all the same: ao reprocess {rid} --force")
+        super().__init__(
+            f"{rid}: {why}. Nothing of it was done\nTo do it all the same: ao reprocess {redo or rid} --force"
+        )
 
 
 class OlderDelivery(DeliveryHeld):
     """The delivery waits because the archive has a newer one of the work."""
 
-    def __init__(self, rid: str, this: str, synced: str) -> None:
-        super().__init__(
-            rid, this, synced, f"this delivery is older than what the archive has: {this}; against {synced}"
-        )
+    def __init__(self, rid: str, this: str, synced: str, redo: str = "") -> None:
+        why = f"this delivery is older than what the archive has: {this}; against {synced}"
+        super().__init__(rid, this, synced, why, redo)
 
 
 class NewerStored(DeliveryHeld):
@@ -193,17 +204,17 @@ class NewerStored(DeliveryHeld):
     The newer one's run was killed, or failed.
     """
 
-    def __init__(self, rid: str, this: str, stored: str) -> None:
+    def __init__(self, rid: str, this: str, stored: str, redo: str = "") -> None:
         why = f"this delivery ({this}) is older than the one that is stored, and not in the archive yet ({stored})"
-        super().__init__(rid, this, stored, why)
+        super().__init__(rid, this, stored, why, redo)
 
 
 class OtherObject(DeliveryHeld):
     """The delivery waits because the archive has the work from another object: a person must say which one is right."""
 
-    def __init__(self, rid: str, this: str, synced: str) -> None:
+    def __init__(self, rid: str, this: str, synced: str, redo: str = "") -> None:
         why = f"this delivery is of another object than what the archive has: {this}; against {synced}"
-        super().__init__(rid, this, synced, why)
+        super().__init__(rid, this, synced, why, redo)
 
 
 class WorkBusy(AoError):
@@ -541,6 +552,45 @@ class WordInVain(SyncError):
             f"{rid}: its zip brought {', '.join(works)}, and {word}. Nothing was synced. Name a work that it brought: "
             f"ao reprocess {rid} --others OTHER, with --replace too if that one is to be replaced; or, for what the "
             f"archive has of it to stay: ao reprocess {rid} --leave OTHER"
+        )
+
+
+class PartReplacesNothing(SyncError):
+    """A person asked for the archive's copy to be replaced by a part of the work; ``part`` is the part in words."""
+
+    def __init__(self, part: str, redo: str) -> None:
+        self.part = part
+        super().__init__(
+            f"{part}: it is a part of the work, and --replace would remove all that the other parts brought. Nothing "
+            f"was synced. To add it to what the archive has, and have its own files changed: ao reprocess {redo}"
+        )
+
+
+class MixedStructure(SyncError):
+    """The archive has some of a work's image groups inverted, as ``inverted``, and some not, as ``upright``."""
+
+    def __init__(self, rid: str, place: Path, inverted: str, upright: str) -> None:
+        self.rid = rid
+        self.place = place
+        self.inverted = inverted
+        self.upright = upright
+        super().__init__(
+            f"{rid}: {place} has {inverted}/ and {upright}/, so its image groups are half inverted, and nobody can say "
+            f"where the next belongs. Nothing was synced. Bring all of them into one structure by hand, then: "
+            f"ao reprocess {rid}"
+        )
+
+
+class OtherStructure(SyncError):
+    """A work was unpacked with its image groups in another structure than the archive has by now."""
+
+    def __init__(self, part: str, place: Path, path: str, *, redo: str, start_from: str) -> None:
+        self.part = part
+        self.place = place
+        self.path = path
+        super().__init__(
+            f"{part}: it was unpacked with {path}, and {place} has the work's image groups in the other structure by "
+            f"now. Nothing was synced. To unpack it anew: ao reprocess {redo} --from {start_from} --fresh"
         )
 
 

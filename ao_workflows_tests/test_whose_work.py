@@ -20,6 +20,7 @@ from ao_workflows.staging.staging import Staging
 from ao_workflows.status.gathering import EvidenceSources, of_works
 from ao_workflows.status.standing import standing_of
 from ao_workflows.status.state import WorkState
+from ao_workflows.works.parts import Part
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.folder_sites import folder_site
 from ao_workflows_tests.support.moto_server import Aws
@@ -213,4 +214,4 @@ def test_a_dropped_zip_with_another_work_is_refused_too(tmp_path: Path) -> None:
 def test_the_intake_by_which_a_zip_came_is_the_one_that_is_asked(site: TrialSite, intake: str) -> None:
     """That one queue brings batches says nothing of the next."""
     debagger = resources(with_settings(site, batches=True).site)["debagger"]
-    assert debagger.terms(RID, intake) == Terms(RID, batches=intake == "demo")
+    assert debagger.terms(Part(RID, RID), intake) == Terms(RID, batches=intake == "demo", name=RID)

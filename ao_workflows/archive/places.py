@@ -8,6 +8,7 @@ What does not: the keys of a staging bucket (``ao_workflows.works.object_keys``)
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from ao_workflows.works.rids import bucket_number
@@ -35,6 +36,17 @@ def archive_place(parent: Path, rid: str) -> Path:
     :param parent: the path of the shares without their digit.
     """
     return share_tree(parent, share_number(rid)) / f"{bucket_number(rid):02d}" / rid
+
+
+def standing_place(parent: Path, rid: str) -> Path:
+    """Returns the folder in which the archive's copy of a work is now.
+
+    It is beside its place if the reference script was killed between its two renames; the next run of the script puts
+    it back. Without this the archive would seem not to have the work.
+    """
+    place = archive_place(parent, rid)
+    old = place.with_name(f".{rid}.sync") / "old"
+    return old if old.is_dir() and not os.path.lexists(place) else place
 
 
 def web_prefix(parent: str, rid: str) -> str:

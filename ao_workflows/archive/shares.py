@@ -54,6 +54,11 @@ def replaced_place(parent: Path, rid: str, at: datetime) -> Path:
     return replaced_folder(tree) / rid / at.astimezone(UTC).strftime(REPLACED_AT)
 
 
+def parts_folder(parent: Path, rid: str) -> Path:
+    """Returns the folder in which it is noted what each part of a work has written."""
+    return share_tree(parent, share_number(rid)) / OWN_FOLDER / "parts" / rid
+
+
 @dataclass(frozen=True)
 class Marker:
     """The content of a share's marker: its id, its number, and when and by which host it was set up."""

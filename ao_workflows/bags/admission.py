@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ao_workflows.errors import RidError
+from ao_workflows.works.parts import Part, part_named
 from ao_workflows.works.rids import rid_of_key
 
 Unproven = Literal["warn", "refuse"]
@@ -23,12 +24,20 @@ class Terms:
     """What is accepted from a zip that was delivered for the work ``rid``.
 
     ``batches`` allows a zip of several works that does not contain ``rid``; ``unproven`` says what happens to a work
-    without a manifest.
+    without a manifest. ``name`` is that of the part that the zip was sent as, empty if it is the work's own.
+    ``inverted`` says that the archive has the work's image groups inverted, so that they are to come out so.
     """
 
     rid: str
     batches: bool = False
     unproven: Unproven = "warn"
+    name: str = ""
+    inverted: bool = False
+
+    @property
+    def part(self) -> Part:
+        """The part of the work that the zip was sent as."""
+        return Part(self.rid, self.name or self.rid)
 
 
 def why_refused(terms: Terms, works: Collection[str], unproven: Collection[str]) -> str | None:
@@ -36,6 +45,9 @@ def why_refused(terms: Terms, works: Collection[str], unproven: Collection[str])
 
     :param works: the RIDs of the works in the zip, of which the ``unproven`` have no manifest.
     """
+    part = terms.part
+    if not part.is_named_as_work and set(works) != {part.rid}:
+        return f"it was sent as {part} and holds {_some(works)}; send each work, and each part, under its own name"
     if terms.rid not in works and not (terms.batches and len(works) > 1):
         return _another_work(terms.rid, works)
     if unproven and terms.unproven == "refuse":
@@ -58,7 +70,7 @@ def another_name(zip_name: str, works: Collection[str]) -> str | None:
         rid = rid_of_key(zip_name)
     except RidError:
         return None
-    if rid in works:
+    if rid in works or part_named(rid).rid in works:
         return None
     return f"{zip_name}: holds {_counted(works)}: {_some(works)}; as the zip of {rid} it is refused"
 

@@ -15,6 +15,7 @@ import dagster as dg
 from ao_workflows.bags.admission import Terms, Unproven
 from ao_workflows.bags.debagging import DebaggedZip, debag
 from ao_workflows.bags.zip_directory import ZipLimits
+from ao_workflows.works.parts import Part
 
 
 class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -35,13 +36,14 @@ class Debagger(dg.ConfigurableResource):  # type: ignore[type-arg]
     unproven: Unproven
     batches: list[str]
 
-    def terms(self, rid: str, intake: str | None) -> Terms:
+    def terms(self, part: Part, intake: str | None, *, inverted: bool = False) -> Terms:
         """Returns what is accepted from a zip.
 
-        :param rid: the work that the zip was delivered for.
+        :param part: what the zip was delivered as.
         :param intake: the present name of the intake that it came by.
+        :param inverted: whether the archive has the work's image groups inverted.
         """
-        return Terms(rid, intake in self.batches, self.unproven)
+        return Terms(part.rid, intake in self.batches, self.unproven, part.name, inverted)
 
     def debag(
         self, zip_path: Path, into: Path, terms: Terms, under_way: Path, progress: Callable[[int, int], None]

@@ -92,10 +92,9 @@ def debag(
     memory = Memory(zip_path, limits.memory_mib)
     with _opened(zip_path) as descriptor:
         members = read_directory(zip_path, descriptor, limits, memory)
-        plan = plan_unpacking(zip_path, members)
+        plan = plan_unpacking(zip_path, members, terms)
         check_rids(zip_path, plan)
-        works = [*plan.rids.values()]
-        unproven = [rid for root, rid in plan.rids.items() if root not in plan.bags]
+        works, unproven = plan.rids, plan.unproven
         if terms and (reason := why_refused(terms, works, unproven)):
             raise ZipRefused(zip_path, None, reason)
         with NewTree(under_way) as tree:
@@ -112,7 +111,7 @@ def debag(
             tree.set_times(
                 (target, modification_time(member, time_zone))
                 for member, target in zip(plan.members, plan.targets, strict=True)
-                if member.is_folder
+                if member.is_folder and target
             )
             tree.publish(into)
     said = [no_manifest(unproven)] if unproven else []
@@ -153,7 +152,7 @@ def validate(
             if not plan.bags:
                 reason = "it holds works and no bag: no manifest says what their bytes should be"
                 proof.problems.append(Problem("structure", path.name, reason))
-            if other := another_name(path.name, [*plan.rids.values()]):
+            if other := another_name(path.name, plan.rids):
                 proof.warnings.append(other)
     except ZipRefused as error:
         proof = BagsProof(problems=FirstFew(error.problems))

@@ -72,7 +72,7 @@ def recognise(names: Sequence[str], zip_name: str) -> ZipLayout:
         for top in tops
         if top.endswith(BAG_SUFFIX) or f"{top}/bagit.txt" in listed
     }
-    works = {} if bags else _works(folders, tops, zip_name)
+    works = {} if bags else works_among(folders, zip_name.removesuffix(".zip").removesuffix(BAG_SUFFIX))
     strays, litter = _beside(names, [*bags, *works])
     return ZipLayout(bags, works, strays, litter, tuple(_astray(own, bags, listed)))
 
@@ -94,23 +94,31 @@ def _astray(names: Sequence[str], bags: Mapping[str, str], listed: Container[str
         yield name
 
 
-def _works(folders: set[str], tops: Sequence[str], zip_name: str) -> dict[str, str]:
+def works_among(folders: set[str], own_name: str) -> dict[str, str]:
+    """Returns the folders that are works, each with ``/`` at its end, and their names.
+
+    A work has ``archive``, ``images`` and the like, or ``<its name>-I…`` folders that have them. The top itself is
+    looked at first, and is then the only work; then what is in it, and one level below what is none.
+
+    :param folders: as ``folders_of`` returns them, relative to the top.
+    :param own_name: the name of the top itself.
+    """
     inside: dict[str, set[str]] = {}
     for folder in folders:
         parent, _, name = folder.rpartition("/")
         inside.setdefault(parent, set()).add(name)
 
-    def is_work(folder: str) -> bool:
-        has, name = inside.get(folder, set()), folder.rpartition("/")[2]
-        groups = (group for group in has if name and group.startswith(f"{name}-I"))
-        return bool(has & _WORK_FOLDERS) or any(inside.get(f"{folder}/{it}", set()) & _WORK_FOLDERS for it in groups)
+    def is_work(folder: str, name: str) -> bool:
+        has, at = inside.get(folder, set()), f"{folder}/" if folder else ""
+        groups = (group for group in has if group.startswith(f"{name}-I"))
+        return bool(has & _WORK_FOLDERS) or any(inside.get(f"{at}{it}", set()) & _WORK_FOLDERS for it in groups)
 
-    if is_work(""):
-        return {"": zip_name.removesuffix(".zip").removesuffix(BAG_SUFFIX)}
+    if is_work("", own_name):
+        return {"": own_name}
     works: dict[str, str] = {}
-    for top in tops:
-        below = [top] if is_work(top) else [f"{top}/{name}" for name in sorted(inside.get(top, ()))]
-        works |= {f"{folder}/": folder.rpartition("/")[2] for folder in below if is_work(folder)}
+    for top in sorted(inside.get("", ())):
+        below = [(top, top)] if is_work(top, top) else [(f"{top}/{it}", it) for it in sorted(inside.get(top, ()))]
+        works |= {f"{folder}/": name for folder, name in below if is_work(folder, name)}
     return works
 
 

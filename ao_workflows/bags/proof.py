@@ -50,8 +50,8 @@ ProgressListener = Callable[[int, int], None]
 class DebaggedWork:
     """One work: its RID, the files and bytes of payload that its manifests name, and the algorithms of their digests.
 
-    ``tags`` is the folder in the work with the bag's own files; everything else is payload. If no manifest says what
-    the bytes should be, ``tags`` is empty and ``proven`` is false.
+    ``tags`` is the folder in the work with the bag's own files; everything else is payload. It is empty if the work has
+    none of these: its bag's payload has it in a folder, or no manifest came with it, and ``proven`` is false.
     """
 
     rid: str
@@ -124,7 +124,7 @@ def prove_zip(
         be.
     :raises StagingError: if the disk refuses.
     """
-    memory.take(len(plan.rids) * _PER_ROOT)
+    memory.take(len(plan.works) * _PER_ROOT)
     roots = _roots(plan)
     _count_digests(roots.values(), memory)
     tasks = _tasks(plan, roots)
@@ -175,11 +175,12 @@ def _read_one(
 class _Root:
     """A bag or a plain work of the zip: ``numbers`` has its files' places in the plan, by path relative to it.
 
-    ``tags`` is the folder that a bag's tag files go to; None for a plain work.
+    ``rids`` has its works. ``tags`` is the folder that a bag's tag files go to, empty if they go nowhere; None for a
+    plain work.
     """
 
     folder: str
-    rid: str
+    rids: tuple[str, ...]
     tags: str | None
     numbers: dict[str, int] = field(default_factory=dict)
     has_payload_folder: bool = False
@@ -195,7 +196,7 @@ class _Root:
 
 
 def _roots(plan: UnpackingPlan) -> dict[str, _Root]:
-    roots = {folder: _Root(folder, rid, plan.bags.get(folder)) for folder, rid in plan.rids.items()}
+    roots = {folder: _Root(folder, rids, plan.bags.get(folder)) for folder, rids in plan.works.items()}
     for number, (member, folder) in enumerate(zip(plan.members, plan.roots, strict=True)):
         root, path = roots[folder], member.name[len(folder) :]
         root.has_payload_folder = root.has_payload_folder or path.startswith(PAYLOAD)
@@ -217,7 +218,9 @@ def _tasks(plan: UnpackingPlan, roots: dict[str, _Root]) -> list[MemberTask]:
     for member, folder, target in zip(plan.members, plan.roots, plan.targets, strict=True):
         is_tag = not member.name.startswith(PAYLOAD, len(folder))
         tasks.append(
-            MemberTask(member, () if member.is_folder else by[folder][is_tag], None if member.is_folder else target)
+            MemberTask(
+                member, () if member.is_folder else by[folder][is_tag], None if member.is_folder else target or None
+            )
         )
     return tasks
 
@@ -243,15 +246,21 @@ def _validate_root(
     proof.warnings += validation.warnings
     by = algorithms(root.manifests, of_tags=False) if root.is_bag else (UNPROVEN_ALGORITHM,)
     tags = root.tags or ""
-    proof.works.append(
-        DebaggedWork(root.rid, validation.payload_files, validation.payload_bytes, by, root.is_bag, tags)
-    )
     listed = dict(_listed(root, tasks, sizes, validation))
+    counts = dict.fromkeys(root.rids, (0, 0))
+    for path, file in listed.items():
+        if not root.is_bag or path.startswith(PAYLOAD):
+            count, size = counts[file.work]
+            counts[file.work] = count + 1, size + file.size
+    if len(root.rids) == 1:
+        # What the manifests name counts, even if the plan has left some of it out.
+        counts = {root.rids[0]: (validation.payload_files, validation.payload_bytes)}
+    proof.works += [DebaggedWork(rid, *counts[rid], by, root.is_bag, tags) for rid in root.rids]
     proof.files += listed.values()
     proof.problems += [
         Problem("structure", f"{root.folder}{path}", "it is proven, and has no place in the work's folder")
         for path in validation.digests
-        if path not in listed
+        if path not in listed and (tags or not root.is_bag or path.startswith(PAYLOAD))
     ]
 
 
@@ -263,7 +272,8 @@ def _listed(
         target = tasks[number].target
         digests = validation.vouched.get(path) or validation.digests.get(path)
         if target is not None and digests is not None:
-            yield path, FileFixity(root.rid, target[len(root.rid) + 1 :], sizes[path], digests)
+            rid, _, place = target.partition("/")
+            yield path, FileFixity(rid, place, sizes[path], digests)
 
 
 def _damages(member: Member, content: MemberContent | None) -> Iterator[Problem]:

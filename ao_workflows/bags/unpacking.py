@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from ao_workflows.bags.layout import BAG_SUFFIX, PAYLOAD, TOO_DEEP, recognise, too_deep
-from ao_workflows.bags.member_names import TWINS, folders_of, twins
+from ao_workflows.bags.admission import Terms
+from ao_workflows.bags.inverted import is_group, placed
+from ao_workflows.bags.layout import BAG_SUFFIX, PAYLOAD, TOO_DEEP, ZipLayout, recognise, too_deep
+from ao_workflows.bags.member_names import TWINS, conflict, folders_of, twins
+from ao_workflows.bags.payloads import FoundWork, folder_of, named, why_another_part, works_of_payload
 from ao_workflows.bags.zip_directory import Member
 from ao_workflows.errors import RidError, ZipRefused
+from ao_workflows.works.parts import Part, part_named
 from ao_workflows.works.rids import parse_rid
 
 
@@ -22,52 +26,101 @@ from ao_workflows.works.rids import parse_rid
 class UnpackingPlan:
     """The members that are unpacked, in the order of the file, each with its root and its place in the new tree.
 
-    A root is the folder of a bag or a plain work, with ``/`` at its end; ``rids`` has the RID of each. ``bags`` has the
-    roots that are bags, each with the folder in the work that its tag files go to.
+    A root is the folder of a bag or a plain work, with ``/`` at its end; ``works`` has the RIDs of the works in each.
+    ``bags`` has the roots that are bags, each with the folder in the work that its tag files go to; it is empty if the
+    payload has works in folders, since then the tag files are of none of them. A member that is read and not written
+    has an empty place.
     """
 
-    rids: Mapping[str, str]
+    works: Mapping[str, tuple[str, ...]]
     bags: Mapping[str, str]
     members: list[Member]
     roots: list[str]
     targets: list[str]
     warnings: tuple[str, ...]
 
+    @property
+    def rids(self) -> list[str]:
+        """The RIDs of all works."""
+        return [rid for works in self.works.values() for rid in works]
+
+    @property
+    def unproven(self) -> list[str]:
+        """The RIDs of the works that are in no bag."""
+        return [rid for root, works in self.works.items() if root not in self.bags for rid in works]
+
     def folders(self) -> list[str]:
         """Every folder of the new tree, each after its parent."""
         return sorted(folders_of(self.targets))
 
+    def payload(self) -> Iterator[str]:
+        """Where each file of the works is put, without the bags' own files."""
+        for member, root, target in zip(self.members, self.roots, self.targets, strict=True):
+            if not member.is_folder and (root not in self.bags or member.name.startswith(PAYLOAD, len(root))):
+                yield target
 
-def plan_unpacking(zip_path: Path, members: list[Member]) -> UnpackingPlan:
+
+def plan_unpacking(zip_path: Path, members: list[Member], terms: Terms | None = None) -> UnpackingPlan:
     """Returns the plan for these members.
 
+    :param terms: for which part of which work the zip was sent, and how the archive has that work's image groups;
+        without them that follows from the zip's name.
     :raises ZipRefused: if the zip contains neither bags nor works, or something besides them, or a bag's files where
-        they make no bag.
+        they make no bag, or is not the part that it was sent as.
     """
     layout = recognise([member.name for member in members], zip_path.name)
-    rids = {**layout.bags, **layout.works}
+    roots = {**layout.bags, **layout.works}
     if layout.astray:
         raise ZipRefused(zip_path, layout.astray[0], _astray_in_words(layout.astray))
-    if not rids:
+    if not roots:
         raise ZipRefused(zip_path, None, "it holds no bag, which is a folder whose name ends in .bag, and no work")
     if layout.strays:
         more = f" (nor do {len(layout.strays) - 1} more)" if len(layout.strays) > 1 else ""
-        roots = ", ".join(sorted(rids))
-        raise ZipRefused(zip_path, layout.strays[0], f"it does not belong to {roots}{more}")
+        raise ZipRefused(zip_path, layout.strays[0], f"it does not belong to {', '.join(sorted(roots))}{more}")
     warnings = [f"{name}: was left behind by a desktop or a network storage, and is left out" for name in layout.litter]
     warnings += [f"{one} and {other}: {TWINS}" for one, other in twins(member.name for member in members)]
-    plan = UnpackingPlan(rids, _tag_folders(layout.bags, members), [], [], [], tuple(warnings))
-    left_out = frozenset(layout.litter)
+    part = terms.part if terms else part_named(zip_path.name.removesuffix(".zip").removesuffix(BAG_SUFFIX))
+    found = _found_in(layout, members, part)
+    plan = UnpackingPlan(
+        {root: tuple(dict.fromkeys(work.rid for work in works.values())) for root, works in found.items()},
+        _tag_folders({root: bag for root, bag in layout.bags.items() if "" in found[root]}, members)
+        | {root: "" for root in layout.bags if "" not in found[root]},
+        [],
+        [],
+        [],
+        tuple(warnings),
+    )
+    left_out, turned = frozenset(layout.litter), False
     for member in members:
-        root = None if member.name in left_out else _root_of(member.name, rids)
+        root = None if member.name in left_out else _root_of(member.name, roots)
         if root is not None:
             path = member.name[len(root) :]
             if too_deep(path):
                 raise ZipRefused(zip_path, member.name, TOO_DEEP)
+            target = _target(path, found[root], plan.bags.get(root), bool(terms and terms.inverted))
+            if target is None:
+                raise ZipRefused(zip_path, member.name, f"it is beside the works {', '.join(plan.works[root])}")
             plan.members.append(member)
             plan.roots.append(root)
-            plan.targets.append(_target(path, rids[root], plan.bags.get(root)))
+            plan.targets.append(target)
+            turned = turned or not member.name.endswith(target.partition("/")[2])
+    if turned and (both := conflict(plan.payload(), folders_of(plan.targets))):
+        raise ZipRefused(zip_path, both[0], f"{both[1]} once its image groups are turned")
+    if terms:
+        bags = layout.bags.values()
+        if reason := why_another_part(part, bags, plan.payload(), inverted=terms.inverted):
+            raise ZipRefused(zip_path, None, reason)
     return plan
+
+
+def _found_in(layout: ZipLayout, members: Sequence[Member], part: Part) -> dict[str, dict[str, FoundWork]]:
+    """Returns for each root the folders in it that are works or image groups, as paths in its payload."""
+    found = {root: {"": named({"": name}, part)[""]} for root, name in layout.works.items()}
+    for root, bag in layout.bags.items():
+        payload = f"{root}{PAYLOAD}"
+        names = [member.name[len(payload) :] for member in members if member.name.startswith(payload)]
+        found[root] = works_of_payload(names, bag, part)
+    return found
 
 
 def check_rids(zip_path: Path, plan: UnpackingPlan) -> None:
@@ -76,14 +129,15 @@ def check_rids(zip_path: Path, plan: UnpackingPlan) -> None:
     :raises ZipRefused: naming the folder.
     """
     seen: set[str] = set()
-    for root, rid in plan.rids.items():
-        try:
-            parse_rid(rid)
-        except RidError as error:
-            raise ZipRefused(zip_path, root or None, str(error)) from error
-        if rid in seen:
-            raise ZipRefused(zip_path, root, f"it is the second folder that would become the work {rid}")
-        seen.add(rid)
+    for root, works in plan.works.items():
+        for rid in works:
+            try:
+                parse_rid(rid)
+            except RidError as error:
+                raise ZipRefused(zip_path, root or None, str(error)) from error
+            if rid in seen:
+                raise ZipRefused(zip_path, root, f"it is the second folder that would become the work {rid}")
+            seen.add(rid)
 
 
 def _root_of(name: str, roots: Mapping[str, str]) -> str | None:
@@ -123,13 +177,24 @@ def _numbered(name: str) -> Iterator[str]:
         yield f"{name}.{number}"
 
 
-def _target(name: str, rid: str, tag_folder: str | None) -> str:
-    """Where in the tree a member goes, its name being relative to its root; plain works have no tag folder."""
-    if tag_folder is None:
-        return f"{rid}/{name}"
-    if name.startswith(PAYLOAD):
-        return f"{rid}/{name.removeprefix(PAYLOAD)}"
-    return f"{rid}/{tag_folder}/{name}"
+def _target(name: str, works: Mapping[str, FoundWork], tag_folder: str | None, inverted: bool) -> str | None:
+    """Where in the tree a member goes, its name being relative to its root; plain works have no tag folder.
+
+    The place is empty for what is not written, and None for what belongs to none of the works.
+    """
+    if tag_folder is not None:
+        if not name.startswith(PAYLOAD):
+            return f"{works[''].rid}/{tag_folder}/{name}" if tag_folder else ""
+        name = name.removeprefix(PAYLOAD)
+    folder = folder_of(name, works)
+    if folder is None:
+        return "" if name.endswith("/") or not name else None
+    work, path = works[folder], name[len(folder) :]
+    path = placed(path, work.rid, work.group, inverted=inverted)
+    if path.endswith("/") and (inverted or is_group(work.rid, path[:-1])):
+        # The folders of files that are turned are made for these.
+        return ""
+    return f"{work.rid}/{path}"
 
 
 def _astray_in_words(astray: Sequence[str]) -> str:

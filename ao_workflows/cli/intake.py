@@ -26,6 +26,7 @@ from ao_workflows.events.intake_names import meant_by
 from ao_workflows.intake.queue_rules import ReceivedMessage, Selection, select_events
 from ao_workflows.machine.times import moment, moment_of_seconds
 from ao_workflows.site.environments import refuse_other_environment, tagged_environment
+from ao_workflows.works.parts import part_staged_as
 
 if TYPE_CHECKING:
     from ao_workflows.intake.sqs import Sqs
@@ -136,13 +137,14 @@ def _look(site: Site, sqs: Sqs, name: str, most: int, noted: list[int]) -> dict[
                 break
     finally:
         stay = sqs.give_back(name, [message.receipt_handle for message in seen], time.monotonic() + ANSWER_SECONDS)
+    wanted = (settings.bucket, settings.events, settings.keys, settings.layout)
     return {
         "intake": name,
         "where": sqs.where(name),
         "queue": asdict(state),
         "stay_hidden": len(stay),
         "messages": [
-            _shown(message, select_events(message.body, settings.bucket, settings.events, settings.keys))
+            _shown(message, select_events(message.body, *wanted))
             for message in sorted(seen, key=lambda message: message.sent)
         ],
     }
@@ -153,7 +155,7 @@ def _shown(message: ReceivedMessage, selection: Selection) -> dict[str, Any]:
         "message_id": message.message_id,
         "sent": at.isoformat(timespec="seconds") if (at := moment_of_seconds(message.sent)) else None,
         "received_before": message.times - 1,
-        "works": [wanted.rid for wanted in selection.wanted],
+        "works": [str(part_staged_as(wanted.staged)) for wanted in selection.wanted],
         "rejected": selection.rejected,
         "body": message.body,
     }

@@ -16,11 +16,14 @@ import click
 
 from ao_workflows import clients
 from ao_workflows.cli.complaints import FAILED, complain
-from ao_workflows.errors import AoError, RidError, RunInFlight, WorkUnknown
+from ao_workflows.errors import AoError, NothingStored, RidError, RunInFlight, WorkUnknown
 from ao_workflows.events.dropped_files import given_in
 from ao_workflows.machine.boot import boot_id
+from ao_workflows.status.advice import parts_to_redo
 from ao_workflows.status.deliveries import delivery_of
 from ao_workflows.status.redoing import OnDisk, Redo, plan_redo
+from ao_workflows.works.part_tags import tags_of
+from ao_workflows.works.parts import Part, part_called
 from ao_workflows.works.rids import parse_rid
 from ao_workflows.works.stages import DEEP_COPIED, RUN_STAGES, Stage
 
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     show_default=True,
     help=f"The stage to start from: {', '.join(RUN_STAGES)}.",
 )
+@click.option("--part", metavar="NAME", help="Of a work in parts: the part by its zip's name, or its image group.")
 @click.option("--fresh", is_flag=True, help="Throw away the receipts that would spare a stage.")
 @click.option("--force", is_flag=True, help="Do a delivery that is held, whatever the archive has.")
 @click.option("--replace", is_flag=True, help="Have the archive's copy, and the web's, replaced in this run.")
@@ -60,6 +64,7 @@ if TYPE_CHECKING:
 def reprocess(
     rids: tuple[str, ...],
     start: str,
+    part: str | None,
     fresh: bool,
     force: bool,
     replace: bool,
@@ -73,6 +78,7 @@ def reprocess(
     """
     try:
         names = [parse_rid(name) for name in dict.fromkeys(rids)]
+        parts = [part_called(rid, parse_rid(part)) if part else Part(rid, rid) for rid in names]
         word = {
             "replace": replace,
             "others": [parse_rid(name) for name in dict.fromkeys(others)],
@@ -80,6 +86,8 @@ def reprocess(
         }
     except RidError as error:
         raise click.UsageError(str(error)) from error
+    if part and len(names) > 1:
+        raise click.UsageError("--part is of one work: name one RID with it")
     # Dagster is imported here, since that takes two seconds, and --help needs none of it.
     from ao_workflows.instance.opening import opened_instance
     from ao_workflows.instance.run_queue import check_run_queue
@@ -99,9 +107,9 @@ def reprocess(
             copies=site.deep_copy.is_on,
             word=word if any(word.values()) else {},
         )
-        for rid in names:
+        for each in parts:
             try:
-                _reprocess(request, rid)
+                _reprocess(request, each)
             except AoError as error:
                 complain(error)
                 refused = True
@@ -127,8 +135,8 @@ class _Request:
     word: Mapping[str, Any]
 
 
-def _reprocess(request: _Request, rid: str) -> None:
-    """Queues one work.
+def _reprocess(request: _Request, part: Part) -> None:
+    """Queues one work, or one part of it.
 
     :raises AoError: if it cannot be queued; then nothing has been thrown away.
     """
@@ -140,25 +148,26 @@ def _reprocess(request: _Request, rid: str) -> None:
     from ao_workflows.status.runs import run_in_flight
 
     instance, staging = request.instance, request.staging
-    if run := run_in_flight(instance, rid):
-        raise RunInFlight(rid, run.run_id, run.state)
-    redo, config = _plan(request, rid)
+    rid, staged = part.rid, part.staged
+    if run := run_in_flight(instance, staged):
+        raise RunInFlight(str(part), run.run_id, run.state)
+    redo, config = _plan(request, part)
     if request.word:
         config = {"ops": {**config.get("ops", {}), Stage.SYNCED_ARCHIVE.value: {"config": dict(request.word)}}}
-    _say(f"{rid}:")
+    _say(f"{part}:")
     for line in redo.words:
         _say(f"  {line}")
     if request.copies:
         _say(f"  {DEEP_COPIED}: what has changed goes into the deep archive")
     job = defs.resolve_job_def(RESTORE_WORK.name)
     # A run that a person started without the queue is not among the runs above, but it has the lock.
-    staging.hold(rid, "ao reprocess")
+    staging.hold(staged, "ao reprocess")
     try:
         for stage in redo.thrown_away:
-            staging.throw_away(rid, stage)
+            staging.throw_away(staged, stage)
     finally:
         staging.release()
-    tags = {REDONE_TAG: "fresh" if request.fresh else "with its receipts"}
+    tags = {REDONE_TAG: "fresh" if request.fresh else "with its receipts"} | tags_of(part)
     stages = [*redo.stages, *([DEEP_COPIED] if request.copies else ())]
     run_id = queue_run(instance, job, str(WORKS.name), rid, stages, config, tags)
     _say(f"  queued as run {run_id}")
@@ -172,7 +181,7 @@ def _say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _plan(request: _Request, rid: str) -> tuple[Redo, Mapping[str, Any]]:
+def _plan(request: _Request, part: Part) -> tuple[Redo, Mapping[str, Any]]:
     """Returns what the run will do, and its config, which is empty if the stored event is the work's last one.
 
     With ``force``, the run carries out the delivery that is held, whatever the archive has; if none is held, the
@@ -185,6 +194,7 @@ def _plan(request: _Request, rid: str) -> tuple[Redo, Mapping[str, Any]]:
     from ao_workflows.status.runs import stored_event_config
 
     instance, staging, force = request.instance, request.staging, request.force
+    rid = part.staged
     receipts, layout = staging.receipts(rid), staging.layout
     for refused in receipts.refused:
         complain(refused)
@@ -195,8 +205,11 @@ def _plan(request: _Request, rid: str) -> tuple[Redo, Mapping[str, Any]]:
         stored = receipts.restored
         config = stored_event_config(instance, rid, stored)
         config = later_config(last_noted(staging, rid, stored.event if stored else None), config)
-    if config is None and receipts.restored is None and not _is_known(instance, request.drs, rid):
-        raise WorkUnknown(rid)
+    if config is None and receipts.restored is None:
+        if others := [each for each in staging.parts_with_receipts(part.rid) if each != part]:
+            raise NothingStored(str(part), "no restore event is stored", None, way_out=parts_to_redo(others))
+        if not _is_known(instance, request.drs, part.rid):
+            raise WorkUnknown(part.rid)
     downloaded, debagged = receipts.downloaded, receipts.debagged
     tree = tree_is_there(layout.work(rid), layout.fixity(rid))
     disk = OnDisk(

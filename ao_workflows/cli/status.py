@@ -161,8 +161,15 @@ def _as_json(each: Standing) -> dict[str, Any]:
 
 def _print(shown: Sequence[Standing], of: int, counted: str, *, limited: bool) -> None:
     width = max(80, shutil.get_terminal_size().columns)
-    column = min(max((len(each.rid) for each in shown), default=0), 24) + 2
+    column = min(max((len(each.part or each.rid) for each in shown), default=0), 24) + 2
+    in_parts = {each.rid for each in shown if each.part}
     for each in shown:
+        if each.rid in in_parts and not (limited or counted):
+            in_parts.remove(each.rid)
+            parts = [other for other in shown if other.rid == each.rid]
+            done = sum(other.state is WorkState.IN_ARCHIVE for other in parts)
+            _say(f"{each.rid} is in parts: {done} of the {len(parts)} known here in the archive. All that there are:")
+            _say(f"  ao restore status {each.rid}")
         for line in _lines(each, column, width):
             _say(line)
     if len(shown) < of:
@@ -193,7 +200,8 @@ def _lines(each: Standing, column: int, width: int) -> Iterator[str]:
     room = width - column - len(since)
     if room <= len(headline):
         headline, room = f"{headline}\n{'':<{column}}", 0
-    name = f"{each.rid:<{column}}" if len(each.rid) < column else f"{each.rid}\n{'':<{column}}"
+    called = each.part or each.rid
+    name = f"{called:<{column}}" if len(called) < column else f"{called}\n{'':<{column}}"
     yield name + click.style(f"{headline:<{room}}", fg=_COLORS.get(each.state)) + since
     yield from _below(_transferred(each), column, width)
     for line in each.failure.splitlines()[:SAID_LINES]:

@@ -16,6 +16,7 @@ from ao_workflows.aws.connections import AwsConnection, make_client
 from ao_workflows.demo.processes import Processes
 from ao_workflows.site.sections import IntakeSection
 from ao_workflows.works.object_keys import LAYOUT, object_key
+from ao_workflows.works.parts import part_named
 
 STARTED_WITHIN_SECONDS = 60.0
 
@@ -51,22 +52,23 @@ class EmulatedAws:
             },
         )
 
-    def upload(self, rid: str, zip_path: Path) -> None:
-        """Puts a zip where the archive keeps it, in Glacier."""
-        with zip_path.open("rb") as body:
-            self._s3.put_object(Bucket=self._bucket, Key=object_key(LAYOUT, rid), Body=body, StorageClass="GLACIER")
+    def upload(self, zips: Iterable[Path]) -> None:
+        """Puts zips where the archive keeps them, in Glacier: those of works, and those of parts of works."""
+        for path in zips:
+            with path.open("rb") as body:
+                self._s3.put_object(Bucket=self._bucket, Key=_key(path), Body=body, StorageClass="GLACIER")
 
-    def restore(self, rids: Iterable[str]) -> None:
-        """Asks Glacier for works. The emulator is done at once, and sends the event when the object is next
+    def restore(self, zips: Iterable[Path]) -> None:
+        """Asks Glacier for zips. The emulator is done at once, and sends the event when the object is next
         looked at.
         """
-        for rid in rids:
+        for path in zips:
             self._s3.restore_object(
                 Bucket=self._bucket,
-                Key=object_key(LAYOUT, rid),
+                Key=_key(path),
                 RestoreRequest={"Days": 14, "GlacierJobParameters": {"Tier": "Bulk"}},
             )
-            self._s3.head_object(Bucket=self._bucket, Key=object_key(LAYOUT, rid))
+            self._s3.head_object(Bucket=self._bucket, Key=_key(path))
 
     def waiting(self) -> int:
         """Returns the number of messages in the queue, including those that are hidden from other receivers."""
@@ -77,6 +79,12 @@ class EmulatedAws:
     def empty_queue(self) -> None:
         """Removes all messages from the queue."""
         self._sqs.purge_queue(QueueUrl=self._url)
+
+
+def _key(path: Path) -> str:
+    """Returns the key of a zip: a part of a work lies in the work's folder."""
+    rid = part_named(path.name.removesuffix(".bag.zip")).rid
+    return object_key(LAYOUT, rid).replace(f"{rid}.bag.zip", path.name)
 
 
 def write_credentials(path: Path, profile: str) -> None:

@@ -101,13 +101,13 @@ def run_demo(root: Path, out: TextIO) -> int:
         console.print("Making sample works …", highlight=False)
         samples = make_samples(folder.samples)
         aws = start_aws(folder, processes)
-        for sample in samples:
-            aws.upload(sample.rid, sample.zip)
+        zips = [path for sample in samples for path in sample.zips]
+        aws.upload(zips)
         make_databases(folder)
         started = time.monotonic()
-        aws.restore(sample.rid for sample in samples)
+        aws.restore(zips)
         processes.start("daemon", dagster_processes.daemon(*dagster_processes.HERE))
-        console.print(f"{len(samples)} zips lie in Glacier, and are asked for. From here on nobody does anything.")
+        console.print(f"{len(zips)} zips lie in Glacier, and are asked for. From here on nobody does anything.")
         return _watch_and_judge(folder, processes, aws, samples, console, started)
 
 
@@ -123,9 +123,8 @@ def serve(root: Path, port: int, out: TextIO) -> int:
         stack.enter_context(signals_interrupt())
         processes = stack.enter_context(processes_in(folder))
         aws = start_aws(folder, processes)
-        zips = {path.name.removesuffix(".bag.zip"): path for path in sorted(folder.samples.iterdir())}
-        for rid, path in zips.items():
-            aws.upload(rid, path)
+        zips = sorted(folder.samples.iterdir())
+        aws.upload(zips)
         aws.restore(zips)
         aws.empty_queue()
         processes.start("daemon", dagster_processes.daemon(*dagster_processes.HERE))

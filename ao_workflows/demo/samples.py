@@ -1,8 +1,8 @@
 """The demo's sample works: zipped BagIt bags with drawn pages, made on the spot, some of them bad on purpose.
 
-What belongs here: which samples there are, the drawing of their pages, their bagging and zipping, and the digests of
-what was bagged, by which the demo judges the archive for itself. What does not: uploading them, and the platform's own
-reading of bags, which must share no line with the code that makes its test.
+What belongs here: which samples there are, their bagging and zipping, and the digests of what was bagged, by which the
+demo judges the archive for itself. What does not: the drawing of their pages (``ao_workflows.demo.leaves``), uploading
+them, and the platform's own reading of bags, which must share no line with the code that makes its test.
 
 The same Pillow makes the same bytes each time: every choice follows from the RID, and every date is fixed.
 """
@@ -10,9 +10,7 @@ The same Pillow makes the same bytes each time: every choice follows from the RI
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import random
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +19,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from PIL import Image, ImageChops, ImageDraw, ImageFont
+from ao_workflows.demo.leaves import as_jpeg, chance_of, page_on, plate_of
+from ao_workflows.demo.taken_apart import taken_apart
 
 Wrong = Literal["checksum", "missing", "no bag"]
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Sample:
     ``works`` maps the RID of each work in the zip to its payload: the sha256 of each file that was bagged, by its path
     in the work's folder, including the file of ``bad_path``. It is empty for a zip that is no bag. ``files`` and
     ``bytes`` count the payload, or everything in a zip that is no bag. ``wrong`` says what is wrong with a bad sample,
-    and is None for a good one.
+    and is None for a good one. ``parts`` has the zips of a work in parts, of which ``zip`` is one; else it is empty.
     """
 
     rid: str
@@ -45,6 +43,12 @@ class Sample:
     bytes: int
     wrong: Wrong | None
     bad_path: str | None
+    parts: tuple[Path, ...] = ()
+
+    @property
+    def zips(self) -> tuple[Path, ...]:
+        """All zips to upload."""
+        return self.parts or (self.zip,)
 
 
 def make_samples(into: Path, progress: Callable[[Sample], None] | None = None) -> list[Sample]:
@@ -90,6 +94,7 @@ class _Recipe:
     works: tuple[_Work, ...]
     deflated: bool = False
     wrong: Wrong | None = None
+    in_parts: bool = False
 
 
 _RECIPES = (
@@ -127,7 +132,9 @@ _RECIPES = (
         "an old bag: BagIt 0.97 with md5",
         (_Work("W8LS66347", "rgyal rabs gsal me", algorithms=("md5",), version="0.97"),),
     ),
-    _Recipe("two volumes", (_Work("W1NLM3827", "legs bshad gter", pages=5, volumes=2),)),
+    _Recipe(
+        "two volumes, in parts", (_Work("W1NLM3827", "legs bshad gter", pages=5, volumes=2, texts=2),), in_parts=True
+    ),
     _Recipe("a single page", (_Work("W2PD17489", "bkra shis brtsegs pa", pages=1),)),
     _Recipe("one byte of a page flipped", (_Work("W1NLM5043", "thar rgyan", pages=6),), wrong="checksum"),
     _Recipe("one page missing from the zip", (_Work("W1FPL1405", "spyod 'jug", pages=6),), wrong="missing"),
@@ -155,7 +162,16 @@ def _make(into: Path, recipe: _Recipe) -> Sample:
             if recipe.wrong:
                 bad_path = _spoil(bag, recipe.wrong)
             _write(out, {f"{work.rid}.bag/{path}": content for path, content in bag.items()})
-    return Sample(rid, zip_path, recipe.title, works, files, size, recipe.wrong, bad_path)
+    parts = [_part(into, recipe.works[0], *part) for part in taken_apart(rid, payload)] if recipe.in_parts else []
+    return Sample(rid, zip_path, recipe.title, works, files, size, recipe.wrong, bad_path, tuple(parts))
+
+
+def _part(into: Path, work: _Work, name: str, payload: dict[str, bytes]) -> Path:
+    """Writes the zip of one part, in place of the whole work's if it has that name, and returns its path."""
+    bag = _tag_files(work, payload) | {f"data/{path}": content for path, content in payload.items()}
+    with zipfile.ZipFile(into / f"{name}.bag.zip", "w") as out:
+        _write(out, {f"{name}.bag/{path}": content for path, content in bag.items()})
+    return into / f"{name}.bag.zip"
 
 
 def _spoil(bag: dict[str, bytes], wrong: Wrong) -> str:
@@ -211,14 +227,14 @@ def _manifest(algorithm: str, files: dict[str, bytes]) -> bytes:
 
 def _payload(work: _Work) -> Iterator[tuple[str, bytes]]:
     """Yields path and content of each file of a work: originals, pages for the web, and texts if it has any."""
-    plate = _plate(work.rid, work.name, work.leaf)
+    plate = plate_of(work.rid, work.name, work.leaf)
     for volume in range(1, work.volumes + 1):
         group = f"{work.rid}-I1KG{work.rid[-4:]}{volume}"
         for number in range(1, work.pages + 1):
-            page = _page(plate, f"{group} {number:04d}", str(number))
+            page = page_on(plate, f"{group} {number:04d}", str(number))
             name = f"{work.tibetan or group}{number:04d}.jpg"
-            yield f"archive/{group}/{name}", _jpeg(page, quality=90)
-            yield f"images/{group}/{name}", _jpeg(page.reduce(2), quality=80)
+            yield f"archive/{group}/{name}", as_jpeg(page, quality=90)
+            yield f"images/{group}/{name}", as_jpeg(page.reduce(2), quality=80)
     for number in range(1, work.texts + 1):
         yield f"sources/{work.tibetan or work.rid}-{number:03d}.txt", _text(work, number).encode()
 
@@ -228,114 +244,13 @@ def _snapshots(work: _Work) -> Iterator[tuple[str, bytes]]:
     a work.
     """
     yield "read me.txt", b"Snapshots of the reading room. They were uploaded to the wrong bucket.\n"
-    plate = _plate(work.rid, work.name, work.leaf)
+    plate = plate_of(work.rid, work.name, work.leaf)
     for number in range(1, work.pages + 1):
-        page = _page(plate, f"reading room {number}", str(number))
-        yield f"reading room/snapshot {number}.jpg", _jpeg(page, quality=90)
+        page = page_on(plate, f"reading room {number}", str(number))
+        yield f"reading room/snapshot {number}.jpg", as_jpeg(page, quality=90)
 
 
 def _text(work: _Work, number: int) -> str:
-    chance = _chance(work.rid, "text", number)
+    chance = chance_of(work.rid, "text", number)
     syllables = ("བཀྲ", "ཤིས", "བདེ", "ལེགས", "ཆོས", "རྒྱལ", "པོ", "ཡི", "གེ", "རིན", "ཆེན", "དཔེ", "ཆ", "གསར", "མཛོད")
     return "".join("་".join(chance.choices(syllables, k=9)) + "།\n" for _ in range(600))
-
-
-def _chance(*seed: object) -> random.Random:
-    return random.Random(" ".join(map(str, seed)))  # noqa: S311 - it draws pictures
-
-
-def _jpeg(picture: Image.Image, quality: int) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality)
-    return out.getvalue()
-
-
-@dataclass(frozen=True)
-class _Plate:
-    """What all pages of a work have in common. It is drawn once, since it is nearly all of the drawing."""
-
-    blank: Image.Image
-    lines: Image.Image
-    number_font: _Font
-    caption_font: _Font
-
-
-def _plate(rid: str, name: str, size: tuple[int, int]) -> _Plate:
-    height = size[1]
-    return _Plate(_blank_leaf(rid, name, size), _lines_of_script(rid, size), _font(height // 12), _font(height // 24))
-
-
-def _page(plate: _Plate, caption: str, number: str) -> Image.Image:
-    """Draws a scanned leaf of a pecha: six lines in a red frame, with the work's name and the page's number
-    beside it.
-    """
-    page = plate.blank.copy()
-    width, height = page.size
-    chance = _chance(caption)
-    line_width = int(width * 0.80)
-    starts = chance.sample(range(0, plate.lines.width - line_width, line_width // 2), 6)
-    for line, start in enumerate(starts):
-        mask = plate.lines.crop((start, 0, start + line_width, plate.lines.height))
-        page.paste((38, 28, 24), (int(width * 0.10), int(height * (0.16 + 0.115 * line))), mask)
-    draw = ImageDraw.Draw(page)
-    draw.text((width * 0.945, height * 0.5), number, (120, 30, 22), plate.number_font, anchor="mm")
-    draw.text((width * 0.5, height * 0.975), caption, (205, 205, 200), plate.caption_font, anchor="mm")
-    return page
-
-
-def _font(size: int) -> _Font:
-    return ImageFont.load_default(max(size, 8))
-
-
-def _blank_leaf(rid: str, name: str, size: tuple[int, int]) -> Image.Image:
-    """Draws the scanner's bed, the paper with its grain, the frame, and the work's name."""
-    chance = _chance(rid, "paper")
-    width, height = size
-    tint = (chance.randrange(222, 240), chance.randrange(200, 216), chance.randrange(158, 182))
-    stains = Image.frombytes("L", (24, 8), bytes(chance.randrange(222, 256) for _ in range(24 * 8)))
-    # A scanner's noise: without it a page is a tenth of the size of a real one.
-    grain = Image.frombytes("L", size, chance.randbytes(width * height)).point(lambda value: 226 + value // 9)
-    texture = ImageChops.multiply(stains.resize(size, Image.Resampling.BICUBIC), grain)
-    paper = ImageChops.multiply(Image.new("RGB", size, tint), Image.merge("RGB", [texture] * 3))
-    leaf = Image.new("RGB", size, (44, 44, 46))
-    edge = (int(width * 0.015), int(height * 0.045))
-    leaf.paste(paper.crop((*edge, width - edge[0], int(height * 0.95))), edge)
-    draw = ImageDraw.Draw(leaf)
-    for inset in (0, max(height // 60, 3)):
-        frame = (width * 0.09 + inset, height * 0.11 + inset, width * 0.91 - inset, height * 0.885 - inset)
-        draw.rectangle(frame, outline=(150, 38, 28), width=max(height // 240, 1))
-    margin = Image.new("L", (int(height * 0.75), int(width * 0.06)), 0)
-    middle = (margin.width / 2, margin.height / 2)
-    ImageDraw.Draw(margin).text(middle, name, 255, _font(height // 15), anchor="mm")
-    leaf.paste((120, 30, 22), (int(width * 0.022), int(height * 0.125)), margin.rotate(90, expand=True))
-    return leaf
-
-
-def _lines_of_script(rid: str, size: tuple[int, int]) -> Image.Image:
-    """Draws one long line, as a mask, from which each line of each page is cut.
-
-    It only looks like Tibetan (heads along one line, legs, vowels, a dot after each syllable): no Tibetan font can be
-    counted on where the demo runs, and drawing the strokes anew for each page would take too long.
-    """
-    chance = _chance(rid, "script")
-    unit = max(size[1] // 40, 3)
-    strip = Image.new("L", (size[0] * 12, unit * 9), 0)
-    draw = ImageDraw.Draw(strip)
-    x, head, stroke = unit, unit * 3, max(unit // 2, 2)
-    while x < strip.width - unit * 8:
-        for _ in range(chance.randint(1, 3)):
-            draw.line((x, head, x + unit * 2, head), 255, stroke)
-            for leg in chance.sample((0, 1, 2), chance.randint(1, 2)):
-                foot = head + unit * chance.choice((2, 3, 4))
-                draw.line((x + unit * leg, head, x + unit * leg, foot), 255, stroke)
-            if chance.choice((True, True, False)):
-                draw.arc((x, head + unit, x + unit * 2, head + unit * 3), chance.choice((0, 180)), 360, 255, stroke)
-            if not chance.randrange(3):
-                draw.arc((x, unit, x + unit * 2, head), 160, 380, 255, stroke)
-            x += unit * 3
-        draw.ellipse((x, head - stroke, x + stroke, head), 255)
-        x += unit + stroke
-        if not chance.randrange(10):
-            draw.line((x + unit, head, x + unit, head + unit * 4), 255, stroke)
-            x += unit * 3
-    return strip.reduce(2)

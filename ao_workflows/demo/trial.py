@@ -44,11 +44,11 @@ def main() -> int:
         console.print("Making sample works …", highlight=False)
         samples = make_samples(Path(folder))
         aws.make()
-        for sample in samples:
-            aws.upload(sample.rid, sample.zip)
+        zips = [path for sample in samples for path in sample.zips]
+        aws.upload(zips)
         started = time.monotonic()
-        aws.restore(sample.rid for sample in samples)
-        console.print(f"{len(samples)} zips lie in Glacier, and are asked for. From here on nobody does anything.")
+        aws.restore(zips)
+        console.print(f"{len(zips)} zips lie in Glacier, and are asked for. From here on nobody does anything.")
         asked = datetime.now(UTC)
         with DagsterInstance.get() as instance:
 

@@ -19,6 +19,7 @@ from ao_workflows.demo.aws import EmulatedAws
 from ao_workflows.demo.samples import Sample
 from ao_workflows.status.runs import failure_message
 from ao_workflows.works import run_tags
+from ao_workflows.works.part_tags import PART
 from ao_workflows.works.stages import Stage
 
 if TYPE_CHECKING:
@@ -97,13 +98,23 @@ def read_sample_progress(
     runs: dict[str, DagsterRun] = {}
     for run in reversed(instance.get_runs(RunsFilter(created_after=since))):
         if rid := run.tags.get(run_tags.PARTITION):
-            runs[rid] = run
+            runs[run.tags.get(PART, rid)] = run
     return {
         sample.rid: before[sample.rid]
         if sample.rid in before and before[sample.rid].ended
-        else _progress_of_run(instance, runs.get(sample.rid))
+        else _of_all_parts([_progress_of_run(instance, runs.get(name)) for name in _names(sample)])
         for sample in samples
     }
+
+
+def _names(sample: Sample) -> list[str]:
+    return [path.name.removesuffix(".bag.zip") for path in sample.parts] or [sample.rid]
+
+
+def _of_all_parts(parts: Sequence[SampleProgress]) -> SampleProgress:
+    """Returns how far a work is: as its first part that has not ended, else as one that was refused, if any was."""
+    ended = sorted(parts, key=lambda part: part.stage == "in the archive")[0]
+    return next((part for part in parts if not part.ended), ended)
 
 
 def _progress_of_run(instance: DagsterInstance, run: DagsterRun | None) -> SampleProgress:

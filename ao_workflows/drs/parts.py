@@ -20,7 +20,7 @@ anew. Which parts the newest state of the work needs, when Glacier was last aske
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -90,7 +90,8 @@ def row_for(rid: str, rows: Sequence[DrsRow], stage: Stage | None, entry: DrsEnt
         return last
     for row, parts in zip(rows, known, strict=True):
         if part in parts:
-            return row if _awaits(parts[part]) else None
+            # A part that was refused is sent anew, by another event: the row still waits for it.
+            return row if Stage.SYNCED_ARCHIVE not in parts[part].times else None
     return last if _takes_parts(last) else None
 
 
@@ -120,12 +121,23 @@ def _by_entries(row: DrsRow) -> dict[str, DrsRow]:
     times: dict[str, dict[Stage, datetime]] = {}
     for entry in row.entries:
         part, stage = part_of_entry(entry, row.rid), _STAGES.get(entry.stage)
+        before = times.get(part, {})
         if stage is Stage.RESTORE_REQUESTED:
             entries[part], times[part] = [], {}
+        elif stage is Stage.RESTORED_MESSAGE and _is_sent_anew(entry, entries.get(part, ()), before):
+            # Sent anew, since it was refused or its run failed: what was done of the delivery before counts no more.
+            times[part] = {done: at for done, at in before.items() if done is Stage.RESTORE_REQUESTED}
+            entries[part] = [each for each in entries[part] if each.stage == Stage.RESTORE_REQUESTED]
         entries.setdefault(part, []).append(entry)
         if stage and entry.at:
             times.setdefault(part, {})[stage] = entry.at
     return {part: replace(row, times=done, entries=tuple(entries[part])) for part, done in times.items()}
+
+
+def _is_sent_anew(entry: DrsEntry, before: Sequence[DrsEntry], done: Mapping[Stage, datetime]) -> bool:
+    """Whether an event is another one than the part's last, which has not brought it into the archive."""
+    events = [each.event for each in before if each.event]
+    return bool(events) and events[-1] != entry.event and Stage.SYNCED_ARCHIVE not in done
 
 
 def _takes_parts(row: DrsRow) -> bool:

@@ -20,9 +20,9 @@ from ao_workflows.machine.times import in_order
 
 @dataclass(frozen=True)
 class WantedRun:
-    """An event for which a run of the work ``rid`` is wanted."""
+    """An event for which a run of a work or a part is wanted, by the name that this has on the scratch disk."""
 
-    rid: str
+    staged: str
     event: ObjectEvent
 
 

@@ -26,7 +26,7 @@ def keep(staging: Staging, queue: str, region: str, message_id: str, wanted: Seq
     :raises StagingError: if it cannot be written.
     """
     path = _path(staging, queue, region, message_id)
-    events = [{"rid": each.rid, "event": asdict(each.event)} for each in wanted]
+    events = [{"rid": each.staged, "event": asdict(each.event)} for each in wanted]
     write_whole(path, json.dumps({"message_id": message_id, "queue": queue, "events": events}), flush=True)
     return path
 

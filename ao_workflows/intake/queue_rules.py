@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from ao_workflows.errors import MessageError, RidError
 from ao_workflows.events.message_parts import MessageInParts, WantedRun, newest_of_each, next_part
 from ao_workflows.events.s3_events import ObjectEvent, parse_message
-from ao_workflows.works.rids import rid_of_key
+from ao_workflows.works.parts import Layout, Part, part_of_key
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Selection:
     rejected: str | None = None
 
 
-def select_events(body: str, bucket: str, events: Sequence[str], keys: Sequence[str]) -> Selection:
+def select_events(
+    body: str, bucket: str, events: Sequence[str], keys: Sequence[str], layout: Layout = "either"
+) -> Selection:
     """Returns the runs for which an intake's message asks.
 
     A message may have several records. If one of them cannot be used, because it cannot be read, or because of its RID
@@ -56,6 +58,7 @@ def select_events(body: str, bucket: str, events: Sequence[str], keys: Sequence[
     :param bucket: the intake's bucket.
     :param events: shell patterns, one of which the event's name must match.
     :param keys: shell patterns, one of which the object's key must match.
+    :param layout: whether the intake's zips are works or parts of works.
     """
     try:
         found = parse_message(body)
@@ -67,7 +70,7 @@ def select_events(body: str, bucket: str, events: Sequence[str], keys: Sequence[
         try:
             event = _readable(record)
             if _matches(event.name, events) and _matches(event.key, keys):
-                wanted.append(WantedRun(_rid_of(event, bucket), event))
+                wanted.append(WantedRun(_part_of(event, bucket, layout).staged, event))
         except (MessageError, RidError) as error:
             reasons.append(f"record {number} of {len(found)}: {error}" if len(found) > 1 else str(error))
     return Selection(tuple(wanted), "; ".join(reasons) or None)
@@ -83,10 +86,10 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _rid_of(event: ObjectEvent, bucket: str) -> str:
+def _part_of(event: ObjectEvent, bucket: str, layout: Layout) -> Part:
     if event.bucket != bucket:
         raise MessageError(f"it names the bucket {event.bucket!r}, and the intake's is {bucket!r}")
-    return rid_of_key(event.key)
+    return part_of_key(event.key, layout)
 
 
 @dataclass(frozen=True)

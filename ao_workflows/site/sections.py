@@ -111,6 +111,7 @@ class FolderIntakeSection(Section):
     kind: Literal["folder"]
     folder: AbsolutePath
     environment: Environment
+    layout: Literal["whole", "either"] = "either"
     batches: bool = False
     formerly: tuple[IntakeName, ...] = ()
 

@@ -98,7 +98,7 @@ def works_with_left_overs(layout: StagingLayout) -> list[str]:
 
 def works_there(layout: StagingLayout) -> list[str]:
     """Returns the RIDs of the works whose zip or folders are on the disk, in order."""
-    names = (name for parent in layout.may_have_left_overs() for name in _names(parent))
+    names = (name for parent in layout.may_have_left_overs() for name in names_in(parent))
     return sorted({name for name in names if not name.startswith(".")})
 
 
@@ -108,10 +108,10 @@ def is_there(layout: StagingLayout, rid: str) -> bool:
 
 
 def _hidden(folder: Path) -> Iterator[Path]:
-    return (folder / name for name in _names(folder) if name.startswith("."))
+    return (folder / name for name in names_in(folder) if name.startswith("."))
 
 
-def _names(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
     """Returns the names in a folder; none if the folder is not there or cannot be read."""
     try:
         return os.listdir(folder)

@@ -6,10 +6,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ao_workflows.works.parts import part_staged_as
+
 
 @dataclass(frozen=True)
 class StagingLayout:
     """The paths of everything on the scratch disk below ``root``; a work's are named after its partition's RID.
+
+    Of a work in parts each part has paths of its own, named after ``Part.staged``, which is what ``rid`` is then. Only
+    the lock is the work's.
 
     A RID may be any name. So where a folder's entries are named after RIDs, every other entry begins with a dot, as no
     RID does. A hidden name ends with a token without dots and ``.tmp``, so the RID in it cannot be mistaken for another
@@ -24,15 +29,15 @@ class StagingLayout:
 
     def zip(self, rid: str) -> Path:
         """Returns the path of the downloaded zip."""
-        return self.incoming(rid) / f"{rid}.bag.zip"
+        return self.incoming(rid) / f"{part_staged_as(rid).name}.bag.zip"
 
     def part(self, rid: str) -> Path:
         """Returns the path of the zip while it is being downloaded."""
-        return self.incoming(rid) / f"{rid}.bag.zip.part"
+        return self.zip(rid).with_suffix(".zip.part")
 
     def journal(self, rid: str) -> Path:
         """Returns the path of the download's journal, which lists the parts of the zip that have arrived whole."""
-        return self.incoming(rid) / f"{rid}.bag.zip.journal"
+        return self.zip(rid).with_suffix(".zip.journal")
 
     def progress(self, rid: str) -> Path:
         """Returns the path of the file that says how far a download under way has come."""
@@ -90,7 +95,7 @@ class StagingLayout:
 
     def lock(self, rid: str) -> Path:
         """Returns the path of the file that a run locks while it works on the work."""
-        return self.root / "locks" / f"{rid}.lock"
+        return self.root / "locks" / f"{part_staged_as(rid).rid}.lock"
 
     def archive_shares(self) -> Path:
         """Returns the path of the file that says what was noted of each of the archive's shares at its set-up."""

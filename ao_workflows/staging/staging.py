@@ -30,7 +30,7 @@ from ao_workflows.staging.receipt_files import read_placed, read_receipts, read_
 from ao_workflows.staging.receipts import Placed, Receipt, Synced
 from ao_workflows.staging.room import ASK_AGAIN_SECONDS, RESERVE_GIB, ROOM_WAIT_HOURS, Room
 from ao_workflows.staging.run_locks import RunLocks
-from ao_workflows.works.rids import parse_rid
+from ao_workflows.works.parts import Part, part_staged_as, staged_parts
 from ao_workflows.works.stages import Stage
 
 
@@ -105,6 +105,8 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Locks the work for this process, and removes what killed runs of it left half made; does nothing if this
         process has the lock already.
 
+        The parts of a work have one lock. ``rid`` is the name of the part whose left-overs are removed.
+
         The kernel unlocks it when the process ends, however it ends.
 
         :param holder: what the process writes about itself into the lock's file, for others to read.
@@ -113,22 +115,23 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         :raises WorkBusy: if another process has the lock, with what that process wrote about itself.
         :raises StagingError: if the lock's file cannot be written.
         """
-        if rid in self._held:
+        work = part_staged_as(rid).rid
+        if work in self._held:
             return
-        self._lock(parse_rid(rid))
+        self._lock(work)
         # Done before anything is written: on a full disk it is what makes room.
         freeing.sweep(self.layout, rid)
         try:
-            file_locks.say_holder(self._held[rid], holder)
+            file_locks.say_holder(self._held[work], holder)
         except OSError as error:
-            self._let_go(rid)
+            self._let_go(work)
             raise disk_error(self.layout.lock(rid), "cannot be written", error) from error
 
-    def _lock(self, rid: str) -> None:
-        path = self.layout.lock(rid)
+    def _lock(self, work: str) -> None:
+        path = self.layout.lock(work)
         made_parents(path)
         try:
-            self._held[rid] = file_locks.take(path, rid)
+            self._held[work] = file_locks.take(path, work)
         except OSError as error:
             raise disk_error(path, "cannot be opened", error) from error
 
@@ -139,14 +142,15 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         :raises WorkBusy: if the lock is held already, be it by this process for its own run.
         :raises StagingError: if the lock's file cannot be made.
         """
-        self._lock(rid)
+        work = part_staged_as(rid).rid
+        self._lock(work)
         try:
             # On a full disk the holder's name cannot be written; the work is locked all the same.
             with suppress(OSError):
-                file_locks.say_holder(self._held[rid], "the freeing of what no run needs")
+                file_locks.say_holder(self._held[work], "the freeing of what no run needs")
             yield
         finally:
-            self._let_go(rid)
+            self._let_go(work)
 
     def release(self) -> None:
         """Unlocks all works that this process has locked, removes their lock files, and gives back all its room."""
@@ -169,6 +173,10 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         :raises StagingError: if a file cannot be read.
         """
         return read_receipts(self.layout, rid)
+
+    def parts_with_receipts(self, rid: str) -> list[Part]:
+        """Returns the parts of a work, the one named as the work included, of which the disk has receipts, in order."""
+        return staged_parts(freeing.names_in(self.layout.receipt(rid, "any").parent.parent), rid)
 
     def synced(self, rid: str) -> Synced | None:
         """Reads only the receipt of the work's sync, for callers that look at many works; returns None if there is none

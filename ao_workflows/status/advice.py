@@ -6,10 +6,13 @@ What belongs here: the sentence, and the stage from which a work is done again. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ao_workflows.events.dropped_files import DroppedFile
 from ao_workflows.status.drs_notes import last_of_its_own
 from ao_workflows.status.evidence import Evidence, event_in_force
 from ao_workflows.status.state import WorkState
+from ao_workflows.works.parts import Part, part_staged_as
 from ao_workflows.works.stages import DEEP_COPIED, Stage
 
 REFUSALS = ("BagInvalid", "ZipRefused")
@@ -17,6 +20,19 @@ REFUSALS = ("BagInvalid", "ZipRefused")
 
 NOTHING_IS_LOST = "Nothing is lost. To do the work again once this is mended: "
 """How the last line of a failed run begins; a command follows."""
+
+
+PARTS_SHOWN = 10
+"""How many parts of a work a message names at most."""
+
+
+def parts_to_redo(parts: Sequence[Part]) -> str:
+    """Returns the words that name a work's parts and say how to redo one; empty if there are none."""
+    if not parts:
+        return ""
+    names = ", ".join(each.name for each in parts[:PARTS_SHOWN])
+    more = f" and {len(parts) - PARTS_SHOWN} more" if len(parts) > PARTS_SHOWN else ""
+    return f"it came in parts, {names}{more}; to redo one: ao reprocess {parts[0].redo}"
 
 
 def start_from(stage: str, *, zip_there: bool, tree_there: bool) -> str:
@@ -45,9 +61,10 @@ def advise(evidence: Evidence, state: WorkState, stage: str, *, stuck: bool, dis
     :param stuck: whether it has been there for too long.
     :param disagrees: whether the sources of the evidence contradict each other.
     """
-    rid = evidence.rid
+    part = part_staged_as(evidence.rid)
+    rid = part.rid
     first = start_from(stage, zip_there=evidence.zip_there, tree_there=evidence.tree_there)
-    redo = f"ao reprocess {rid}" + (f" --from {first}" if first != Stage.DOWNLOADED_BAG else "")
+    redo = f"ao reprocess {part.redo}" + (f" --from {first}" if first != Stage.DOWNLOADED_BAG else "")
     in_force = event_in_force(evidence)
     has_event = in_force is not None
     advice = ""
@@ -82,7 +99,7 @@ def advise(evidence: Evidence, state: WorkState, stage: str, *, stuck: bool, dis
         case WorkState.UNDER_WAY if stuck:
             advice = f"The run's log says what it waits for. To do it anew, end it in the web page, then: {redo}"
         case WorkState.IN_ARCHIVE if disagrees and has_event:
-            compare = f"ao reprocess {rid} --from {Stage.SYNCED_ARCHIVE}"
+            compare = f"ao reprocess {part.redo} --from {Stage.SYNCED_ARCHIVE}"
             advice = f"To compare the archive's copy and note it again: {compare}"
     return advice
 

@@ -18,10 +18,12 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from ao_workflows.drs.parts import part_of_entry
 from ao_workflows.drs.rows import DrsEntry, DrsRow
 from ao_workflows.errors import DeliveryHeld, NewerStored, OlderDelivery, OtherObject, RidError
 from ao_workflows.events.dropped_files import Claim, DroppedFile, WorkEvent
 from ao_workflows.machine.times import moment
+from ao_workflows.works.parts import part_staged_as
 from ao_workflows.works.rids import rid_of_key
 from ao_workflows.works.stages import Stage
 
@@ -106,16 +108,23 @@ def delivery_of(event: WorkEvent, *, version_id: str = "", etag: str = "", modif
     )
 
 
-def synced_deliveries(rid: str, rows: Iterable[DrsRow]) -> list[SyncedDelivery]:
+def synced_deliveries(staged: str, rows: Iterable[DrsRow]) -> list[SyncedDelivery]:
     """Returns the deliveries of a work that are synced according to DRS, each once, with the time of its last sync.
 
     What the archive's other systems write into DRS names no delivery, so it never makes a delivery wait.
 
+    Of a work in parts, each part has deliveries of its own.
+
+    :param staged: the name that the scratch disk has for the work or the part: see ``ao_workflows.works.parts``.
     :param rows: all of the work's rows.
     """
+    part = part_staged_as(staged)
+    rid = part.rid
     found: dict[str, SyncedDelivery] = {}
     for row in rows:
         for entry in row.entries:
+            if part_of_entry(entry, rid) != part.name:
+                continue
             # The works of one zip are noted one by one: the work itself may be synced while another one failed.
             if entry.stage != Stage.SYNCED_ARCHIVE and entry.data.get("synced") != rid:
                 continue
@@ -207,7 +216,7 @@ def _is_before(this: str, other: str, *, coarsely: bool = False) -> bool:
 
 
 def reason_to_hold(
-    rid: str, this: Delivery, synced: Sequence[SyncedDelivery], stored: Delivery | None = None
+    staged: str, this: Delivery, synced: Sequence[SyncedDelivery], stored: Delivery | None = None
 ) -> tuple[DeliveryHeld, Delivery] | None:
     """Returns why a delivery must wait for a person's decision, and the other delivery that is the reason; None if it
     may be done.
@@ -218,23 +227,26 @@ def reason_to_hold(
     stored one: if the run of that was killed or failed, the newer delivery would be forgotten in favour of the older.
     No delivery counts against itself, so the newest that was synced may be done again at any time.
 
-    :param rid: the work's RID.
+    :param staged: the name that the scratch disk has for the work or the part.
     :param this: the delivery in question.
-    :param synced: the work's deliveries that are synced according to DRS.
-    :param stored: the delivery that the work's stages are for now.
+    :param synced: its deliveries that are synced according to DRS.
+    :param stored: the delivery that its stages are for now.
     """
+    part = part_staged_as(staged)
     # A batch under the work's name that did not contain it counts only against older deliveries of the same object.
     synced = [each for each in synced if each.itself or this.same_object(each.delivery)]
     # The work may have come in another work's zip too: that object is not the work's own.
-    objects = [each for each in synced if each.delivery.is_object and _is_named_after(rid, each.delivery.key)]
+    objects = [each for each in synced if each.delivery.is_object and _is_named_after(part.name, each.delivery.key)]
     if this.is_object and objects:
         last = max(objects, key=lambda each: each.at).delivery
         if not this.same_object(last) and this.identity != last.identity:
-            return OtherObject(rid, str(this), str(last)), last
+            return OtherObject(str(part), str(this), str(last), part.redo), last
     newer = [each.delivery for each in synced if is_older(this, each.delivery)]
     if not newer:
-        return (NewerStored(rid, str(this), str(stored)), stored) if stored and is_older(this, stored) else None
+        if stored is None or not is_older(this, stored):
+            return None
+        return NewerStored(str(part), str(this), str(stored), part.redo), stored
     newest = newer[0]
     for each in newer[1:]:
         newest = each if is_older(newest, each) else newest
-    return OlderDelivery(rid, str(this), str(newest)), newest
+    return OlderDelivery(str(part), str(this), str(newest), part.redo), newest

@@ -77,8 +77,9 @@ class NotedEvent:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that is known about one work.
+    """Everything that is known about one work, or one part of a work.
 
+    ``rid`` is its name on the scratch disk: the RID, or that of the part (see ``ao_workflows.works.parts``).
     ``row`` is the row of DRS that was updated last, ``run`` the newest run in Dagster; each is None if there is none.
     ``report`` is the path of the report on a bag that was refused. ``zip_there`` and ``tree_there`` say whether the
     scratch disk has the zip and the unpacked works. ``noted`` is the last event that no run has stored, if it is later

@@ -20,6 +20,7 @@ import dagster as dg
 
 from ao_workflows.download.progress import read_progress
 from ao_workflows.drs.client import Drs
+from ao_workflows.drs.parts import by_parts, parts_of_rows
 from ao_workflows.drs.rows import DrsRow
 from ao_workflows.errors import DatabaseError, RidError, StagingError
 from ao_workflows.machine.file_locks import lock_if_free
@@ -30,6 +31,7 @@ from ao_workflows.status import noted_events
 from ao_workflows.status.evidence import DownloadSeen, Evidence, LockState
 from ao_workflows.status.noted_events import last_noted
 from ao_workflows.status.runs import UNFINISHED, newest_run, works_of_runs
+from ao_workflows.works.parts import Part, work_of
 from ao_workflows.works.rids import parse_rid
 
 FORGOTTEN = timedelta(days=30)
@@ -71,7 +73,10 @@ class Gathered:
 
 
 def of_works(sources: EvidenceSources, rids: Sequence[str]) -> Gathered:
-    """Gathers the evidence of the given works, in their order. What cannot be asked is noted in what is returned."""
+    """Gathers the evidence of the given works, in their order. What cannot be asked is noted in what is returned.
+
+    Of a work in parts there is evidence of each part that is known.
+    """
     gathered = Gathered()
     rows: Mapping[str, DrsRow] = {}
     drs = sources.drs
@@ -81,20 +86,39 @@ def of_works(sources: EvidenceSources, rids: Sequence[str]) -> Gathered:
         except DatabaseError as error:
             gathered.drs_error, drs = error, None
     for rid in rids:
-        evidence = Evidence(
-            rid=rid,
-            row=rows.get(rid),
-            run=newest_run(sources.instance, rid) if sources.instance else None,
-            asked_drs=drs is not None,
-            asked_dagster=sources.instance is not None,
-        )
         try:
-            evidence = _with_staging(evidence, sources.staging)
-        except StagingError as error:
-            gathered.unread.append(error)
-            evidence = replace(evidence, asked_staging=False)
-        gathered.evidence.append(evidence)
+            parts = _parts_of(rid, rows.get(rid), sources.staging, drs)
+        except DatabaseError as error:
+            gathered.drs_error, parts = error, {Part(rid, rid): rows.get(rid)}
+        for part, row in parts.items():
+            evidence = Evidence(
+                rid=part.staged,
+                row=row,
+                run=newest_run(sources.instance, part.staged) if sources.instance else None,
+                asked_drs=drs is not None,
+                asked_dagster=sources.instance is not None,
+            )
+            try:
+                evidence = _with_staging(evidence, sources.staging, in_parts=len(parts) > 1 or part.staged != rid)
+            except StagingError as error:
+                gathered.unread.append(error)
+                evidence = replace(evidence, asked_staging=False)
+            gathered.evidence.append(evidence)
     return gathered
+
+
+def _parts_of(rid: str, last: DrsRow | None, staging: Staging, drs: Drs | None) -> dict[Part, DrsRow | None]:
+    """Returns the parts of a work that DRS or the scratch disk knows, each with what DRS has of it.
+
+    A work in one zip, or of which nothing is known, is one part with its last row.
+
+    :raises DatabaseError: if DRS cannot be asked.
+    """
+    names = {part.name for part in staging.parts_with_receipts(rid)} | set(by_parts(last) if last else ())
+    if names <= {rid}:
+        return {Part(rid, rid): last}
+    noted = parts_of_rows(drs.rows_of(rid)) if drs else {}
+    return {Part(rid, name): noted.get(name) for name in sorted(names | noted.keys())}
 
 
 def of_unfinished(
@@ -125,7 +149,7 @@ def of_unfinished(
             sources = EvidenceSources(sources.staging, None, sources.instance)
     unread = []
     try:
-        found.append(noted_events.works(sources.staging, most))
+        found.append([work_of(name) for name in noted_events.works(sources.staging, most)])
     except StagingError as error:
         unread.append(error)
     rids, odd = _each_once(found)
@@ -166,22 +190,24 @@ def lock_state(path: Path) -> LockState:
         os.close(handle)
 
 
-def _with_staging(evidence: Evidence, staging: Staging) -> Evidence:
+def _with_staging(evidence: Evidence, staging: Staging, *, in_parts: bool = False) -> Evidence:
     """Returns the evidence completed by what the scratch disk has of the work.
 
+    :param in_parts: whether the work's lock may be another part's.
     :raises StagingError: if the disk cannot be read.
     """
     layout, rid = staging.layout, evidence.rid
     report = layout.report(rid)
     receipts = staging.receipts(rid)
-    stored = receipts.restored
+    stored, run = receipts.restored, evidence.run
+    under_way = run is not None and run.state == "under way"
     try:
         return replace(
             evidence,
             receipts=receipts,
             noted=last_noted(staging, rid, stored.event if stored else None, datetime.now(UTC) - BEING_MADE),
             transfer=_transfer(layout, rid),
-            lock=lock_state(layout.lock(rid)),
+            lock="free" if in_parts and not under_way else lock_state(layout.lock(rid)),
             report=str(report) if report.exists() else None,
             zip_there=layout.zip(rid).exists(),
             tree_there=layout.work(rid).exists(),

@@ -65,11 +65,11 @@ def note(staging: Staging, intake: str, wanted: Collection[WantedRun]) -> Failur
     failures: dict[str, StagingError] = {}
 
     def write(each: WantedRun) -> None:
-        path = _path(staging, each.rid, each.event)
+        path = _path(staging, each.staged, each.event)
         # Noted before: the event is requested again because its run has not been made yet.
         if path.exists():
             return
-        said = {"intake": intake, "rid": each.rid, "at": now(), "event": asdict(each.event)}
+        said = {"intake": intake, "rid": each.staged, "at": now(), "event": asdict(each.event)}
         for left in reversed(range(_TRIES)):
             try:
                 write_whole(path, json.dumps(said, indent=1, ensure_ascii=False), flush=True)
@@ -133,7 +133,7 @@ def forget_done(staging: Staging, done_since: Callable[[str, datetime], Iterable
 
 
 def works(staging: Staging, most: int) -> list[str]:
-    """Returns the RIDs of the works that have notes, those whose notes changed last first.
+    """Returns the works and parts that have notes, by their names on the disk, those whose notes changed last first.
 
     :param most: how many works at most.
     :raises StagingError: if the folder of the notes cannot be read.

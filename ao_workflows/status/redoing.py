@@ -14,6 +14,7 @@ from ao_workflows.errors import NothingStored
 from ao_workflows.staging.receipt_chain import Receipts
 from ao_workflows.staging.receipts import StageReceipt
 from ao_workflows.status.advice import start_from
+from ao_workflows.works.parts import part_staged_as
 from ao_workflows.works.stages import RUN_STAGES, Stage
 
 
@@ -44,7 +45,7 @@ class Redo:
 
 
 def plan_redo(
-    rid: str,
+    staged: str,
     start: str,
     receipts: Receipts,
     disk: OnDisk,
@@ -54,8 +55,9 @@ def plan_redo(
     event_given: bool,
     word: Mapping[str, Any] | None = None,
 ) -> Redo:
-    """Returns what redoing a work from the stage ``start`` will do.
+    """Returns what redoing a work, or a part, from the stage ``start`` will do.
 
+    :param staged: its name on the scratch disk: see ``ao_workflows.works.parts``.
     :param boot: the machine's present boot: files of an earlier one are compared by their checksums.
     :param fresh: no stage is skipped, whatever its receipt says.
     :param event_given: whether the run's config has a restore event. Then none need be stored, and the run starts from
@@ -64,8 +66,10 @@ def plan_redo(
         ``replace``, which ``others`` it may change, and which works it must ``leave`` as they are.
     :raises NothingStored: if the stage's input is not there; the error says which stage to start from.
     """
+    part = part_staged_as(staged)
+    rid = str(part)
     if not event_given and receipts.restored is None:
-        raise NothingStored(rid, "no restore event is stored", None)
+        raise NothingStored(rid, "no restore event is stored", None, part.redo)
     if event_given:
         start = Stage.RESTORED_MESSAGE
     stages = [stage for stage in RUN_STAGES if RUN_STAGES.index(stage) >= RUN_STAGES.index(Stage(start))]
@@ -77,11 +81,12 @@ def plan_redo(
     first = start_from(start, zip_there=has_zip, tree_there=has_tree or freed)
     if first != start:
         missing = "the zip" if start == Stage.DEBAGGED_WORK else "the unpacked work"
-        raise NothingStored(rid, f"{missing} is not on the scratch disk", first)
+        raise NothingStored(rid, f"{missing} is not on the scratch disk", first, part.redo)
     changes = bool(word and (word["replace"] or word["others"]))
     if (fresh or changes) and start == Stage.SYNCED_ARCHIVE and not has_tree:
         # Only the receipt shows that the work was synced: without it nothing could be compared or replaced.
-        raise NothingStored(rid, "the unpacked work is not on the scratch disk", Stage.DOWNLOADED_BAG)
+        missing = "the unpacked work is not on the scratch disk"
+        raise NothingStored(rid, missing, Stage.DOWNLOADED_BAG, part.redo)
     words = []
     certain = True
     for stage in stages:
@@ -95,7 +100,7 @@ def plan_redo(
             said += _left(word)
         words.append(f"{stage.value}: {said}")
     thrown_away = [stage.value for stage in stages if stage is not Stage.RESTORED_MESSAGE] if fresh else []
-    return Redo(rid, tuple(stage.value for stage in stages), tuple(words), tuple(thrown_away))
+    return Redo(staged, tuple(stage.value for stage in stages), tuple(words), tuple(thrown_away))
 
 
 def _said(word: Mapping[str, Any]) -> str:

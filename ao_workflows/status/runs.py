@@ -16,11 +16,15 @@ from ao_workflows.events.dropped_files import given_in
 from ao_workflows.staging.receipts import Restored
 from ao_workflows.status.deliveries import delivery_of, is_older
 from ao_workflows.status.evidence import HELD, RunSeen, RunState
-from ao_workflows.works import run_tags
+from ao_workflows.works import part_tags, run_tags
+from ao_workflows.works.parts import part_staged_as
 from ao_workflows.works.stages import DEEP_COPIED, RUN_STAGES, Stage
 
 _LOOKED_AT = 20
 """How many runs of one work are looked at."""
+
+_OF_ALL_PARTS = 2000
+"""How many runs of a work in parts are looked at to find those for the part that is named as the work."""
 
 
 _STATES: dict[dg.DagsterRunStatus, RunState] = {
@@ -38,25 +42,36 @@ UNFINISHED = tuple(
 """The statuses of a run that has not ended."""
 
 
-def newest_run(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
-    """Returns the work's newest run; None if there is none."""
-    records = instance.get_run_records(dg.RunsFilter(tags={run_tags.PARTITION: rid}), limit=1)
+def newest_run(instance: dg.DagsterInstance, staged: str) -> RunSeen | None:
+    """Returns the newest run of a work or a part, by its name on the scratch disk; None if there is none."""
+    records = _records(instance, staged, 1)
     return run_seen(instance, records[0]) if records else None
 
 
-def run_in_flight(instance: dg.DagsterInstance, rid: str) -> RunSeen | None:
-    """Returns the newest run of the work that has not ended; None if there is none."""
-    records = instance.get_run_records(_unfinished(rid), limit=1)
+def run_in_flight(instance: dg.DagsterInstance, staged: str) -> RunSeen | None:
+    """Returns the newest run of a work or a part that has not ended; None if there is none."""
+    records = _records(instance, staged, 1, statuses=list(UNFINISHED))
     return run_seen(instance, records[0]) if records else None
 
 
-def has_run_in_flight(instance: dg.DagsterInstance, rid: str) -> bool:
-    """Whether the work has a run that has not ended. It costs fewer questions than ``run_in_flight``."""
-    return bool(instance.get_run_records(_unfinished(rid), limit=1))
+def has_run_in_flight(instance: dg.DagsterInstance, staged: str) -> bool:
+    """Whether the work or part has a run that has not ended. It costs fewer questions than ``run_in_flight``."""
+    return bool(_records(instance, staged, 1, statuses=list(UNFINISHED)))
 
 
-def _unfinished(rid: str) -> dg.RunsFilter:
-    return dg.RunsFilter(tags={run_tags.PARTITION: rid}, statuses=list(UNFINISHED))
+def _records(instance: dg.DagsterInstance, staged: str, most: int, **more: Any) -> list[dg.RunRecord]:
+    """Returns the newest runs of a work or a part.
+
+    Dagster cannot be asked for runs without a tag, so for the part that is named as its work all runs of the work are
+    looked at.
+    """
+    part = part_staged_as(staged)
+    of_part = dg.RunsFilter(tags={run_tags.PARTITION: part.rid, **part_tags.tags_of(part)}, **more)
+    first = instance.get_run_records(of_part, limit=most)
+    if all(part_tags.is_run_of(part, each.dagster_run.tags) for each in first):
+        return [*first]
+    found = instance.get_run_records(of_part, limit=_OF_ALL_PARTS)
+    return [each for each in found if part_tags.is_run_of(part, each.dagster_run.tags)][:most]
 
 
 def works_of_runs(
@@ -77,7 +92,7 @@ def works_of_runs(
     return [run.tags.get(run_tags.PARTITION, "") for run in instance.get_runs(within, limit=most)]
 
 
-def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Restored | None) -> dict[str, Any] | None:
+def stored_event_config(instance: dg.DagsterInstance, staged: str, stored: Restored | None) -> dict[str, Any] | None:
     """Returns the run config with the newest restore event, of those that the work's last few runs were given; None if
     none of them is later than the ``stored`` one.
 
@@ -85,7 +100,7 @@ def stored_event_config(instance: dg.DagsterInstance, rid: str, stored: Restored
     has its event. A run whose delivery waits for a person is not considered: the person decides about its event.
     """
     newest, config = (delivery_of(stored.event) if stored else None), None
-    for run in instance.get_runs(dg.RunsFilter(tags={run_tags.PARTITION: rid}), limit=_LOOKED_AT):
+    for run in (record.dagster_run for record in _records(instance, staged, _LOOKED_AT)):
         if (given := _event_config(run)) and (event := given_in(given)):
             this = delivery_of(event)
             if (newest is None or is_older(newest, this)) and not _was_held(instance, run):
@@ -101,13 +116,14 @@ def _was_held(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return entry is not None and _failure(entry.get_dagster_event().step_failure_data)[1] in HELD
 
 
-def times_of_done_events(instance: dg.DagsterInstance, rid: str, since: datetime) -> list[str]:
-    """Returns the times of the restore events that were done: those given to the work's last few successful runs.
+def times_of_done_events(instance: dg.DagsterInstance, staged: str, since: datetime) -> list[str]:
+    """Returns the times of the restore events that were done: those given to the last few successful runs of a work or
+    a part.
 
     :param since: only runs that were made after this moment.
     """
-    done = dg.RunsFilter(tags={run_tags.PARTITION: rid}, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
-    return [event["time"] for run in instance.get_runs(done, limit=_LOOKED_AT) if (event := _event_config(run))]
+    done = _records(instance, staged, _LOOKED_AT, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
+    return [event["time"] for record in done if (event := _event_config(record.dagster_run))]
 
 
 def run_seen(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunSeen:

@@ -21,6 +21,7 @@ from ao_workflows.status.advice import NOTHING_IS_LOST, advise
 from ao_workflows.status.drs_notes import noted_failure, noted_remarks
 from ao_workflows.status.evidence import GOES_ON, HELD, DownloadSeen, Evidence, RunSeen, event_in_force, lost_event
 from ao_workflows.status.state import WorkState, state_of, stopped_before_it_began
+from ao_workflows.works.parts import part_staged_as
 from ao_workflows.works.stages import DEEP_COPIED, RUN_STAGES, Stage
 
 
@@ -39,7 +40,7 @@ class StuckLimits:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a work stands.
+    """Where a work stands, or a part of one: ``part`` is then its name.
 
     ``stage`` is the stage that it is in or failed in, empty if there is none. ``since`` is when it came to its state,
     None if that is not known. ``stuck`` says that it has been there for too long. ``done`` says when each stage was
@@ -64,6 +65,7 @@ class Standing:
     advice: str
     disagreements: tuple[str, ...]
     remarks: Mapping[str, str] = field(default_factory=dict)
+    part: str = ""
 
 
 def standing_of(evidence: Evidence, now: datetime, limits: StuckLimits) -> Standing:
@@ -71,7 +73,7 @@ def standing_of(evidence: Evidence, now: datetime, limits: StuckLimits) -> Stand
 
     :param limits: how long the work may be in one state before it is called stuck.
     """
-    refused = evidence.receipts.refused
+    part, refused = part_staged_as(evidence.rid), evidence.receipts.refused
     if _asked_anew(evidence):
         evidence = replace(evidence, receipts=Receipts(), run=None)
     asked = evidence.run
@@ -105,17 +107,17 @@ def standing_of(evidence: Evidence, now: datetime, limits: StuckLimits) -> Stand
     stuck = may_stick and since is not None and now - since > patience
     disagreements = tuple(_disagreements(evidence, state, event, receipts, row_counts=row_counts))
     if held and state in {WorkState.HELD, WorkState.IN_ARCHIVE}:
-        advice = f"To do it all the same: ao reprocess {evidence.rid} --force"
+        advice = f"To do it all the same: ao reprocess {part.redo} --force"
         if held.undecided:
             compare = f" --from {Stage.SYNCED_ARCHIVE}" if Stage.SYNCED_ARCHIVE in receipts else ""
-            advice += f"; to leave the archive as it is: ao reprocess {evidence.rid}{compare}"
+            advice += f"; to leave the archive as it is: ao reprocess {part.redo}{compare}"
     else:
         advice = advise(evidence, state, stage, stuck=stuck, disagrees=bool(disagreements))
     transfer = evidence.transfer
     if state is not WorkState.UNDER_WAY or (run and transfer and transfer.run_id != run.run_id):
         transfer = None
     return Standing(
-        rid=evidence.rid,
+        rid=part.rid,
         state=state,
         stage=stage,
         since=since,
@@ -127,6 +129,7 @@ def standing_of(evidence: Evidence, now: datetime, limits: StuckLimits) -> Stand
         held=held.why if held else "",
         advice=advice,
         disagreements=disagreements,
+        part="" if part.is_named_as_work else part.name,
         remarks=(noted_remarks(row) if row_counts else {}) | _refused_remarks(refused),
     )
 
@@ -156,7 +159,7 @@ def _held(evidence: Evidence) -> _Held | None:
     """Returns why the last run's delivery waits or, if that does not, why the one that is kept in staging waits."""
     run, kept = evidence.run, evidence.receipts.held
     if run and _did_nothing(run):
-        why = run.reason.partition("\n")[0].removeprefix(f"{evidence.rid}: ")
+        why = run.reason.partition("\n")[0].removeprefix(f"{part_staged_as(evidence.rid)}: ")
         return _Held(why, run.at, run.error)
     return _Held(kept.why, kept.at, kept.error) if kept else None
 

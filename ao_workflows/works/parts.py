@@ -10,6 +10,7 @@ zips, and ``util_lib/GetFromBUDA.py``, which names image groups on disk).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -54,6 +55,11 @@ class Part:
         """The name under which the scratch disk keeps the part: the RID, or ``W1NLM4700+W1NLM4700-I1NLM4700_001``."""
         return self.rid if self.is_named_as_work else f"{self.rid}{_JOINT}{self.name}"
 
+    @property
+    def redo(self) -> str:
+        """The arguments of ``ao reprocess`` that name the part."""
+        return self.rid if self.is_named_as_work else f"{self.rid} --part {self.name}"
+
     def __str__(self) -> str:
         return self.rid if self.is_named_as_work else f"{self.name} of {self.rid}"
 
@@ -76,8 +82,28 @@ def part_of_key(key: str, layout: Layout = "either") -> Part:
         return Part(parse_rid(folder), name)
     if folder == name or (folder and name.startswith(f"{folder}-")):
         return Part(parse_rid(folder), name)
+    return part_named(name)
+
+
+def part_named(name: str) -> Part:
+    """Returns the part that a zip or a bag of this name is, if nothing but its name is known."""
     found = _GROUP.fullmatch(name)
     return Part(found["rid"], name) if found else Part(name, name)
+
+
+def part_called(rid: str, name: str) -> Part:
+    """Returns the part of a work that a person means: by its own name, or by its image group's, in either of these."""
+    return Part(rid, name if name == rid or name.startswith(f"{rid}-") else f"{rid}-{group_on_disk(name)}")
+
+
+def staged_parts(names: Iterable[str], rid: str) -> list[Part]:
+    """Returns the parts of a work, of those names that the scratch disk has, in order."""
+    return [part_staged_as(name) for name in sorted(names) if name == rid or name.startswith(f"{rid}{_JOINT}")]
+
+
+def work_of(staged: str) -> str:
+    """Returns the work of a name that the scratch disk has; it may be no RID, if a person made what is named so."""
+    return staged.partition(_JOINT)[0]
 
 
 def part_staged_as(staged: str) -> Part:

@@ -55,11 +55,13 @@ def bucket_number(rid: str) -> int:
     return int(last) if len(last) == 2 and last.isascii() and last.isdigit() else 0  # noqa: PLR2004
 
 
-_LEFT_OVER = re.compile(rf"\.(?P<rid>{_RID.pattern})\.[^.]+\.tmp")
+_LEFT_OVER = re.compile(rf"\.(?P<rid>{_RID.pattern}(\+{_RID.pattern})?)\.[^.]+\.tmp")
 
 
 def rid_of_left_over(name: str) -> str | None:
     """Returns the RID in the name of a work's left-over file or folder (see ``StagingLayout.left_over``).
+
+    Of a part, it returns the name under which the scratch disk keeps it.
 
     Returns None if the name is not of that form.
     """

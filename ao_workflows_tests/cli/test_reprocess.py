@@ -18,6 +18,8 @@ from ao_workflows.cli import main
 from ao_workflows.instance.run_queue import LOCATION
 from ao_workflows.staging.staging import Staging
 from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.part_sites import RID as PARTS_RID
+from ao_workflows_tests.support.part_sites import part_zip, restored, run_part
 from ao_workflows_tests.support.sites import TrialSite, bag_zip
 from ao_workflows_tests.support.works_in_trouble import CHECKOUT, FREED, GOOD, QUEUED, beat, queue, works_in_trouble
 
@@ -93,6 +95,18 @@ def test_a_person_s_word_for_one_run_is_that_run_s_config(site: TrialSite) -> No
     assert ao("reprocess", GOOD, "--leave", "../x").exit_code == 2
 
 
+def test_one_part_of_a_work_is_queued_by_its_name_or_its_groups(site: TrialSite) -> None:
+    """A thousand groups are not redone for one that failed."""
+    name = f"{PARTS_RID}-0886"
+    assert run_part(site, name, restored(site, name, part_zip(name, {f"images/{name}/1.jpg": b"1"}))).success
+    for called in (name, "I0886"):
+        told = ao("reprocess", PARTS_RID, "--part", called, "--fresh")
+        assert told.exit_code == 0, told.stderr
+        assert f"{name} of {PARTS_RID}:" in told.stdout
+        assert _unqueued(site, PARTS_RID).tags["ao/part"] == name
+    assert ao("reprocess", PARTS_RID, FREED, "--part", name).exit_code == 2
+
+
 def test_a_reader_who_leaves_early_keeps_no_work_out_of_the_queue(site: TrialSite) -> None:
     """`ao reprocess … | head -1` queued the first and passed over the others without a word."""
     reader, writer = os.pipe()
@@ -127,7 +141,7 @@ def test_fresh_touches_nothing_of_a_work_that_a_process_has(site: TrialSite) -> 
         told = ao("reprocess", GOOD, "--fresh")
     finally:
         other.release()
-    assert told.exit_code == 1
+    assert told.exit_code == 1, told.stdout
     assert "is being worked on by dagster asset materialize" in told.stderr
     assert site.layout.receipt(GOOD, "downloaded_bag").exists()
 
@@ -136,7 +150,7 @@ def test_a_stage_whose_input_was_cleaned_away_is_refused_with_the_one_to_start_f
     """A run that is bound to fail wastes its turn in the queue."""
     before = _runs(site)
     told = ao("reprocess", FREED, "--from", "debagged_work", "--fresh")
-    assert told.exit_code == 1
+    assert told.exit_code == 1, told.stdout
     assert f"start from downloaded_bag: ao reprocess {FREED} --from downloaded_bag" in told.stderr
     assert site.layout.receipt(FREED, "debagged_work").exists()
     assert _runs(site) == before
@@ -147,7 +161,7 @@ def test_a_work_with_a_run_in_flight_and_one_that_nobody_knows_are_refused_and_t
 ) -> None:
     """A list of a hundred works must not stop at its first misspelled one."""
     told = ao("reprocess", QUEUED, "W1NOPE", GOOD)
-    assert told.exit_code == 1
+    assert told.exit_code == 1, told.stdout
     assert f"{QUEUED} has a run already" in told.stderr
     assert "which is queued" in told.stderr
     assert "W1NOPE is not known" in told.stderr
@@ -198,7 +212,7 @@ def test_an_instance_that_is_not_there_is_told(
     if home:
         monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / home))
     told = ao("reprocess", GOOD)
-    assert told.exit_code == 1
+    assert told.exit_code == 1, told.stdout
     assert says in told.stderr
     assert not (tmp_path / "elsewhere").exists()
 
@@ -208,7 +222,7 @@ def test_nothing_is_queued_where_no_daemon_would_take_it(site: TrialSite) -> Non
     before = _runs(site)
     beat(site, time.time() - 3600)
     told = ao("reprocess", GOOD)
-    assert told.exit_code == 1
+    assert told.exit_code == 1, told.stdout
     assert "dagster-daemon run" in told.stderr
     assert _runs(site) == before
 

@@ -142,3 +142,18 @@ def test_a_part_s_row_has_the_part_s_event_and_failures_alone() -> None:
     mixed = row(1, entry(CAME, 1, I1, "one"), entry(CAME, 2, I2, "two"), entry(None, 3, I2, "two"))
     parts = by_parts(mixed)
     assert [(parts[part].event, len(parts[part].entries)) for part in (I1, I2)] == [("one", 1), ("two", 2)]
+
+
+def test_a_part_that_is_sent_anew_is_told_by_its_last_delivery_in_the_row_that_waits_for_it(site: Site) -> None:
+    """A refused group is uploaded again, and another event comes: in another row, the first would wait for ever."""
+    for part in (I1, I2):
+        record(site, ASKED, 0, part)
+    record(site, CAME, 1, I1, "refused")
+    record(site, Stage.DOWNLOADED_BAG, 2, I1, "refused")
+    record(site, CAME, 3, I1, "anew")
+    of_part = by_parts(site.only())[I1]
+    assert of_part.times == {ASKED: at(0), CAME: at(3)}
+    assert of_part.event == "anew"
+    for part in (I1, I2):
+        record(site, SYNCED, 5, part, "anew" if part == I1 else "other")
+    assert site.only().times[SYNCED] == at(5)

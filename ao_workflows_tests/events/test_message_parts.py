@@ -60,7 +60,7 @@ def test_a_part_goes_on_after_what_is_done_and_asks_for_no_more_than_there_is_ro
         return key in there
 
     part = next_part(events, 2, has_run, (), 3, _always)
-    assert [each.rid for each in part.missing.values()] == ["W4", "W5", "W6"]
+    assert [each.staged for each in part.missing.values()] == ["W4", "W5", "W6"]
     assert (part.done, part.whole) == (4, False)
     assert len(asked) == 6
     last = next_part(events, 4, lambda _: False, (), 5, _always)
@@ -100,7 +100,7 @@ def test_a_message_of_which_nothing_is_kept_is_forgotten_and_one_that_is_not_kno
     kept = {"m1": [wanted("W1")]}
     found = plan_parts(kept, [MessageInParts("gone", 7, "handle", 9.0)], lambda _: False, 1, _always)
     assert found.parts == (MessageInParts("m1"),)
-    assert [each.rid for each in found.requests.values()] == ["W1"]
+    assert [each.staged for each in found.requests.values()] == ["W1"]
 
 
 def test_a_message_that_sqs_will_show_again_has_no_receipt_any_more() -> None:

@@ -30,7 +30,7 @@ def judge(body: str, events: tuple[str, ...], keys: tuple[str, ...], bucket: str
 def test_only_what_the_intake_wants_becomes_a_run(shared_data: Path) -> None:
     """The event that a restore has begun would start a run hours too early."""
     verdict = judge(sample(shared_data, "s3-two-records-one-wanted.json"), EVENTS, KEYS, RESTORED.bucket)
-    assert [wanted.rid for wanted in verdict.wanted] == ["W1NLM4700"]
+    assert [wanted.staged for wanted in verdict.wanted] == ["W1NLM4700"]
     assert verdict.rejected is None
 
 
@@ -40,7 +40,7 @@ def test_events_and_keys_are_shell_patterns_that_mind_capitals() -> None:
     assert judge(created, ("ObjectCreated:*",), KEYS).wanted
     assert not judge(created, ("ObjectRestore:*",), KEYS).wanted
     assert not judge(message(of_object(key="W1.BAG.ZIP")), EVENTS, KEYS).wanted
-    assert [w.rid for w in judge(message(of_object(key="a/W1.zip")), EVENTS, ("*.zip",)).wanted] == ["W1"]
+    assert [w.staged for w in judge(message(of_object(key="a/W1.zip")), EVENTS, ("*.zip",)).wanted] == ["W1"]
 
 
 def test_a_message_of_which_nothing_is_wanted_is_no_mistake(shared_data: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_good_record_is_taken_though_its_neighbours_rid_is_none() -> None:
     """Two works in one message: the wrong name of the one must not cost the other its restore."""
     body = message(of_object(key="x/..bag.zip"), of_object(key="x/W1 copy.bag.zip"), of_object(key="x/W2.bag.zip"))
     verdict = judge(body, EVENTS, KEYS)
-    assert [wanted.rid for wanted in verdict.wanted] == ["W2"]
+    assert [wanted.staged for wanted in verdict.wanted] == ["W2"]
     assert verdict.rejected
     assert "record 2 of 3: 'W1 copy'" in verdict.rejected
 
@@ -70,7 +70,7 @@ def test_a_good_record_is_taken_though_its_neighbours_rid_is_none() -> None:
 def test_a_good_record_is_taken_though_its_neighbour_cannot_be_read() -> None:
     """Kept as a whole, the message waits for a person; the work that is named well need not."""
     verdict = judge(message(of_object(key="x/W1.bag.zip"), record(s3=[])), EVENTS, KEYS)
-    assert [wanted.rid for wanted in verdict.wanted] == ["W1"]
+    assert [wanted.staged for wanted in verdict.wanted] == ["W1"]
     assert verdict.rejected
     assert verdict.rejected.startswith("record 2 of 2: 's3'")
 
@@ -142,7 +142,7 @@ def planned(
 def test_the_same_event_twice_is_requested_once_and_both_messages_wait_for_it() -> None:
     """SQS delivers at least once; either message may be the only one that a crash leaves."""
     found = planned([received(1, "W1.bag.zip"), received(2, "W1.bag.zip"), received(3, "W2.bag.zip")])
-    assert [wanted.rid for wanted in found.requests] == ["W1", "W2"]
+    assert [wanted.staged for wanted in found.requests] == ["W1", "W2"]
     assert [len(taken.run_keys) for taken in found.taken] == [1, 1, 1]
 
 
@@ -151,7 +151,7 @@ def test_an_event_that_has_its_run_asks_for_none() -> None:
     messages = [received(1, "W1.bag.zip"), received(2, "W1.bag.zip", "W2.bag.zip")]
     key = planned(messages).requests[0].event.identity
     found = planned(messages, {key})
-    assert [wanted.rid for wanted in found.requests] == ["W2"]
+    assert [wanted.staged for wanted in found.requests] == ["W2"]
     assert [len(taken.run_keys) for taken in found.taken] == [0, 1], "the first may be deleted now"
 
 
@@ -159,7 +159,7 @@ def test_no_message_is_taken_beyond_the_room_nor_after_the_time() -> None:
     """One message asked for 1,400 runs with room for one. None goes back: that counts as a delivery."""
     messages = [received(1, *(f"W{number}.bag.zip" for number in range(7))), received(2, "W9.bag.zip")]
     found = planned(messages, most=3)
-    assert [wanted.rid for wanted in found.requests] == ["W0", "W1", "W2"]
-    assert [[wanted.rid for wanted in taken.rest] for taken in found.taken] == [[f"W{n}" for n in range(7)], ["W9"]]
+    assert [wanted.staged for wanted in found.requests] == ["W0", "W1", "W2"]
+    assert [[wanted.staged for wanted in taken.rest] for taken in found.taken] == [[f"W{n}" for n in range(7)], ["W9"]]
     assert found.given_back == ()
     assert planned(messages, in_time=lambda: False) == TickPlan((), (), tuple(messages))

@@ -90,6 +90,7 @@ OVERRIDES: dict[str, tuple[str, Any]] = {
     "intake.fpl.places": ('["{rid}.zip"]', ("{rid}.zip",)),
     "intake.fpl.batches": ("true", True),
     "intake.drop.batches": ("true", True),
+    "intake.drop.layout": ("whole", "whole"),
     "intake.fpl.formerly": ('["bdrc"]', ("bdrc",)),
     "intake.drop.formerly": ('["dropped"]', ("dropped",)),
     "intake.drop.folder": ("/mnt/other", Path("/mnt/other")),

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from ao_workflows.errors import RidError
-from ao_workflows.works.parts import Part, group_in_catalogue, group_on_disk, part_of_key, part_staged_as
+from ao_workflows.works.parts import (
+    Part,
+    group_in_catalogue,
+    group_on_disk,
+    part_called,
+    part_named,
+    part_of_key,
+    part_staged_as,
+    staged_parts,
+    work_of,
+)
+from ao_workflows.works.rids import rid_of_left_over
 
 HOME = "Archive0/00/W1NLM4700"
 
@@ -66,3 +77,27 @@ def test_only_a_part_of_its_own_work_s_group_has_a_group() -> None:
     """What a sync changed has none, and a zip in another work's folder neither."""
     groups = [Part("W1", name).group for name in ("W1-I1_1", "W1-0886", "W1", "W1-2025-inventory", "W2-I1")]
     assert groups == ["W1-I1_1", "W1-0886", None, None, None]
+
+
+def test_a_part_is_meant_by_its_zip_or_by_its_group_in_either_of_its_names() -> None:
+    """A person has the catalogue's name of a group, or that of its folder, and seldom the zip's."""
+    for name in ("W1PD1-0886", "I0886", "0886"):
+        assert part_called("W1PD1", name) == Part("W1PD1", "W1PD1-0886")
+    assert part_called("W1", "W1") == Part("W1", "W1")
+    assert part_called("W1", "I1_001").redo == "W1 --part W1-I1_001"
+    assert part_named("W1-I1_001") == Part("W1", "W1-I1_001")
+    assert part_named("W1-notes") == Part("W1-notes", "W1-notes")
+
+
+def test_of_the_names_on_the_disk_a_works_parts_are_found() -> None:
+    """Another work whose name begins alike has parts of its own."""
+    names = ["W1+W1-I2", "W10", "W1", "W10+W10-I1", "W1-x"]
+    assert staged_parts(names, "W1") == [Part("W1", "W1"), Part("W1", "W1-I2")]
+    assert [work_of(name) for name in names] == ["W1", "W10", "W1", "W10", "W1-x"]
+
+
+def test_what_a_killed_run_left_of_a_part_is_known_as_the_parts() -> None:
+    """Taken for nobody's, it would stay on the scratch disk for ever."""
+    assert rid_of_left_over(".W1+W1-I2.4f.tmp") == "W1+W1-I2"
+    assert rid_of_left_over(".W1.4f.tmp") == "W1"
+    assert rid_of_left_over(".W1+.4f.tmp") is None

@@ -18,6 +18,7 @@ from ao_workflows.staging.staging import Staging
 from ao_workflows.status.expiring import Undownloaded, end_in_words, undownloaded
 from ao_workflows.status.gathering import EvidenceSources, Gathered, merged, of_unfinished
 from ao_workflows.status.standing import Standing, standing_of
+from ao_workflows.works.parts import part_staged_as
 
 LOOKED_AT = 5000
 """How many works of each source are looked at, the newest first. If there are more, the checks do not pass."""
@@ -133,7 +134,7 @@ def _stuck_table(stuck: Sequence[Standing]) -> dg.TableMetadataValue:
         columns,
         [
             (
-                each.rid,
+                each.part or each.rid,
                 f"{each.stage} {each.state.value}: {(each.failure or each.held).partition(chr(10))[0]}".strip(": "),
                 f"{each.since:%Y-%m-%d %H:%M} UTC" if each.since else "",
                 each.advice,
@@ -146,7 +147,11 @@ def _stuck_table(stuck: Sequence[Standing]) -> dg.TableMetadataValue:
 def _ending_table(ending: Sequence[tuple[Undownloaded, str]]) -> dg.TableMetadataValue:
     columns = ("work", "object", "its restored copy")
     return _table(
-        columns, [(work.rid, f"s3://{work.event.bucket}/{work.event.key}", said) for work, said in ending[:SHOWN]]
+        columns,
+        [
+            (part_staged_as(work.rid).name, f"s3://{work.event.bucket}/{work.event.key}", said)
+            for work, said in ending[:SHOWN]
+        ],
     )
 
 

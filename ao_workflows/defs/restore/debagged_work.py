@@ -7,6 +7,8 @@ from typing import Any
 import dagster as dg
 
 from ao_workflows.archive.mounted_shares import ArchiveShares
+from ao_workflows.archive.places import archive_place
+from ao_workflows.archive.structure import stores_inverted
 from ao_workflows.aws.s3 import S3
 from ao_workflows.bags.admission import why_refused
 from ao_workflows.bags.debagger import Debagger
@@ -18,6 +20,8 @@ from ao_workflows.defs.restore.sources import intake_of
 from ao_workflows.defs.restore.stage import (
     OWNERS,
     megabytes_a_second,
+    part_of,
+    part_shown,
     receipts_of_work,
     record_failure,
     record_stage,
@@ -66,16 +70,19 @@ def debagged_work(
     A bag that is not what its manifests say is refused, and so is another work's: nothing of it goes further, and its
     report says what is wrong with which file.
     """
-    rid = context.partition_key
+    part = part_of(context)
+    rid = part.staged
     with work_held(context, staging, archive_shares):
         receipts = receipts_of_work(context, staging)
-        stored = stored_event(receipts, rid, staging.root)
+        stored = stored_event(receipts, part, staging)
         event, valid = stored.event, receipts.in_force(stored.event.identity)
         downloaded = valid.downloaded
         zip_path, into = staging.layout.zip(rid), staging.layout.work(rid)
         if downloaded is None or not zip_path.exists():
-            raise NothingStored(rid, f"the zip {zip_path} is not there for {event.source}", Stage.DOWNLOADED_BAG)
-        terms = debagger.terms(rid, intake_of(stored, s3, folders))
+            missing = f"the zip {zip_path} is not there for {event.source}"
+            raise NothingStored(str(part), missing, Stage.DOWNLOADED_BAG, part.redo)
+        inverted = stores_inverted(archive_place(archive_shares.parent, part.rid), part.rid)
+        terms = debagger.terms(part, intake_of(stored, s3, folders), inverted=bool(inverted))
         fixity = staging.layout.fixity(rid)
         receipt = still_there(valid.debagged, tree_is_there(into, fixity))
         if receipt and why_refused(terms, receipt.rids, receipt.unproven):
@@ -119,7 +126,8 @@ def debagged_work(
         record_stage(drs, event, receipt, {"files": receipt.files, "bytes": receipt.bytes, **remarks})
         yield dg.MaterializeResult(
             metadata={
-                "RID": rid,
+                "RID": part.rid,
+                **part_shown(part),
                 "works": ", ".join(receipt.rids),
                 "files": receipt.files,
             }

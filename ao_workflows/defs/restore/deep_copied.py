@@ -18,6 +18,8 @@ from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.defs.restore.stage import (
     OWNERS,
+    part_of,
+    part_shown,
     receipts_of_work,
     record_failure,
     size_shown,
@@ -55,15 +57,15 @@ def deep_copied(
     The first time it is copied whole, later what has changed. Each file was read from the archive and compared with
     what was proven there, and S3 has computed the checksum of each zip that was sent.
     """
-    rid = context.partition_key
+    part = part_of(context)
     with work_held(context, staging, archive_shares):
         receipts = receipts_of_work(context, staging)
-        event = stored_event(receipts, rid, staging.root).event
+        event = stored_event(receipts, part, staging).event
         valid = receipts.in_force(event.identity)
-        fixity = staging.layout.fixity(rid)
+        fixity = staging.layout.fixity(part.staged)
         if valid.debagged is None or not list_is_whole(fixity, valid.debagged):
             missing = f"the list of what was proven of {event.source} is not there"
-            raise NothingStored(rid, missing, Stage.DOWNLOADED_BAG)
+            raise NothingStored(str(part), missing, Stage.DOWNLOADED_BAG, part.redo)
         copied: dict[str, CopiedWork] = {}
         if valid.synced is None:
             # What a sync.yml keeps out of the archive has no receipt of its sync.
@@ -101,13 +103,14 @@ def deep_copied(
                 ],
                 "bucket": deep_copies.uploads.bucket,
             }
-            drs.record(rid, None, datetime.now(UTC), noted, event=event.identity)
+            drs.record(part.rid, None, datetime.now(UTC), noted, event=event.identity)
         for work in copied:
             deep_copies.told(work, staging.layout.deep_copies(work))
         warned = valid.synced is None or any(work.unproven for work in copied.values())
         yield dg.MaterializeResult(
             metadata={
-                "RID": rid,
+                "RID": part.rid,
+                **part_shown(part),
                 "parts": len(objects),
                 "files": sum(made.files for made in objects),
                 "sent by an earlier attempt": sum(work.resumed for work in copied.values()),

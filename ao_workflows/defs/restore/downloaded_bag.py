@@ -16,6 +16,8 @@ from ao_workflows.defs.restore.sources import source_of, unchanged_since
 from ao_workflows.defs.restore.stage import (
     OWNERS,
     megabytes_a_second,
+    part_of,
+    part_shown,
     receipts_of_work,
     record_stage,
     size_shown,
@@ -66,10 +68,11 @@ def downloaded_bag(
     """The work's zipped bag is on the scratch disk, and is byte for byte what S3 holds, or what was put into the
     folder.
     """
-    rid = context.partition_key
+    part = part_of(context)
+    rid = part.staged
     with work_held(context, staging, archive_shares) as unneeded:
         receipts = receipts_of_work(context, staging)
-        stored = stored_event(receipts, rid, staging.root)
+        stored = stored_event(receipts, part, staging)
         event, layout = stored.event, staging.layout
         places = DownloadPaths(layout.zip(rid), layout.part(rid), layout.journal(rid))
         there = zip_is_there(places.final)
@@ -79,7 +82,7 @@ def downloaded_bag(
             staging.room.promise(rid, receipt.room, context.log.info, unneeded.free_next)
         else:
             try:
-                wanted = source_of(stored, rid, s3, folders, context.log.info)
+                wanted = source_of(stored, part, s3, folders, context.log.info)
                 # Only S3 says when this version of the object was written.
                 refuse_held(context, staging, drs, stored.intake, event, over=stored.over, modified=wanted.modified)
                 before = receipts.downloaded
@@ -114,7 +117,8 @@ def downloaded_bag(
         record_stage(drs, event, receipt, {"bytes": found.size, "proof": found.proven_by})
         yield dg.MaterializeResult(
             metadata={
-                "RID": rid,
+                "RID": part.rid,
+                **part_shown(part),
                 "file" if isinstance(event, DroppedFile) else "object": event.source,
                 "seconds": round(found.seconds, 2),
                 "MB/s": megabytes_a_second(found.fetched, found.seconds),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from ao_workflows.defs.restore.stage import named_in_drs, part_of
 from ao_workflows.drs.client import Drs
 from ao_workflows.events.dropped_files import WorkEvent
 from ao_workflows.events.s3_events import ObjectEvent
@@ -25,6 +26,11 @@ REDONE_TAG = "ao/reprocess"
 """The tag of the runs that a person has started with ``ao reprocess``."""
 
 
+def receipts_of(context: dg.AssetExecutionContext, staging: Staging) -> Receipts:
+    """Returns the receipts of the run's work, or part."""
+    return staging.receipts(part_of(context).staged)
+
+
 def deliveries_overridden(
     context: dg.AssetExecutionContext, staging: Staging, drs: Drs, event: WorkEvent
 ) -> tuple[str, ...]:
@@ -36,11 +42,11 @@ def deliveries_overridden(
     :param event: the event that is to be done although those deliveries are newer, or are of another object.
     :raises DatabaseUnavailable: if DRS cannot be asked.
     """
-    rid, before = context.partition_key, staging.receipts(context.partition_key).restored
+    part, before = part_of(context), receipts_of(context, staging).restored
     family = {context.run.parent_run_id, context.run.root_run_id}
     if before and before.run_id in family and before.event.identity == event.identity:
         return before.over or ()
-    return tuple(each.delivery.identity for each in synced_deliveries(rid, drs.rows_of(rid)))
+    return tuple(each.delivery.identity for each in synced_deliveries(part.staged, drs.rows_of(part.rid)))
 
 
 def refuse_held(
@@ -65,14 +71,14 @@ def refuse_held(
     :raises DeliveryHeld: if the delivery must wait.
     :raises DatabaseUnavailable: if DRS cannot be asked.
     """
-    rid, this = context.partition_key, delivery_of(event, modified=modified)
-    receipts = staging.receipts(rid)
-    synced, stored = synced_deliveries(rid, drs.rows_of(rid)), _not_held(receipts)
+    part, this = part_of(context), delivery_of(event, modified=modified)
+    rid, receipts = part.staged, receipts_of(context, staging)
+    synced, stored = synced_deliveries(rid, drs.rows_of(part.rid)), _not_held(receipts)
     found = reason_to_hold(rid, this, synced, stored)
     if found and over is not None:
         word = reason_to_hold(rid, this, [each for each in synced if each.delivery.identity not in over])
         if word is None:
-            context.log.warning(f"{rid}: {found[0].why}. It is done all the same: a person has said so")
+            context.log.warning(f"{part}: {found[0].why}. It is done all the same: a person has said so")
         found = word
     if found is None:
         return
@@ -86,8 +92,8 @@ def refuse_held(
         # Only this event's note is removed, not those of earlier ones: they may be of the work's own object, while this
         # one is of another.
         noted_events.forget_one(staging, rid, event)
-    noted = {"run_id": context.run_id, "held": error.why, "delivery": this.noted()}
-    drs.record(rid, None, datetime.now(UTC), noted, event=against.identity)
+    noted = {"run_id": context.run_id, "held": error.why, "delivery": this.noted()} | named_in_drs(part)
+    drs.record(part.rid, None, datetime.now(UTC), noted, event=against.identity)
     raise error
 
 
@@ -98,8 +104,7 @@ def meant_by_word(context: dg.AssetExecutionContext, staging: Staging) -> tuple[
     if this run, or the killed one that it repeats, has stored the person's decision already: a delivery that has been
     waiting only since then was not meant.
     """
-    rid, run = context.partition_key, context.run
-    receipts = staging.receipts(rid)
+    run, receipts = context.run, receipts_of(context, staging)
     stored, held = receipts.restored, receipts.held
     given = stored is not None and stored.over is not None
     if held is None or (stored and given and stored.run_id in {run.run_id, run.parent_run_id, run.root_run_id}):
@@ -121,10 +126,9 @@ def forget_held(context: dg.AssetExecutionContext, staging: Staging, synced: Del
     That is if it, or a newer one, is now ``synced``; or if a person who could know of it asked for this run, which has
     synced another delivery.
     """
-    rid = context.partition_key
-    held = staging.receipts(rid).held
+    held = receipts_of(context, staging).held
     if held and (_decided(context, held) or not is_older(synced, delivery_of(held.event))):
-        staging.throw_away(rid, Held.stage)
+        staging.throw_away(part_of(context).staged, Held.stage)
 
 
 def _decided(context: dg.AssetExecutionContext, held: Held) -> bool:

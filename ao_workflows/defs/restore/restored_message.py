@@ -12,6 +12,8 @@ from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.defs.restore.sources import newer_in_save
 from ao_workflows.defs.restore.stage import (
     OWNERS,
+    part_of,
+    part_shown,
     receipts_of_work,
     record_stage,
     size_shown,
@@ -70,18 +72,19 @@ def restored_message(
 
     To redo a work, materialize the asset to start from and those after it; nothing need be configured.
     """
-    rid = context.partition_key
+    part = part_of(context)
+    rid = part.rid
     with work_held(context, staging, archive_shares):
         intake, given = config.intake, config.event()
         if given is None and config.force and (found := meant_by_word(context, staging)):
             intake, given = found
             context.log.info(f"{rid}: no event was given, and {given.source} is held, so that is done")
-        if given is None and (found := newer_in_save(folders, staging, rid, instance_id(context.instance))):
+        if given is None and (found := newer_in_save(folders, staging, part, instance_id(context.instance))):
             intake, given = found
             context.log.info(f"{rid}: no event was given, and {given.source} waits, so that is taken")
         receipts, over = receipts_of_work(context, staging), None
         if given is None:
-            stored = stored_event(receipts, rid, staging.root)
+            stored = stored_event(receipts, part, staging)
             intake, event, over = stored.intake, stored.event, stored.over
             context.log.info(f"{rid}: no event was given, so the one that is stored is taken again")
         else:
@@ -91,11 +94,11 @@ def restored_message(
             over = deliveries_overridden(context, staging, drs, event)
         refuse_held(context, staging, drs, intake, event, over=over)
         if given or config.force:
-            stored = Restored(rid=rid, run_id=context.run_id, intake=intake, event=event, over=over)
+            stored = Restored(rid=part.staged, run_id=context.run_id, intake=intake, event=event, over=over)
             # It must be on the disk, not only in memory: nobody sends the event again.
             staging.write_receipt(stored, flush=True)
-        noted_events.forget(staging, rid, event)
-        context.log.info(f"{rid}: {event.name} at {event.time}: {event.source}")
+        noted_events.forget(staging, part.staged, event)
+        context.log.info(f"{part}: {event.name} at {event.time}: {event.source}")
         if isinstance(event, DroppedFile):
             came, more = {"file": event.source}, {"file": event.source, "modified": event.modified}
         else:
@@ -108,10 +111,11 @@ def restored_message(
         yield dg.MaterializeResult(
             metadata={
                 "RID": rid,
+                **part_shown(part),
                 "event": event.name,
                 "event time": dg.MetadataValue.timestamp(at) if (at := moment(event.time)) else event.time,
                 "intake": stored.intake,
-                "receipt": dg.MetadataValue.path(str(staging.layout.receipt(rid, stored.name))),
+                "receipt": dg.MetadataValue.path(str(staging.layout.receipt(part.staged, stored.name))),
             }
             | size_shown(event.size)
             | more

@@ -22,6 +22,7 @@ from ao_workflows.intake.folders import Folders
 from ao_workflows.machine.times import in_order
 from ao_workflows.staging.receipts import Downloaded, DownloadedZip, Restored, SourceFile, SourceObject
 from ao_workflows.staging.staging import Staging
+from ao_workflows.works.parts import Part, part_staged_as
 
 
 class ZipSource(Protocol):
@@ -52,7 +53,7 @@ class ZipSource(Protocol):
         """
 
 
-def source_of(stored: Restored, rid: str, s3: S3, folders: Folders, say: Callable[[str], None]) -> ZipSource:
+def source_of(stored: Restored, part: Part, s3: S3, folders: Folders, say: Callable[[str], None]) -> ZipSource:
     """Returns the zip that a stored event names, as it is now.
 
     :param say: is called with a message if Glacier must be waited for.
@@ -61,7 +62,7 @@ def source_of(stored: Restored, rid: str, s3: S3, folders: Folders, say: Callabl
     """
     event, intake = stored.event, _intake_for(stored, s3, folders)
     if isinstance(event, DroppedFile):
-        return _FromFolder(folders, intake, rid, folders.claimed(intake, event.file, rid), event.folder)
+        return _FromFolder(folders, intake, folders.claimed(intake, event.file, part.name), event.folder)
     return _FromS3(s3, intake, event, say)
 
 
@@ -129,7 +130,6 @@ def _described(found: S3Object) -> SourceObject:
 class _FromFolder:
     folders: Folders
     intake: str
-    rid: str
     file: ClaimedFile
     folder: str
 
@@ -167,7 +167,7 @@ def unchanged_since(downloaded: Downloaded, folders: Folders) -> bool:
         return True
     try:
         intake = folders.intake_for(original.intake, original.folder)
-        file = folders.claimed(intake, original.file, downloaded.rid)
+        file = folders.claimed(intake, original.file, part_staged_as(downloaded.rid).name)
     except FileGone:
         return True
     return (file.size, file.modified_ns) == (downloaded.zip.size, original.modified_ns)
@@ -186,22 +186,22 @@ def remove_original(folders: Folders, downloaded: Downloaded) -> bool:
     if not original or not unchanged_since(downloaded, folders):
         return False
     intake = folders.intake_for(original.intake, original.folder)
-    return folders.remove(intake, original.file, downloaded.rid)
+    return folders.remove(intake, original.file, part_staged_as(downloaded.rid).name)
 
 
-def newer_in_save(folders: Folders, staging: Staging, rid: str, instance: str) -> tuple[str, DroppedFile] | None:
-    """Returns the intake and the event of the file that was claimed last for the work, if it was never stored.
+def newer_in_save(folders: Folders, staging: Staging, part: Part, instance: str) -> tuple[str, DroppedFile] | None:
+    """Returns the intake and the event of the file that was claimed last for the part, if it was never stored.
 
     It was not if the stored event, if any, is older. That happens if the file's run failed before it could store the
     event.
 
     :param instance: the id of the Dagster instance whose claims count.
     """
-    found = folders.newest_claim(rid, instance)
+    found = folders.newest_claim(part.name, instance)
     if found is None:
         return None
     intake, claim = found
-    stored = staging.receipts(rid).restored
+    stored = staging.receipts(part.staged).restored
     if stored is not None and in_order(stored.event.time) >= claim.at:
         return None
     return intake, folders.event(intake, claim)

@@ -20,6 +20,7 @@ from ao_workflows.errors import (
     AoError,
     DeliveryHeld,
     NothingStored,
+    RidError,
     StagingFull,
 )
 from ao_workflows.events.dropped_files import WorkEvent
@@ -29,33 +30,47 @@ from ao_workflows.staging.receipts import Debagged, Placed, Receipt, Restored, S
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.unneeded import Unneeded
 from ao_workflows.staging.validity import depth_for
-from ao_workflows.status.advice import NOTHING_IS_LOST
+from ao_workflows.status.advice import NOTHING_IS_LOST, parts_to_redo
 from ao_workflows.status.deliveries import Delivery
+from ao_workflows.status.part_progress import part_progress, progress_in_words, progress_table
 from ao_workflows.status.runs import has_run_in_flight
+from ao_workflows.works.part_tags import PART, part_of_run
+from ao_workflows.works.parts import Part, part_staged_as
 from ao_workflows.works.stages import Stage
 
 Kind = TypeVar("Kind", bound=Receipt)
 
 
+def part_of(context: dg.AssetExecutionContext) -> Part:
+    """Returns the part of its work that the run is for.
+
+    :raises dagster.Failure: if the run's tag names none.
+    """
+    try:
+        return part_of_run(context.partition_key, context.run.tags)
+    except RidError as error:
+        raise dg.Failure(f"the run's tag {PART} is no part's name: {error}", allow_retries=False) from error
+
+
 def receipts_of_work(context: dg.AssetExecutionContext, staging: Staging) -> Receipts:
-    """Returns the receipts of the run's work. Those that cannot be used are named in the run's log.
+    """Returns the receipts of the run's work, or part. Those that cannot be used are named in the run's log.
 
     :raises StagingError: if a file cannot be read.
     """
-    receipts = staging.receipts(context.partition_key)
+    receipts = staging.receipts(part_of(context).staged)
     for error in receipts.refused:
         context.log.warning(str(error))
     return receipts
 
 
-def stored_event(receipts: Receipts, rid: str, root: str) -> Restored:
-    """Returns the event that the last ``restored_message`` of the work has stored.
+def stored_event(receipts: Receipts, part: Part, staging: Staging) -> Restored:
+    """Returns the event that the last ``restored_message`` of the work, or the part, has stored.
 
-    :param root: the folder of the staging disk, for the message.
-    :raises NothingStored: if no event is stored.
+    :raises NothingStored: if no event is stored. If other parts of the work have one, the error names them.
     """
     if receipts.restored is None:
-        raise NothingStored(rid, f"no restore event is stored in {root}", None)
+        way_out = parts_to_redo([each for each in staging.parts_with_receipts(part.rid) if each != part])
+        raise NothingStored(str(part), f"no restore event is stored in {staging.root}", None, part.redo, way_out)
     return receipts.restored
 
 
@@ -77,8 +92,9 @@ def remarks_on(debagged: Debagged) -> dict[str, str]:
     the event is for.
     """
     remarks = {"unproven": no_manifest(debagged.unproven)} if debagged.unproven else {}
-    if debagged.rid not in debagged.rids:
-        remarks["batch"] = without_its_own(debagged.rid, debagged.rids)
+    rid = part_staged_as(debagged.rid).rid
+    if rid not in debagged.rids:
+        remarks["batch"] = without_its_own(rid, debagged.rids)
     return remarks
 
 
@@ -87,15 +103,27 @@ def record_stage(drs: Drs, event: WorkEvent, receipt: StageReceipt, data: Mappin
 
     :param data: more facts for the entry, beside the run's id.
     """
-    noted = {"run_id": receipt.run_id, **data}
-    drs.record(receipt.rid, Stage(receipt.stage), receipt.at, noted, event=event.identity)
+    part = part_staged_as(receipt.rid)
+    noted = {"run_id": receipt.run_id, **data, **named_in_drs(part)}
+    drs.record(part.rid, Stage(receipt.stage), receipt.at, noted, event=event.identity)
+
+
+def named_in_drs(part: Part) -> dict[str, str]:
+    """Returns what an entry in DRS has besides, to be about a part: see ``ao_workflows.drs.parts``."""
+    return {} if part.is_named_as_work else {"part": part.name}
 
 
 def record_work(drs: Drs, event: WorkEvent, placed: Placed | None, delivery: Delivery) -> None:
     """Notes in DRS that one of several works of a zip was synced, by its receipt; does nothing without one."""
     if placed:
-        noted = {"run_id": placed.run_id, "synced": placed.work, "place": placed.place, "delivery": delivery.noted()}
-        drs.record(placed.rid, None, placed.at, noted, event=event.identity)
+        noted: dict[str, object] = {
+            "run_id": placed.run_id,
+            "synced": placed.work,
+            "place": placed.place,
+            "delivery": delivery.noted(),
+        }
+        part = part_staged_as(placed.rid)
+        drs.record(part.rid, None, placed.at, noted | named_in_drs(part), event=event.identity)
 
 
 def record_guest(drs: Drs, placed: Placed, delivery: Delivery) -> None:
@@ -125,8 +153,9 @@ def record_failure(drs: Drs, context: dg.AssetExecutionContext, event: WorkEvent
 
     :param data: the facts for the entry, beside the run's id.
     """
-    noted = {"run_id": context.run_id, **data}
-    drs.record(context.partition_key, None, datetime.now(UTC), noted, event=event.identity)
+    part = part_of(context)
+    noted = {"run_id": context.run_id, **data, **named_in_drs(part)}
+    drs.record(part.rid, None, datetime.now(UTC), noted, event=event.identity)
 
 
 @contextmanager
@@ -140,21 +169,21 @@ def work_held(context: dg.AssetExecutionContext, staging: Staging, archive_share
 
     :raises dagster.Failure: instead of an ``AoError``, such as ``WorkBusy`` if another process has the lock.
     """
-    rid = context.partition_key
+    part = part_of(context)
     unneeded = Unneeded(
         staging, archive_shares.look_for_all, lambda work: has_run_in_flight(context.instance, work), context.log
     )
     # The message was deleted from its queue when the run was made, so only the run still knows of the event.
-    way_out = f"{NOTHING_IS_LOST}ao reprocess {rid}"
+    way_out = f"{NOTHING_IS_LOST}ao reprocess {part.redo}"
     try:
-        staging.hold(rid, f"run {context.run_id}")
+        staging.hold(part.staged, f"run {context.run_id}")
         yield unneeded
     except AoError as error:
         if isinstance(error, StagingFull):
             unneeded.free_all()
         raise dg.Failure(
             description=str(error) if isinstance(error, NothingStored | DeliveryHeld) else f"{error}\n{way_out}",
-            metadata={"RID": rid, "error": type(error).__name__},
+            metadata={"RID": part.rid, "error": type(error).__name__},
             allow_retries=error.transient,
         ) from error
     except Exception as error:
@@ -198,6 +227,19 @@ def paths_shown(name: str, by_work: Mapping[str, str]) -> dict[str, Any]:
         name if len(by_work) == 1 else f"{name} of {work}": dg.MetadataValue.path(path)
         for work, path in by_work.items()
     }
+
+
+def part_shown(part: Part) -> dict[str, Any]:
+    """Returns the metadata that names a part of a work; nothing for a whole work."""
+    return {} if part.is_named_as_work else {"part": part.name}
+
+
+def parts_shown(drs: Drs, part: Part) -> dict[str, Any]:
+    """Returns metadata that says how far each part of the work is, by DRS; nothing for a work that is in none."""
+    parts = part_progress(drs.rows_of(part.rid))
+    if not parts:
+        return {}
+    return {"parts": progress_in_words(parts), "each part": dg.MetadataValue.md(progress_table(parts))}
 
 
 OWNERS = ["team:digital-preservation"]

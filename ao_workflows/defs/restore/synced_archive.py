@@ -7,6 +7,7 @@ sync (``ao_workflows.defs.restore.syncing``), and the script (``ao_workflows.arc
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,12 +19,16 @@ from ao_workflows.defs.restore import checks
 from ao_workflows.defs.restore.debagged_work import debagged_work
 from ao_workflows.defs.restore.downloaded_bag import downloaded_bag
 from ao_workflows.defs.restore.holding import forget_held, refuse_held
+from ao_workflows.defs.restore.own_part import OwnPart
 from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.defs.restore.sources import remove_original
 from ao_workflows.defs.restore.stage import (
     OWNERS,
     megabytes_a_second,
+    part_of,
+    part_shown,
+    parts_shown,
     receipts_of_work,
     record_failure,
     record_guest,
@@ -55,6 +60,7 @@ from ao_workflows.staging.receipts import Downloaded, Synced
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import depth_for, list_is_whole, tree_is_there
 from ao_workflows.status.deliveries import Delivery, delivery_of
+from ao_workflows.works.parts import Part
 from ao_workflows.works.stages import Stage
 
 
@@ -94,34 +100,40 @@ def synced_archive(
     So was every image on the web, where the work goes there. Only then is the scratch disk freed, and a zip that came
     by a folder removed from its save/.
     """
-    rid = context.partition_key
+    part = part_of(context)
+    rid = part.staged
     with work_held(context, staging, archive_shares), ExitStack() as until_recorded:
         receipts = receipts_of_work(context, staging)
-        stored = stored_event(receipts, rid, staging.root)
+        stored = stored_event(receipts, part, staging)
         event, valid = stored.event, receipts.in_force(stored.event.identity)
         debagged, downloaded, before = valid.debagged, valid.downloaded, valid.synced
         folder, fixity = staging.layout.work(rid), staging.layout.fixity(rid)
         if debagged is None or downloaded is None or not list_is_whole(fixity, debagged):
-            raise _not_there(rid, f"{folder} is not there for {event.source}")
+            raise _not_there(part, f"{folder} is not there for {event.source}")
         # If it was synced and freed before, the archive's copy is the only one, and is compared again.
         freed_before = before is not None and not folder.exists()
         # A replacement is refused then, unless this run, or the killed run that it repeats, has done it already.
         ours = {context.run_id, context.run.parent_run_id, context.run.root_run_id}
         by_this = before is not None and freed_before and before.run_id in ours
         if freed_before and not by_this and (config.replace or config.others):
-            raise _not_there(rid, f"{folder}, which is to replace, is not there")
+            raise _not_there(part, f"{folder}, which is to replace, is not there")
         if not freed_before and not tree_is_there(folder, fixity)(debagged, depth_for(debagged)):
-            raise _not_there(rid, f"{folder} is not there as it was")
+            raise _not_there(part, f"{folder} is not there as it was")
         delivery = _delivery(event, downloaded)
         works = debagged.rids
         # A work that was left alone when the zip was synced is left alone again until a person decides otherwise.
         alone_before = before.left_alone if before else ()
         leave = dict.fromkeys([*config.leave, *(work for work in alone_before if work not in config.others)])
-        started = time.monotonic()
         syncing = Syncing(
             staging,
             sync_script,
-            rid,
+            OwnPart(
+                part,
+                delivery.modified or delivery.time,
+                event.identity,
+                Path(sync_script.archive_parent),
+                staging.layout.fixity(part.staged),
+            ),
             debagged.origin,
             context.run_id,
             not freed_before,
@@ -136,7 +148,7 @@ def synced_archive(
             others=tuple(config.others),
             leave=tuple(leave),
         )
-        synced, failed = sync_each(syncing, works)
+        started, (synced, failed) = time.monotonic(), sync_each(syncing, works)
         if failed:
             error, problems = combined_failure(synced, failed)
             yield checks.failed(checks.IS_IN_THE_ARCHIVE, str(error), problems)
@@ -175,7 +187,8 @@ def synced_archive(
             freed = _free(context, staging, folders, downloaded)
         yield dg.MaterializeResult(
             metadata={
-                "RID": rid,
+                "RID": part.rid,
+                **part_shown(part),
                 "works": ", ".join(places),
                 "files": files,
             }
@@ -185,6 +198,7 @@ def synced_archive(
                 "MB/s": megabytes_a_second(debagged.bytes, seconds),
                 "compared by": sync_script.verify,
             }
+            | parts_shown(drs, part)
             | freed.shown()
             | size_shown(debagged.bytes)
             | proofs_shown(synced),
@@ -199,8 +213,8 @@ def synced_archive(
         )
 
 
-def _not_there(rid: str, what: str) -> NothingStored:
-    return NothingStored(rid, f"the unpacked work {what}", Stage.DOWNLOADED_BAG)
+def _not_there(part: Part, what: str) -> NothingStored:
+    return NothingStored(str(part), f"the unpacked work {what}", Stage.DOWNLOADED_BAG, part.redo)
 
 
 def _delivery(event: WorkEvent, downloaded: Downloaded) -> Delivery:

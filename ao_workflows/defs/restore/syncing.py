@@ -13,18 +13,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from ao_workflows.archive.before_sync import ArchivedCopy, changes_by_sync, compare_copy
 from ao_workflows.archive.mounted_shares import ArchiveShares
-from ao_workflows.archive.places import archive_place
+from ao_workflows.archive.places import archive_place, standing_place
 from ao_workflows.archive.replaced import keep_replaced, list_changes, write_changed
 from ao_workflows.archive.shares import replaced_place
 from ao_workflows.archive.sync_options import SyncOptions
 from ao_workflows.archive.sync_script import SyncScript
 from ao_workflows.archive.web_copy import ComparedWeb, compare_web, images_beside
+from ao_workflows.defs.restore.own_part import OwnPart, tree_without
 from ao_workflows.defs.restore.synced_works import SyncedWork
 from ao_workflows.errors import (
     ArchiveMismatch,
@@ -32,7 +33,6 @@ from ao_workflows.errors import (
     Problem,
     ReceiptRefused,
     WebMismatch,
-    WordInVain,
     WorkHeld,
 )
 from ao_workflows.fixity.trees import Depth, FileFixity, compare_tree, files_beside, read_fixity
@@ -40,6 +40,7 @@ from ao_workflows.shown_names import shown
 from ao_workflows.staging.receipts import Origin, Placed, placed_name
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import depth_for
+from ao_workflows.works.parts import Part
 from ao_workflows.works.stages import Stage
 
 EXTRA_SHOWN = 100
@@ -49,9 +50,9 @@ EXTRA_SHOWN = 100
 class Syncing:
     """The syncing of the works that came in one zip.
 
-    ``rid`` is the event's own work, which is the run's partition, and ``run_id`` the run. ``origin`` is the event and
-    the zip. ``staged`` says that the works are on the scratch disk; otherwise they were synced before, and the
-    archive's copies are only compared again. ``say`` writes to the run's log.
+    ``own`` is what the zip came as, a part of the event's own work or all of it, and ``run_id`` the run. ``origin`` is
+    the event and the zip. ``staged`` says that the works are on the scratch disk; otherwise they were synced before,
+    and the archive's copies are only compared again. ``say`` writes to the run's log.
 
     The place of the event's own work in the archive is locked until ``until_recorded`` is closed, and that of another
     one until it is synced. ``still_wanted`` raises ``DeliveryHeld`` if the delivery may not be synced any more; it is
@@ -60,11 +61,14 @@ class Syncing:
 
     A person may ask three things of a run: ``replace`` has the archive's copy replaced; ``others`` names works beside
     the event's own that may change what is there; ``leave`` names those whose copies in the archive stay as they are.
+
+    ``superseded`` has the files of the event's own work that a newer part has written, with that part's name. They are
+    neither synced nor compared.
     """
 
     staging: Staging
     script: SyncScript
-    rid: str
+    own: OwnPart
     origin: Origin
     run_id: str
     staged: bool
@@ -75,34 +79,27 @@ class Syncing:
     replace: bool = False
     others: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()
+    superseded: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def part(self) -> Part:
+        """What the run is for."""
+        return self.own.part
+
+    @property
+    def rid(self) -> str:
+        """The event's own work, which is the run's partition."""
+        return self.part.rid
+
+    @property
+    def parent(self) -> Path:
+        """The path of the archive's shares without their digit."""
+        return Path(self.script.archive_parent)
 
     @property
     def shares(self) -> ArchiveShares:
         """The archive's shares, which the works are written to."""
-        return ArchiveShares(Path(self.script.archive_parent), self.staging.layout.archive_shares())
-
-    def heed_word(self, works: Sequence[str]) -> None:
-        """Checks that what a person asked of this run can be done with the zip's works.
-
-        Otherwise a run that did nothing of what was asked would succeed.
-
-        :param works: the RIDs of the works in the zip.
-        :raises WordInVain: if it cannot be done.
-        """
-        if unknown := [name for name in self.others if name not in works]:
-            raise WordInVain(self.rid, f"--others {', '.join(unknown)} is none of these", works)
-        if unknown := [name for name in self.leave if name == self.rid or name not in works]:
-            raise WordInVain(self.rid, f"--leave {', '.join(unknown)} is none of these beside its own", works)
-        if both := [name for name in self.leave if name in self.others]:
-            raise WordInVain(self.rid, f"--others and --leave both name {', '.join(both)}", works)
-        if self.staged:
-            # A work that is left alone is removed from the scratch disk, too, so the archive must have it.
-            self.shares.look_for_all(self.leave)
-            if nowhere := [name for name in self.leave if not self._standing(name).is_dir()]:
-                said = f"the archive has nothing of {', '.join(nowhere)} that --leave could leave"
-                raise WordInVain(self.rid, said, works)
-        if self.replace and all(map(self._is_guest, works)):
-            raise WordInVain(self.rid, f"--replace is for {self.rid} itself, which did not come", works)
+        return ArchiveShares(self.parent, self.staging.layout.archive_shares())
 
     @contextmanager
     def place_held(self, work: str) -> Iterator[int]:
@@ -132,10 +129,12 @@ class Syncing:
         :raises ObjectError: if the web's S3 refuses.
         """
         earlier = self._earlier(work)
+        if work == self.rid:
+            self.superseded.update(self.own.left_to_newer(self.say))
         if not self.staged:
             log, web = (earlier.log, earlier.web) if earlier else ("", None)
             return self._prove(work, log, web, self.script.verify, earlier)
-        folder = self.staging.layout.work(self.rid) / work
+        folder = self.staging.layout.work(self.part.staged) / work
         options = self._options(work, folder)
         words = tuple(options.words(self.script.archive_parent, self.script.web_parent))
         environment = options.environment()
@@ -154,20 +153,17 @@ class Syncing:
                 self.say(f"{work}: synced at {then} by run {earlier.run_id}, and still as it was bagged")
                 return done
         # Until it is proven anew, nothing says that the archive has it: what is kept on the scratch disk stays.
-        self.staging.withdraw(self.rid, placed_name(work))
+        self.staging.withdraw(self.part.staged, placed_name(work))
         at, log = datetime.now().astimezone(), ""
         web = self.script.web_place(work, options)
         before = ArchivedCopy(there=False)
         if options.archive:
-            self._flush(self._standing(work))
-            before = compare_copy(self._standing(work), self._bagged(work))
-        if self._is_guest(work) and self._has_all_of_guest(work, web, before):
+            self._flush(standing_place(self.parent, work))
+            before = compare_copy(standing_place(self.parent, work), self._bagged(work))
+        if self.is_guest(work) and self._has_all_of_guest(work, web, before):
             self.say(f"{work} came beside {self.rid}, and the archive has it as it was bagged: nothing is done")
-        else:
-            changed = self._ready(work, options, before, web, at)
-            # The share is checked again: comparing and keeping what is there may have taken hours.
-            self.shares.look_for(work)
-            log = str(self.script.run(work, folder, options, self.run_id, self.say, at, (lock,), changed).log)
+        elif next(self._bagged(work), None):
+            log = self._run_script(work, folder, options, self._ready(work, options, before, web, at), at, lock)
         self.shares.look_for(work)
         self._flush(self._place(work))
         try:
@@ -180,7 +176,7 @@ class Syncing:
         # There is hardly anything left to flush; but if anyone else wrote in the meantime, that is on the disk, too.
         self._flush(self._place(work))
         receipt = Placed(
-            rid=self.rid,
+            rid=self.part.staged,
             run_id=self.run_id,
             work=work,
             origin=self.origin,
@@ -194,20 +190,37 @@ class Syncing:
         self.say(f"{work}: {proven.place} holds what was bagged" + (f", and {web} its images" if web else ""))
         return replace(proven, receipt=receipt)
 
-    def _is_guest(self, work: str) -> bool:
+    def _run_script(
+        self, work: str, folder: Path, options: SyncOptions, changed: Path | None, at: datetime, lock: int
+    ) -> str:
+        """Runs the script, and returns the path of its log."""
+        # The share is checked again: comparing and keeping what is there may have taken hours.
+        self.shares.look_for(work)
+        left_out = {}
+        if work == self.rid:
+            self.own.check_structure()
+            # Noted before the script writes: killed behind it, an older part would go over what it wrote.
+            self.own.note()
+            left_out = self.superseded
+        with tree_without(folder, left_out, self.staging.layout.work_under_way(self.part.staged, self.run_id)) as tree:
+            return str(self.script.run(work, tree, options, self.run_id, self.say, at, (lock,), changed).log)
+
+    def is_guest(self, work: str) -> bool:
+        """Whether the work came beside the event's own, and no person has named it."""
         return work != self.rid and work not in self.others
 
     def _redo(self, work: str) -> str:
         """Returns the arguments of ``ao reprocess`` that name the work, so that it may be changed or replaced."""
-        return self.rid if work == self.rid else f"{self.rid} --others {work}"
+        return self.part.redo if work == self.rid else f"{self.rid} --others {work}"
 
     def _replaces(self, work: str) -> bool:
-        return self.replace and not self._is_guest(work)
+        return self.replace and not self.is_guest(work)
 
     def _options(self, work: str, folder: Path) -> SyncOptions:
         options = self.script.options_of(folder, self._redo(work), replacing=self._replaces(work))
-        if options.replace and self._is_guest(work):
-            self.say(f"{work} came beside {self.rid}: it is added to what is there, and replaces nothing")
+        if options.replace and (self.is_guest(work) or self.own.is_only_a_part):
+            came = f"beside {self.rid}" if self.is_guest(work) else "in parts"
+            self.say(f"{work} came {came}: it is added to what is there, and replaces nothing")
             return replace(options, replace=False)
         return options
 
@@ -217,31 +230,31 @@ class Syncing:
         :raises WorkHeld: if the guest would change what is there.
         """
         if before.changing:
-            raise WorkHeld(work, self.rid, self._standing(work), before.changing)
+            raise WorkHeld(work, self.rid, standing_place(self.parent, work), before.changing)
         lacking: Sequence[Problem] = ()
         if web:
-            folder = self.staging.layout.work(self.rid) / work
+            folder = self.staging.layout.work(self.part.staged) / work
             # They are compared by checksum whatever the site's setting: if one is missing, the script sends them all.
             lacking = compare_web(self.script.web_connection(), web, self._bagged(work), folder, "checksum").problems
             if changing := [problem for problem in lacking if problem.kind != "missing"]:
                 raise WorkHeld(work, self.rid, web, changing)
         if before.there and before.problems:
             self.say(f"{work} came beside {self.rid}: {len(before.problems):,} files that the archive lacks are added")
-        in_place = before.there and self._standing(work) == self._place(work)
+        in_place = before.there and standing_place(self.parent, work) == self._place(work)
         return in_place and not before.problems and not lacking
 
     def _ready(
         self, work: str, options: SyncOptions, before: ArchivedCopy, web: str | None, at: datetime
     ) -> Path | None:
         """Lists and keeps the files that the script will change or remove; returns the list of those that differ."""
-        place, logs = self._standing(work), self.script.log_folder(work, at, self.run_id)
+        place, logs = standing_place(self.parent, work), self.script.log_folder(work, at, self.run_id)
         taken = changes_by_sync(place, before, (file.path for file in self._bagged(work)), replace=options.replace)
         off_the_web: list[str] = []
         if web and options.replace:
             off_the_web = images_beside(self.script.web_connection(), web, self._bagged(work))
         list_changes(logs / f"replaced-{work}.txt", taken, off_the_web, lambda said: self.say(f"{work}: {said}"))
         if self.script.keep_replaced_days and (taken.changed or taken.removed):
-            kept = replaced_place(Path(self.script.archive_parent), work, at)
+            kept = replaced_place(self.parent, work, at)
             self.shares.look_for(work)
             keep_replaced(place, taken, kept)
             # It must be on the disk before the script changes the original: after a power cut there might be neither.
@@ -252,22 +265,12 @@ class Syncing:
         return write_changed(logs / "tempFiles" / f"{work}.changed", (each.path for each in before.problems))
 
     def _place(self, work: str) -> Path:
-        return archive_place(Path(self.script.archive_parent), work)
-
-    def _standing(self, work: str) -> Path:
-        """Returns the folder in which the archive's copy is now.
-
-        It is beside its place if the reference script was killed between its two renames; the next run of the script
-        puts it back. Without this the archive would seem not to have the work.
-        """
-        place = self._place(work)
-        old = place.with_name(f".{work}.sync") / "old"
-        return old if old.is_dir() and not os.path.lexists(place) else place
+        return archive_place(self.parent, work)
 
     def _earlier(self, work: str) -> Placed | None:
         """Returns the work's receipt of an earlier sync, if it is of this delivery and can be used."""
         try:
-            earlier = self.staging.placed(self.rid, work)
+            earlier = self.staging.placed(self.part.staged, work)
         except ReceiptRefused as error:
             self.say(str(error))
             return None
@@ -308,7 +311,9 @@ class Syncing:
         if web and not self.staged:
             seen = self._prove_web(work, web, place)
         extra, count = [], 0
-        for name in files_beside(place, {file.path for file in self._bagged(work)}):
+        # What other parts brought is beside this one.
+        whole = work != self.rid or not self.own.is_only_a_part
+        for name in files_beside(place, {file.path for file in self._bagged(work)}) if whole else ():
             count += 1
             if count <= EXTRA_SHOWN:
                 # A name in the archive may be no UTF-8, which Dagster's page cannot show.
@@ -324,11 +329,13 @@ class Syncing:
         """Compares the images on the web as the site says, even if the archive's copy is not read again, since no
         receipt says of which images S3 states a checksum.
         """
-        local = self.staging.layout.work(self.rid) / work if self.staged else place
+        local = self.staging.layout.work(self.part.staged) / work if self.staged else place
         seen = compare_web(self.script.web_connection(), web, self._bagged(work), local, self.script.verify)
         if seen.problems:
             raise WebMismatch(work, web, seen.problems, start_from=Stage.SYNCED_ARCHIVE)
         return seen
 
     def _bagged(self, work: str) -> Iterator[FileFixity]:
-        return (file for file in read_fixity(self.staging.layout.fixity(self.rid)) if file.work == work)
+        left_out = self.superseded if work == self.rid else ()
+        listed = read_fixity(self.staging.layout.fixity(self.part.staged))
+        return (file for file in listed if file.work == work and file.path not in left_out)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ao_workflows.defs.restore.synced_works import SyncedWork
 from ao_workflows.defs.restore.syncing import Syncing
+from ao_workflows.defs.restore.words import heed_word
 from ao_workflows.errors import AoError, DeliveryHeld
 
 
@@ -26,7 +27,7 @@ def sync_each(syncing: Syncing, works: Sequence[str]) -> tuple[dict[str, SyncedW
     :raises WordInVain: before anything is synced, if what a person asked of this run cannot be done with these works.
     :raises SyncScriptMissing: before anything is synced, if the script cannot be executed.
     """
-    syncing.heed_word(works)
+    heed_word(syncing, works)
     if syncing.staged:
         syncing.script.found()
     synced: dict[str, SyncedWork] = {}

@@ -31,6 +31,7 @@ from ao_workflows.intake.folder_rules import (
 )
 from ao_workflows.intake.folders import Folders
 from ao_workflows.site.sections import FolderIntakeSection, Site
+from ao_workflows.works.parts import Part, part_of_key
 
 CLAIM_SECONDS = 10.0
 """How long a tick claims files at most. On a slow mount, too, it stays far below the sensor's time limit of 60 s."""
@@ -43,6 +44,10 @@ def folder_sensor(name: str, intake: FolderIntakeSection, site: Site) -> dg.Sens
     def sensor(context: dg.SensorEvaluationContext, folders: Folders) -> dg.SensorResult:
         instance = instance_id(context.instance)
         owner = owner_of(instance, name)
+
+        def part_of(claim: Claim) -> Part:
+            return part_of_key(claim.original, intake.layout)
+
         cursor = FolderCursor.parse(context.cursor)
         mine, others = of_this_intake(folders.claims(name), folders.owners(name, instance))
         started = {claim.name for claim in mine if claim.name in cursor.started}
@@ -54,13 +59,13 @@ def folder_sensor(name: str, intake: FolderIntakeSection, site: Site) -> dg.Sens
             if event and intakes.has_run(context.instance, event.identity):
                 started.add(claim.name)
             elif event:
-                waiting.append((claim.rid, event))
+                waiting.append((part_of(claim), event))
         room = intakes.room_in_queue(context.instance, site.max_queued_runs) - len(waiting)
         files, left = candidates(folders.look(name))
         claimed, kept = _claim(folders, name, files, cursor, owner, min(room, BATCH))
         if claimed:
             folders.settle(name)
-        waiting += [(claim.rid, event) for claim in claimed if (event := _event(folders, name, claim))]
+        waiting += [(part_of(claim), event) for claim in claimed if (event := _event(folders, name, claim))]
         names = {claim.original for claim in claimed}
         seen = sightings([look for look in files if look.name not in names], cursor.seen, time.time())
         said = (

@@ -17,6 +17,8 @@ from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.site.environments import refuse_other_environment
 from ao_workflows.site.sections import FolderIntakeSection, IntakeSection, Site
 from ao_workflows.works import run_tags
+from ao_workflows.works.part_tags import tags_of
+from ao_workflows.works.parts import Part
 from ao_workflows.works.stages import Stage
 
 TICK_SECONDS = 10
@@ -78,24 +80,24 @@ def room_in_queue(instance: dg.DagsterInstance, most: int) -> int:
     )
 
 
-def requested(intake: str, wanted: Sequence[tuple[str, Event]], summary: str, cursor: str) -> dg.SensorResult:
+def requested(intake: str, wanted: Sequence[tuple[Part, Event]], summary: str, cursor: str) -> dg.SensorResult:
     """Returns the result of a tick: it requests a run for each event, and adds the works as partitions.
 
     :param intake: the intake's name.
-    :param wanted: pairs of a work's RID and an event of that work.
+    :param wanted: pairs of a work, or a part of one, and its event.
     :param summary: what the tick did; the web page shows it if no run is requested.
     :param cursor: what the tick passes to the next one.
     """
-    rids = sorted({rid for rid, _ in wanted})
+    rids = sorted({part.rid for part, _ in wanted})
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
                 run_key=event.identity,
-                partition_key=rid,
+                partition_key=part.rid,
                 run_config=run_config(intake, event),
-                tags={"ao/intake": intake},
+                tags={"ao/intake": intake, **tags_of(part)},
             )
-            for rid, event in wanted
+            for part, event in wanted
         ],
         skip_reason=None if wanted else dg.SkipReason(summary),
         dynamic_partitions_requests=[WORKS.build_add_request(rids)] if rids else [],

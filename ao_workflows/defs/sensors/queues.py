@@ -28,6 +28,7 @@ from ao_workflows.site.environments import refuse_other_environment, tagged_envi
 from ao_workflows.site.sections import IntakeSection, Site
 from ao_workflows.staging.staging import Staging
 from ao_workflows.status import noted_events
+from ao_workflows.works.parts import part_staged_as
 
 TICK_MOST_SECONDS = 18.0
 """How long a tick lasts at most, whatever the queue holds: less than a third of Dagster's time limit, which is 60 s."""
@@ -82,7 +83,7 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
 
         @functools.cache
         def select(body: str) -> Selection:
-            return select_events(body, intake.bucket, intake.events, intake.keys)
+            return select_events(body, intake.bucket, intake.events, intake.keys, intake.layout)
 
         left = most - len(further.requests)
         received: list[ReceivedMessage] = []
@@ -125,6 +126,6 @@ def intake_sensor(name: str, intake: IntakeSection, site: Site) -> dg.SensorDefi
         context.log.info(said)
         pending = tuple(taken.pending for taken in kept if taken.run_keys and not taken.rest)
         after = QueueCursor(earlier.waiting + pending, tuple(parts)).dump()
-        return intakes.requested(name, [(each.rid, each.event) for each in wanted], said, after)
+        return intakes.requested(name, [(part_staged_as(each.staged), each.event) for each in wanted], said, after)
 
     return sensor

@@ -15,6 +15,7 @@ from ao_workflows.defs.restore.stage import stored_event, work_held
 from ao_workflows.errors import NothingStored, ServiceError
 from ao_workflows.events.s3_events import ObjectEvent
 from ao_workflows.staging.staging import Staging
+from ao_workflows.works.parts import Part
 from ao_workflows_tests.support import receipts
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
@@ -75,10 +76,10 @@ def staging(tmp_path: Path) -> Staging:
 def test_the_stored_event_is_the_one_that_came(staging: Staging) -> None:
     """A work is redone from it, months later."""
     with pytest.raises(NothingStored, match="ask Glacier for the work again"):
-        stored_event(staging.receipts("W1"), "W1", staging.root)
+        stored_event(staging.receipts("W1"), Part("W1", "W1"), staging)
     event = ObjectEvent("ObjectRestore:Completed", "2024-04-06T00:11:23Z", "r", "b", "a/བ/W1.bag.zip", 5, None, "v")
     staging.write_receipt(receipts.restored(event))
-    stored = stored_event(staging.receipts("W1"), "W1", staging.root)
+    stored = stored_event(staging.receipts("W1"), Part("W1", "W1"), staging)
     assert (stored.intake, stored.event) == ("fpl", event)
 
 

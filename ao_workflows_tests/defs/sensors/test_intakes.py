@@ -16,6 +16,7 @@ from ao_workflows.site.demo import demo_site
 from ao_workflows.site.loading import parse
 from ao_workflows.site.sections import Site
 from ao_workflows.staging.staging import Staging
+from ao_workflows.works.parts import Part
 
 
 @pytest.fixture
@@ -70,9 +71,11 @@ def test_a_run_that_another_sensor_asked_for_counts() -> None:
 
 def test_a_work_that_is_requested_twice_in_a_tick_is_added_once() -> None:
     """Two events of one work may come in one tick; each has a run of its own."""
-    events = [("W1", SimpleNamespace(identity="first")), ("W1", SimpleNamespace(identity="second"))]
+    whole, group = Part("W1", "W1"), Part("W1", "W1-I1")
+    events = [(whole, SimpleNamespace(identity="first")), (group, SimpleNamespace(identity="second"))]
     result = intakes.requested("fpl", events, "2 runs requested", "cursor")
     assert [request.run_key for request in result.run_requests or ()] == ["first", "second"]
+    assert [request.tags.get("ao/part") for request in result.run_requests or ()] == [None, "W1-I1"]
     (added,) = result.dynamic_partitions_requests or ()
     assert added.partition_keys == ["W1"]
     assert result.skip_reason is None

@@ -1,0 +1,115 @@
+"""The sync of a part of a work: what a newer part has written stays, and in which structure the archive has the work.
+
+What belongs here: what the sync of a part asks before the script runs, and what it notes. What does not: the sync
+(``ao_workflows.defs.restore.syncing``), and which part goes over which (``ao_workflows.archive.part_order``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ao_workflows.archive.part_order import PartWrites, superseded, writes_of
+from ao_workflows.archive.part_writes import linked_without, note_writes, read_writes
+from ao_workflows.archive.places import archive_place
+from ao_workflows.archive.structure import stores_inverted
+from ao_workflows.bags.inverted import placed
+from ao_workflows.errors import OtherStructure
+from ao_workflows.fixity.trees import read_fixity
+from ao_workflows.machine.disk import remove_tree
+from ao_workflows.works.parts import Part
+from ao_workflows.works.stages import Stage
+
+
+@dataclass(frozen=True)
+class OwnPart:
+    """The part that a run is for, beside the work's other parts. Call it under the lock of the work's place.
+
+    ``written`` is when its object was written, in RFC 3339, and ``event`` its event's identity. ``parent`` is the path
+    of the archive's shares without their digit, and ``fixity`` that of the list of what was unpacked.
+    """
+
+    part: Part
+    written: str
+    event: str
+    parent: Path
+    fixity: Path
+
+    @cached_property
+    def is_only_a_part(self) -> bool:
+        """Whether there is more of the work than this zip brought.
+
+        The zip that is named as the work may be all of it. It is not if other parts came too, nor if it has no images
+        and the archive has the work's.
+        """
+        if not self.part.is_named_as_work or self._others():
+            return True
+        return not self._has_images() and stores_inverted(self._place, self.part.rid) is not None
+
+    def left_to_newer(self, say: Callable[[str], None]) -> dict[str, str]:
+        """Returns those of the part's files that a newer part has written, each with that part's name.
+
+        :raises StagingError: if what the other parts wrote cannot be read.
+        """
+        others = self._others()
+        found = superseded(self._writes(), others, self._paths()) if others else {}
+        for name, count in sorted(Counter(found.values()).items()):
+            say(f"{self.part}: {count:,} of its files stay as {name} has them, which was written later")
+        return found
+
+    def check_structure(self) -> None:
+        """Checks that the part is unpacked in the structure in which the archive has the work.
+
+        :raises OtherStructure: if it is not. :raises MixedStructure: if the archive has both.
+        """
+        inverted = stores_inverted(self._place, self.part.rid)
+        if inverted is None:
+            return
+        for path in self._paths():
+            if placed(path, self.part.rid, inverted=inverted) != path:
+                redo = self.part.redo
+                raise OtherStructure(str(self.part), self._place, path, redo=redo, start_from=Stage.DEBAGGED_WORK)
+
+    def note(self) -> None:
+        """Notes what the part is about to write, so that no older part goes over it. A whole work needs no note.
+
+        :raises StagingError: if it cannot be written.
+        """
+        if self.is_only_a_part or not self._has_images():
+            note_writes(self.parent, self.part.rid, self._writes())
+
+    @property
+    def _place(self) -> Path:
+        return archive_place(self.parent, self.part.rid)
+
+    def _others(self) -> list[PartWrites]:
+        return [each for each in read_writes(self.parent, self.part.rid) if each.name != self.part.name]
+
+    def _writes(self) -> PartWrites:
+        return writes_of(self.part, self.written, self.event, self._paths())
+
+    def _paths(self) -> Iterator[str]:
+        return (file.path for file in read_fixity(self.fixity) if file.work == self.part.rid)
+
+    def _has_images(self) -> bool:
+        return any(placed(path, self.part.rid).startswith("images/") for path in self._paths())
+
+
+@contextmanager
+def tree_without(tree: Path, left_out: dict[str, str], under_way: Path) -> Iterator[Path]:
+    """Yields the unpacked work without some of its files: the tree itself if there are none, else one of hard links.
+
+    :param under_way: the hidden folder in which that tree is made; what a killed run leaves of it is swept away.
+    :raises StagingError: if the disk refuses.
+    """
+    if not left_out:
+        yield tree
+        return
+    try:
+        yield linked_without(tree, left_out, under_way / tree.name)
+    finally:
+        remove_tree(under_way)

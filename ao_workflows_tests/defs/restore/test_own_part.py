@@ -1,0 +1,73 @@
+"""What the sync of a part asks and notes: whether it is all of the work, and what stays as a newer part has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ao_workflows.archive.part_writes import read_writes
+from ao_workflows.archive.places import archive_place
+from ao_workflows.defs.restore.own_part import OwnPart, tree_without
+from ao_workflows.errors import OtherStructure
+from ao_workflows.fixity.trees import FileFixity, write_fixity
+from ao_workflows.works.parts import Part
+
+OLD, NEW = "2025-01-01T00:00:00Z", "2025-03-02T00:00:00Z"
+
+
+def own(folder: Path, name: str, *paths: str, written: str = OLD) -> OwnPart:
+    fixity = folder / f"{name}.jsonl"
+    write_fixity(fixity, (FileFixity("W1", path, 1, {"sha256": "0"}) for path in paths))
+    return OwnPart(Part("W1", name), written, f"event of {name}", folder / "Archive", fixity)
+
+
+def test_only_a_zip_named_as_the_work_may_be_all_of_it(tmp_path: Path) -> None:
+    """A replacement by less than the whole removes the rest."""
+    whole = own(tmp_path, "W1", "images/W1-I1/1.jpg", "sources/n")
+    assert not whole.is_only_a_part
+    assert own(tmp_path, "W1-I1", "images/W1-I1/1.jpg").is_only_a_part
+    whole.note()
+    assert read_writes(whole.parent, "W1") == [], "a work in one zip needs no note"
+    own(tmp_path, "W1-I2", "images/W1-I2/1.jpg").note()
+    assert own(tmp_path, "W1", "images/W1-I1/1.jpg").is_only_a_part, "another part has come"
+
+
+def test_a_work_without_images_is_all_of_it_unless_the_archive_has_some(tmp_path: Path) -> None:
+    """What deep-archive leaves for the zip of the work's name looks like a small work."""
+    assert not own(tmp_path, "W1", "sources/n").is_only_a_part
+    (archive_place(tmp_path / "Archive", "W1") / "images/W1-I1").mkdir(parents=True)
+    assert own(tmp_path, "W1", "sources/n").is_only_a_part
+
+
+def test_what_a_newer_part_wrote_is_left_to_it_and_said(tmp_path: Path) -> None:
+    """A person who misses a file in the run must learn which part has it."""
+    own(tmp_path, "W1-2025-inventory", "sources/n", written=NEW).note()
+    said: list[str] = []
+    rest = own(tmp_path, "W1", "sources/n", "sources/m")
+    assert rest.left_to_newer(said.append) == {"sources/n": "W1-2025-inventory"}
+    assert said == ["W1: 1 of its files stay as W1-2025-inventory has them, which was written later"]
+
+
+def test_a_part_in_the_other_structure_is_refused(tmp_path: Path) -> None:
+    """The two are never mixed."""
+    group = own(tmp_path, "W1-I1", "images/W1-I1/1.jpg")
+    group.check_structure()
+    (archive_place(tmp_path / "Archive", "W1") / "W1-I2/images").mkdir(parents=True)
+    with pytest.raises(OtherStructure, match="ao reprocess W1 --part W1-I1 --from debagged_work --fresh"):
+        group.check_structure()
+    own(tmp_path, "W1-I3", "W1-I3/images/1.jpg").check_structure()
+
+
+def test_the_tree_without_files_is_gone_afterwards(tmp_path: Path) -> None:
+    """Each would stay on the scratch disk."""
+    tree = tmp_path / "W1"
+    tree.mkdir()
+    for name in ("a", "b"):
+        (tree / name).write_text(name)
+    with tree_without(tree, {}, tmp_path / ".tmp") as same:
+        assert same == tree
+    with tree_without(tree, {"a": "W1-I1"}, tmp_path / ".tmp") as less:
+        assert less.name == "W1", "the script takes the RID from it"
+        assert [path.name for path in less.iterdir()] == ["b"]
+    assert not (tmp_path / ".tmp").exists()
