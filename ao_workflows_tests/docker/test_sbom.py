@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from ao_workflows_tests.conftest import CHECKOUT
+from ao_workflows_tests.conftest import CHECKOUT, skip_or_fail
 
 SBOM = CHECKOUT / "docker/image/sbom"
 
@@ -35,7 +33,7 @@ def test_it_has_each_package_once_with_the_address_that_scanners_look_up() -> No
 def test_without_an_environment_it_is_of_the_image_and_has_debian_s_packages() -> None:
     """rsync moves every byte into the archive, and is in no list of Python's."""
     if not Path("/usr/bin/dpkg-query").exists():
-        pytest.skip("this is no Debian")
+        skip_or_fail("this is no Debian")
     purls = [each["purl"] for each in json.loads(run().stdout)["components"]]
     assert any(purl.startswith("pkg:deb/debian/rsync@") and "arch=" in purl for purl in purls)
 
