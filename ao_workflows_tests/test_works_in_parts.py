@@ -139,13 +139,15 @@ def test_a_part_whose_run_was_killed_goes_on_with_its_own_receipts(site: TrialSi
 
 
 def test_killed_before_the_script_a_newer_part_still_keeps_its_files(site: TrialSite) -> None:
-    """Noted only afterwards, an older part that comes meanwhile would be what the archive has in the end."""
+    """Noted only afterwards, an older part that comes meanwhile would be what the archive has in the end. It does bring
+    what the archive lacks: if the newer part never comes, nobody would have the file, and its run would be green.
+    """
     rest = restored(site, RID, part_zip(RID, {"sources/n": b"old", "sources/m": b"m"}))
     change = restored(site, CHANGES, part_zip(CHANGES, {"sources/n": b"new"}))
     dead = replace(sync_script(site.site), script="/bin/false")
     assert not run_part(site, CHANGES, change, sync_script=dead).success
     assert run_part(site, RID, rest).success
-    assert archived(site.place(RID)) == {"sources/m": b"m"}, "the newer part is to bring it"
+    assert archived(site.place(RID)) == {"sources/n": b"old", "sources/m": b"m"}, "until the newer part brings its own"
     assert run_part(site, CHANGES, select="synced_archive").success
     assert archived(site.place(RID)) == {"sources/n": b"new", "sources/m": b"m"}
 
