@@ -24,6 +24,7 @@ from ao_workflows.status.gathering import EvidenceSources, of_works
 from ao_workflows.status.standing import standing_of
 from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
+from ao_workflows_tests.support.folder_sites import killed_before_step
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.part_sites import RID, archived, failure_of, part_zip, restored, run_part
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
@@ -150,6 +151,30 @@ def test_killed_before_the_script_a_newer_part_still_keeps_its_files(site: Trial
     assert archived(site.place(RID)) == {"sources/n": b"old", "sources/m": b"m"}, "until the newer part brings its own"
     assert run_part(site, CHANGES, select="synced_archive").success
     assert archived(site.place(RID)) == {"sources/n": b"new", "sources/m": b"m"}
+
+
+def test_killed_at_any_step_a_part_s_run_ends_right_when_it_is_run_again(site: TrialSite) -> None:
+    """With processes and SIGKILL: before a receipt, the note of what it writes, the tree, and the archive's own. What
+    a newer part wrote stays as that wrote it, also between a note and the script.
+    """
+    groups = [f"{RID}-I{number}" for number in range(1, 40)]
+    bodies = []
+    for group in groups:
+        pages = {f"images/{group}/1.jpg": PAGE, f"images/{group}/2.jpg": b"old"}
+        bodies.append(restored(site, group, part_zip(group, pages)))
+    newer = {f"images/{group}/2.jpg": b"new" for group in groups}
+    assert run_part(site, CHANGES, restored(site, CHANGES, part_zip(CHANGES, newer))).success
+    wanted = dict(newer)
+    roots = [site.layout.root / "receipts", site.layout.root / "works", site.folder / "archive"]
+    for number, (group, body) in enumerate(zip(groups, bodies, strict=True), 1):
+        step = killed_before_step(number, roots, lambda g=group, b=body: run_part(site, g, b), renames_only=True)
+        if not step.killed:
+            break
+        assert run_part(site, group, body).success, f"killed before its step {number}"
+        wanted[f"images/{group}/1.jpg"] = PAGE
+        assert archived(site.place(RID)) == wanted, f"killed before its step {number}"
+    assert number > len(Stage), "nothing was killed"
+    assert not list((site.layout.root / "works").iterdir())
 
 
 def test_a_run_without_a_part_says_which_parts_there_are(site: TrialSite) -> None:
