@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,15 +14,17 @@ import dagster as dg
 import pytest
 
 from ao_workflows.cli import status
-from ao_workflows.clients import resources, sync_script
+from ao_workflows.clients import archive_shares, resources, sync_script
 from ao_workflows.defs.sensors.queues import intake_sensor
 from ao_workflows.drs.parts import by_parts
 from ao_workflows.errors import WorkBusy
 from ao_workflows.events.message_parts import WantedRun
 from ao_workflows.intake.queue_rules import Selection, select_events
 from ao_workflows.staging.staging import Staging
+from ao_workflows.staging.unneeded import Unneeded
 from ao_workflows.status import noted_events
-from ao_workflows.status.gathering import EvidenceSources, of_works
+from ao_workflows.status.gathering import EvidenceSources, of_unfinished, of_works
+from ao_workflows.status.runs import has_run_in_flight
 from ao_workflows.status.standing import standing_of
 from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
@@ -303,3 +307,39 @@ def test_each_part_stands_where_it_stands(site: TrialSite, capsys: pytest.Captur
     told = capsys.readouterr().out
     assert f"{RID} is in parts: 1 of the 3 known here in the archive" in told
     assert f"{OTHER}" in told
+
+
+def test_a_part_whose_event_no_run_has_stored_is_told(site: TrialSite) -> None:
+    """Its message is deleted, and its run was never made: nobody would ever know of it."""
+    assert from_the_queue(site, restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": PAGE})))
+    (note,) = site.layout.events(f"{RID}+{GROUP}").iterdir()
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"at": "2026-11-21T07:00:00+00:00"}))
+    sources = EvidenceSources(Staging(root=str(site.site.staging.root)), site.drs, site.instance)
+    found = [each for each in of_unfinished(sources, datetime.now(UTC)).evidence if each.noted]
+    assert [each.rid for each in found] == [f"{RID}+{GROUP}"]
+    standing = standing_of(found[0], datetime.now(UTC), site.site.watch.limits)
+    assert (standing.part, standing.advice) == (
+        GROUP,
+        f"To go on with it: ao reprocess {RID} --part {GROUP} --from restored_message",
+    )
+
+
+def test_by_night_each_kept_part_is_freed_by_itself(site: TrialSite) -> None:
+    """A thousand groups of one work would fill the disk; and the one that a run wants stays."""
+    kept = Staging(root=str(site.site.staging.root), keep_days=1)
+    for name, files in ((GROUP, {f"images/{GROUP}/1.jpg": PAGE}), (RID, {"sources/n": b"n"})):
+        assert run_part(site, name, restored(site, name, part_zip(name, files)), staging=kept).success
+    kept.release()
+    works = site.layout.root / "works"
+    assert sorted(path.name for path in works.iterdir()) == [RID, f"{RID}+{GROUP}"]
+    due = Staging(root=kept.root, keep_days=0)
+    shares = archive_shares(site.site)
+
+    def free(wanted: Callable[[str], bool]) -> tuple[str, ...]:
+        unneeded = Unneeded(due, shares.look_for_all, wanted, logging.getLogger())
+        unneeded.free_all()
+        return unneeded.freed
+
+    assert free(lambda name: name == f"{RID}+{GROUP}") == (RID,)
+    assert free(lambda name: has_run_in_flight(site.instance, name)) == (f"{RID}+{GROUP}",)
+    assert not list(works.iterdir())
