@@ -90,7 +90,7 @@ def test_every_setting_s_default_on_the_page_is_the_code_s() -> None:
     assert shown.keys() == fields.keys()
     for key, field in fields.items():
         cell = shown[key]
-        match field.default:
+        match field.get_default(call_default_factory=True):
             case _ if field.is_required():
                 assert cell == "required", key
             case None | {}:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,18 +14,21 @@ import dagster as dg
 import pytest
 
 from ao_workflows.cli import status
-from ao_workflows.clients import resources, sync_script
+from ao_workflows.clients import archive_shares, resources, sync_script
 from ao_workflows.defs.sensors.queues import intake_sensor
 from ao_workflows.drs.parts import by_parts
 from ao_workflows.errors import WorkBusy
 from ao_workflows.events.message_parts import WantedRun
 from ao_workflows.intake.queue_rules import Selection, select_events
 from ao_workflows.staging.staging import Staging
+from ao_workflows.staging.unneeded import Unneeded
 from ao_workflows.status import noted_events
-from ao_workflows.status.gathering import EvidenceSources, of_works
+from ao_workflows.status.gathering import EvidenceSources, of_unfinished, of_works
+from ao_workflows.status.runs import has_run_in_flight
 from ao_workflows.status.standing import standing_of
 from ao_workflows.status.state import WorkState
 from ao_workflows.works.stages import Stage
+from ao_workflows_tests.support.folder_sites import killed_before_step
 from ao_workflows_tests.support.moto_server import Aws
 from ao_workflows_tests.support.part_sites import RID, archived, failure_of, part_zip, restored, run_part
 from ao_workflows_tests.support.sites import PAGE, TrialSite, bag_zip, trial_site
@@ -139,15 +144,41 @@ def test_a_part_whose_run_was_killed_goes_on_with_its_own_receipts(site: TrialSi
 
 
 def test_killed_before_the_script_a_newer_part_still_keeps_its_files(site: TrialSite) -> None:
-    """Noted only afterwards, an older part that comes meanwhile would be what the archive has in the end."""
+    """Noted only afterwards, an older part that comes meanwhile would be what the archive has in the end. It does bring
+    what the archive lacks: if the newer part never comes, nobody would have the file, and its run would be green.
+    """
     rest = restored(site, RID, part_zip(RID, {"sources/n": b"old", "sources/m": b"m"}))
     change = restored(site, CHANGES, part_zip(CHANGES, {"sources/n": b"new"}))
     dead = replace(sync_script(site.site), script="/bin/false")
     assert not run_part(site, CHANGES, change, sync_script=dead).success
     assert run_part(site, RID, rest).success
-    assert archived(site.place(RID)) == {"sources/m": b"m"}, "the newer part is to bring it"
+    assert archived(site.place(RID)) == {"sources/n": b"old", "sources/m": b"m"}, "until the newer part brings its own"
     assert run_part(site, CHANGES, select="synced_archive").success
     assert archived(site.place(RID)) == {"sources/n": b"new", "sources/m": b"m"}
+
+
+def test_killed_at_any_step_a_part_s_run_ends_right_when_it_is_run_again(site: TrialSite) -> None:
+    """With processes and SIGKILL: before a receipt, the note of what it writes, the tree, and the archive's own. What
+    a newer part wrote stays as that wrote it, also between a note and the script.
+    """
+    groups = [f"{RID}-I{number}" for number in range(1, 40)]
+    bodies = []
+    for group in groups:
+        pages = {f"images/{group}/1.jpg": PAGE, f"images/{group}/2.jpg": b"old"}
+        bodies.append(restored(site, group, part_zip(group, pages)))
+    newer = {f"images/{group}/2.jpg": b"new" for group in groups}
+    assert run_part(site, CHANGES, restored(site, CHANGES, part_zip(CHANGES, newer))).success
+    wanted = dict(newer)
+    roots = [site.layout.root / "receipts", site.layout.root / "works", site.folder / "archive"]
+    for number, (group, body) in enumerate(zip(groups, bodies, strict=True), 1):
+        step = killed_before_step(number, roots, lambda g=group, b=body: run_part(site, g, b), renames_only=True)
+        if not step.killed:
+            break
+        assert run_part(site, group, body).success, f"killed before its step {number}"
+        wanted[f"images/{group}/1.jpg"] = PAGE
+        assert archived(site.place(RID)) == wanted, f"killed before its step {number}"
+    assert number > len(Stage), "nothing was killed"
+    assert not list((site.layout.root / "works").iterdir())
 
 
 def test_a_run_without_a_part_says_which_parts_there_are(site: TrialSite) -> None:
@@ -276,3 +307,39 @@ def test_each_part_stands_where_it_stands(site: TrialSite, capsys: pytest.Captur
     told = capsys.readouterr().out
     assert f"{RID} is in parts: 1 of the 3 known here in the archive" in told
     assert f"{OTHER}" in told
+
+
+def test_a_part_whose_event_no_run_has_stored_is_told(site: TrialSite) -> None:
+    """Its message is deleted, and its run was never made: nobody would ever know of it."""
+    assert from_the_queue(site, restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": PAGE})))
+    (note,) = site.layout.events(f"{RID}+{GROUP}").iterdir()
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"at": "2026-11-21T07:00:00+00:00"}))
+    sources = EvidenceSources(Staging(root=str(site.site.staging.root)), site.drs, site.instance)
+    found = [each for each in of_unfinished(sources, datetime.now(UTC)).evidence if each.noted]
+    assert [each.rid for each in found] == [f"{RID}+{GROUP}"]
+    standing = standing_of(found[0], datetime.now(UTC), site.site.watch.limits)
+    assert (standing.part, standing.advice) == (
+        GROUP,
+        f"To go on with it: ao reprocess {RID} --part {GROUP} --from restored_message",
+    )
+
+
+def test_by_night_each_kept_part_is_freed_by_itself(site: TrialSite) -> None:
+    """A thousand groups of one work would fill the disk; and the one that a run wants stays."""
+    kept = Staging(root=str(site.site.staging.root), keep_days=1)
+    for name, files in ((GROUP, {f"images/{GROUP}/1.jpg": PAGE}), (RID, {"sources/n": b"n"})):
+        assert run_part(site, name, restored(site, name, part_zip(name, files)), staging=kept).success
+    kept.release()
+    works = site.layout.root / "works"
+    assert sorted(path.name for path in works.iterdir()) == [RID, f"{RID}+{GROUP}"]
+    due = Staging(root=kept.root, keep_days=0)
+    shares = archive_shares(site.site)
+
+    def free(wanted: Callable[[str], bool]) -> tuple[str, ...]:
+        unneeded = Unneeded(due, shares.look_for_all, wanted, logging.getLogger())
+        unneeded.free_all()
+        return unneeded.freed
+
+    assert free(lambda name: name == f"{RID}+{GROUP}") == (RID,)
+    assert free(lambda name: has_run_in_flight(site.instance, name)) == (f"{RID}+{GROUP}",)
+    assert not list(works.iterdir())

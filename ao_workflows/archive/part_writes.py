@@ -44,6 +44,18 @@ def note_writes(parent: Path, rid: str, writes: PartWrites) -> None:
     write_whole(parts_folder(parent, rid) / f"{writes.name}.json", writes.dump(), flush=True)
 
 
+def forget_writes(parent: Path, rid: str) -> None:
+    """Removes what was noted of a work that the archive has no more.
+
+    :raises StagingError: if it cannot be removed.
+    """
+    for path in parts_folder(parent, rid).glob("*.json"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise disk_error(path, "cannot be removed", error) from error
+
+
 def linked_without(tree: Path, left_out: Container[str], into: Path) -> Path:
     """Makes a second tree of hard links without some of the files, and returns it.
 

@@ -25,6 +25,7 @@ from ao_workflows.machine.disk import disk_error, files_below, is_removal_name
 from ao_workflows.machine.file_locks import lock_if_free, take_when_free
 from ao_workflows.staging.layout import StagingLayout
 from ao_workflows.staging.rejected_limit import kept_size
+from ao_workflows.works.parts import part_staged_as
 
 RESERVE_GIB = 10
 """How many GiB of the scratch disk stay free, unless the site says otherwise."""
@@ -130,7 +131,11 @@ class Room:
                 )
             if clock() >= say_at:
                 say_at = clock() + SAY_AGAIN_SECONDS
-                turn = f"it is the turn of {ahead} first" if ahead else "waiting for other works to be done"
+                turn = (
+                    f"it is the turn of {part_staged_as(ahead)} first"
+                    if ahead
+                    else "waiting for other works to be done"
+                )
                 say(str(self._no_room(rid, figures, turn)))
             wait(ASK_AGAIN_SECONDS)
 
@@ -224,7 +229,15 @@ class Room:
             os.close(handle)
 
     def _no_room(self, rid: str, figures: Figures, reason: str) -> NoRoom:
-        return NoRoom(self._layout.root, rid, figures.needs, figures.free, figures.reserve, figures.promised, reason)
+        return NoRoom(
+            self._layout.root,
+            str(part_staged_as(rid)),
+            figures.needs,
+            figures.free,
+            figures.reserve,
+            figures.promised,
+            reason,
+        )
 
 
 def _allocated(folder: Path) -> int:

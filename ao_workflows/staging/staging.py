@@ -178,6 +178,10 @@ class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Returns the parts of a work, the one named as the work included, of which the disk has receipts, in order."""
         return staged_parts(freeing.names_in(self.layout.receipt(rid, "any").parent.parent), rid)
 
+    def parts_with_events(self, rid: str) -> list[Part]:
+        """Returns the parts of a work of which an event is noted that no run has stored yet, in order."""
+        return staged_parts(freeing.names_in(self.layout.events(rid).parent), rid)
+
     def synced(self, rid: str) -> Synced | None:
         """Reads only the receipt of the work's sync, for callers that look at many works; returns None if there is none
         that can be used.

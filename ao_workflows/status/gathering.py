@@ -114,7 +114,8 @@ def _parts_of(rid: str, last: DrsRow | None, staging: Staging, drs: Drs | None) 
 
     :raises DatabaseError: if DRS cannot be asked.
     """
-    names = {part.name for part in staging.parts_with_receipts(rid)} | set(by_parts(last) if last else ())
+    on_disk = staging.parts_with_receipts(rid) + staging.parts_with_events(rid)
+    names = {part.name for part in on_disk} | set(by_parts(last) if last else ())
     if names <= {rid}:
         return {Part(rid, rid): last}
     noted = parts_of_rows(drs.rows_of(rid)) if drs else {}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ao_workflows.archive.part_order import PartWrites
-from ao_workflows.archive.part_writes import linked_without, note_writes, read_writes
+from ao_workflows.archive.part_writes import forget_writes, linked_without, note_writes, read_writes
 from ao_workflows.archive.shares import parts_folder
 from ao_workflows.errors import StagingError
 
@@ -45,3 +45,13 @@ def test_a_tree_without_some_files_shares_the_others(tmp_path: Path) -> None:
     assert [path.relative_to(into).as_posix() for path in into.rglob("*") if path.is_file()] == ["a/2"]
     assert (into / "a/2").samefile(tree / "a/2")
     assert (tree / "a/1").exists()
+
+
+def test_what_is_forgotten_of_a_work_is_that_of_no_other(tmp_path: Path) -> None:
+    """And a work of which nothing is noted has nothing to forget."""
+    parent = tmp_path / "Archive"
+    for rid in ("W1", "W101"):
+        note_writes(parent, rid, GROUP)
+    for _ in range(2):
+        forget_writes(parent, "W1")
+    assert (read_writes(parent, "W1"), read_writes(parent, "W101")) == ([], [GROUP])

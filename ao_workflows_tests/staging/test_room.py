@@ -293,3 +293,10 @@ def ticks(*moments: float) -> Callable[[], float]:
     """A clock that says these, then its last for ever."""
     left = list(moments)
     return lambda: left.pop(0) if len(left) > 1 else left[0]
+
+
+def test_a_part_that_gets_no_room_is_called_as_a_person_calls_it(layout: StagingLayout) -> None:
+    """The name that the disk has for it is no part's name, and no command takes it."""
+    most = most_of_what_is_free(layout)
+    with pytest.raises(NoRoom, match="no room for W1-I1 of W1: "):
+        room(layout, reserve=most).promise("W1+W1-I1", most, nobody)

@@ -15,9 +15,11 @@ from ao_workflows.archive.mounted_shares import ArchiveShares
 from ao_workflows.deep_copy.copying import CopiedWork, DeepCopies
 from ao_workflows.defs.restore import checks
 from ao_workflows.defs.restore.partitions import WORKS
+from ao_workflows.defs.restore.proven_files import proven_files
 from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.defs.restore.stage import (
     OWNERS,
+    named_in_drs,
     part_of,
     part_shown,
     receipts_of_work,
@@ -29,7 +31,6 @@ from ao_workflows.defs.restore.stage import (
 from ao_workflows.defs.restore.synced_archive import synced_archive
 from ao_workflows.drs.client import Drs
 from ao_workflows.errors import DeepCopyError, NothingStored, PartRefused
-from ao_workflows.fixity.trees import read_fixity
 from ao_workflows.staging.receipts import Downloaded
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import list_is_whole
@@ -83,7 +84,7 @@ def deep_copied(
                             work,
                             Path(place),
                             staging.layout.deep_copies(work),
-                            {file.path: file.digests for file in read_fixity(fixity) if file.work == work},
+                            proven_files(staging, archive_shares.parent, work, part),
                             valid.synced.at,
                             context.log.info,
                         )
@@ -102,6 +103,7 @@ def deep_copied(
                     for made in objects
                 ],
                 "bucket": deep_copies.uploads.bucket,
+                **named_in_drs(part),
             }
             drs.record(part.rid, None, datetime.now(UTC), noted, event=event.identity)
         for work in copied:

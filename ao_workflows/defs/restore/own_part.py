@@ -6,6 +6,7 @@ What belongs here: what the sync of a part asks before the script runs, and what
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ao_workflows.archive.part_order import PartWrites, superseded, writes_of
-from ao_workflows.archive.part_writes import linked_without, note_writes, read_writes
+from ao_workflows.archive.part_writes import forget_writes, linked_without, note_writes, read_writes
 from ao_workflows.archive.places import archive_place
 from ao_workflows.archive.structure import stores_inverted
 from ao_workflows.bags.inverted import placed
@@ -51,12 +52,14 @@ class OwnPart:
         return not self._has_images() and stores_inverted(self._place, self.part.rid) is not None
 
     def left_to_newer(self, say: Callable[[str], None]) -> dict[str, str]:
-        """Returns those of the part's files that a newer part has written, each with that part's name.
+        """Returns those of the part's files that the archive has as a newer part has written them, each with that
+        part's name. A file that the archive lacks is brought: the newer part, if it is still to come, goes over it.
 
         :raises StagingError: if what the other parts wrote cannot be read.
         """
         others = self._others()
         found = superseded(self._writes(), others, self._paths()) if others else {}
+        found = {path: name for path, name in found.items() if os.path.lexists(self._place / path)}
         for name, count in sorted(Counter(found.values()).items()):
             say(f"{self.part}: {count:,} of its files stay as {name} has them, which was written later")
         return found
@@ -79,6 +82,9 @@ class OwnPart:
 
         :raises StagingError: if it cannot be written.
         """
+        if not self._place.exists():
+            # What the notes tell of was removed: the older of two parts is to be brought again, too.
+            forget_writes(self.parent, self.part.rid)
         if self.is_only_a_part or not self._has_images():
             note_writes(self.parent, self.part.rid, self._writes())
 

@@ -17,6 +17,7 @@ from ao_workflows.site.loading import parse
 from ao_workflows_tests.support.deep_copies import payload_of
 from ao_workflows_tests.support.folder_sites import folder_site, folder_site_toml
 from ao_workflows_tests.support.moto_server import Aws
+from ao_workflows_tests.support.part_sites import failure_of, part_zip, restored, run_part
 from ao_workflows_tests.support.sites import TrialSite, bag_zip, trial_site
 
 RID = "W1NLM4700"
@@ -155,3 +156,71 @@ def test_what_no_delivery_proved_is_a_warning() -> None:
     said = said_of({"W1": CopiedWork((), 0, 3, ("W1-I9",), None)})
     assert "3 files of these were in the archive" in said
     assert "the deep archive still has W1-I9" in said
+
+
+OTHER, CHANGES = f"{RID}-I2", f"{RID}-2025-03-02-inventory"
+
+
+def test_of_parts_from_elsewhere_each_brings_what_the_deep_archive_lacks(
+    site: TrialSite, aws: Aws, bucket: str
+) -> None:
+    """What the other parts brought is proven by them: it is no file that nobody has proven."""
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": b"page"}))
+    rest = restored(site, RID, part_zip(RID, {"sources/n": b"n"}))
+    assert run_part(site, GROUP, group, select="*synced_archive").success
+    result = run_part(site, RID, rest)
+    assert result.success
+    assert (checked(result).passed, checked(result).description) == (
+        True,
+        "2 parts, each with the checksum that S3 computed",
+    )
+    other = run_part(site, OTHER, restored(site, OTHER, part_zip(OTHER, {f"images/{OTHER}/1.jpg": b"page"})))
+    assert (checked(other).passed, len(objects(aws, bucket))) == (True, 3)
+    assert len(aws.s3.list_object_versions(Bucket=bucket)["Versions"]) == 3
+    entries = [entry for row in site.drs.rows_of(RID) for entry in row.entries if "deep_copied" in entry.data]
+    assert {entry.data.get("part"): len(entry.data["deep_copied"]) for entry in entries} == {None: 2, OTHER: 1}, (
+        "what a part's run copied is that part's"
+    )
+
+
+def test_a_part_that_came_late_is_no_fault_of_what_a_newer_one_wrote(site: TrialSite, aws: Aws, bucket: str) -> None:
+    """It was compared with the older part's digest, and no copy was made until somebody looked for rot."""
+    rest = restored(site, RID, part_zip(RID, {"sources/n": b"old", "sources/m": b"m"}))
+    change = restored(site, CHANGES, part_zip(CHANGES, {"sources/n": b"new"}))
+    assert run_part(site, CHANGES, change).success
+    result = run_part(site, RID, rest)
+    assert result.success
+    assert checked(result).passed
+    inventory, whole = objects(aws, bucket)
+    assert "-inventory" in inventory
+    newest = payload_of(aws.s3.get_object(Bucket=bucket, Key=whole)["Body"].read(), RID)
+    assert newest == {f"{RID}/sources/n": b"new"}, "copied first, before the rest had come"
+    assert run_part(site, RID, select="deep_copied").success
+
+
+@pytest.mark.parametrize("found", [b"pagf", None], ids=["rotten", "gone"])
+def test_what_another_part_proved_and_the_archive_has_no_more_is_named(
+    site: TrialSite, aws: Aws, bucket: str, found: bytes | None
+) -> None:
+    """The deep archive's newest version would be without the page, or with the rotten one, and nobody would know."""
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": b"page", f"images/{GROUP}/2.jpg": b"2"}))
+    assert run_part(site, GROUP, group, select="*synced_archive").success
+    page = site.place(RID) / f"images/{GROUP}/1.jpg"
+    page.unlink()
+    if found:
+        page.write_bytes(found)
+    result = run_part(site, RID, restored(site, RID, part_zip(RID, {"sources/n": b"n"})))
+    assert f"images/{GROUP}/1.jpg" in failure_of(result)
+    assert objects(aws, bucket) == []
+
+
+def test_a_part_that_came_from_that_bucket_is_not_sent_back_there(tmp_path: Path, aws: Aws) -> None:
+    """Of a work of a thousand groups each would be copied a thousand times."""
+    with trial_site(tmp_path, aws) as trial:
+        aws.s3.put_bucket_versioning(Bucket=trial.intake.bucket, VersioningConfiguration={"Status": "Enabled"})
+        site = with_copies(trial, 'intake = "demo"')
+        body = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": b"page"}))
+        result = run_part(site, GROUP, body)
+        assert checked(result).passed
+        assert checked(result).description == "it came from the deep archive, which has it"
+        assert len(aws.s3.list_object_versions(Bucket=trial.intake.bucket)["Versions"]) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ def own(folder: Path, name: str, *paths: str, written: str = OLD) -> OwnPart:
     fixity = folder / f"{name}.jsonl"
     write_fixity(fixity, (FileFixity("W1", path, 1, {"sha256": "0"}) for path in paths))
     return OwnPart(Part("W1", name), written, f"event of {name}", folder / "Archive", fixity)
+
+
+def in_archive(folder: Path, path: str) -> None:
+    file = archive_place(folder / "Archive", "W1") / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"x")
 
 
 def test_only_a_zip_named_as_the_work_may_be_all_of_it(tmp_path: Path) -> None:
@@ -42,9 +49,12 @@ def test_a_work_without_images_is_all_of_it_unless_the_archive_has_some(tmp_path
 
 def test_what_a_newer_part_wrote_is_left_to_it_and_said(tmp_path: Path) -> None:
     """A person who misses a file in the run must learn which part has it."""
+    archive_place(tmp_path / "Archive", "W1").mkdir(parents=True)
     own(tmp_path, "W1-2025-inventory", "sources/n", written=NEW).note()
     said: list[str] = []
     rest = own(tmp_path, "W1", "sources/n", "sources/m")
+    assert rest.left_to_newer(said.append) == {}, "what the archive lacks is brought"
+    in_archive(tmp_path, "sources/n")
     assert rest.left_to_newer(said.append) == {"sources/n": "W1-2025-inventory"}
     assert said == ["W1: 1 of its files stay as W1-2025-inventory has them, which was written later"]
 
@@ -71,3 +81,13 @@ def test_the_tree_without_files_is_gone_afterwards(tmp_path: Path) -> None:
         assert less.name == "W1", "the script takes the RID from it"
         assert [path.name for path in less.iterdir()] == ["b"]
     assert not (tmp_path / ".tmp").exists()
+
+
+def test_what_was_noted_of_a_work_that_the_archive_has_no_more_counts_no_more(tmp_path: Path) -> None:
+    """A work that is brought again would miss whatever a part that is not there any more had written."""
+    in_archive(tmp_path, "sources/n")
+    own(tmp_path, "W1-2025-inventory", "sources/n", written=NEW).note()
+    shutil.rmtree(archive_place(tmp_path / "Archive", "W1"))
+    rest = own(tmp_path, "W1", "sources/n")
+    rest.note()
+    assert [each.name for each in read_writes(rest.parent, "W1")] == ["W1"]
