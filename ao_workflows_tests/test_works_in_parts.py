@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ao_workflows.archive.shares import parts_folder
 from ao_workflows.cli import status
 from ao_workflows.clients import resources, sync_script
 from ao_workflows.defs.sensors.queues import intake_sensor
@@ -148,6 +151,51 @@ def test_killed_before_the_script_a_newer_part_still_keeps_its_files(site: Trial
     assert archived(site.place(RID)) == {"sources/m": b"m"}, "the newer part is to bring it"
     assert run_part(site, CHANGES, select="synced_archive").success
     assert archived(site.place(RID)) == {"sources/n": b"new", "sources/m": b"m"}
+
+
+def test_an_older_group_does_not_go_over_a_newer_whole_zip(site: TrialSite) -> None:
+    """The whole work left no note, and the group's older page was what the archive had in the end: green, and wrong."""
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": b"old"}))
+    time.sleep(1.1)
+    whole = restored(site, RID, part_zip(RID, {f"images/{GROUP}/1.jpg": b"new", "sources/n": b"n"}))
+    assert run_part(site, RID, whole).success
+    result = run_part(site, GROUP, group)
+    assert result.success
+    assert archived(site.place(RID)) == {f"images/{GROUP}/1.jpg": b"new", "sources/n": b"n"}
+
+
+def test_an_older_group_does_not_go_over_a_whole_zip_that_only_drs_knows(site: TrialSite) -> None:
+    """A site's works from before such notes were written have none."""
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": b"old", f"images/{GROUP}/2.jpg": b"2"}))
+    time.sleep(1.1)
+    whole = restored(site, RID, part_zip(RID, {f"images/{GROUP}/1.jpg": b"new"}))
+    assert run_part(site, RID, whole).success
+    shutil.rmtree(parts_folder(Path(sync_script(site.site).archive_parent), RID), ignore_errors=True)
+    assert run_part(site, GROUP, group).success
+    assert archived(site.place(RID)) == {f"images/{GROUP}/1.jpg": b"new", f"images/{GROUP}/2.jpg": b"2"}
+
+
+def test_a_failed_sync_names_the_part(site: TrialSite) -> None:
+    """Of a thousand groups a person must see which one it was."""
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": PAGE}))
+    dead = replace(sync_script(site.site), script="/bin/false")
+    said = failure_of(run_part(site, GROUP, group, sync_script=dead))
+    assert said.startswith(f"{GROUP} of {RID}: the sync script exited with 1")
+
+
+def test_a_page_that_the_newer_group_lacks_stays_and_is_told(site: TrialSite) -> None:
+    """Older then newer it stays, since nothing is removed without a person's word; newer then older it is not brought.
+    The run says so either way.
+    """
+    whole = restored(site, RID, part_zip(RID, {f"images/{GROUP}/1.jpg": b"1", f"images/{GROUP}/2.jpg": b"2"}))
+    time.sleep(1.1)
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": b"new"}))
+    assert run_part(site, RID, whole).success
+    result = run_part(site, GROUP, group)
+    (synced,) = result.asset_materializations_for_node("synced_archive")
+    assert synced.metadata["files that only the archive has"].value == 1
+    assert synced.metadata["such as"].value == f"{RID}/images/{GROUP}/2.jpg"
+    assert archived(site.place(RID)) == {f"images/{GROUP}/1.jpg": b"new", f"images/{GROUP}/2.jpg": b"2"}
 
 
 def test_a_run_without_a_part_says_which_parts_there_are(site: TrialSite) -> None:

@@ -25,6 +25,7 @@ class PartWrites:
 
     ``name`` is the part's, ``written`` when its object was written, in RFC 3339, and ``event`` its event's identity.
     ``is_change`` says that it has what a later sync changed, and is neither an image group nor named as the work.
+    ``beside`` says that it is the zip of another work, which brought this one too.
     """
 
     name: str
@@ -33,6 +34,7 @@ class PartWrites:
     is_change: bool = False
     folders: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    beside: bool = False
 
     @cached_property
     def _paths(self) -> frozenset[str]:
@@ -73,6 +75,7 @@ class PartWrites:
                 said["is_change"],
                 tuple(said["folders"]),
                 tuple(said["files"]),
+                said.get("beside") is True,
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"it lacks {error}") from error
@@ -81,10 +84,12 @@ class PartWrites:
         return found
 
 
-def writes_of(part: Part, written: str, event: str, paths: Iterable[str]) -> PartWrites:
+def writes_of(part: Part, written: str, event: str, paths: Iterable[str], *, whole: bool = False) -> PartWrites:
     """Returns what a part writes with these files.
 
-    An image group comes whole, so one that is a part of its own, or in the zip of a whole work, is noted as a folder.
+    An image group comes whole, so one that is a part of its own is noted as a folder.
+
+    :param whole: whether the zip is all of the work: then each of the work's own folders is noted as one.
     """
     folders: dict[str, None] = {}
     files = []
@@ -92,7 +97,9 @@ def writes_of(part: Part, written: str, event: str, paths: Iterable[str]) -> Par
         first, _, below = path.partition("/")
         second, deeper, _ = below.partition("/")
         of_group = Part(part.rid, first).group or Part(part.rid, second).group
-        if deeper and of_group and (part.group or part.is_named_as_work):
+        if whole and below:
+            folders[f"{first}/"] = None
+        elif deeper and of_group and (part.group or part.is_named_as_work):
             folders[f"{first}/{second}/"] = None
         else:
             files.append(path)
