@@ -175,6 +175,22 @@ def test_an_older_group_does_not_go_over_a_whole_zip_that_only_drs_knows(site: T
     assert archived(site.place(RID)) == {f"images/{GROUP}/1.jpg": b"new", f"images/{GROUP}/2.jpg": b"2"}
 
 
+def test_the_rest_of_a_work_is_taken_though_its_whole_zip_lies_where_it_lay_before_2024(site: TrialSite) -> None:
+    """For half of all works the two keys differ, and each of these waited for a person's word."""
+    rid = "W1NLM4760"
+    whole = bag_zip(rid, {f"images/{rid}-I1/1.jpg": PAGE, "sources/n": b"old"})
+    before = restored(site, rid, whole, folder=rid, share="Archive1/60")
+    time.sleep(1.1)
+    rest = bag_zip(rid, {f"{rid}/sources/n": b"new"})
+    now = restored(site, rid, rest, folder=rid, share="Archive2/60", at="2026-11-20T06:32:44.000Z")
+    assert site.run(rid, before).success
+    assert site.run(rid, now).success, "its event came first, but it was written later"
+    found = archived(site.place(rid))
+    assert (found["sources/n"], found[f"images/{rid}-I1/1.jpg"]) == (b"new", PAGE)
+    assert "this delivery is older than what the archive has" in failure_of(site.run(rid, before))
+    assert archived(site.place(rid)) == found
+
+
 def test_a_failed_sync_names_the_part(site: TrialSite) -> None:
     """Of a thousand groups a person must see which one it was."""
     group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": PAGE}))

@@ -120,6 +120,7 @@ def test_a_zip_that_is_not_the_part_that_it_was_sent_as_is_refused(
     with pytest.raises(ZipRefused) as refused:
         taken(tmp_path, name, (bag, files), terms=Terms("W1", name=name))
     assert reason in str(refused.value)
+    assert "zips = " not in str(refused.value), "the setting is layout"
     assert not (tmp_path / "out").exists()
 
 
