@@ -94,6 +94,8 @@ def staging(site: Site) -> Staging:
         keep_days=site.staging.keep_for.days,
         reserve_gib=site.staging.reserve_gib,
         room_wait_hours=site.staging.room_wait_hours,
+        places={name: list(intake.places) for name, intake in site.queues.items()}
+        | {former: list(site.queues[name].places) for former, name in site.formerly.items() if name in site.queues},
     )
 
 

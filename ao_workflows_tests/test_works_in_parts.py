@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ao_workflows.archive.shares import parts_folder
 from ao_workflows.cli import status
 from ao_workflows.clients import archive_shares, resources, sync_script
 from ao_workflows.defs.sensors.queues import intake_sensor
@@ -179,6 +182,67 @@ def test_killed_at_any_step_a_part_s_run_ends_right_when_it_is_run_again(site: T
         assert archived(site.place(RID)) == wanted, f"killed before its step {number}"
     assert number > len(Stage), "nothing was killed"
     assert not list((site.layout.root / "works").iterdir())
+
+
+def test_an_older_group_does_not_go_over_a_newer_whole_zip(site: TrialSite) -> None:
+    """The whole work left no note, and the group's older page was what the archive had in the end: green, and wrong."""
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": b"old"}))
+    time.sleep(1.1)
+    whole = restored(site, RID, part_zip(RID, {f"images/{GROUP}/1.jpg": b"new", "sources/n": b"n"}))
+    assert run_part(site, RID, whole).success
+    result = run_part(site, GROUP, group)
+    assert result.success
+    assert archived(site.place(RID)) == {f"images/{GROUP}/1.jpg": b"new", "sources/n": b"n"}
+
+
+def test_an_older_group_does_not_go_over_a_whole_zip_that_only_drs_knows(site: TrialSite) -> None:
+    """A site's works from before such notes were written have none."""
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": b"old", f"images/{GROUP}/2.jpg": b"2"}))
+    time.sleep(1.1)
+    whole = restored(site, RID, part_zip(RID, {f"images/{GROUP}/1.jpg": b"new"}))
+    assert run_part(site, RID, whole).success
+    shutil.rmtree(parts_folder(Path(sync_script(site.site).archive_parent), RID), ignore_errors=True)
+    assert run_part(site, GROUP, group).success
+    assert archived(site.place(RID)) == {f"images/{GROUP}/1.jpg": b"new", f"images/{GROUP}/2.jpg": b"2"}
+
+
+def test_the_rest_of_a_work_is_taken_though_its_whole_zip_lies_where_it_lay_before_2024(site: TrialSite) -> None:
+    """For half of all works the two keys differ, and each of these waited for a person's word."""
+    rid = "W1NLM4760"
+    whole = bag_zip(rid, {f"images/{rid}-I1/1.jpg": PAGE, "sources/n": b"old"})
+    before = restored(site, rid, whole, folder=rid, share="Archive1/60")
+    time.sleep(1.1)
+    rest = bag_zip(rid, {f"{rid}/sources/n": b"new"})
+    now = restored(site, rid, rest, folder=rid, share="Archive2/60", at="2026-11-20T06:32:44.000Z")
+    assert site.run(rid, before).success
+    assert site.run(rid, now).success, "its event came first, but it was written later"
+    found = archived(site.place(rid))
+    assert (found["sources/n"], found[f"images/{rid}-I1/1.jpg"]) == (b"new", PAGE)
+    assert "this delivery is older than what the archive has" in failure_of(site.run(rid, before))
+    assert archived(site.place(rid)) == found
+
+
+def test_a_failed_sync_names_the_part(site: TrialSite) -> None:
+    """Of a thousand groups a person must see which one it was."""
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": PAGE}))
+    dead = replace(sync_script(site.site), script="/bin/false")
+    said = failure_of(run_part(site, GROUP, group, sync_script=dead))
+    assert said.startswith(f"{GROUP} of {RID}: the sync script exited with 1")
+
+
+def test_a_page_that_the_newer_group_lacks_stays_and_is_told(site: TrialSite) -> None:
+    """Older then newer it stays, since nothing is removed without a person's word; newer then older it is not brought.
+    The run says so either way.
+    """
+    whole = restored(site, RID, part_zip(RID, {f"images/{GROUP}/1.jpg": b"1", f"images/{GROUP}/2.jpg": b"2"}))
+    time.sleep(1.1)
+    group = restored(site, GROUP, part_zip(GROUP, {f"images/{GROUP}/1.jpg": b"new"}))
+    assert run_part(site, RID, whole).success
+    result = run_part(site, GROUP, group)
+    (synced,) = result.asset_materializations_for_node("synced_archive")
+    assert synced.metadata["files that only the archive has"].value == 1
+    assert synced.metadata["such as"].value == f"{RID}/images/{GROUP}/2.jpg"
+    assert archived(site.place(RID)) == {f"images/{GROUP}/1.jpg": b"new", f"images/{GROUP}/2.jpg": b"2"}
 
 
 def test_a_run_without_a_part_says_which_parts_there_are(site: TrialSite) -> None:

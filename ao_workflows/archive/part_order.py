@@ -10,7 +10,7 @@ order, so of two parts that bring one file, the one counts whose object was writ
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -25,6 +25,7 @@ class PartWrites:
 
     ``name`` is the part's, ``written`` when its object was written, in RFC 3339, and ``event`` its event's identity.
     ``is_change`` says that it has what a later sync changed, and is neither an image group nor named as the work.
+    ``beside`` says that it is the zip of another work, which brought this one too.
     """
 
     name: str
@@ -33,15 +34,20 @@ class PartWrites:
     is_change: bool = False
     folders: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    beside: bool = False
 
     @cached_property
     def _paths(self) -> frozenset[str]:
         return frozenset(self.files) | frozenset(self.folders)
 
+    def noted(self, path: str) -> str | None:
+        """Returns how a file that the part wrote is noted: by its own path, or by that of a folder; else None."""
+        ends = [at + 1 for at, letter in enumerate(path) if letter == "/"]
+        return next((each for each in (path, *(path[:end] for end in ends)) if each in self._paths), None)
+
     def has(self, path: str) -> bool:
         """Whether the part wrote the file."""
-        ends = [at + 1 for at, letter in enumerate(path) if letter == "/"]
-        return path in self._paths or any(path[:end] in self._paths for end in ends)
+        return self.noted(path) is not None
 
     def is_newer(self, other: PartWrites) -> bool:
         """Whether this part's files go over the other's. If both were written in one second, the change counts, and
@@ -73,6 +79,7 @@ class PartWrites:
                 said["is_change"],
                 tuple(said["folders"]),
                 tuple(said["files"]),
+                said.get("beside") is True,
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"it lacks {error}") from error
@@ -81,10 +88,12 @@ class PartWrites:
         return found
 
 
-def writes_of(part: Part, written: str, event: str, paths: Iterable[str]) -> PartWrites:
+def writes_of(part: Part, written: str, event: str, paths: Iterable[str], *, whole: bool = False) -> PartWrites:
     """Returns what a part writes with these files.
 
-    An image group comes whole, so one that is a part of its own, or in the zip of a whole work, is noted as a folder.
+    An image group comes whole, so one that is a part of its own is noted as a folder.
+
+    :param whole: whether the zip is all of the work: then each of the work's own folders is noted as one.
     """
     folders: dict[str, None] = {}
     files = []
@@ -92,7 +101,9 @@ def writes_of(part: Part, written: str, event: str, paths: Iterable[str]) -> Par
         first, _, below = path.partition("/")
         second, deeper, _ = below.partition("/")
         of_group = Part(part.rid, first).group or Part(part.rid, second).group
-        if deeper and of_group and (part.group or part.is_named_as_work):
+        if whole and below:
+            folders[f"{first}/"] = None
+        elif deeper and of_group and (part.group or part.is_named_as_work):
             folders[f"{first}/{second}/"] = None
         else:
             files.append(path)
@@ -100,7 +111,21 @@ def writes_of(part: Part, written: str, event: str, paths: Iterable[str]) -> Par
     return PartWrites(part.name, written, event, is_change, tuple(folders), tuple(files))
 
 
-def superseded(this: PartWrites, others: Iterable[PartWrites], paths: Iterable[str]) -> dict[str, str]:
-    """Returns those of the files that a newer part has written, each with that part's name."""
+def superseded(
+    this: PartWrites, others: Iterable[PartWrites], paths: Iterable[str], is_there: Callable[[str], bool]
+) -> dict[str, str]:
+    """Returns those of the files that a newer part has written, each with that part's name.
+
+    A part is noted before it is written, and what it wrote may have been removed since. So only what the archive has
+    counts: the file itself, or the folder of which all is noted, which may lack the file since the newer part does.
+
+    :param is_there: says whether the archive has a file or folder, by its path in the work.
+    """
     newer = [each for each in others if each.name != this.name and each.is_newer(this)]
-    return {path: each.name for path in paths for each in newer if each.has(path)} if newer else {}
+    found = {}
+    for path in paths if newer else ():
+        for each in newer:
+            noted = each.noted(path)
+            if noted is not None and is_there(noted):
+                found[path] = each.name
+    return found

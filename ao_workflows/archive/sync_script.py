@@ -126,6 +126,7 @@ class SyncScript:
         at: datetime,
         inherits: Sequence[int] = (),
         changed: Path | None = None,
+        called: str = "",
     ) -> Ended:
         """Runs the script for one work and waits until it ends; each line that it prints goes to ``say`` and its log.
 
@@ -135,6 +136,7 @@ class SyncScript:
             the script has ended, too.
         :param changed: a file that lists the work's files which are missing or differ in the archive, if that is known:
             the reference script then need not compare.
+        :param called: what a failure names, if that is not the work but a part of it.
         :raises SyncScriptMissing: if there is no script that can be started.
         :raises SyncFailed: if it exits with another code than 0, does not name the work in its success list, or
             runs for longer than the site allows.
@@ -171,7 +173,7 @@ class SyncScript:
         if not fault and rid.encode() not in _words(success_list):
             fault = f"exited with 0, but did not name the work in its success list {success_list}"
         if fault:
-            failure = SyncFailed(rid, command, fault, log, ended.last_lines)
+            failure = SyncFailed(called or rid, command, fault, log, ended.last_lines)
             # A script that has no room for its logs may fail in any way; it is tried again when there is room.
             if full := full_at(log, _PROBE):
                 raise full from failure

@@ -9,6 +9,7 @@ archive's second structure. The folder that has the groups may have any name, as
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from ao_workflows.works.parts import Part
@@ -37,3 +38,28 @@ def placed(path: str, rid: str, group: str = "", *, inverted: bool = False) -> s
     if not turn or (not inverted and is_group(rid, second)):
         return path
     return f"{second}/{first}/{rest}"
+
+
+def group_within(path: str, rid: str, group: str = "") -> str | None:
+    """Returns the image group's folder that an inverted group has within itself; None if it has none.
+
+    ``W1-I1/images/W1-I1/1.jpg`` may be a page of the group that lies upright in it, or in a folder of the group.
+
+    :param path: as for ``placed``, of a file.
+    """
+    first, *folders = (f"{group}/{path}" if group else path).split("/", 3)[:-1] or [""]
+    return next((each for each in folders if is_group(rid, each)), None) if is_group(rid, first) else None
+
+
+def lies_upright(paths: Iterable[str], rid: str, group: str) -> bool:
+    """Whether all files are those of one image group as the work has them: ``images/<group>/…``, in no inverted one.
+
+    :param paths: relative to the work, or to a folder that is named after the group.
+    """
+    files = [path.split("/") for path in paths if path and not path.endswith("/")]
+    return bool(files) and all(_is_upright(file, rid, group) for file in files)
+
+
+def _is_upright(file: Sequence[str], rid: str, group: str) -> bool:
+    kind, *folders = file[:-1] or [""]
+    return folders[:1] == [group] and not any(each == kind or is_group(rid, each) for each in folders[1:2])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from ao_workflows.bags.inverted import is_group
+from ao_workflows.bags.inverted import is_group, lies_upright
 from ao_workflows.bags.layout import works_among
 from ao_workflows.bags.member_names import folders_of
 from ao_workflows.works.parts import Part
@@ -36,21 +36,28 @@ def works_of_payload(names: Collection[str], bag: str, part: Part) -> dict[str, 
     :param part: the part that the zip is to be.
     """
     folders = folders_of(names)
-    whole = named({"": bag}, part)
-    works = named(works_among(folders, bag), part)
+    whole = named({"": bag}, part, names)
+    works = named(works_among(folders, bag), part, names)
     expected = any(work.rid == part.rid for work in works.values())
     if not works:
         # A folder with a name that is expected is meant by it, though what it has may be nothing but config/.
         tops = sorted(folder for folder in folders if "/" not in folder)
-        works = named({f"{top}/": top for top in tops if top == part.rid or is_group(part.rid, top)}, part)
+        works = named({f"{top}/": top for top in tops if top == part.rid or is_group(part.rid, top)}, part, names)
     beside = any(name and not name.endswith("/") and folder_of(name, works) is None for name in names)
     return works if works and (expected or not beside) else whole
 
 
-def named(found: Mapping[str, str], part: Part) -> dict[str, FoundWork]:
-    """Returns the works or groups that some folders are, by their names."""
+def named(found: Mapping[str, str], part: Part, names: Collection[str]) -> dict[str, FoundWork]:
+    """Returns the works or groups that some folders are, by their names.
+
+    The top, of a payload or a zip, may be named after a group and have it as the work has it: then it is the work's.
+
+    :param names: what is in the top.
+    """
     return {
-        folder: FoundWork(part.rid, name) if name != part.rid and is_group(part.rid, name) else FoundWork(name)
+        folder: FoundWork(name)
+        if name == part.rid or not is_group(part.rid, name)
+        else FoundWork(part.rid, "" if not folder and lies_upright(names, part.rid, name) else name)
         for folder, name in found.items()
     }
 
@@ -89,5 +96,10 @@ def why_another_part(part: Part, bags: Iterable[str], targets: Iterable[str], *,
 
 _WAY_OUT = (
     "upload each part again under the name of what is in it, or, where the intake's zips are whole works, say so in "
-    'site.toml: zips = "whole"'
+    'site.toml: layout = "whole"'
+)
+
+TWICE = (
+    "so nobody can say whether it lies inverted or as the work has it. Bag the group anew, all in one of the two: "
+    "<group>/images/… or images/<group>/…"
 )

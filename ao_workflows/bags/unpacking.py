@@ -12,10 +12,10 @@ from itertools import count
 from pathlib import Path
 
 from ao_workflows.bags.admission import Terms
-from ao_workflows.bags.inverted import is_group, placed
+from ao_workflows.bags.inverted import group_within, is_group, placed
 from ao_workflows.bags.layout import BAG_SUFFIX, PAYLOAD, TOO_DEEP, ZipLayout, recognise, too_deep
 from ao_workflows.bags.member_names import TWINS, conflict, folders_of, twins
-from ao_workflows.bags.payloads import FoundWork, folder_of, named, why_another_part, works_of_payload
+from ao_workflows.bags.payloads import TWICE, FoundWork, folder_of, named, why_another_part, works_of_payload
 from ao_workflows.bags.zip_directory import Member
 from ao_workflows.errors import RidError, ZipRefused
 from ao_workflows.works.parts import Part, part_named
@@ -83,8 +83,8 @@ def plan_unpacking(zip_path: Path, members: list[Member], terms: Terms | None = 
     found = _found_in(layout, members, part)
     plan = UnpackingPlan(
         {root: tuple(dict.fromkeys(work.rid for work in works.values())) for root, works in found.items()},
-        _tag_folders({root: bag for root, bag in layout.bags.items() if "" in found[root]}, members)
-        | {root: "" for root in layout.bags if "" not in found[root]},
+        dict.fromkeys(layout.bags, "")
+        | _tag_folders({root: each for root, each in layout.bags.items() if _keeps_tags(found[root], part)}, members),
         [],
         [],
         [],
@@ -97,6 +97,8 @@ def plan_unpacking(zip_path: Path, members: list[Member], terms: Terms | None = 
             path = member.name[len(root) :]
             if too_deep(path):
                 raise ZipRefused(zip_path, member.name, TOO_DEEP)
+            if group := _group_within(path, found[root], bagged=root in plan.bags):
+                raise ZipRefused(zip_path, member.name, f"its image group has {group}/ in itself, {TWICE}")
             target = _target(path, found[root], plan.bags.get(root), bool(terms and terms.inverted))
             if target is None:
                 raise ZipRefused(zip_path, member.name, f"it is beside the works {', '.join(plan.works[root])}")
@@ -115,7 +117,8 @@ def plan_unpacking(zip_path: Path, members: list[Member], terms: Terms | None = 
 
 def _found_in(layout: ZipLayout, members: Sequence[Member], part: Part) -> dict[str, dict[str, FoundWork]]:
     """Returns for each root the folders in it that are works or image groups, as paths in its payload."""
-    found = {root: {"": named({"": name}, part)[""]} for root, name in layout.works.items()}
+    names = [member.name for member in members if layout.works and member.name not in layout.litter]
+    found = {root: {"": named({root: name}, part, names)[root]} for root, name in layout.works.items()}
     for root, bag in layout.bags.items():
         payload = f"{root}{PAYLOAD}"
         names = [member.name[len(payload) :] for member in members if member.name.startswith(payload)]
@@ -195,6 +198,22 @@ def _target(name: str, works: Mapping[str, FoundWork], tag_folder: str | None, i
         # The folders of files that are turned are made for these.
         return ""
     return f"{work.rid}/{path}"
+
+
+def _keeps_tags(works: Mapping[str, FoundWork], part: Part) -> bool:
+    """Whether a bag's own files go with the work: its payload is the work, and not one image group of it."""
+    return "" in works and part.group is None
+
+
+def _group_within(name: str, works: Mapping[str, FoundWork], *, bagged: bool) -> str | None:
+    """The image group that a file's own has in itself, where that lies inverted; the name is relative to its root."""
+    if bagged and not name.startswith(PAYLOAD):
+        return None
+    name = name.removeprefix(PAYLOAD) if bagged else name
+    folder = folder_of(name, works)
+    if folder is None or name.endswith("/"):
+        return None
+    return group_within(name[len(folder) :], works[folder].rid, works[folder].group)
 
 
 def _astray_in_words(astray: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import dagster as dg
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from ao_workflows.errors import Problem, StagingError, StagingFull
 from ao_workflows.machine import file_locks
@@ -37,13 +37,15 @@ from ao_workflows.works.stages import Stage
 class Staging(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The scratch disk at ``root``; a synced work stays on it for ``keep_days`` days.
 
-    ``reserve_gib`` of it stay free, and a work waits ``room_wait_hours`` for room.
+    ``reserve_gib`` of it stay free, and a work waits ``room_wait_hours`` for room. ``places`` has the patterns of the
+    keys that one object may have, by the intake: a delivery of another object is held here.
     """
 
     root: str
     keep_days: int = 0
     reserve_gib: float = RESERVE_GIB
     room_wait_hours: float = ROOM_WAIT_HOURS
+    places: dict[str, list[str]] = Field(default={})
 
     _held: dict[str, int] = PrivateAttr(default_factory=dict)
     _room: Room | None = PrivateAttr(default=None)

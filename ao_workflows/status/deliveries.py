@@ -13,7 +13,7 @@ Source of the order: AWS, "Event message structure" (S3 user guide), on the sequ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from ao_workflows.drs.rows import DrsEntry, DrsRow
 from ao_workflows.errors import DeliveryHeld, NewerStored, OlderDelivery, OtherObject, RidError
 from ao_workflows.events.dropped_files import Claim, DroppedFile, WorkEvent
 from ao_workflows.machine.times import moment
+from ao_workflows.works.object_keys import keys_of_part
 from ao_workflows.works.parts import part_staged_as
 from ao_workflows.works.rids import rid_of_key
 from ao_workflows.works.stages import Stage
@@ -168,15 +169,20 @@ def _by_identity(identity: str) -> Delivery | None:
     return Delivery(identity, name, time, bucket=bucket, key=key, version_id=which)
 
 
-def is_older(this: Delivery, other: Delivery) -> bool:
+def is_older(this: Delivery, other: Delivery, keys: Container[str] = ()) -> bool:
     """Whether ``this`` delivery is older than the ``other``; False if that cannot be known.
 
     If both are of the same object, ``this`` is older whenever its version was written earlier, whatever else is known:
     an old version may be requested from Glacier at any time. Otherwise, for the same object, S3's sequencers decide if
     both have one and they differ. In all other cases the events' times decide.
+
+    :param keys: the keys that are places of one object: of two deliveries with these, that one is older which was
+        written earlier. Before S3 was asked when that was, none is.
     """
     if this.identity == other.identity:
         return False
+    if other.modified and this.key != other.key and _in_one_place(this, other, keys):
+        return _is_before(this.modified, other.modified)
     if this.same_object(other):
         if _is_before(this.modified, other.modified):
             return True
@@ -184,6 +190,11 @@ def is_older(this: Delivery, other: Delivery) -> bool:
             return order
     # One event may come by EventBridge, with a time in whole seconds, and by S3 itself, with the fraction.
     return _is_before(this.time, other.time, coarsely=this.same_object(other))
+
+
+def _in_one_place(this: Delivery, other: Delivery, keys: Container[str]) -> bool:
+    """Whether both are of one object, in one of the places that it may have in its bucket."""
+    return this.same_object(other) or (this.bucket == other.bucket and this.key in keys and other.key in keys)
 
 
 def _is_named_after(rid: str, key: str) -> bool:
@@ -216,7 +227,11 @@ def _is_before(this: str, other: str, *, coarsely: bool = False) -> bool:
 
 
 def reason_to_hold(
-    staged: str, this: Delivery, synced: Sequence[SyncedDelivery], stored: Delivery | None = None
+    staged: str,
+    this: Delivery,
+    synced: Sequence[SyncedDelivery],
+    stored: Delivery | None = None,
+    places: Sequence[str] = (),
 ) -> tuple[DeliveryHeld, Delivery] | None:
     """Returns why a delivery must wait for a person's decision, and the other delivery that is the reason; None if it
     may be done.
@@ -231,19 +246,21 @@ def reason_to_hold(
     :param this: the delivery in question.
     :param synced: its deliveries that are synced according to DRS.
     :param stored: the delivery that its stages are for now.
+    :param places: the patterns of the keys that a work may have in the delivery's bucket: they are one object's.
     """
     part = part_staged_as(staged)
+    keys = keys_of_part(places, part.rid, part.name)
     # A batch under the work's name that did not contain it counts only against older deliveries of the same object.
     synced = [each for each in synced if each.itself or this.same_object(each.delivery)]
     # The work may have come in another work's zip too: that object is not the work's own.
     objects = [each for each in synced if each.delivery.is_object and _is_named_after(part.name, each.delivery.key)]
     if this.is_object and objects:
         last = max(objects, key=lambda each: each.at).delivery
-        if not this.same_object(last) and this.identity != last.identity:
+        if not _in_one_place(this, last, keys) and this.identity != last.identity:
             return OtherObject(str(part), str(this), str(last), part.redo), last
-    newer = [each.delivery for each in synced if is_older(this, each.delivery)]
+    newer = [each.delivery for each in synced if is_older(this, each.delivery, keys)]
     if not newer:
-        if stored is None or not is_older(this, stored):
+        if stored is None or not is_older(this, stored, keys):
             return None
         return NewerStored(str(part), str(this), str(stored), part.redo), stored
     newest = newer[0]

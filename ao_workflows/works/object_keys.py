@@ -6,6 +6,7 @@ What belongs here: the patterns of keys, their check, the key, the prefix. What 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from string import Formatter
 
 from ao_workflows.works.rids import RID_LENGTH, bucket_number
@@ -60,3 +61,14 @@ def prefix_of_parts(layout: str, rid: str) -> str:
     """
     folder, slash, _ = object_key(layout, rid).rpartition("/")
     return f"{folder}/" if folder.rpartition("/")[2] == rid else f"{folder}{slash}{rid}"
+
+
+def keys_of_part(places: Iterable[str], rid: str, name: str) -> frozenset[str]:
+    """Returns all keys under which an intake's bucket may have one part of a work, by its patterns.
+
+    Where the uploads were put until 2024 and where they are put now, a zip of one name is the same part.
+
+    :param name: the part's; the RID for the zip that is named as the work.
+    """
+    keys = (object_key(place, rid).rpartition("/") for place in places)
+    return frozenset(f"{folder}{slash}{file.replace(rid, name)}" for folder, slash, file in keys if rid in file)

@@ -16,22 +16,22 @@ def test_a_later_change_keeps_its_files_and_no_others() -> None:
     """The rest of a work came after the change to it, and put the old notes back."""
     change = writes_of(CHANGES, LATE, "c", ["sources/n"])
     rest = writes_of(REST, EARLY, "r", ["sources/n", "sources/m"])
-    assert superseded(rest, [change], ["sources/n", "sources/m"]) == {"sources/n": CHANGES.name}
-    assert superseded(change, [rest], ["sources/n"]) == {}
+    assert superseded(rest, [change], ["sources/n", "sources/m"], lambda _: True) == {"sources/n": CHANGES.name}
+    assert superseded(change, [rest], ["sources/n"], lambda _: True) == {}
 
 
 def test_of_two_that_were_written_in_one_second_the_change_counts() -> None:
     """S3 tells whole seconds; which of two runs ended last must not decide."""
     change = writes_of(CHANGES, LATE, "c", ["sources/n"])
     rest = writes_of(REST, LATE.replace("00+", "00.7+"), "r", ["sources/n"])
-    assert superseded(rest, [change], ["sources/n"]) == {"sources/n": CHANGES.name}
-    assert superseded(change, [rest], ["sources/n"]) == {}
+    assert superseded(rest, [change], ["sources/n"], lambda _: True) == {"sources/n": CHANGES.name}
+    assert superseded(change, [rest], ["sources/n"], lambda _: True) == {}
 
 
 def test_a_part_is_not_held_against_itself() -> None:
     """Which of its deliveries is newer, the rule for deliveries says; and each must be able to be redone."""
     late, early = writes_of(GROUP, LATE, "l", PAGES), writes_of(GROUP, EARLY, "e", PAGES)
-    assert superseded(early, [late], PAGES) == {}
+    assert superseded(early, [late], PAGES, lambda _: True) == {}
 
 
 def test_an_image_group_is_noted_as_its_folders() -> None:
@@ -49,7 +49,7 @@ def test_an_image_group_is_noted_as_its_folders() -> None:
 def test_a_change_within_a_group_is_noted_file_by_file() -> None:
     """Else one page of it would keep out the whole group that an older part brings."""
     writes = writes_of(CHANGES, LATE, "c", PAGES[:1])
-    assert superseded(writes_of(GROUP, EARLY, "g", PAGES), [writes], PAGES) == {PAGES[0]: CHANGES.name}
+    assert superseded(writes_of(GROUP, EARLY, "g", PAGES), [writes], PAGES, lambda _: True) == {PAGES[0]: CHANGES.name}
 
 
 def test_a_note_is_read_as_it_was_written() -> None:
@@ -63,3 +63,18 @@ def test_what_is_no_note_is_refused(text: bytes) -> None:
     """Taken for an empty one, an older part would go over a newer one."""
     with pytest.raises(ValueError, match=r".*"):
         PartWrites.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("newer", "path", "noted"),
+    [
+        (writes_of(CHANGES, LATE, "c", ["sources/n"]), "sources/n", "sources/n"),
+        (writes_of(GROUP, LATE, "g", PAGES), PAGES[0], "images/W1-I1/"),
+    ],
+    ids=["a file", "a group"],
+)
+def test_what_the_archive_has_not_is_left_to_nobody(newer: PartWrites, path: str, noted: str) -> None:
+    """A part that was noted and never written, or whose files were removed, would keep them out for ever."""
+    early = writes_of(REST, EARLY, "r", [])
+    assert superseded(early, [newer], [path], noted.__eq__) == {path: newer.name}
+    assert superseded(early, [newer], [path], lambda _: False) == {}

@@ -120,6 +120,7 @@ def test_a_zip_that_is_not_the_part_that_it_was_sent_as_is_refused(
     with pytest.raises(ZipRefused) as refused:
         taken(tmp_path, name, (bag, files), terms=Terms("W1", name=name))
     assert reason in str(refused.value)
+    assert "zips = " not in str(refused.value), "the setting is layout"
     assert not (tmp_path / "out").exists()
 
 
@@ -133,6 +134,59 @@ def test_a_group_without_a_bag_is_turned_back_too(tmp_path: Path) -> None:
         path = write_zip(tmp_path / name / "W1-I1.zip", entries)
         debag(path, tmp_path / name / "out", terms=Terms("W1", name="W1-I1"))
         assert (tmp_path / name / "out/W1/images/W1-I1/a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("bagged", [True, False])
+def test_a_group_whose_zip_has_it_as_the_work_has_it_lands_where_it_belongs(
+    tmp_path: Path, *, bagged: bool, inverted: bool
+) -> None:
+    """Taken for inverted it went into a folder of its own name within itself: green, and wrong."""
+    files = {"images/W1-I1/1.jpg": b"1", "archive/W1-I1/sub/1.tif": b"2"}
+    entries = entries_of(bag_files(files), "W1-I1.bag") if bagged else [Entry(*each) for each in files.items()]
+    zipped = write_zip(tmp_path / ("W1-I1.bag.zip" if bagged else "W1-I1.zip"), entries)
+    done = debag(zipped, tmp_path / "out", terms=Terms("W1", name="W1-I1", inverted=inverted))
+    upright = {"images/W1-I1/1.jpg": b"1", "archive/W1-I1/sub/1.tif": b"2"}
+    turned = {"W1-I1/images/1.jpg": b"1", "W1-I1/archive/sub/1.tif": b"2"}
+    found = {path: data for path, data in tree(tmp_path / "out/W1").items() if data is not None}
+    assert found == (turned if inverted else upright)
+    assert {file.path for file in done.files} == set(found)
+
+
+@pytest.mark.parametrize("terms", [True, False], ids=["sent", "by hand"])
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("W1-I1", ["images/W1-I2/1.jpg"]),
+        ("W1-I1", ["images/W1-I1/1.jpg", "images/2.jpg"]),
+        ("W1-I1", ["images/W1-I1/1.jpg", "W1-I1/images/2.jpg"]),
+        ("W1-I1", ["images/W1-I1/1.jpg", "sources/n"]),
+        ("W1-I1", ["images/W1-I1/W1-I1/1.jpg"]),
+        ("W1-I1", ["images/W1-I1/images/1.jpg"]),
+        ("W1-I1", ["W1-I1/images/W1-I1/1.jpg"]),
+        ("W1-I1", ["W1-I1/images/1.jpg", "W1-I1/archive/W1-I1/1.tif"]),
+        ("W1-I1", ["W1/W1-I1/images/W1-I1/1.jpg"]),
+        ("W1", ["W1-I1/images/W1-I1/1.jpg"]),
+        ("W1", ["W1-I1/images/W1-I2/1.jpg"]),
+    ],
+)
+@pytest.mark.parametrize("bagged", [True, False])
+def test_a_group_of_which_nobody_can_tell_how_it_lies_is_refused(
+    tmp_path: Path, name: str, files: list[str], *, bagged: bool, terms: bool
+) -> None:
+    """Upright in part, or twice in itself: whichever way it were taken, some page might be where nobody looks."""
+    contents = dict.fromkeys(files, b"1")
+    entries = entries_of(bag_files(contents), f"{name}.bag") if bagged else [Entry(*each) for each in contents.items()]
+    zipped = write_zip(tmp_path / (f"{name}.bag.zip" if bagged else f"{name}.zip"), entries)
+    with pytest.raises(ZipRefused):
+        debag(zipped, tmp_path / "out", terms=Terms("W1", name=name) if terms else None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_proved_a_group_goes_with_its_zip(tmp_path: Path) -> None:
+    """Beside the work's folders it was one more folder for each group, with manifests of paths that are elsewhere."""
+    files = taken(tmp_path, "W1-I1", ("W1-I1", {"images/1.jpg": b"1"}), terms=Terms("W1", name="W1-I1"))
+    assert files == {"images/W1-I1/1.jpg": b"1"}
 
 
 def test_several_works_in_one_payload_are_each_counted(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from ao_workflows.drs.rows import DrsRow, entry_of, stored_entry
 from ao_workflows.errors import OlderDelivery, OtherObject
 from ao_workflows.events.dropped_files import Claim, event_of
 from ao_workflows.events.s3_events import ObjectEvent
-from ao_workflows.status.deliveries import Delivery, delivery_of, is_older, reason_to_hold, synced_deliveries
+from ao_workflows.status.deliveries import (
+    Delivery,
+    SyncedDelivery,
+    delivery_of,
+    is_older,
+    reason_to_hold,
+    synced_deliveries,
+)
+from ao_workflows.works.object_keys import PLACES
 from ao_workflows.works.stages import Stage
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -206,3 +214,29 @@ def test_a_work_that_another_works_zip_brought_comes_from_its_own_object_as_befo
     assert held(FIRST, brought) == OlderDelivery.__name__
     assert held(replace(FIRST, time="2026-11-21T08:00:00.000Z"), brought) == ""
     assert held(ELSEWHERE, brought, row(FIRST)) == OtherObject.__name__
+
+
+BEFORE = replace(FIRST, key="Archive1/60/W160/W160.bag.zip")
+NOW = replace(SECOND, key="Archive2/60/W160/W160.bag.zip", time="2026-11-21T05:00:00.000Z")
+EARLY, LATE = "2019-01-01T00:00:00+00:00", "2025-03-02T00:00:00+00:00"
+
+
+def in_places(this: Delivery, *synced: Delivery, places: tuple[str, ...] = PLACES) -> str:
+    """The class of the reason to hold a delivery of W160, where these are synced; empty where there is none."""
+    done = [SyncedDelivery(each, NOON) for each in synced]
+    found = reason_to_hold("W160", this, done, places=places)
+    return type(found[0]).__name__ if found else ""
+
+
+def test_the_places_that_an_object_may_have_are_one_objects() -> None:
+    """What deep-archive leaves for the zip of the work's name lies elsewhere than the work's zip of before 2024: every
+    such part of the half of all works waited for a person.
+    """
+    assert in_places(of(NOW), of(BEFORE, modified=EARLY)) == "", "when it was written, S3 is asked later"
+    assert in_places(of(NOW, modified=LATE), of(BEFORE, modified=EARLY)) == "", "its event may have come first"
+    assert in_places(of(BEFORE, modified=EARLY), of(NOW, modified=LATE)) == "OlderDelivery"
+    assert in_places(of(NOW), of(BEFORE)) == "OlderDelivery", "only the events have a time"
+    trash = of(replace(NOW, key="trash/W160.bag.zip"), modified=LATE)
+    assert in_places(trash, of(BEFORE, modified=EARLY)) == "OtherObject"
+    assert in_places(of(NOW, bucket="c", modified=LATE), of(BEFORE, modified=EARLY)) == "OtherObject"
+    assert in_places(of(NOW, modified=LATE), of(BEFORE, modified=EARLY), places=PLACES[:1]) == "OtherObject"

@@ -32,9 +32,16 @@ def part_zip(name: str, files: Mapping[str, bytes]) -> bytes:
     return bag_zip(name, turned)
 
 
-def restored(site: TrialSite, name: str, data: bytes, at: str = "2026-11-21T06:32:44.000Z", folder: str = RID) -> str:
+def restored(
+    site: TrialSite,
+    name: str,
+    data: bytes,
+    at: str = "2026-11-21T06:32:44.000Z",
+    folder: str = RID,
+    share: str = "Archive0/00",
+) -> str:
     """Uploads a part to Glacier and has it restored; returns the message that says so."""
-    bucket, key = site.intake.bucket, f"Archive0/00/{folder}/{name}.bag.zip"
+    bucket, key = site.intake.bucket, f"{share}/{folder}/{name}.bag.zip"
     site.aws.s3.put_object(Bucket=bucket, Key=key, Body=data, StorageClass="GLACIER")
     site.aws.s3.restore_object(Bucket=bucket, Key=key, RestoreRequest={"Days": 3})
     etag = site.aws.s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ao_workflows.works.object_keys import LAYOUT, PLACES, check_layout, object_key, prefix_of_parts
+from ao_workflows.works.object_keys import LAYOUT, PLACES, check_layout, keys_of_part, object_key, prefix_of_parts
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,13 @@ def test_a_work_is_looked_for_where_its_parts_are_put_now_and_where_its_zip_was_
 def test_parts_lie_in_the_folder_of_the_works_zip(layout: str, prefix: str) -> None:
     """A folder of many works must not be listed whole for one of them."""
     assert prefix_of_parts(layout, "W1NLM4799") == prefix
+
+
+def test_a_part_has_a_key_in_each_place() -> None:
+    """Of half of all works there are two for one zip."""
+    assert keys_of_part(PLACES, "W160", "W160-I1") == {
+        "Archive2/60/W160/W160-I1.bag.zip",
+        "Archive1/60/W160/W160-I1.bag.zip",
+    }
+    assert keys_of_part(PLACES, "W112", "W112") == {"Archive0/12/W112/W112.bag.zip"}
+    assert keys_of_part(["{rid}/all.zip"], "W112", "W112-I1") == set(), "no name says which part it is"

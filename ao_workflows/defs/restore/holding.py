@@ -74,9 +74,11 @@ def refuse_held(
     part, this = part_of(context), delivery_of(event, modified=modified)
     rid, receipts = part.staged, receipts_of(context, staging)
     synced, stored = synced_deliveries(rid, drs.rows_of(part.rid)), _not_held(receipts)
-    found = reason_to_hold(rid, this, synced, stored)
+    places = staging.places.get(intake, [])
+    found = reason_to_hold(rid, this, synced, stored, places)
     if found and over is not None:
-        word = reason_to_hold(rid, this, [each for each in synced if each.delivery.identity not in over])
+        unsaid = [each for each in synced if each.delivery.identity not in over]
+        word = reason_to_hold(rid, this, unsaid, places=places)
         if word is None:
             context.log.warning(f"{part}: {found[0].why}. It is done all the same: a person has said so")
         found = word
@@ -117,7 +119,9 @@ def _not_held(receipts: Receipts) -> Delivery | None:
     stored, held = receipts.restored, receipts.held
     if stored is None or (held and held.event.identity == stored.event.identity and stored.over is None):
         return None
-    return delivery_of(stored.event)
+    downloaded = receipts.in_force(stored.event.identity).downloaded
+    seen = downloaded.zip.object if downloaded else None
+    return delivery_of(stored.event, modified=seen.modified if seen else "")
 
 
 def forget_held(context: dg.AssetExecutionContext, staging: Staging, synced: Delivery) -> None:

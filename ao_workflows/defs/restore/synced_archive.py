@@ -19,7 +19,7 @@ from ao_workflows.defs.restore import checks
 from ao_workflows.defs.restore.debagged_work import debagged_work
 from ao_workflows.defs.restore.downloaded_bag import downloaded_bag
 from ao_workflows.defs.restore.holding import forget_held, refuse_held
-from ao_workflows.defs.restore.own_part import OwnPart
+from ao_workflows.defs.restore.own_part import OwnPart, whole_written
 from ao_workflows.defs.restore.partitions import WORKS
 from ao_workflows.defs.restore.retries import TRY_AGAIN
 from ao_workflows.defs.restore.sources import remove_original
@@ -59,7 +59,7 @@ from ao_workflows.staging.freeing import Freed
 from ao_workflows.staging.receipts import Downloaded, Synced
 from ao_workflows.staging.staging import Staging
 from ao_workflows.staging.validity import depth_for, list_is_whole, tree_is_there
-from ao_workflows.status.deliveries import Delivery, delivery_of
+from ao_workflows.status.deliveries import Delivery, delivery_of, synced_deliveries
 from ao_workflows.works.parts import Part
 from ao_workflows.works.stages import Stage
 
@@ -133,6 +133,8 @@ def synced_archive(
                 event.identity,
                 Path(sync_script.archive_parent),
                 staging.layout.fixity(part.staged),
+                delivery.is_object,
+                lambda: whole_written(synced_deliveries(part.rid, drs.rows_of(part.rid))),
             ),
             debagged.origin,
             context.run_id,

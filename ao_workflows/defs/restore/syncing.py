@@ -162,6 +162,7 @@ class Syncing:
             before = compare_copy(standing_place(self.parent, work), self._bagged(work))
         if self.is_guest(work) and self._has_all_of_guest(work, web, before):
             self.say(f"{work} came beside {self.rid}, and the archive has it as it was bagged: nothing is done")
+            self.own.note_beside(work)
         elif next(self._bagged(work), None):
             log = self._run_script(work, folder, options, self._ready(work, options, before, web, at), at, lock)
         self.shares.look_for(work)
@@ -202,8 +203,15 @@ class Syncing:
             # Noted before the script writes: killed behind it, an older part would go over what it wrote.
             self.own.note()
             left_out = self.superseded
+        else:
+            self.own.note_beside(work)
         with tree_without(folder, left_out, self.staging.layout.work_under_way(self.part.staged, self.run_id)) as tree:
-            return str(self.script.run(work, tree, options, self.run_id, self.say, at, (lock,), changed).log)
+            called = self._called(work)
+            return str(self.script.run(work, tree, options, self.run_id, self.say, at, (lock,), changed, called).log)
+
+    def _called(self, work: str) -> str:
+        """What a failure names: the part, where it is one."""
+        return str(self.part) if work == self.rid else work
 
     def is_guest(self, work: str) -> bool:
         """Whether the work came beside the event's own, and no person has named it."""
@@ -306,14 +314,14 @@ class Syncing:
         # The share is checked before the result is used: if it is lost, what was compared is not the archive.
         self.shares.look_for(work)
         if problems:
-            replacing, first = f"{self._redo(work)} --replace", Stage.DOWNLOADED_BAG
-            raise ArchiveMismatch(work, place, problems, staged=self.staged, replacing=replacing, start_from=first)
+            called, replacing, first = self._called(work), f"{self._redo(work)} --replace", Stage.DOWNLOADED_BAG
+            raise ArchiveMismatch(called, place, problems, staged=self.staged, replacing=replacing, start_from=first)
         if web and not self.staged:
             seen = self._prove_web(work, web, place)
         extra, count = [], 0
-        # What other parts brought is beside this one.
-        whole = work != self.rid or not self.own.is_only_a_part
-        for name in files_beside(place, {file.path for file in self._bagged(work)}) if whole else ():
+        # What other parts brought is beside this one, but not in the folders that this one has whole.
+        of_part = work == self.rid and self.own.is_only_a_part
+        for name in self.own.extra() if of_part else files_beside(place, {each.path for each in self._bagged(work)}):
             count += 1
             if count <= EXTRA_SHOWN:
                 # A name in the archive may be no UTF-8, which Dagster's page cannot show.
@@ -332,7 +340,7 @@ class Syncing:
         local = self.staging.layout.work(self.part.staged) / work if self.staged else place
         seen = compare_web(self.script.web_connection(), web, self._bagged(work), local, self.script.verify)
         if seen.problems:
-            raise WebMismatch(work, web, seen.problems, start_from=Stage.SYNCED_ARCHIVE)
+            raise WebMismatch(self._called(work), web, seen.problems, start_from=Stage.SYNCED_ARCHIVE)
         return seen
 
     def _bagged(self, work: str) -> Iterator[FileFixity]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ao_workflows.archive.part_writes import read_writes
 from ao_workflows.archive.places import archive_place
-from ao_workflows.defs.restore.own_part import OwnPart, tree_without
+from ao_workflows.defs.restore.own_part import OwnPart, tree_without, whole_written
 from ao_workflows.errors import OtherStructure
 from ao_workflows.fixity.trees import FileFixity, write_fixity
+from ao_workflows.status.deliveries import Delivery, SyncedDelivery
 from ao_workflows.works.parts import Part
 
 OLD, NEW = "2025-01-01T00:00:00Z", "2025-03-02T00:00:00Z"
@@ -35,7 +38,9 @@ def test_only_a_zip_named_as_the_work_may_be_all_of_it(tmp_path: Path) -> None:
     assert not whole.is_only_a_part
     assert own(tmp_path, "W1-I1", "images/W1-I1/1.jpg").is_only_a_part
     whole.note()
-    assert read_writes(whole.parent, "W1") == [], "a work in one zip needs no note"
+    assert not whole.is_only_a_part, "its own note makes no part of it"
+    own(tmp_path, "W9", "images/W1-I1/1.jpg").note_beside("W1")
+    assert not whole.is_only_a_part, "nor does another work's zip, which brought it too"
     own(tmp_path, "W1-I2", "images/W1-I2/1.jpg").note()
     assert own(tmp_path, "W1", "images/W1-I1/1.jpg").is_only_a_part, "another part has come"
 
@@ -91,3 +96,62 @@ def test_what_was_noted_of_a_work_that_the_archive_has_no_more_counts_no_more(tm
     rest = own(tmp_path, "W1", "sources/n")
     rest.note()
     assert [each.name for each in read_writes(rest.parent, "W1")] == ["W1"]
+
+
+def test_a_whole_work_is_noted_by_its_folders_and_keeps_out_what_is_older(tmp_path: Path) -> None:
+    """A group that was written before went over the newer pages of the whole work."""
+    own(tmp_path, "W1", "images/W1-I1/1.jpg", "sources/n", "top", written=NEW).note()
+    (note,) = read_writes(tmp_path / "Archive", "W1")
+    assert (note.folders, note.files) == (("images/", "sources/"), ("top",)), "200,000 pages are a small note"
+    older = own(tmp_path, "W1-I1", "images/W1-I1/1.jpg", "images/W1-I1/2.jpg")
+    assert set(older.left_to_newer([].append)) == {"images/W1-I1/1.jpg", "images/W1-I1/2.jpg"}
+    assert not own(tmp_path, "W1-I1", "images/W1-I1/1.jpg", written="2026-01-01T00:00:00Z").left_to_newer([].append)
+
+
+def test_a_work_that_came_in_another_works_zip_keeps_out_what_is_older(tmp_path: Path) -> None:
+    """Its group was written before that zip, and has the older pages."""
+    fixity = tmp_path / "W9.jsonl"
+    write_fixity(fixity, [FileFixity("W1", "images/W1-I1/1.jpg", 1, {"sha256": "0"})])
+    OwnPart(Part("W9", "W9"), NEW, "event", tmp_path / "Archive", fixity).note_beside("W1")
+    left = own(tmp_path, "W1-I1", "images/W1-I1/1.jpg").left_to_newer([].append)
+    assert left == {"images/W1-I1/1.jpg": "W9"}
+    assert own(tmp_path, "W1", "images/W1-I1/1.jpg", written=OLD).left_to_newer([].append), "the work's own zip, too"
+
+
+def test_a_dropped_work_is_not_noted(tmp_path: Path) -> None:
+    """The time at which a person chose it says nothing of how old its pages are."""
+    replace(own(tmp_path, "W1", "images/W1-I1/1.jpg"), is_object=False).note()
+    assert read_writes(tmp_path / "Archive", "W1") == []
+
+
+def test_what_drs_says_of_a_whole_work_counts_where_no_note_is(tmp_path: Path) -> None:
+    """The works of a site that had the platform before parts were taken; and what they lack may be added."""
+    page = archive_place(tmp_path / "Archive", "W1") / "images/W1-I1/1.jpg"
+    group = own(tmp_path, "W1-I1", "images/W1-I1/1.jpg", "images/W1-I1/2.jpg")
+    known = replace(group, whole_before=lambda: NEW)
+    assert not known.left_to_newer([].append), "the archive has nothing of it"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    assert known.left_to_newer([].append) == {"images/W1-I1/1.jpg": "W1"}
+    assert not replace(group, whole_before=lambda: OLD).left_to_newer([].append)
+    assert not group.left_to_newer([].append)
+
+
+def test_when_the_newest_whole_zip_was_written_its_deliveries_say() -> None:
+    """The last that was synced may be an older one, by a person's word."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    found = [SyncedDelivery(Delivery("e", "n", OLD, bucket="b", modified=each), at) for each in (NEW, OLD, "")]
+    assert whole_written(found) == NEW
+    assert whole_written([found[0]._replace(itself=False)]) == ""
+    assert whole_written([]) == ""
+
+
+def test_pages_that_the_newer_group_lacks_are_told(tmp_path: Path) -> None:
+    """They stay, since nothing is removed without a person's word, and stayed unsaid."""
+    place = archive_place(tmp_path / "Archive", "W1")
+    for path in ("images/W1-I1/1.jpg", "images/W1-I1/9.jpg", "images/W1-I1/new.jpg", "images/W1-I2/1.jpg", "sources/n"):
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).touch()
+    own(tmp_path, "W1-2026-inventory", "images/W1-I1/new.jpg", written="2026-01-01T00:00:00Z").note()
+    group = own(tmp_path, "W1-I1", "images/W1-I1/1.jpg", written=NEW)
+    assert list(group.extra()) == ["images/W1-I1/9.jpg"]
