@@ -103,6 +103,7 @@ def test_a_whole_work_is_noted_by_its_folders_and_keeps_out_what_is_older(tmp_pa
     own(tmp_path, "W1", "images/W1-I1/1.jpg", "sources/n", "top", written=NEW).note()
     (note,) = read_writes(tmp_path / "Archive", "W1")
     assert (note.folders, note.files) == (("images/", "sources/"), ("top",)), "200,000 pages are a small note"
+    in_archive(tmp_path, "images/W1-I1/1.jpg")
     older = own(tmp_path, "W1-I1", "images/W1-I1/1.jpg", "images/W1-I1/2.jpg")
     assert set(older.left_to_newer([].append)) == {"images/W1-I1/1.jpg", "images/W1-I1/2.jpg"}
     assert not own(tmp_path, "W1-I1", "images/W1-I1/1.jpg", written="2026-01-01T00:00:00Z").left_to_newer([].append)
@@ -113,6 +114,7 @@ def test_a_work_that_came_in_another_works_zip_keeps_out_what_is_older(tmp_path:
     fixity = tmp_path / "W9.jsonl"
     write_fixity(fixity, [FileFixity("W1", "images/W1-I1/1.jpg", 1, {"sha256": "0"})])
     OwnPart(Part("W9", "W9"), NEW, "event", tmp_path / "Archive", fixity).note_beside("W1")
+    in_archive(tmp_path, "images/W1-I1/1.jpg")
     left = own(tmp_path, "W1-I1", "images/W1-I1/1.jpg").left_to_newer([].append)
     assert left == {"images/W1-I1/1.jpg": "W9"}
     assert own(tmp_path, "W1", "images/W1-I1/1.jpg", written=OLD).left_to_newer([].append), "the work's own zip, too"
