@@ -27,7 +27,7 @@ ui: .venv/demo
 	@.ci/debian-packages rsync:rsync
 	@$(BIN)/ao ui
 
-test: .venv/test .venv/peers
+test: .venv/test .build/peers
 	@.ci/debian-packages rsync:rsync mariadbd:mariadb-server shellcheck:shellcheck openssl:openssl haproxy:haproxy \
 		kubectl:kubernetes-client '/usr/lib/postgresql/*/bin/initdb:postgresql' redis-server:redis-server $(FOR_BROWSER)
 	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
@@ -63,9 +63,11 @@ pictures: .venv/test
 	@test -n "$(PYTHON)" || { echo "Python 3.11 is missing: sudo apt-get install python3 python3-venv" >&2; exit 2; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Run this, then try again: sudo apt-get install python3-venv" >&2; exit 2; }
 
-# The archive's present tool for deep copies, without what it requires: pandas, and a database's library.
-.venv/peers: .ci/peers.txt | .venv/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r $<
+# The archive's present tool for deep copies, without what it requires: pandas, and a database's library. So it is in no
+# environment, which would lack them.
+.build/peers: .ci/peers.txt | .venv/bin/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+		--upgrade --target $@ -r $<
 	@touch $@
 
 # What it is built with came before, by its hash.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ao_workflows.bags.admission import Terms
 from ao_workflows.bags.debagging import debag
 from ao_workflows.deep_copy.part_layout import part_of_file
 from ao_workflows.errors import DeepCopyError, PartRefused
@@ -38,7 +39,7 @@ def site(tmp_path: Path, aws: Aws) -> CopySite:
 
 
 def taken_back(site: CopySite, into: Path) -> dict[str, tuple[bytes, int]]:
-    """The tree that our debag makes of all parts in the bucket, turned round again; the later part over the earlier."""
+    """The tree that our debag makes of all parts in the bucket; the later part over the earlier."""
     listed = site.aws.s3.list_objects_v2(Bucket=site.bucket)["Contents"]
     tree: dict[str, tuple[bytes, int]] = {}
     # moto counts whole seconds.
@@ -46,15 +47,13 @@ def taken_back(site: CopySite, into: Path) -> dict[str, tuple[bytes, int]]:
         name = each["Key"].rpartition("/")[2].removesuffix(".bag.zip")
         zipped = into / f"{name}.bag.zip"
         zipped.write_bytes(site.fetch(name))
-        done = debag(zipped, into / uuid.uuid4().hex)
+        folder = into / uuid.uuid4().hex
+        done = debag(zipped, folder, terms=Terms(site.rid, name=name))
         assert done.works[0].proven
-        (work,) = done.works
-        (folder,) = into.glob(f"*/{work.rid}")
-        found = tree_of(folder)
+        # Of a payload that is the work itself, the bag's own files go into the archive, too.
+        bags = f"{site.rid}.bag/"
+        tree |= {path: file for path, file in tree_of(folder / site.rid).items() if not path.startswith(bags)}
         shutil.rmtree(folder)
-        backwards = {part_of_file(site.rid, path)[1]: path for path in (*FILES, "top.txt")}
-        backwards |= {path: path for path in FILES if path.startswith(("sources/", "eBooks/"))}
-        tree |= {backwards[path]: file for path, file in found.items() if path in backwards}
     return tree
 
 

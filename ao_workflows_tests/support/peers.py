@@ -21,6 +21,8 @@ from unittest import mock
 
 from ao_workflows_tests.support.moto_server import Aws
 
+PEERS = Path(__file__).resolve().parents[2] / ".build/peers"
+
 _NOT_WANTED = (
     "BdrcDbLib",
     "BdrcDbLib.DbApp",
@@ -51,7 +53,7 @@ def deep_archive() -> Any:
 
     stubs: dict[str, Any] = {name: mock.MagicMock(name=name) for name in _NOT_WANTED}
     stubs["s3pathlib"].S3Path = _S3Path
-    with mock.patch.dict(sys.modules, stubs):
+    with mock.patch.dict(sys.modules, stubs), mock.patch.object(sys, "path", [*sys.path, str(PEERS)]):
         try:
             module: ModuleType = importlib.import_module("archive_ops.DeepArchive")
         except ImportError as error:
