@@ -19,6 +19,7 @@ import pytest
 from ao_workflows import clients
 from ao_workflows.archive import mounted_shares as archive_shares
 from ao_workflows.archive.shares import place_lock
+from ao_workflows.defs.restore.own_part import OwnPart
 from ao_workflows.defs.restore.syncing import Syncing
 from ao_workflows.defs.restore.zip_works import sync_each
 from ao_workflows.drs.client import Drs
@@ -27,6 +28,7 @@ from ao_workflows.fixity.trees import FileFixity, write_fixity
 from ao_workflows.machine import file_locks
 from ao_workflows.staging.receipts import Origin
 from ao_workflows.staging.staging import Staging
+from ao_workflows.works.parts import Part
 from ao_workflows.works.stages import Stage
 from ao_workflows_tests.support.archive_rule import FIND_BUCKET
 from ao_workflows_tests.support.desks import FILES, OTHER, RID, Desk, two_works
@@ -60,8 +62,9 @@ def staged(desk: Desk, rid: str, *works: str) -> Syncing:
     script = clients.sync_script(desk.site.site)
     # By a person's word each work is written, also where the archive has it already.
     said = {"until_recorded": ExitStack(), "still_wanted": lambda: None, "record_guest": lambda *_of: None}
+    own = OwnPart(Part(rid, rid), "2026-01-01T00:00:00Z", "an event", Path(script.archive_parent), fixity)
     return Syncing(
-        staging, script, rid, Origin("an event", rid, 0), f"run-{rid}", True, lambda _line: None, others=works, **said
+        staging, script, own, Origin("an event", rid, 0), f"run-{rid}", True, lambda _line: None, others=works, **said
     )
 
 
